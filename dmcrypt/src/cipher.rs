@@ -1,0 +1,46 @@
+//! The interface to the encryption of sectors.
+
+use crate::units::SectorSize;
+
+/// How a volume is cut into sectors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SectorOptions {
+    /// The size of an encryption sector.
+    pub sector_size: SectorSize,
+    /// dm-crypt's `iv_large_sectors`: IV numbers count encryption sectors instead of 512-byte units.
+    pub iv_large_sectors: bool,
+}
+
+/// Encrypts and decrypts sectors in place, a whole batch with each call.
+///
+/// `first_sector` is the IV number of the first byte of `data` in 512-byte units, whatever the sector size is (and also
+/// with [`iv_large_sectors`](SectorOptions::iv_large_sectors)); what LUKS2 calls `iv_tweak` and cryptsetup `--skip` is
+/// already added. The numbers of the sectors that follow wrap around at 2^64.
+///
+/// # Panics
+/// [`encrypt`](Self::encrypt) and [`decrypt`](Self::decrypt) panic unless `data` is a whole number of sectors.
+pub trait SectorCipher: Send + Sync {
+    /// The size of an encryption sector.
+    fn sector_size(&self) -> SectorSize;
+
+    /// Plaintext to ciphertext.
+    fn encrypt(&self, first_sector: u64, data: &mut [u8]);
+
+    /// Ciphertext to plaintext.
+    fn decrypt(&self, first_sector: u64, data: &mut [u8]);
+
+    /// Which implementation was chosen at construction, for people: `aes-xts batched (aes crate)`.
+    fn kernel(&self) -> &'static str;
+}
+
+/// # Panics
+/// Unless `data` is a whole number of sectors.
+#[track_caller]
+pub(crate) fn assert_whole_sectors(data: &[u8], sector_size: SectorSize) {
+    assert!(
+        data.len().is_multiple_of(sector_size.bytes()),
+        "{} bytes are no whole number of sectors of {} bytes",
+        data.len(),
+        sector_size.bytes()
+    );
+}

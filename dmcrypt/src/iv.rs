@@ -1,0 +1,127 @@
+//! Initialization vectors: from the number of a sector to the IV of the sector.
+//!
+//! The names and formulas are dm-crypt's (Linux 6.1). `n` is the IV number: it counts 512-byte units whatever the sector
+//! size is, unless `iv_large_sectors` makes it count sectors.
+
+use crate::{
+    Error, HashAlgorithm, SectorOptions,
+    ciphers::{BlockCipher, Cipher},
+};
+
+/// How the IV of a sector is made, of the ways that are built here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Iv {
+    /// Zeros for every sector.
+    Null,
+    /// The low 32 bits of n, little-endian, then zeros.
+    Plain,
+    /// n as 64 bits, little-endian, then zeros.
+    Plain64,
+    /// n as 64 bits, big-endian, after zeros.
+    Plain64Be,
+    /// E(H(key), plain64): the key is the whole key of the volume, with XTS both halves.
+    Essiv(HashAlgorithm),
+    /// 1 + the number of the cipher block that n starts at, as 64 bits, big-endian, after zeros.
+    Benbi,
+    /// One block of zeros encrypted by the volume's own cipher and mode, with the byte offset as plain64 IV; for CBC that
+    /// is E(key, byte offset).
+    Eboiv,
+}
+
+impl Iv {
+    pub(crate) fn parse(iv: &str) -> Result<Self, Error> {
+        match iv.split_once(':') {
+            Some(("essiv", hash)) => HashAlgorithm::parse(hash).map(Self::Essiv),
+            None if iv == "null" => Ok(Self::Null),
+            None if iv == "plain" => Ok(Self::Plain),
+            None if iv == "plain64" => Ok(Self::Plain64),
+            None if iv == "plain64be" => Ok(Self::Plain64Be),
+            None if iv == "benbi" => Ok(Self::Benbi),
+            None if iv == "eboiv" => Ok(Self::Eboiv),
+            _ => Err(Error::UnsupportedIv { iv: iv.to_owned() }),
+        }
+    }
+}
+
+/// The IVs of a volume.
+pub(crate) struct IvGenerator {
+    iv: Iv,
+    block_bytes: usize,
+    options: SectorOptions,
+    /// What encrypts the IVs, for the ways that do.
+    encrypt: Option<EncryptIvs>,
+}
+
+/// Encrypts each of the IVs given in place.
+type EncryptIvs = Box<dyn Fn(&mut [u8]) + Send + Sync>;
+
+impl IvGenerator {
+    /// `key` is the whole key of the volume. Its size, and for ESSIV that of the digest, were checked. `eboiv` makes
+    /// what eboiv needs, which depends on the mode.
+    pub(crate) fn new(
+        iv: Iv,
+        cipher: &Cipher,
+        key: &[u8],
+        options: SectorOptions,
+        eboiv: impl FnOnce() -> EncryptIvs,
+    ) -> Self {
+        let encrypt = match iv {
+            Iv::Essiv(hash) => Some(block_by_block((cipher.expand)(&hash.digest(&[key])))),
+            Iv::Eboiv => Some(eboiv()),
+            _ => None,
+        };
+        Self {
+            iv,
+            block_bytes: cipher.block_bytes,
+            options,
+            encrypt,
+        }
+    }
+
+    /// Writes the IVs of consecutive sectors, as many as `ivs` has blocks, the first of them at `first_sector` (in 512-byte
+    /// units).
+    pub(crate) fn fill(&self, first_sector: u64, ivs: &mut [u8]) {
+        let step = self.options.sector_size.units();
+        let mut sector = first_sector;
+        for iv in ivs.chunks_exact_mut(self.block_bytes) {
+            self.write(
+                if self.options.iv_large_sectors {
+                    sector / step
+                } else {
+                    sector
+                },
+                iv,
+            );
+            sector = sector.wrapping_add(step);
+        }
+        if let Some(encrypt) = &self.encrypt {
+            encrypt(ivs);
+        }
+    }
+
+    /// The IV of number `n`, before encryption.
+    fn write(&self, n: u64, iv: &mut [u8]) {
+        iv.fill(0);
+        let last_8_bytes = self.block_bytes - 8;
+        match self.iv {
+            Iv::Null => {}
+            Iv::Plain => iv[..4].copy_from_slice(&n.to_le_bytes()[..4]),
+            Iv::Plain64 | Iv::Essiv(_) => iv[..8].copy_from_slice(&n.to_le_bytes()),
+            Iv::Plain64Be => iv[last_8_bytes..].copy_from_slice(&n.to_be_bytes()),
+            Iv::Benbi => {
+                // In 512 bytes are 2^shift blocks.
+                let shift = 9 - self.block_bytes.ilog2();
+                iv[last_8_bytes..].copy_from_slice(&(n << shift).wrapping_add(1).to_be_bytes());
+            }
+            Iv::Eboiv => {
+                let offset_bytes = n.wrapping_mul(self.options.sector_size.bytes() as u64);
+                iv[..8].copy_from_slice(&offset_bytes.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Encrypts IVs with the bare cipher.
+pub(crate) fn block_by_block(cipher: Box<dyn BlockCipher>) -> EncryptIvs {
+    Box::new(move |ivs| cipher.encrypt_blocks(ivs))
+}

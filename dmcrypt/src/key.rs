@@ -1,0 +1,89 @@
+//! One type for each role that secret bytes play, so that none can be taken for another.
+//!
+//! All are wiped when dropped, are compared in constant time only, and have neither `Debug` nor `Clone`.
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+macro_rules! secret_bytes {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub struct $name(Zeroizing<Vec<u8>>);
+
+        impl $name {
+            /// `len_bytes` zero bytes, to be filled in place.
+            pub fn zeroed(len_bytes: usize) -> Self {
+                Self(Zeroizing::new(vec![0; len_bytes]))
+            }
+
+            /// Takes over `bytes` without a copy.
+            pub fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Self {
+                Self(bytes)
+            }
+
+            /// The secret bytes.
+            pub fn expose(&self) -> &[u8] {
+                &self.0
+            }
+
+            /// The secret bytes, to be filled in place.
+            pub fn expose_mut(&mut self) -> &mut [u8] {
+                &mut self.0
+            }
+
+            /// The length in bytes, which is no secret.
+            pub fn len(&self) -> usize {
+                self.0.len()
+            }
+
+            /// Whether there are no bytes at all.
+            pub fn is_empty(&self) -> bool {
+                self.0.is_empty()
+            }
+
+            /// Whether both hold the same bytes, in a time that depends on nothing but their lengths.
+            pub fn ct_eq(&self, other: &Self) -> bool {
+                self.0.ct_eq(&other.0).into()
+            }
+        }
+    };
+}
+
+secret_bytes! {
+    /// The key that encrypts the data of a volume, as dm-crypt gets it (both halves for XTS).
+    VolumeKey
+}
+secret_bytes! {
+    /// What a person types or a key file holds.
+    Passphrase
+}
+secret_bytes! {
+    /// What a key derivation function makes of a [`Passphrase`]: it encrypts the area of a keyslot.
+    DerivedKey
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Passphrase, VolumeKey};
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn equality_looks_at_every_byte_and_at_the_length() {
+        let key = |bytes: &[u8]| VolumeKey::from_bytes(Zeroizing::new(bytes.to_vec()));
+        assert!(key(b"abcd").ct_eq(&key(b"abcd")));
+        assert!(!key(b"abcd").ct_eq(&key(b"abce")));
+        assert!(!key(b"abcd").ct_eq(&key(b"bbcd")));
+        assert!(!key(b"abcd").ct_eq(&key(b"abc")));
+        assert!(key(b"").ct_eq(&key(b"")));
+    }
+
+    #[test]
+    fn a_zeroed_secret_is_filled_in_place() {
+        let mut passphrase = Passphrase::zeroed(3);
+        passphrase.expose_mut().copy_from_slice(b"abc");
+        assert_eq!(passphrase.expose(), b"abc");
+        assert_eq!(passphrase.len(), 3);
+        assert!(!passphrase.is_empty());
+        assert!(Passphrase::zeroed(0).is_empty());
+    }
+}

@@ -1,0 +1,50 @@
+//! What Linux's dm-crypt computes, in portable Rust and without I/O: cipher specifications, initialization vectors,
+//! sector ciphers, the hashes that go with them, and the types that hold keys.
+//!
+//! ```
+//! use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+//!
+//! # fn main() -> Result<(), dmcrypt::Error> {
+//! let spec: CipherSpec = "aes-xts-plain64".parse()?;
+//! let options = SectorOptions { sector_size: SectorSize::B512, iv_large_sectors: false };
+//! let cipher = spec.sector_cipher(&[7; 64], options)?;
+//!
+//! let mut sectors = [0; 4096];
+//! cipher.encrypt(1000, &mut sectors); // eight sectors, the first has the IV number 1000
+//! assert_ne!(sectors, [0; 4096]);
+//! cipher.decrypt(1000, &mut sectors);
+//! assert_eq!(sectors, [0; 4096]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`spec`] | `aes-xts-plain64` and every other spelling of a cipher specification |
+//! | [`cipher`] | [`SectorCipher`]: a batch of sectors at once, in place |
+//! | [`hash`] | the hashes, by cryptsetup's names |
+//! | [`key`] | one type for each role that secret bytes play |
+//! | [`units`] | sectors and their sizes |
+//! | [`aes_xts`] | XTS on data units whose tweak is not a sector number |
+//!
+//! Inside, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
+//! project knows a cipher by name.
+
+pub mod aes_xts;
+pub mod cipher;
+mod ciphers;
+pub mod error;
+pub mod hash;
+mod iv;
+pub mod key;
+mod modes;
+pub mod spec;
+pub mod units;
+
+pub use aes_xts::AesXts;
+pub use cipher::{SectorCipher, SectorOptions};
+pub use error::Error;
+pub use hash::{HashAlgorithm, HashVisitor};
+pub use key::{DerivedKey, Passphrase, VolumeKey};
+pub use spec::CipherSpec;
+pub use units::{SECTOR_BYTES, SectorSize};

@@ -1,0 +1,104 @@
+//! CBC (SP 800-38A, 6.2): C\[i\] = E(P\[i\] ^ C\[i-1\]), and C\[-1\] is the IV of the sector.
+
+use super::{Mode, xor};
+use crate::{
+    cipher::{SectorCipher, assert_whole_sectors},
+    ciphers::BlockCipher,
+    iv::{IvGenerator, block_by_block},
+    units::SectorSize,
+};
+
+pub(super) const CBC: Mode = Mode {
+    name: "cbc",
+    keys: 1,
+    has_iv: true,
+    fits: |_| true,
+    build: |cipher, iv, key, options| {
+        Box::new(Cbc {
+            cipher: (cipher.expand)(key),
+            iv: IvGenerator::new(iv, cipher, key, options, || {
+                block_by_block((cipher.expand)(key))
+            }),
+            block_bytes: cipher.block_bytes,
+            sector_size: options.sector_size,
+        })
+    },
+};
+
+struct Cbc {
+    cipher: Box<dyn BlockCipher>,
+    iv: IvGenerator,
+    block_bytes: usize,
+    sector_size: SectorSize,
+}
+
+/// A chain cannot be encrypted in parallel, but the chains of several sectors can: this many keep the cipher busy.
+const LANES: usize = 8;
+/// Decryption works on this much at once, so that the copy of the ciphertext stays in the first cache.
+const GROUP_BYTES: usize = SectorSize::B4096.bytes();
+/// The most sectors in such a group.
+const GROUP_SECTORS: usize = GROUP_BYTES / SectorSize::B512.bytes();
+const MAX_BLOCK_BYTES: usize = 16;
+
+impl SectorCipher for Cbc {
+    fn sector_size(&self) -> SectorSize {
+        self.sector_size
+    }
+
+    fn encrypt(&self, first_sector: u64, data: &mut [u8]) {
+        assert_whole_sectors(data, self.sector_size);
+        let sector_bytes = self.sector_size.bytes();
+        let mut sector = first_sector;
+        for lanes in data.chunks_mut(LANES * sector_bytes) {
+            let count = lanes.len() / sector_bytes;
+            let mut chain = [0; LANES * MAX_BLOCK_BYTES];
+            let chain = &mut chain[..count * self.block_bytes];
+            self.iv.fill(sector, chain);
+            for at in (0..sector_bytes).step_by(self.block_bytes) {
+                let blocks = lanes
+                    .chunks_exact_mut(sector_bytes)
+                    .map(|sector| &mut sector[at..at + self.block_bytes]);
+                for (link, block) in chain.chunks_exact_mut(self.block_bytes).zip(blocks) {
+                    xor(link, block);
+                }
+                self.cipher.encrypt_blocks(chain);
+                let blocks = lanes
+                    .chunks_exact_mut(sector_bytes)
+                    .map(|sector| &mut sector[at..at + self.block_bytes]);
+                for (link, block) in chain.chunks_exact(self.block_bytes).zip(blocks) {
+                    block.copy_from_slice(link);
+                }
+            }
+            sector = sector.wrapping_add(self.sector_size.units() * count as u64);
+        }
+    }
+
+    fn decrypt(&self, first_sector: u64, data: &mut [u8]) {
+        assert_whole_sectors(data, self.sector_size);
+        let sector_bytes = self.sector_size.bytes();
+        let mut ciphertext = [0; GROUP_BYTES];
+        let mut ivs = [0; GROUP_SECTORS * MAX_BLOCK_BYTES];
+        let mut sector = first_sector;
+        for group in data.chunks_mut(GROUP_BYTES) {
+            let count = group.len() / sector_bytes;
+            let ciphertext = &mut ciphertext[..group.len()];
+            ciphertext.copy_from_slice(group);
+            let ivs = &mut ivs[..count * self.block_bytes];
+            self.iv.fill(sector, ivs);
+            self.cipher.decrypt_blocks(group);
+            let sectors = group
+                .chunks_exact_mut(sector_bytes)
+                .zip(ciphertext.chunks_exact(sector_bytes));
+            for ((plaintext, ciphertext), iv) in sectors.zip(ivs.chunks_exact(self.block_bytes)) {
+                let (first, rest) = plaintext.split_at_mut(self.block_bytes);
+                xor(first, iv);
+                xor(rest, ciphertext);
+            }
+            sector = sector.wrapping_add(self.sector_size.units() * count as u64);
+        }
+    }
+
+    fn kernel(&self) -> &'static str {
+        "cbc (block cipher crate)"
+    }
+}

@@ -1,0 +1,428 @@
+//! Cipher specifications: what dm-crypt's tables, LUKS headers and cryptsetup's `--cipher` hold.
+//!
+//! Two families of spelling say the same thing, `aes-xts-plain64` and `capi:xts(aes)-plain64` (the form of the kernel's
+//! crypto API). What a text means here is what Linux 6.1's dm-crypt takes it for, and where cryptsetup reads more than
+//! dm-crypt does (`null`), what cryptsetup takes it for.
+
+use crate::{
+    Error, SectorCipher, SectorOptions,
+    ciphers::{self, Cipher},
+    iv::Iv,
+    modes::{self, Mode},
+};
+use std::{fmt, str::FromStr};
+
+/// A parsed cipher specification: cipher, number of keys, chaining mode, IV, and the family of its spelling.
+///
+/// It may well name what is not built here: [`check_supported`](Self::check_supported) tells.
+/// It prints as the canonical text of its family: `aes` becomes `aes-cbc-plain`, and options that have no meaning, such as
+/// the IV of ECB, are gone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CipherSpec {
+    spelling: Spelling,
+    cipher: String,
+    keys: u32,
+    mode: String,
+    iv: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spelling {
+    DmCrypt,
+    Capi,
+}
+
+/// The cipher that encrypts nothing: for tests, and in headers that somebody was fooled with.
+const NULL_CIPHER: &str = "cipher_null";
+/// `lmk` IVs go with 64 keys, which only dm-crypt's own spelling says.
+const LMK_KEYS: u32 = 64;
+
+impl CipherSpec {
+    /// The two fields of a LUKS1 header, `aes` and `xts-plain64` (LUKS1 specification, figure 1).
+    ///
+    /// QEMU writes `ecb-plain64` where cryptsetup writes `ecb`; both mean the same.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] when the fields are malformed.
+    pub fn from_luks1(cipher_name: &str, cipher_mode: &str) -> Result<Self, Error> {
+        if cipher_name.contains('-') || cipher_name.starts_with("capi:") || cipher_mode.is_empty() {
+            return Err(Error::Spec {
+                spec: format!("{cipher_name}-{cipher_mode}"),
+                reason: "a LUKS1 header holds a cipher and its mode in two fields",
+            });
+        }
+        format!("{cipher_name}-{cipher_mode}").parse()
+    }
+
+    /// The two fields of a LUKS1 header that say this: `("aes", "xts-plain64")`, the opposite of
+    /// [`from_luks1`](Self::from_luks1). `None` where LUKS1 cannot say it: several keys, or only the kernel's crypto API.
+    pub fn luks1_fields(&self) -> Option<(String, String)> {
+        (self.keys == 1 && self.has_dm_crypt_form())
+            .then(|| (self.cipher.clone(), self.mode_and_iv()))
+    }
+
+    /// dm-crypt's own form, `aes-xts-plain64`. What only the crypto API can say, such as a driver by its name, stays in
+    /// the `capi:` form, which dm-crypt takes as well.
+    pub fn to_dm_crypt(&self) -> String {
+        if !self.has_dm_crypt_form() {
+            return self.capi_text();
+        }
+        match self.keys {
+            1 => format!("{}-{}", self.cipher, self.mode_and_iv()),
+            keys => format!("{}:{keys}-{}", self.cipher, self.mode_and_iv()),
+        }
+    }
+
+    /// The crypto API's form, `capi:xts(aes)-plain64`; `None` where it has no way to say the number of keys.
+    pub fn to_capi(&self) -> Option<String> {
+        (self.keys == self.capi_keys()).then(|| self.capi_text())
+    }
+
+    /// The name of the cipher, `aes`.
+    pub fn cipher(&self) -> &str {
+        &self.cipher
+    }
+
+    /// The name of the chaining mode, `xts`.
+    pub fn mode(&self) -> &str {
+        &self.mode
+    }
+
+    /// How IVs are made, with options: `plain64`, `essiv:sha256`. `None` for ECB.
+    pub fn iv(&self) -> Option<&str> {
+        self.iv.as_deref()
+    }
+
+    /// How many keys take turns: 1 unless the text says otherwise (`aes:64-cbc-lmk`).
+    pub fn key_count(&self) -> u32 {
+        self.keys
+    }
+
+    /// Whether this encrypts nothing at all.
+    pub fn is_null(&self) -> bool {
+        self.cipher == NULL_CIPHER
+    }
+
+    /// Whether everything that the specification names is built here; the size of the key is left to
+    /// [`check_key_bytes`](Self::check_key_bytes).
+    ///
+    /// # Errors
+    /// An `Unsupported` kind for the part that is not, or [`Error::IvHash`] where the parts do not fit each other.
+    pub fn check_supported(&self) -> Result<(), Error> {
+        if self.is_null() {
+            self.check_null_mode()
+        } else {
+            self.resolve().map(drop)
+        }
+    }
+
+    /// Whether a key of `bytes` bytes goes with this cipher and mode. AES takes 16, 24 or 32 bytes, and twice that with
+    /// XTS. A null cipher has no key, and headers give it one of any size.
+    ///
+    /// # Errors
+    /// [`Error::KeySize`], or what [`check_supported`](Self::check_supported) says.
+    pub fn check_key_bytes(&self, bytes: usize) -> Result<(), Error> {
+        if self.is_null() {
+            return self.check_null_mode();
+        }
+        let (cipher, mode, _) = self.resolve()?;
+        let sizes: Vec<usize> = cipher
+            .key_bytes
+            .iter()
+            .map(|size| size * mode.keys)
+            .collect();
+        if sizes.contains(&bytes) {
+            Ok(())
+        } else {
+            Err(Error::KeySize {
+                spec: self.to_string(),
+                bytes,
+                expected: alternatives(&sizes),
+            })
+        }
+    }
+
+    /// Whether both halves of an XTS key are the same, which makes XTS weak (SP 800-38E and FIPS 140 forbid it). The
+    /// kernel opens such volumes; nobody should make one. `false` for every other mode.
+    pub fn has_equal_xts_halves(&self, key: &[u8]) -> bool {
+        use subtle::ConstantTimeEq;
+        let (first, second) = key.split_at(key.len() / 2);
+        self.mode == "xts" && first.ct_eq(second).into()
+    }
+
+    /// Why somebody who makes a new volume should choose another specification, where there is a reason.
+    pub fn weakness(&self) -> Option<&'static str> {
+        if self.is_null() {
+            return Some("a null cipher encrypts nothing");
+        }
+        let predictable = self
+            .iv()
+            .is_some_and(|iv| matches!(iv, "null" | "plain" | "plain64" | "plain64be" | "benbi"));
+        match self.mode() {
+            "ecb" => Some("ECB shows which blocks are equal"),
+            "cbc" if predictable => {
+                Some("CBC with predictable IVs shows watermarks: chosen files can be recognised")
+            }
+            _ => None,
+        }
+    }
+
+    /// The cipher of the sectors of a volume, with all keys expanded.
+    ///
+    /// # Errors
+    /// What [`check_supported`](Self::check_supported) and [`check_key_bytes`](Self::check_key_bytes) say.
+    pub fn sector_cipher(
+        &self,
+        key: &[u8],
+        options: SectorOptions,
+    ) -> Result<Box<dyn SectorCipher>, Error> {
+        self.check_key_bytes(key.len())?;
+        if self.is_null() {
+            return Ok(modes::identity(options));
+        }
+        let (cipher, mode, iv) = self.resolve()?;
+        Ok((mode.build)(cipher, iv, key, options))
+    }
+
+    /// Looks the parts up in the tables of what is built.
+    fn resolve(&self) -> Result<(&'static Cipher, &'static Mode, Iv), Error> {
+        let cipher = ciphers::find(&self.cipher).ok_or_else(|| Error::UnsupportedCipher {
+            cipher: self.cipher.clone(),
+        })?;
+        let mode = modes::find(&self.mode, cipher).ok_or_else(|| self.unsupported_mode())?;
+        if self.keys != 1 {
+            return Err(Error::UnsupportedKeyCount {
+                cipher: self.cipher.clone(),
+                keys: self.keys,
+            });
+        }
+        let iv = match (&self.iv, mode.has_iv) {
+            (Some(iv), true) => Iv::parse(iv)?,
+            // Only the crypto API's form can leave the IV of such a mode out; the kernel then takes what memory holds.
+            (None, true) => {
+                return Err(Error::UnsupportedIv {
+                    iv: "none".to_owned(),
+                });
+            }
+            (_, false) => Iv::Null,
+        };
+        if let Iv::Essiv(hash) = iv
+            && !cipher.key_bytes.contains(&hash.digest_bytes())
+        {
+            return Err(Error::IvHash {
+                spec: self.to_string(),
+                hash: hash.name(),
+                bytes: hash.digest_bytes(),
+                cipher: cipher.name,
+                expected: alternatives(cipher.key_bytes),
+            });
+        }
+        Ok((cipher, mode, iv))
+    }
+
+    /// The kernel combines its null cipher with ECB and CBC, and so do old headers.
+    fn check_null_mode(&self) -> Result<(), Error> {
+        match self.mode() {
+            "ecb" | "cbc" => Ok(()),
+            _ => Err(self.unsupported_mode()),
+        }
+    }
+
+    fn unsupported_mode(&self) -> Error {
+        Error::UnsupportedMode {
+            cipher: self.cipher.clone(),
+            mode: self.mode.clone(),
+        }
+    }
+
+    fn mode_and_iv(&self) -> String {
+        match &self.iv {
+            Some(iv) => format!("{}-{iv}", self.mode),
+            None => self.mode.clone(),
+        }
+    }
+
+    fn capi_text(&self) -> String {
+        let api = if self.mode.is_empty() {
+            self.cipher.clone()
+        } else {
+            format!("{}({})", self.mode, self.cipher)
+        };
+        match &self.iv {
+            Some(iv) => format!("capi:{api}-{iv}"),
+            None => format!("capi:{api}"),
+        }
+    }
+
+    /// How many keys the crypto API's form implies.
+    fn capi_keys(&self) -> u32 {
+        capi_keys(self.iv())
+    }
+
+    fn has_dm_crypt_form(&self) -> bool {
+        let plain_name = !self.cipher.contains(['(', '-', ':']) && !self.mode.is_empty();
+        plain_name && (self.iv.is_some() || self.mode == "ecb")
+    }
+}
+
+impl fmt::Display for CipherSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&match self.spelling {
+            Spelling::DmCrypt => self.to_dm_crypt(),
+            Spelling::Capi => self.capi_text(),
+        })
+    }
+}
+
+impl FromStr for CipherSpec {
+    type Err = Error;
+
+    fn from_str(spec: &str) -> Result<Self, Error> {
+        let parsed = match spec.strip_prefix("capi:") {
+            Some(api) => parse_capi(api),
+            None => parse_dm_crypt(spec),
+        };
+        parsed.map_err(|reason| Error::Spec {
+            spec: spec.to_owned(),
+            reason,
+        })
+    }
+}
+
+/// `cipher[:keys]-mode[-iv[:options]]`
+fn parse_dm_crypt(spec: &str) -> Result<CipherSpec, &'static str> {
+    if spec.contains(['(', ')']) {
+        return Err("the form of the crypto API starts with \"capi:\"");
+    }
+    // cryptsetup's short name, which dm-crypt does not know.
+    let spec = if spec == "null" { NULL_CIPHER } else { spec };
+    let (cipher, mode_and_iv) = match spec.split_once('-') {
+        Some((cipher, rest)) => (cipher, Some(rest)),
+        None => (spec, None),
+    };
+    let (cipher, keys) = match cipher.split_once(':') {
+        Some((name, keys)) => (name, parse_key_count(keys)?),
+        None => (cipher, 1),
+    };
+    check_name(cipher)?;
+    let (mode, iv) = match mode_and_iv {
+        None if cipher == NULL_CIPHER => ("ecb", None),
+        // "For compatibility with the original dm-crypt": a cipher alone, and `-plain` alone, mean CBC with plain IVs.
+        None | Some("plain") => ("cbc", Some("plain")),
+        Some(rest) => match rest.split_once('-') {
+            Some((mode, iv)) => (mode, Some(iv)),
+            None => (rest, None),
+        },
+    };
+    check_name(mode)?;
+    let iv = parse_iv(mode, iv)?;
+    if iv.is_none() && mode != "ecb" {
+        return Err("the mode needs an IV");
+    }
+    Ok(CipherSpec {
+        spelling: Spelling::DmCrypt,
+        cipher: cipher.to_owned(),
+        keys,
+        mode: mode.to_owned(),
+        iv,
+    })
+}
+
+/// `mode(cipher)[-iv[:options]]`. As the kernel does it: the options start at the last colon, and then the IV at the last
+/// hyphen, for the crypto API's names hold hyphens.
+fn parse_capi(text: &str) -> Result<CipherSpec, &'static str> {
+    let options_at = text.rfind(':').unwrap_or(text.len());
+    let (api, iv) = match text[..options_at].rfind('-') {
+        Some(hyphen) => (&text[..hyphen], Some(&text[hyphen + 1..])),
+        None => (&text[..options_at], None),
+    };
+    let (mode, cipher) = match api.split_once('(') {
+        Some((mode, rest)) => (
+            mode,
+            rest.strip_suffix(')')
+                .ok_or("the parentheses of the crypto API's name do not match")?,
+        ),
+        None => ("", api),
+    };
+    if !balanced(cipher) {
+        return Err("the parentheses of the crypto API's name do not match");
+    }
+    check_name(cipher)?;
+    if mode.is_empty() != (cipher == api) {
+        return Err("a name is empty");
+    }
+    let iv = parse_iv(mode, iv)?;
+    let keys = capi_keys(iv.as_deref());
+    Ok(CipherSpec {
+        spelling: Spelling::Capi,
+        cipher: cipher.to_owned(),
+        keys,
+        mode: mode.to_owned(),
+        iv,
+    })
+}
+
+fn parse_key_count(keys: &str) -> Result<u32, &'static str> {
+    match keys.parse::<u32>() {
+        Ok(count) if count.is_power_of_two() && keys.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(count)
+        }
+        _ => Err("the number of keys is no power of two"),
+    }
+}
+
+/// The IV in its canonical form. ECB has none, and dm-crypt ignores one that is named; so it does with options where the
+/// IV takes none.
+fn parse_iv(mode: &str, iv: Option<&str>) -> Result<Option<String>, &'static str> {
+    let Some(iv) = iv.filter(|_| mode != "ecb") else {
+        return Ok(None);
+    };
+    let (name, options) = iv.split_once(':').unwrap_or((iv, ""));
+    check_name(name)?;
+    if name != "essiv" {
+        return Ok(Some(name.to_owned()));
+    }
+    if options.is_empty() {
+        return Err("the IV essiv needs a hash, as in essiv:sha256");
+    }
+    check_name(options)?;
+    Ok(Some(iv.to_owned()))
+}
+
+fn capi_keys(iv: Option<&str>) -> u32 {
+    if iv == Some("lmk") { LMK_KEYS } else { 1 }
+}
+
+/// A name goes into a device-mapper table, whose fields blanks separate, and into text for people.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("a name is empty");
+    }
+    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("a name holds a blank or a special character")
+    }
+}
+
+fn balanced(name: &str) -> bool {
+    let mut depth = 0_usize;
+    for byte in name.bytes() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 0 => return false,
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    depth == 0
+}
+
+/// `[16, 24, 32]` as `16, 24 or 32`.
+fn alternatives(sizes: &[usize]) -> String {
+    let text: Vec<String> = sizes.iter().map(usize::to_string).collect();
+    match text.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => text.concat(),
+    }
+}
