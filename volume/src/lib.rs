@@ -1,0 +1,59 @@
+//! The input and output of luksmith: where encrypted bytes are kept, and their plaintext as something to read and write
+//! at any offset.
+//!
+//! A format (LUKS, plain dm-crypt) finds out which bytes of a [`Storage`] are encrypted how, and says so as a
+//! [`Mapping`]; both together make a [`Volume`]:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+//! use volume::{Mapping, MemoryStorage, Segment, SegmentKind, Volume};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let spec: CipherSpec = "aes-xts-plain64".parse()?;
+//! let options = SectorOptions { sector_size: SectorSize::B4096, iv_large_sectors: false };
+//! let cipher = Arc::from(spec.sector_cipher(&[7; 64], options)?);
+//! let payload = Segment {
+//!     length: 1 << 20,
+//!     storage_offset: 4096,
+//!     kind: SegmentKind::Crypt { cipher, first_iv_sector: 0 },
+//! };
+//!
+//! let storage = Arc::new(MemoryStorage::new(4096 + (1 << 20)));
+//! let volume = Volume::new(storage, Mapping::new(vec![payload])?);
+//! volume.write_at(5000, b"plaintext, at any offset")?;
+//! let mut buf = [0; 9];
+//! volume.read_at(5000, &mut buf)?;
+//! assert_eq!(&buf, b"plaintext");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`storage`] | [`Storage`]: files and block devices, memory, and a disk that fails on request |
+//! | [`mapping`] | [`Mapping`]: segments of a storage, encrypted or not |
+//! | [`mod@volume`] | [`Volume`]: the plaintext |
+//! | [`pipeline`] | [`copy`]: whole images, with several threads |
+//! | [`lock`] | header locks, and the image locks that QEMU takes |
+//! | [`error`] | what can go wrong |
+
+pub mod error;
+pub mod lock;
+pub mod mapping;
+pub mod pipeline;
+mod span;
+pub mod storage;
+mod sys;
+pub mod volume;
+
+pub use error::{CopyError, Error};
+pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
+pub use mapping::{Mapping, Segment, SegmentKind};
+pub use pipeline::{Copied, CopyOptions, Sink, Source, copy};
+pub use storage::{
+    Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
+    SimulatedStorage, Storage,
+};
+pub use volume::Volume;

@@ -1,0 +1,402 @@
+//! A regular file or a block device.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, seek};
+use rustix::io::Errno;
+
+use super::{Storage, end_of, past_end};
+use crate::lock::{HeaderLock, ImageLock, ImageRole, LockMode, SharedLock};
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Access {
+    /// Reading; every write fails.
+    Read,
+    /// Reading and writing. The file must exist.
+    ReadWrite,
+}
+
+/// A regular file or a block device.
+///
+/// Reads and writes are positional; the file's own position is not used, but moves.
+pub struct FileStorage {
+    file: Arc<File>,
+    /// A second way to the same bytes, past the page cache, for reads and writes that are aligned for it.
+    direct: Option<File>,
+    is_block_device: bool,
+    header_lock: Arc<SharedLock>,
+}
+
+impl FileStorage {
+    /// Opens an existing file or block device.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2), and those of [`FileStorage::from_file`].
+    pub fn open(path: &Path, access: Access) -> io::Result<Self> {
+        // Without NONBLOCK a FIFO would wait here for its other end before it can be refused.
+        Self::from_file(open_with(path, access, OFlags::NONBLOCK)?)
+    }
+
+    /// As [`FileStorage::open`], but data moves past the page cache (`O_DIRECT`) where offset, length and buffer are
+    /// multiples of 4096 bytes; the pipeline's are, up to the last chunk.
+    ///
+    /// # Errors
+    ///
+    /// Also that of a file system that has no direct access, usually [`io::ErrorKind::InvalidInput`].
+    pub fn open_direct(path: &Path, access: Access) -> io::Result<Self> {
+        let mut storage = Self::open(path, access)?;
+        storage.direct = Some(open_with(path, access, OFlags::NONBLOCK | OFlags::DIRECT)?);
+        Ok(storage)
+    }
+
+    /// Takes a file that is open already.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] when it is neither a regular file nor a block device.
+    pub fn from_file(file: File) -> io::Result<Self> {
+        let file_type = file.metadata()?.file_type();
+        if !file_type.is_file() && !file_type.is_block_device() {
+            let message = "neither a regular file nor a block device";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let file = Arc::new(file);
+        Ok(Self {
+            is_block_device: file_type.is_block_device(),
+            header_lock: SharedLock::new(Some(Arc::clone(&file))),
+            direct: None,
+            file,
+        })
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Is it a block device, whose length is fixed?
+    pub fn is_block_device(&self) -> bool {
+        self.is_block_device
+    }
+
+    /// Takes QEMU's image locks, without waiting, for as long as the result lives.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when another process, QEMU or one of ours, holds locks that conflict.
+    pub fn lock_image(&self, role: ImageRole) -> io::Result<ImageLock> {
+        ImageLock::take(&self.file, role)
+    }
+
+    /// The file to use for a transfer: the direct one where it can take this offset and buffer.
+    fn file_for(&self, offset: u64, buf: &[u8]) -> &File {
+        let is_aligned = offset.is_multiple_of(DIRECT_ALIGNMENT as u64)
+            && buf.len().is_multiple_of(DIRECT_ALIGNMENT)
+            && buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT);
+        match &self.direct {
+            Some(direct) if is_aligned => direct,
+            _ => &self.file,
+        }
+    }
+
+    fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
+        let zeros = vec![0; 64 * 1024];
+        let end = range.end.min(self.len()?);
+        let mut offset = range.start;
+        while offset < end {
+            let step = usize::try_from(end - offset)
+                .unwrap_or(usize::MAX)
+                .min(zeros.len());
+            self.write_at(offset, &zeros[..step])?;
+            offset += step as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Storage for FileStorage {
+    fn len(&self) -> io::Result<u64> {
+        if self.is_block_device {
+            // fstat(2) says 0 for a device; its end is where seeking to the end leads.
+            return Ok(seek(&self.file, SeekFrom::End(0))?);
+        }
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        end_of(offset, buf.len())?;
+        match self.file_for(offset, buf).read_exact_at(buf, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(past_end(offset, buf.len(), self.len()?))
+            }
+            result => result,
+        }
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        end_of(offset, data.len())?;
+        self.file_for(offset, data).write_all_at(data, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        if !self.is_block_device {
+            return self.file.set_len(len);
+        }
+        let size = self.len()?;
+        if len == size {
+            return Ok(());
+        }
+        let message = format!("a block device of {size} bytes cannot be made {len} bytes long");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
+
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        match fallocate(
+            &self.file,
+            FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+            offset,
+            len,
+        ) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                self.write_zeros(offset..offset.saturating_add(len))
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let start = match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            // Block devices and some file systems know of no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                let len = self.len()?;
+                return Ok((offset < len).then_some(offset..len));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let end = match seek(&self.file, SeekFrom::Hole(start)) {
+            Ok(end) => end,
+            // The file was cut between the two calls: its reader will find out.
+            Err(Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(start..end))
+    }
+
+    fn lock(&self, mode: LockMode) -> io::Result<HeaderLock> {
+        Ok(HeaderLock::new(self.header_lock.acquire(mode)?))
+    }
+}
+
+fn open_with(path: &Path, access: Access, flags: OFlags) -> io::Result<File> {
+    let flags = flags
+        .bits()
+        .try_into()
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
+    OpenOptions::new()
+        .read(true)
+        .write(access == Access::ReadWrite)
+        .custom_flags(flags)
+        .open(path)
+}
+
+/// What O_DIRECT asks of offset, length and address: at most a page, on every file system and disk.
+const DIRECT_ALIGNMENT: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn file_of(content: &[u8]) -> (tempfile::NamedTempFile, FileStorage) {
+        let named = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(named.path(), content).unwrap();
+        let storage = FileStorage::open(named.path(), Access::ReadWrite).unwrap();
+        (named, storage)
+    }
+
+    #[test]
+    fn reads_exactly_or_names_what_is_missing() {
+        let (_named, storage) = file_of(b"0123456789");
+        let mut buf = [0; 4];
+        storage.read_at(6, &mut buf).unwrap();
+        assert_eq!(&buf, b"6789");
+        let error = storage.read_at(7, &mut buf).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            error.to_string(),
+            "read of 4 bytes at offset 7 goes past the end at byte 10"
+        );
+        assert_eq!(
+            storage.read_at(u64::MAX, &mut buf).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
+    }
+
+    #[test]
+    fn a_read_only_file_takes_no_write() {
+        let (named, _storage) = file_of(b"0123456789");
+        let storage = FileStorage::open(named.path(), Access::Read).unwrap();
+        assert!(storage.write_at(0, b"x").is_err());
+        assert_eq!(std::fs::read(named.path()).unwrap(), b"0123456789");
+    }
+
+    #[test]
+    fn a_directory_and_a_pipe_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(error) = FileStorage::open(folder.path(), Access::Read) else {
+            panic!("a folder was opened")
+        };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let fifo = folder.path().join("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let Err(error) = FileStorage::open(&fifo, Access::Read) else {
+            panic!("a pipe was opened")
+        };
+        assert_eq!(
+            error.to_string(),
+            "neither a regular file nor a block device"
+        );
+    }
+
+    #[test]
+    fn holes_are_punched_and_found() {
+        let (named, storage) = file_of(&[7; 3 << 20]);
+        let blocks = named.as_file().metadata().unwrap().blocks();
+        storage.punch_hole(1 << 20, 1 << 20).unwrap();
+        // Beyond the end nothing happens, and the length stays.
+        storage.punch_hole(8 << 20, 4096).unwrap();
+        storage.punch_hole(0, 0).unwrap();
+        assert_eq!(storage.len().unwrap(), 3 << 20);
+        assert!(named.as_file().metadata().unwrap().blocks() < blocks);
+        assert_eq!(storage.data_extent(0).unwrap(), Some(0..1 << 20));
+        assert_eq!(
+            storage.data_extent((1 << 20) + 5).unwrap(),
+            Some(2 << 20..3 << 20)
+        );
+        assert_eq!(
+            storage.data_extent((2 << 20) + 5).unwrap(),
+            Some((2 << 20) + 5..3 << 20)
+        );
+        assert_eq!(storage.data_extent(3 << 20).unwrap(), None);
+        storage.punch_hole(2 << 20, 1 << 20).unwrap();
+        assert_eq!(storage.data_extent(1 << 20).unwrap(), None);
+        let mut expected = vec![0; 3 << 20];
+        expected[..1 << 20].fill(7);
+        assert!(std::fs::read(named.path()).unwrap() == expected);
+    }
+
+    #[test]
+    fn zeros_are_written_where_no_hole_can_be_punched() {
+        let (named, storage) = file_of(&[7; 200_000]);
+        storage.write_zeros(1000..150_000).unwrap();
+        storage.write_zeros(199_999..300_000).unwrap();
+        let mut expected = vec![7; 200_000];
+        expected[1000..150_000].fill(0);
+        expected[199_999] = 0;
+        assert!(std::fs::read(named.path()).unwrap() == expected);
+    }
+
+    #[test]
+    fn direct_access_falls_back_for_what_is_not_aligned() {
+        let (named, _storage) = file_of(&[7; 10_000]);
+        let storage = match FileStorage::open_direct(named.path(), Access::ReadWrite) {
+            // tmpfs had no O_DIRECT before Linux 6.6.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            opened => opened.unwrap(),
+        };
+        let page = vec![9; 4096 * 2];
+        let start = page.as_ptr().align_offset(4096);
+        storage.write_at(4096, &page[start..start + 4096]).unwrap();
+        storage.write_at(5000, b"abc").unwrap();
+        let mut all = vec![0; 10_000];
+        storage.read_at(0, &mut all).unwrap();
+        let mut expected = vec![7; 10_000];
+        expected[4096..8192].fill(9);
+        expected[5000..5003].copy_from_slice(b"abc");
+        assert!(all == expected);
+    }
+
+    #[test]
+    fn header_locks_exclude_other_processes_and_other_threads() {
+        let (named, storage) = file_of(b"x");
+        let other = FileStorage::open(named.path(), Access::ReadWrite).unwrap();
+        let try_exclusive = || flock(&other.file, FlockOperation::NonBlockingLockExclusive);
+        let try_shared = || flock(&other.file, FlockOperation::NonBlockingLockShared);
+
+        let first = storage.lock(LockMode::Shared).unwrap();
+        let second = storage.lock(LockMode::Shared).unwrap();
+        drop(first);
+        assert_eq!(
+            try_exclusive(),
+            Err(Errno::WOULDBLOCK),
+            "one reader is left"
+        );
+        assert_eq!(try_shared(), Ok(()));
+        flock(&other.file, FlockOperation::Unlock).unwrap();
+        drop(second);
+        assert_eq!(try_exclusive(), Ok(()));
+        flock(&other.file, FlockOperation::Unlock).unwrap();
+
+        let writer = storage.lock(LockMode::Exclusive).unwrap();
+        assert_eq!(try_shared(), Err(Errno::WOULDBLOCK));
+        let is_released = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _reader = storage.lock(LockMode::Shared).unwrap();
+                assert!(
+                    is_released.load(Ordering::SeqCst),
+                    "a thread shared a lock that is held alone"
+                );
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            is_released.store(true, Ordering::SeqCst);
+            drop(writer);
+        });
+    }
+
+    #[test]
+    fn image_locks_conflict_as_reader_and_writer_do() {
+        let (named, one) = file_of(b"x");
+        let two = FileStorage::open(named.path(), Access::ReadWrite).unwrap();
+        let is_busy = |role| match two.lock_image(role) {
+            Ok(_) => false,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+                true
+            }
+        };
+        let reader = one.lock_image(ImageRole::Reader).unwrap();
+        assert!(!is_busy(ImageRole::Reader));
+        assert!(is_busy(ImageRole::Writer));
+        drop(reader);
+        let writer = one.lock_image(ImageRole::Writer).unwrap();
+        assert!(is_busy(ImageRole::Reader));
+        assert!(is_busy(ImageRole::Writer));
+        drop(writer);
+        // A refused lock leaves nothing held.
+        assert!(!is_busy(ImageRole::Writer));
+        assert!(one.lock_image(ImageRole::Writer).is_ok());
+    }
+
+    use rustix::fs::{FlockOperation, flock};
+}

@@ -1,0 +1,54 @@
+//! Open-file-description locks on single bytes, which rustix does not offer: the only unsafe code of this crate.
+//!
+//! Sound because each call passes fcntl(2) a descriptor that the borrowed `File` keeps open, and a pointer to a `flock`
+//! that lives on this stack for the length of the call. The kernel reads and writes nothing else, and a `flock` of any
+//! content is a valid value: it is plain integers.
+
+#![expect(
+    unsafe_code,
+    reason = "fcntl's OFD lock commands have no safe form in rustix"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+/// Takes a shared lock on one byte, without waiting (`F_OFD_SETLK`, `F_RDLCK`). The file must be open for reading.
+pub(crate) fn lock_byte(file: &File, byte: u64) -> io::Result<()> {
+    command(file, libc::F_OFD_SETLK, libc::F_RDLCK, byte).map(drop)
+}
+
+/// Releases the lock on one byte; fine where there is none (`F_OFD_SETLK`, `F_UNLCK`).
+pub(crate) fn unlock_byte(file: &File, byte: u64) -> io::Result<()> {
+    command(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(drop)
+}
+
+/// Does another open file hold any lock on this byte (`F_OFD_GETLK` for an exclusive one)?
+pub(crate) fn is_locked_by_other(file: &File, byte: u64) -> io::Result<bool> {
+    let answer = command(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
+    Ok(i32::from(answer.l_type) != libc::F_UNLCK)
+}
+
+fn command(
+    file: &File,
+    command: libc::c_int,
+    kind: libc::c_int,
+    byte: u64,
+) -> io::Result<libc::flock> {
+    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    // SAFETY: `flock` is a struct of integers, for which all zeros is a value. Some platforms have more fields than
+    // POSIX names; l_pid must be 0 for OFD locks.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind.try_into().map_err(out_of_range)?;
+    lock.l_whence = libc::SEEK_SET.try_into().map_err(out_of_range)?;
+    lock.l_start = byte.try_into().map_err(out_of_range)?;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open while `file` is borrowed; `lock` is a valid `flock` that outlives the call, which
+    // is what both commands take.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) };
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(lock)
+    }
+}

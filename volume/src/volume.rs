@@ -1,0 +1,298 @@
+//! The plaintext view of a storage.
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorSize};
+
+use crate::mapping::{Mapping, Segment, SegmentKind};
+use crate::span::{Part, bytes_of, split};
+use crate::storage::Storage;
+
+/// What a storage holds, decrypted: bytes that can be read and written at any offset, by many threads at once.
+///
+/// A write is one step for every other read and write through the same `Volume`, whether or not they keep to sectors.
+/// Two volumes over one storage know nothing of each other.
+pub struct Volume {
+    storage: Arc<dyn Storage>,
+    mapping: Mapping,
+    regions: RegionLocks,
+}
+
+impl Volume {
+    /// A view of `storage` through `mapping`. Nothing is read; a storage that is too short shows when its end is used.
+    pub fn new(storage: Arc<dyn Storage>, mapping: Mapping) -> Self {
+        Self {
+            storage,
+            mapping,
+            regions: RegionLocks::default(),
+        }
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
+        self.mapping.len()
+    }
+
+    /// Has it no bytes at all?
+    pub fn is_empty(&self) -> bool {
+        self.mapping.is_empty()
+    }
+
+    /// The largest sector size of its segments, in bytes: writes that keep to it read nothing first.
+    pub fn sector_size(&self) -> usize {
+        self.mapping.sector_size()
+    }
+
+    /// What it is kept in.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// How it is kept there.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Fills `buf` with the plaintext from byte `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the storage, and [`io::ErrorKind::UnexpectedEof`] past the volume's end. What `buf` then holds is not
+    /// specified.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let range = self.range(offset, buf.len(), "read")?;
+        // Sectors are read whole, so that a neighbour in the same sector must not be half written either.
+        let _guards = self.regions.read(self.mapping.whole_sectors(range.clone()));
+        self.each_part(range, buf, |segment, part, buf| {
+            match (&segment.kind, part) {
+                (
+                    SegmentKind::Crypt {
+                        cipher,
+                        first_iv_sector,
+                    },
+                    Part::Whole(bytes),
+                ) => {
+                    self.storage
+                        .read_at(segment.storage_offset + bytes.start, buf)?;
+                    cipher.decrypt(iv_sector(*first_iv_sector, bytes.start), buf);
+                    Ok(())
+                }
+                (
+                    SegmentKind::Crypt {
+                        cipher,
+                        first_iv_sector,
+                    },
+                    Part::Partial { sector, within },
+                ) => {
+                    let mut scratch = SectorBuffer::new(cipher.as_ref());
+                    self.storage
+                        .read_at(segment.storage_offset + sector, scratch.bytes())?;
+                    cipher.decrypt(iv_sector(*first_iv_sector, sector), scratch.bytes());
+                    buf.copy_from_slice(&scratch.bytes()[within]);
+                    Ok(())
+                }
+                (SegmentKind::Linear, part) => self
+                    .storage
+                    .read_at(segment.storage_offset + first_byte(&part), buf),
+            }
+        })
+    }
+
+    /// Writes `data` as the plaintext from byte `offset` on. Sectors of which it is only a part are read first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the storage (a part may then have been written), and [`io::ErrorKind::UnexpectedEof`] past the volume's
+    /// end (nothing has been written).
+    pub fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let range = self.range(offset, data.len(), "write")?;
+        let _guards = self
+            .regions
+            .write(self.mapping.whole_sectors(range.clone()));
+        let mut scratch = vec![0; data.len().min(SCRATCH_BYTES)];
+        let mut position = range.start;
+        while position < range.end {
+            // Ends at a multiple of the scratch size, so that no sector but the first and the last is written twice.
+            let scratch_bytes = SCRATCH_BYTES as u64;
+            let end = range
+                .end
+                .min((position / scratch_bytes + 1).saturating_mul(scratch_bytes));
+            let from = bytes_of(position - range.start);
+            let buf = &mut scratch[..bytes_of(end - position)];
+            buf.copy_from_slice(&data[from..from + buf.len()]);
+            self.encrypt_and_write(position..end, buf)?;
+            position = end;
+        }
+        Ok(())
+    }
+
+    /// As [`Volume::write_at`], without a copy of the data: whole sectors are encrypted where they lie, so that `buf`
+    /// holds neither plaintext nor ciphertext that can be relied on afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Volume::write_at`].
+    pub fn write_in_place(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let range = self.range(offset, buf.len(), "write")?;
+        let _guards = self
+            .regions
+            .write(self.mapping.whole_sectors(range.clone()));
+        self.encrypt_and_write(range, buf)
+    }
+
+    /// Returns once everything written so far will survive a loss of power.
+    pub fn sync(&self) -> io::Result<()> {
+        self.storage.sync()
+    }
+
+    /// The caller holds the regions.
+    fn encrypt_and_write(&self, range: Range<u64>, buf: &mut [u8]) -> io::Result<()> {
+        self.each_part(range, buf, |segment, part, buf| {
+            match (&segment.kind, part) {
+                (
+                    SegmentKind::Crypt {
+                        cipher,
+                        first_iv_sector,
+                    },
+                    Part::Whole(bytes),
+                ) => {
+                    cipher.encrypt(iv_sector(*first_iv_sector, bytes.start), buf);
+                    self.storage
+                        .write_at(segment.storage_offset + bytes.start, buf)
+                }
+                (
+                    SegmentKind::Crypt {
+                        cipher,
+                        first_iv_sector,
+                    },
+                    Part::Partial { sector, within },
+                ) => {
+                    let (at, iv) = (
+                        segment.storage_offset + sector,
+                        iv_sector(*first_iv_sector, sector),
+                    );
+                    let mut scratch = SectorBuffer::new(cipher.as_ref());
+                    self.storage.read_at(at, scratch.bytes())?;
+                    cipher.decrypt(iv, scratch.bytes());
+                    scratch.bytes()[within].copy_from_slice(buf);
+                    cipher.encrypt(iv, scratch.bytes());
+                    self.storage.write_at(at, scratch.bytes())
+                }
+                (SegmentKind::Linear, part) => self
+                    .storage
+                    .write_at(segment.storage_offset + first_byte(&part), buf),
+            }
+        })
+    }
+
+    /// Calls `action` for each run of whole sectors and each partial one, with its bytes of `buf`.
+    fn each_part(
+        &self,
+        range: Range<u64>,
+        buf: &mut [u8],
+        action: impl Fn(&Segment, Part, &mut [u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut rest = buf;
+        for (segment, within) in self.mapping.pieces(range) {
+            for part in split(within, segment.sector_bytes()) {
+                let (bytes, after) = rest.split_at_mut(part.len());
+                action(segment, part, bytes)?;
+                rest = after;
+            }
+        }
+        Ok(())
+    }
+
+    fn range(&self, offset: u64, len: usize, what: &str) -> io::Result<Range<u64>> {
+        match offset.checked_add(len as u64) {
+            Some(end) if end <= self.len() => Ok(offset..end),
+            _ => {
+                let message = format!(
+                    "{what} of {len} bytes at offset {offset} goes past the volume's end at byte {}",
+                    self.len()
+                );
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
+            }
+        }
+    }
+}
+
+fn first_byte(part: &Part) -> u64 {
+    match part {
+        Part::Whole(bytes) => bytes.start,
+        Part::Partial { sector, within } => sector + within.start as u64,
+    }
+}
+
+/// The IV number of a segment's byte `offset`, in units of 512 bytes whatever the sector size is; it wraps as the
+/// kernel's does.
+fn iv_sector(first_iv_sector: u64, offset: u64) -> u64 {
+    first_iv_sector.wrapping_add(offset / SECTOR_BYTES)
+}
+
+/// One sector on the stack.
+struct SectorBuffer {
+    bytes: [u8; SectorSize::B4096.bytes()],
+    len: usize,
+}
+
+impl SectorBuffer {
+    fn new(cipher: &dyn SectorCipher) -> Self {
+        Self {
+            bytes: [0; SectorSize::B4096.bytes()],
+            len: cipher.sector_size().bytes(),
+        }
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+}
+
+/// How much plaintext `write_at` copies before it encrypts it.
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// Locks over regions of the volume: region n is guarded by lock n modulo their number.
+///
+/// Whoever needs several takes them in the order of the locks, so that no two threads wait for each other.
+struct RegionLocks([RwLock<()>; STRIPES as usize]);
+
+impl RegionLocks {
+    fn read(&self, range: Range<u64>) -> Vec<RwLockReadGuard<'_, ()>> {
+        self.of(range)
+            .map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner))
+            .collect()
+    }
+
+    fn write(&self, range: Range<u64>) -> Vec<RwLockWriteGuard<'_, ()>> {
+        self.of(range)
+            .map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner))
+            .collect()
+    }
+
+    fn of(&self, range: Range<u64>) -> impl Iterator<Item = &RwLock<()>> {
+        let first = range.start / REGION_BYTES;
+        let regions = if range.is_empty() {
+            0
+        } else {
+            (range.end - 1) / REGION_BYTES - first + 1
+        };
+        // How far a lock's first region lies behind the range's; all of them where the range is long.
+        (0..STRIPES)
+            .zip(&self.0)
+            .filter(move |(stripe, _)| (stripe + STRIPES - first % STRIPES) % STRIPES < regions)
+            .map(|(_, lock)| lock)
+    }
+}
+
+impl Default for RegionLocks {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| RwLock::new(())))
+    }
+}
+
+/// Half a chunk of the pipeline, whose neighbours should not wait for each other.
+const REGION_BYTES: u64 = 256 * 1024;
+const STRIPES: u64 = 64;
