@@ -1,0 +1,392 @@
+//! `cargo xtask layers`: the rules of ARCHITECTURE.md that a compiler does not check.
+//!
+//! 1. Crates and, inside `luks`, modules import only what lies below them.
+//! 2. The product's dependencies build no C.
+//! 3. `unsafe` stays in its rooms.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::workspace;
+
+/// Which packages of the workspace each one may import, for every kind of dependency. Siblings are not in each other's list.
+const CRATES: &[(&str, &[&str])] = &[
+    ("luksmith-dmcrypt", &[]),
+    ("luksmith-volume", &["luksmith-dmcrypt"]),
+    (
+        "luksmith-dmcrypt-plain",
+        &["luksmith-dmcrypt", "luksmith-volume"],
+    ),
+    ("luksmith-luks", &["luksmith-dmcrypt", "luksmith-volume"]),
+    (
+        "luksmith",
+        &[
+            "luksmith-dmcrypt",
+            "luksmith-volume",
+            "luksmith-dmcrypt-plain",
+            "luksmith-luks",
+        ],
+    ),
+];
+
+/// Packages that nobody imports and that may import everything.
+const FREE_CRATES: &[&str] = &["luksmith-benches", "luksmith-fuzz", "xtask"];
+
+/// The floors of `luks`, lowest first: a module uses floors below its own, never a neighbour on it.
+const LUKS_FLOORS: &[&[&str]] = &[
+    &["error"],
+    &["codec", "defaults"],
+    &["kdf", "af"],
+    &["luks1", "luks2"],
+    &["policy", "store", "unlock"],
+    &["device", "format", "convert", "backup"],
+];
+
+/// Build-time packages that compile or look for C.
+const C_BUILDERS: &[&str] = &["cc", "cmake", "bindgen", "pkg-config", "vcpkg", "autotools"];
+
+/// `links` keys that name no C library: they keep a package from being there twice.
+const HARMLESS_LINKS: &[&str] = &["rayon-core"];
+
+/// Where the word `unsafe` may stand. A name that ends in `/` is a folder.
+const UNSAFE_ROOMS: &[&str] = &[
+    "dmcrypt/src/low/",
+    "volume/src/sys.rs",
+    "volume/src/sys/",
+    "luks/src/low/",
+    "fuzz/",
+    "benches/",
+    "xtask/",
+];
+
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    workspace::no_arguments("layers", arguments)?;
+    check()?;
+    println!("layers: crates, modules of luks, C and unsafe are as ARCHITECTURE.md has them");
+    Ok(())
+}
+
+/// Every rule over this workspace; the error lists all that is broken.
+pub fn check() -> Result<(), String> {
+    let root = workspace::root();
+    let metadata = workspace::metadata()?;
+    let mut problems = crate_problems(&metadata);
+    problems.extend(module_problems(&sources(&root, &root.join("luks/src"))?));
+    problems.extend(c_problems(&product_packages()?, &metadata));
+    problems.extend(unsafe_problems(&sources(&root, &root)?));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("\n"))
+    }
+}
+
+fn crate_problems(metadata: &Value) -> Vec<String> {
+    let members: BTreeSet<&str> = strings(&metadata["workspace_members"]).collect();
+    let packages: Vec<&Value> = array(&metadata["packages"])
+        .filter(|package| {
+            package["id"]
+                .as_str()
+                .is_some_and(|id| members.contains(id))
+        })
+        .collect();
+    let names: BTreeSet<&str> = packages
+        .iter()
+        .filter_map(|package| package["name"].as_str())
+        .collect();
+
+    let mut problems = Vec::new();
+    for package in &packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        if FREE_CRATES.contains(&name) {
+            continue;
+        }
+        let Some((_, allowed)) = CRATES.iter().find(|(known, _)| *known == name) else {
+            problems.push(format!(
+                "package {name} has no floor in xtask/src/layers.rs"
+            ));
+            continue;
+        };
+        for dependency in
+            array(&package["dependencies"]).filter_map(|dependency| dependency["name"].as_str())
+        {
+            if names.contains(dependency) && !allowed.contains(&dependency) {
+                problems.push(format!("package {name} must not depend on {dependency}"));
+            }
+        }
+    }
+    problems
+}
+
+/// Names in the product's graph of normal and build dependencies; those of tests are not the product's.
+fn product_packages() -> Result<BTreeSet<String>, String> {
+    let tree = workspace::output(&mut workspace::cargo(&[
+        "tree",
+        "--locked",
+        "--package=luksmith",
+        "--edges=normal,build",
+        "--prefix=none",
+        "--format={p}",
+    ]))?;
+    Ok(tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect())
+}
+
+fn c_problems(product: &BTreeSet<String>, metadata: &Value) -> Vec<String> {
+    let mut problems: Vec<String> = product
+        .iter()
+        .filter(|name| C_BUILDERS.contains(&name.as_str()))
+        .map(|name| format!("{name} is in the product's dependency graph: it builds C"))
+        .collect();
+    for package in array(&metadata["packages"]) {
+        let (Some(name), Some(links)) = (package["name"].as_str(), package["links"].as_str())
+        else {
+            continue;
+        };
+        if product.contains(name) && !HARMLESS_LINKS.contains(&links) {
+            problems.push(format!(
+                "{name} is in the product's dependency graph: it links {links}"
+            ));
+        }
+    }
+    problems
+}
+
+/// `files`: path from the workspace's root, text.
+fn module_problems(files: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let inside = |path: &Path| path.strip_prefix("luks/src").map(Path::to_path_buf).ok();
+    let reexports = files
+        .get(Path::new("luks/src/lib.rs"))
+        .map(|text| source::reexports(&source::code(text)))
+        .unwrap_or_default();
+    let mut problems = Vec::new();
+    for (path, text) in files {
+        let Some(relative) = inside(path) else {
+            continue;
+        };
+        if relative == Path::new("lib.rs") || relative.starts_with("low") {
+            continue;
+        }
+        let module = source::top_module(&relative);
+        let Some(floor) = luks_floor(&module) else {
+            problems.push(format!(
+                "module {module} of luks has no floor in xtask/src/layers.rs"
+            ));
+            continue;
+        };
+        let at_top = relative.components().count() == 1;
+        for name in source::crate_paths(&source::code(text), at_top) {
+            let used = reexports.get(&name).unwrap_or(&name);
+            match luks_floor(used) {
+                Some(below) if below < floor || *used == module => {}
+                Some(_) => {
+                    problems.push(format!("{}: {module} must not use {used}", path.display()));
+                }
+                None => problems.push(format!(
+                    "{}: crate::{name} is no module with a floor",
+                    path.display()
+                )),
+            }
+        }
+    }
+    problems
+}
+
+fn luks_floor(module: &str) -> Option<usize> {
+    LUKS_FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+fn unsafe_problems(files: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    files
+        .iter()
+        .filter(|(path, _)| {
+            let name = path.to_string_lossy();
+            !UNSAFE_ROOMS
+                .iter()
+                .any(|room| name == *room || (room.ends_with('/') && name.starts_with(room)))
+        })
+        .filter(|(_, text)| source::words(&source::code(text)).any(|word| word == "unsafe"))
+        .map(|(path, _)| format!("{}: unsafe outside its rooms", path.display()))
+        .collect()
+}
+
+/// The Rust files below a folder by their path from the root; build outputs are left out.
+fn sources(root: &Path, folder: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
+    let mut files = BTreeMap::new();
+    for item in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+        let path = item
+            .map_err(|error| format!("{}: {error}", folder.display()))?
+            .path();
+        let name = path.file_name().unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.to_string_lossy().starts_with('.') {
+                files.append(&mut sources(root, &path)?);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            files.insert(path.strip_prefix(root).unwrap_or(&path).to_path_buf(), text);
+        }
+    }
+    Ok(files)
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn strings(value: &Value) -> impl Iterator<Item = &str> {
+    array(value).filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn files(list: &[(&str, &str)]) -> BTreeMap<PathBuf, String> {
+        list.iter()
+            .map(|(path, text)| (path.into(), (*text).to_owned()))
+            .collect()
+    }
+
+    fn workspace_of(name: &str, dependency: &str) -> Value {
+        json!({
+            "workspace_members": ["1", "2"],
+            "packages": [
+                { "id": "1", "name": name, "dependencies": [{ "name": dependency }, { "name": "serde" }] },
+                { "id": "2", "name": dependency, "dependencies": [] },
+            ],
+        })
+    }
+
+    #[test]
+    fn crates_import_downwards() {
+        assert!(crate_problems(&workspace_of("luksmith-volume", "luksmith-dmcrypt")).is_empty());
+        assert!(crate_problems(&workspace_of("xtask", "luksmith-luks")).is_empty());
+        for (upper, lower) in [
+            ("luksmith-dmcrypt", "luksmith-volume"),
+            ("luksmith-luks", "luksmith-dmcrypt-plain"),
+            ("luksmith-dmcrypt-plain", "luksmith-luks"),
+            ("luksmith-luks", "xtask"),
+        ] {
+            assert_eq!(
+                crate_problems(&workspace_of(upper, lower)),
+                [format!("package {upper} must not depend on {lower}")]
+            );
+        }
+        assert_eq!(
+            crate_problems(&workspace_of("luksmith-new", "luksmith-dmcrypt")),
+            ["package luksmith-new has no floor in xtask/src/layers.rs"]
+        );
+    }
+
+    #[test]
+    fn c_is_found_by_builder_and_by_link() {
+        let metadata = json!({ "packages": [
+            { "name": "rayon-core", "links": "rayon-core" },
+            { "name": "openssl-sys", "links": "openssl" },
+            { "name": "peer-sys", "links": "peer" },
+        ]});
+        let product = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert!(c_problems(&product(&["serde", "rayon-core"]), &metadata).is_empty());
+        assert_eq!(c_problems(&product(&["serde", "cc"]), &metadata).len(), 1);
+        assert_eq!(
+            c_problems(&product(&["openssl-sys"]), &metadata),
+            ["openssl-sys is in the product's dependency graph: it links openssl"]
+        );
+    }
+
+    #[test]
+    fn modules_of_luks_import_downwards() {
+        let lib = (
+            "luks/src/lib.rs",
+            "pub use device::{Luks, Unlocked};\npub use error::Error;\n",
+        );
+        let check = |path: &str, text: &str| module_problems(&files(&[lib, (path, text)]));
+        for (path, text) in [
+            ("luks/src/kdf.rs", "use crate::error::Error;"),
+            ("luks/src/kdf.rs", "use crate::Error;"),
+            (
+                "luks/src/luks2/json.rs",
+                "use crate::{codec, luks2::config};\n// crate::unlock is above\n",
+            ),
+            (
+                "luks/src/device.rs",
+                "fn f() { crate::luks1::read(\"crate::format\") }",
+            ),
+            ("luks/src/luks2/area.rs", "use super::json;"),
+            ("other/src/kdf.rs", "use crate::unlock;"),
+        ] {
+            assert_eq!(check(path, text), Vec::<String>::new(), "{text}");
+        }
+        for (path, text, used) in [
+            ("luks/src/kdf.rs", "use crate::luks2::Header;", "luks2"),
+            ("luks/src/kdf.rs", "use crate::Luks;", "device"),
+            ("luks/src/kdf.rs", "use super::unlock;", "unlock"),
+            (
+                "luks/src/kdf/argon2.rs",
+                "fn f() { crate :: af :: merge() }",
+                "af",
+            ),
+            (
+                "luks/src/luks1.rs",
+                "use crate::{\n    codec,\n    luks2::{json, area},\n};",
+                "luks2",
+            ),
+            ("luks/src/error.rs", "use crate::codec;", "codec"),
+            ("luks/src/format.rs", "use crate::device::Luks;", "device"),
+        ] {
+            let module = source::top_module(Path::new(path).strip_prefix("luks/src").unwrap());
+            assert_eq!(
+                check(path, text),
+                [format!("{path}: {module} must not use {used}")]
+            );
+        }
+        assert_eq!(check("luks/src/attic.rs", "").len(), 1);
+        assert_eq!(check("luks/src/kdf.rs", "use crate::attic;").len(), 1);
+    }
+
+    #[test]
+    fn unsafe_has_rooms() {
+        let body = "fn f() { unsafe { g() } }";
+        let check = |path: &str, text: &str| unsafe_problems(&files(&[(path, text)])).len();
+        for room in [
+            "dmcrypt/src/low/x86.rs",
+            "volume/src/sys.rs",
+            "volume/src/sys/ofd.rs",
+            "benches/lib.rs",
+        ] {
+            assert_eq!(check(room, body), 0, "{room}");
+        }
+        for outside in [
+            "dmcrypt/src/lowest.rs",
+            "luks/src/sys.rs",
+            "volume/src/system.rs",
+            "cli/src/main.rs",
+        ] {
+            assert_eq!(check(outside, body), 1, "{outside}");
+        }
+        for harmless in [
+            "#![forbid(unsafe_code)]",
+            "// unsafe\n/* unsafe /* nested */ unsafe */",
+            "const A: &str = \"unsafe\"; const B: &str = r#\"\" unsafe\"#; const C: char = '\"';",
+            "fn f<'a>(x: &'a str) -> char { 'u' } // 'unsafe",
+        ] {
+            assert_eq!(check("cli/src/main.rs", harmless), 0, "{harmless}");
+        }
+        assert_eq!(
+            check("cli/src/main.rs", "fn f<'a>(x: &'a u8) { unsafe {} }"),
+            1
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! The workspace's tasks: `cargo xtask TASK`. One file for each.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod fuzz;
+mod interop;
+mod layers;
+mod packages;
+mod test;
+mod uml;
+mod vectors;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  test [--install] [--conformance DIR]   every check and test; the last line is `N passed, N failed`
+                                         --install: first install what they need (Debian, as root)
+                                         --conformance: also run over images and vectors in DIR
+  layers                                 who imports whom, C in the dependency graph, rooms for unsafe
+  vectors [--check] [PATH...]            make test-vectors/ again with the real tools (PATH: only entries that
+                                         begin so); --check: compare the files with their index
+  interop                                only the tests against other tools
+  uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
+  bench [ARGUMENT...]                    the benchmarks
+  fuzz [--seconds N] [TARGET]            a fuzz campaign (60 seconds, every target)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((task, rest)) = arguments.split_first() else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let result = match task.as_str() {
+        "test" => test::run(rest),
+        "layers" => layers::run(rest),
+        "vectors" => vectors::run(rest),
+        "interop" => interop::run(rest),
+        "uml" => uml::run(rest),
+        "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("no task {task}\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
