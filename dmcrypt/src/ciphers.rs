@@ -2,7 +2,7 @@
 
 mod aes;
 
-use crate::modes::xts::XtsKernel;
+use crate::modes::{cbc::Chains, xts::XtsKernel};
 use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt};
 
 /// A block cipher that is built here.
@@ -17,8 +17,10 @@ pub(crate) struct Cipher {
     pub(crate) expand: fn(key: &[u8]) -> Box<dyn BlockCipher>,
     /// XTS with the key of the data and the key of the tweaks, each of one of these sizes; `None` unless a block has 16
     /// bytes.
-    pub(crate) expand_xts: Option<fn(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>>,
+    pub(crate) expand_xts: Option<ExpandXts>,
 }
+
+type ExpandXts = fn(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>;
 
 const BUILT: &[Cipher] = &[aes::AES];
 
@@ -34,6 +36,10 @@ pub(crate) trait BlockCipher: Send + Sync {
 
     /// Each block on its own. Panics unless `blocks` is a whole number of them.
     fn decrypt_blocks(&self, blocks: &mut [u8]);
+
+    /// CBC over several chains of `chain_bytes` each, which fill `data` one after the other. `links` holds the IV of
+    /// each, and its last block afterwards.
+    fn encrypt_chains(&self, links: &mut [u8], chain_bytes: usize, data: &mut [u8]);
 }
 
 impl<C: BlockCipherDecrypt + BlockCipherEncrypt + Send + Sync> BlockCipher for C {
@@ -47,5 +53,18 @@ impl<C: BlockCipherDecrypt + BlockCipherEncrypt + Send + Sync> BlockCipher for C
         let (blocks, rest) = Array::slice_as_chunks_mut(blocks);
         assert!(rest.is_empty(), "a whole number of blocks");
         BlockCipherDecrypt::decrypt_blocks(self, blocks);
+    }
+
+    fn encrypt_chains(&self, links: &mut [u8], chain_bytes: usize, data: &mut [u8]) {
+        let (links, rest) = Array::slice_as_chunks_mut(links);
+        assert!(
+            rest.is_empty() && data.len() == links.len() * chain_bytes,
+            "one IV for each chain"
+        );
+        self.encrypt_with_backend(Chains {
+            links,
+            chain_bytes,
+            data,
+        });
     }
 }

@@ -7,6 +7,10 @@ use crate::{
     iv::{IvGenerator, block_by_block},
     units::SectorSize,
 };
+use cipher::{
+    Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser, array::ArraySize,
+    inout::InOutBuf,
+};
 
 pub(super) const CBC: Mode = Mode {
     name: "cbc",
@@ -48,27 +52,13 @@ impl SectorCipher for Cbc {
     fn encrypt(&self, first_sector: u64, data: &mut [u8]) {
         assert_whole_sectors(data, self.sector_size);
         let sector_bytes = self.sector_size.bytes();
+        let mut chains = [0; LANES * MAX_BLOCK_BYTES];
         let mut sector = first_sector;
         for lanes in data.chunks_mut(LANES * sector_bytes) {
             let count = lanes.len() / sector_bytes;
-            let mut chain = [0; LANES * MAX_BLOCK_BYTES];
-            let chain = &mut chain[..count * self.block_bytes];
-            self.iv.fill(sector, chain);
-            for at in (0..sector_bytes).step_by(self.block_bytes) {
-                let blocks = lanes
-                    .chunks_exact_mut(sector_bytes)
-                    .map(|sector| &mut sector[at..at + self.block_bytes]);
-                for (link, block) in chain.chunks_exact_mut(self.block_bytes).zip(blocks) {
-                    xor(link, block);
-                }
-                self.cipher.encrypt_blocks(chain);
-                let blocks = lanes
-                    .chunks_exact_mut(sector_bytes)
-                    .map(|sector| &mut sector[at..at + self.block_bytes]);
-                for (link, block) in chain.chunks_exact(self.block_bytes).zip(blocks) {
-                    block.copy_from_slice(link);
-                }
-            }
+            let chains = &mut chains[..count * self.block_bytes];
+            self.iv.fill(sector, chains);
+            self.cipher.encrypt_chains(chains, sector_bytes, lanes);
             sector = sector.wrapping_add(self.sector_size.units() * count as u64);
         }
     }
@@ -100,5 +90,51 @@ impl SectorCipher for Cbc {
 
     fn kernel(&self) -> &'static str {
         "cbc (block cipher crate)"
+    }
+}
+
+/// The encryption of several chains side by side. It runs inside the cipher's own function, so that the keys are set up
+/// once for all blocks.
+pub(crate) struct Chains<'a, B: ArraySize> {
+    /// The IV of each chain, and then its last block of ciphertext.
+    pub(crate) links: &'a mut [Array<u8, B>],
+    /// The length of each chain in bytes.
+    pub(crate) chain_bytes: usize,
+    /// The chains, one after the other.
+    pub(crate) data: &'a mut [u8],
+}
+
+impl<B: ArraySize> BlockSizeUser for Chains<'_, B> {
+    type BlockSize = B;
+}
+
+impl<B: ArraySize> BlockCipherEncClosure for Chains<'_, B> {
+    #[expect(
+        clippy::inline_always,
+        reason = "it must be compiled for the processor that the cipher found"
+    )]
+    #[inline(always)]
+    fn call<E: BlockCipherEncBackend<BlockSize = B>>(self, backend: &E) {
+        for at in (0..self.chain_bytes).step_by(B::USIZE) {
+            for (link, chain) in self
+                .links
+                .iter_mut()
+                .zip(self.data.chunks_exact(self.chain_bytes))
+            {
+                xor(link, &chain[at..at + B::USIZE]);
+            }
+            let (wide, tail) = InOutBuf::from(&mut *self.links).into_chunks();
+            for blocks in wide {
+                backend.encrypt_par_blocks(blocks);
+            }
+            backend.encrypt_tail_blocks(tail);
+            for (link, chain) in self
+                .links
+                .iter()
+                .zip(self.data.chunks_exact_mut(self.chain_bytes))
+            {
+                chain[at..at + B::USIZE].copy_from_slice(link);
+            }
+        }
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! [`Batched`] is the portable kernel and the model of every other: the tweaks of a whole batch are computed ahead, so that
 //! the cipher always gets as many blocks at once as it can use.
+#![expect(
+    clippy::inline_always,
+    reason = "all of a pass must be compiled inside the function that the cipher has for the processor it found"
+)]
 
 use super::Mode;
 use crate::{
@@ -62,10 +66,10 @@ pub(crate) trait XtsKernel: Send + Sync {
 }
 
 const BLOCK_BYTES: usize = 16;
-/// The IVs of so many sectors are encrypted at once.
+/// The IVs of so many sectors are encrypted at once: as many as the widest backend of the cipher takes.
 const BATCH_SECTORS: usize = 64;
-/// So many tweaks are computed ahead: those of one large sector, or of several small ones. They and the data they belong
-/// to stay in the first cache.
+/// So many tweaks are computed ahead: those of one large sector, or of several small ones. They and the data that they
+/// belong to stay in the first cache.
 const BATCH_BLOCKS: usize = SectorSize::B4096.bytes() / BLOCK_BYTES;
 
 struct Xts {
@@ -237,10 +241,9 @@ impl Pass<'_> {
             for batch in group.chunks_mut(BATCH_BLOCKS) {
                 let tweaks = &mut scratch[..batch.len()];
                 for unit in tweaks.chunks_mut(self.unit_blocks) {
-                    if let Some(first) = continued.or_else(|| seeds.next()) {
-                        let next = fill_tweaks(first, unit);
-                        continued = (self.unit_blocks > BATCH_BLOCKS).then_some(next);
-                    }
+                    let first = continued.unwrap_or_else(|| seeds.next().expect("an IV for each unit"));
+                    let next = fill_tweaks(first, unit);
+                    continued = (self.unit_blocks > BATCH_BLOCKS).then_some(next);
                 }
                 whiten_around(cipher, tweaks, batch);
             }
