@@ -57,11 +57,6 @@ impl ImageRole {
             Self::Writer => &[DOES_READ, DOES_WRITE, DOES_RESIZE],
         }
     }
-
-    /// The bytes that say what the holder does not want others to do.
-    fn refuses(self) -> &'static [u64] {
-        &[REFUSES_WRITE, REFUSES_RESIZE]
-    }
 }
 
 /// A held image lock; dropping it releases the lock.
@@ -84,7 +79,7 @@ impl ImageLock {
             file: Arc::clone(file),
             role,
         };
-        for &byte in role.does().iter().chain(role.refuses()) {
+        for &byte in role.does().iter().chain(REFUSED) {
             sys::lock_byte(file, byte)?;
         }
         for &byte in role.does() {
@@ -94,7 +89,7 @@ impl ImageLock {
                 "another process does not share it for this",
             )?;
         }
-        for &byte in role.refuses() {
+        for &byte in REFUSED {
             refuse_if_locked(
                 file,
                 byte - TO_OTHER_HALF,
@@ -107,7 +102,7 @@ impl ImageLock {
 
 impl Drop for ImageLock {
     fn drop(&mut self) {
-        for &byte in self.role.does().iter().chain(self.role.refuses()) {
+        for &byte in self.role.does().iter().chain(REFUSED) {
             // An unlock cannot fail on a file that took the lock; were it to, closing the file releases it.
             let _ = sys::unlock_byte(&self.file, byte);
         }
@@ -129,6 +124,8 @@ const DOES_WRITE: u64 = 101;
 const DOES_RESIZE: u64 = 103;
 const REFUSES_WRITE: u64 = 201;
 const REFUSES_RESIZE: u64 = 203;
+/// What neither role wants others to do.
+const REFUSED: &[u64] = &[REFUSES_WRITE, REFUSES_RESIZE];
 /// From the byte of doing a thing to the byte of refusing it.
 const TO_OTHER_HALF: u64 = 100;
 

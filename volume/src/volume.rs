@@ -257,7 +257,7 @@ const SCRATCH_BYTES: usize = 256 * 1024;
 /// Locks over regions of the volume: region n is guarded by lock n modulo their number.
 ///
 /// Whoever needs several takes them in the order of the locks, so that no two threads wait for each other.
-struct RegionLocks([RwLock<()>; STRIPES as usize]);
+struct RegionLocks([RwLock<()>; STRIPES]);
 
 impl RegionLocks {
     fn read(&self, range: Range<u64>) -> Vec<RwLockReadGuard<'_, ()>> {
@@ -280,9 +280,10 @@ impl RegionLocks {
             (range.end - 1) / REGION_BYTES - first + 1
         };
         // How far a lock's first region lies behind the range's; all of them where the range is long.
-        (0..STRIPES)
+        let stripes = STRIPES as u64;
+        (0..stripes)
             .zip(&self.0)
-            .filter(move |(stripe, _)| (stripe + STRIPES - first % STRIPES) % STRIPES < regions)
+            .filter(move |(stripe, _)| (stripe + stripes - first % stripes) % stripes < regions)
             .map(|(_, lock)| lock)
     }
 }
@@ -295,4 +296,4 @@ impl Default for RegionLocks {
 
 /// Half a chunk of the pipeline, whose neighbours should not wait for each other.
 const REGION_BYTES: u64 = 256 * 1024;
-const STRIPES: u64 = 64;
+const STRIPES: usize = 64;

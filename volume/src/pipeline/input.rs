@@ -1,6 +1,7 @@
 //! The reading end of a copy.
 
 use std::io::{self, Read};
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher};
@@ -159,7 +160,7 @@ impl<'a> Input<'a> {
                 Ok(Some(Chunk {
                     position,
                     len: len as u64,
-                    data: Some(vec![0..len]),
+                    data: Some(iter::once(0..len).collect()),
                 }))
             }
         }

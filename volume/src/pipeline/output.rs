@@ -1,6 +1,7 @@
 //! The writing end of a copy.
 
 use std::io::{self, Write};
+use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -208,7 +209,7 @@ impl<'a> Output<'a> {
                 }
                 ranges
             }
-            _ => vec![0..len],
+            _ => iter::once(0..len).collect(),
         }
     }
 }

@@ -95,15 +95,12 @@ impl FileStorage {
         ImageLock::take(&self.file, role)
     }
 
-    /// The file to use for a transfer: the direct one where it can take this offset and buffer.
-    fn file_for(&self, offset: u64, buf: &[u8]) -> &File {
+    /// The file that moves data past the page cache, where it can take this offset and buffer.
+    fn direct_for(&self, offset: u64, buf: &[u8]) -> Option<&File> {
         let is_aligned = offset.is_multiple_of(DIRECT_ALIGNMENT as u64)
             && buf.len().is_multiple_of(DIRECT_ALIGNMENT)
             && buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT);
-        match &self.direct {
-            Some(direct) if is_aligned => direct,
-            _ => &self.file,
-        }
+        self.direct.as_ref().filter(|_| is_aligned)
     }
 
     fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
@@ -132,7 +129,14 @@ impl Storage for FileStorage {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         end_of(offset, buf.len())?;
-        match self.file_for(offset, buf).read_exact_at(buf, offset) {
+        if let Some(direct) = self.direct_for(offset, buf) {
+            match direct.read_exact_at(buf, offset) {
+                // A file ends where it likes: what follows may be its end, to be read the other way.
+                Err(error) if is_refusal(&error) => (),
+                result => return result,
+            }
+        }
+        match self.file.read_exact_at(buf, offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(past_end(offset, buf.len(), self.len()?))
             }
@@ -142,7 +146,13 @@ impl Storage for FileStorage {
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         end_of(offset, data.len())?;
-        self.file_for(offset, data).write_all_at(data, offset)
+        if let Some(direct) = self.direct_for(offset, data) {
+            match direct.write_all_at(data, offset) {
+                Err(error) if is_refusal(&error) => (),
+                result => return result,
+            }
+        }
+        self.file.write_all_at(data, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -215,7 +225,15 @@ fn open_with(path: &Path, access: Access, flags: OFlags) -> io::Result<File> {
         .open(path)
 }
 
-/// What O_DIRECT asks of offset, length and address: at most a page, on every file system and disk.
+/// Did a direct transfer fail only because it is direct?
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+    )
+}
+
+/// What `O_DIRECT` asks of offset, length and address: at most a page, on every file system and disk.
 const DIRECT_ALIGNMENT: usize = 4096;
 
 #[cfg(test)]
@@ -280,7 +298,7 @@ mod tests {
 
     #[test]
     fn holes_are_punched_and_found() {
-        let (named, storage) = file_of(&[7; 3 << 20]);
+        let (named, storage) = file_of(&vec![7; 3 << 20]);
         let blocks = named.as_file().metadata().unwrap().blocks();
         storage.punch_hole(1 << 20, 1 << 20).unwrap();
         // Beyond the end nothing happens, and the length stays.
@@ -307,7 +325,7 @@ mod tests {
 
     #[test]
     fn zeros_are_written_where_no_hole_can_be_punched() {
-        let (named, storage) = file_of(&[7; 200_000]);
+        let (named, storage) = file_of(&vec![7; 200_000]);
         storage.write_zeros(1000..150_000).unwrap();
         storage.write_zeros(199_999..300_000).unwrap();
         let mut expected = vec![7; 200_000];
@@ -334,6 +352,15 @@ mod tests {
         expected[4096..8192].fill(9);
         expected[5000..5003].copy_from_slice(b"abc");
         assert!(all == expected);
+        let mut page = vec![0; 4096 * 3];
+        let start = page.as_ptr().align_offset(4096);
+        let error = storage
+            .read_at(4096, &mut page[start..start + 8192])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "read of 8192 bytes at offset 4096 goes past the end at byte 10000"
+        );
     }
 
     #[test]

@@ -23,6 +23,10 @@ impl MemoryStorage {
     }
 
     /// A storage that holds `bytes`, all of them data.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it takes the place of the bytes"
+    )]
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         Self::from_pages(Pages::from_bytes(&bytes))
     }

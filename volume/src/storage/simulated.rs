@@ -98,6 +98,10 @@ impl SimulatedStorage {
     }
 
     /// A disk that holds `bytes`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it takes the place of the bytes"
+    )]
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         Self::with(Pages::from_bytes(&bytes))
     }
@@ -159,7 +163,7 @@ impl SimulatedStorage {
     /// `seed` makes the selection, the same each time.
     pub fn crash_states(&self, seed: u64) -> CrashStates {
         let state = self.state();
-        CrashStates::new(state.base.clone(), state.changes.clone(), seed)
+        CrashStates::new(state.base.clone(), &state.changes, seed)
     }
 
     /// As [`SimulatedStorage::crash_states`], for a loss of power now: only what was not synced is in doubt.
@@ -174,7 +178,7 @@ impl SimulatedStorage {
         for change in &state.changes[..synced] {
             change.apply(&mut base);
         }
-        CrashStates::new(base, state.changes[synced..].to_vec(), seed)
+        CrashStates::new(base, &state.changes[synced..], seed)
     }
 
     fn with(pages: Pages) -> Self {

@@ -92,7 +92,8 @@ struct Epoch {
     /// The base with the first so many changes.
     prefix: Pages,
     prefix_len: usize,
-    is_first: bool,
+    /// Nothing has been yielded of it, not even the state without any change.
+    is_new: bool,
     choices: vec::IntoIter<Choice>,
 }
 
@@ -116,13 +117,12 @@ enum Choice {
 }
 
 impl CrashStates {
-    pub(super) fn new(base: Pages, changes: Vec<Change>, seed: u64) -> Self {
+    pub(super) fn new(base: Pages, changes: &[Change], seed: u64) -> Self {
         let mut epochs: VecDeque<Vec<Change>> =
             changes.split(Change::is_sync).map(<[_]>::to_vec).collect();
         let mut random = Random(seed);
         let first = epochs.pop_front().unwrap_or_default();
-        let mut epoch = Epoch::new(first, base.clone(), &mut random);
-        epoch.is_first = true;
+        let epoch = Epoch::new(first, base.clone(), &mut random);
         Self {
             base,
             epochs,
@@ -146,9 +146,8 @@ impl Iterator for CrashStates {
 
     fn next(&mut self) -> Option<CrashState> {
         loop {
-            // The first epoch also yields the state without any change; that of a later one is the one before's last.
-            if self.epoch.is_first {
-                self.epoch.is_first = false;
+            if self.epoch.is_new {
+                self.epoch.is_new = false;
                 return Some(self.state(self.base.clone(), "no change".into()));
             }
             if let Some(change) = self.epoch.changes.get(self.epoch.prefix_len) {
@@ -185,7 +184,7 @@ impl Epoch {
             pieces,
             prefix: base,
             prefix_len: 0,
-            is_first: false,
+            is_new: true,
             choices,
         }
     }
@@ -254,7 +253,7 @@ impl Choice {
         let count = pieces.len();
         let mut choices = Vec::new();
         if count <= EXHAUSTIVE_PIECES {
-            for bits in 0..1_usize << count {
+            for bits in 1..1_usize << count {
                 choices.push(Self::These(
                     (0..count).filter(|piece| bits >> piece & 1 == 1).collect(),
                 ));
@@ -266,10 +265,9 @@ impl Choice {
             for piece in random.some_of(count) {
                 choices.push(Self::AllBut(piece));
             }
-            for (first, second) in random.some_of(count).into_iter().zip(random.some_of(count)) {
-                let mut pair = vec![first.min(second), first.max(second)];
-                pair.dedup();
-                choices.push(Self::These(pair));
+            for _ in 0..SELECTED {
+                let (one, other) = (random.below(count), random.below(count));
+                choices.push(Self::These(vec![one.min(other), one.max(other)]));
             }
             // A crash at a random moment, that kept each piece or did not.
             for _ in 0..SELECTED {
@@ -309,7 +307,7 @@ const EXHAUSTIVE_PIECES: usize = 12;
 /// How many of each kind are tried where there are more.
 const SELECTED: usize = 96;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): repeatable choices, nothing else.
+/// `SplitMix64` (Steele, Lea, Flood 2014): repeatable choices, nothing else.
 struct Random(u64);
 
 impl Random {
