@@ -1,0 +1,368 @@
+//! A container: locked, and unlocked.
+
+mod segments;
+
+use std::fmt;
+use std::sync::Arc;
+
+use dmcrypt::{Passphrase, VolumeKey};
+use volume::{Storage, Volume};
+
+use crate::error::{Error, InvalidOption, Unsupported};
+use crate::kdf::KdfParams;
+use crate::luks1;
+use crate::luks2::{self, KeyslotKind, Priority, SegmentKind};
+use crate::store::{self, Copies, Fault, Found};
+use crate::unlock::{self, Candidate, KeyDigest, UnlockOptions};
+
+/// A container whose header was read and checked; no secret has been seen yet.
+pub struct Luks {
+    storage: Arc<dyn Storage>,
+    header: Header,
+    warnings: Vec<Warning>,
+}
+
+/// The header of either format.
+#[derive(Clone, Debug)]
+pub enum Header {
+    /// LUKS1.
+    Luks1(luks1::Header),
+    /// LUKS2; the copy that counts.
+    Luks2(luks2::Header),
+}
+
+/// Something that a user should know and that does not keep the container from being read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Warning {
+    /// The primary header is not used.
+    Primary(Fault),
+    /// The secondary header is not used.
+    Secondary(Fault),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Primary(fault) => write!(f, "the primary header is not used: {fault}"),
+            Self::Secondary(fault) => write!(f, "the secondary header is not used: {fault}"),
+        }
+    }
+}
+
+impl Luks {
+    /// Reads the header of `storage` once, under the shared header lock, and checks it. Nothing is ever written,
+    /// whatever state its copies are in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotLuks`], [`Error::Corrupt`], [`Error::Unsupported`] for an unknown version, [`Error::Io`].
+    pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        let (header, warnings) = match store::read(&*storage)? {
+            Found::Luks1(header) => (Header::Luks1(header), Vec::new()),
+            Found::Luks2(copies) => {
+                let warnings = match &copies {
+                    Copies::Both(_) => Vec::new(),
+                    Copies::PrimaryOnly(_, fault) => vec![Warning::Secondary(fault.clone())],
+                    Copies::SecondaryOnly(_, fault) => vec![Warning::Primary(fault.clone())],
+                };
+                (Header::Luks2(copies.header().clone()), warnings)
+            }
+        };
+        Ok(Self {
+            storage,
+            header,
+            warnings,
+        })
+    }
+
+    /// The header that was read.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What is wrong and could be passed over.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The storage that the header was read from.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Tries keyslots by priority and number, or the one that is named, until one gives a key that matches its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyFits`], [`Error::TooCostly`] when keyslots were left untried for their cost and none of the
+    /// others fits, [`Error::NullCipher`], [`Error::InvalidOption`] for a keyslot that is not in use,
+    /// [`Error::OutOfMemory`], [`Error::Cancelled`], [`Error::Io`].
+    pub fn unlock(
+        &self,
+        passphrase: &Passphrase,
+        options: &UnlockOptions<'_>,
+    ) -> Result<Unlocked, Error> {
+        self.check_null_cipher(options)?;
+        let candidates = match &self.header {
+            Header::Luks1(header) => luks1_candidates(header, options.keyslot)?,
+            Header::Luks2(header) => luks2_candidates(&header.metadata, options.keyslot)?,
+        };
+        let (keyslot, key) = unlock::try_all(&*self.storage, candidates, passphrase, options)?;
+        Ok(Unlocked {
+            header: self.header.clone(),
+            key,
+            keyslot: Some(keyslot),
+        })
+    }
+
+    /// Takes the volume key itself: its length and its digest are checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for another length, [`Error::NoKeyFits`] when the digest does not match, and as
+    /// [`Self::unlock`].
+    pub fn unlock_with_volume_key(
+        &self,
+        key: VolumeKey,
+        options: &UnlockOptions<'_>,
+    ) -> Result<Unlocked, Error> {
+        self.check_null_cipher(options)?;
+        let digest = match &self.header {
+            Header::Luks1(header) => {
+                check_key_size(&key, header.key_bytes as usize)?;
+                luks1_digest(header)?
+            }
+            Header::Luks2(header) => {
+                let metadata = &header.metadata;
+                let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
+                let stored = metadata
+                    .keyslots
+                    .iter()
+                    .find(|keyslot| digest.keyslots.contains(&keyslot.id));
+                if let Some(keyslot) = stored {
+                    check_key_size(&key, keyslot.key_bytes as usize)?;
+                }
+                luks2_digest(digest)?
+            }
+        };
+        unlock::check_key(&key, &digest, options)?;
+        Ok(Unlocked {
+            header: self.header.clone(),
+            key,
+            keyslot: None,
+        })
+    }
+
+    /// A data cipher that encrypts nothing makes every key the right one.
+    fn check_null_cipher(&self, options: &UnlockOptions<'_>) -> Result<(), Error> {
+        if options.null_cipher {
+            return Ok(());
+        }
+        let null = |object: String, cipher: String| Err(Error::NullCipher { object, cipher });
+        match &self.header {
+            Header::Luks1(header) => match header.cipher() {
+                Ok(spec) if spec.is_null() => null("the data".into(), spec.to_string()),
+                _ => Ok(()),
+            },
+            Header::Luks2(header) => {
+                for segment in header.metadata.data_segments() {
+                    if let SegmentKind::Crypt(crypt) = &segment.kind
+                        && crypt.spec.as_ref().is_ok_and(dmcrypt::CipherSpec::is_null)
+                    {
+                        return null(format!("segment {}", segment.id), crypt.text.clone());
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A container whose volume key is known.
+pub struct Unlocked {
+    header: Header,
+    key: VolumeKey,
+    keyslot: Option<u32>,
+}
+
+impl Unlocked {
+    /// The keyslot that gave the key; `None` when the volume key was given.
+    pub fn keyslot(&self) -> Option<u32> {
+        self.keyslot
+    }
+
+    /// The key.
+    pub fn volume_key(&self) -> &VolumeKey {
+        &self.key
+    }
+
+    /// The plaintext of `data`, which is the header's storage or, for a detached header, another.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for requirements, segments or ciphers that are not built and for an unbound key,
+    /// [`Error::NeedsRecovery`] during a reencryption, [`Error::Corrupt`] when the data does not fit the storage.
+    pub fn volume(&self, data: Arc<dyn Storage>) -> Result<Volume, Error> {
+        let length = data
+            .len()
+            .map_err(Error::io("find the size of the container"))?;
+        Ok(Volume::new(data, self.mapping(length)?))
+    }
+
+    /// The data segments of a container of `data_bytes` bytes: where they lie, and under which cipher.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::volume`].
+    pub fn mapping(&self, data_bytes: u64) -> Result<volume::Mapping, Error> {
+        segments::mapping(&self.header, &self.key, self.keyslot, data_bytes)
+    }
+
+    /// Bytes at the end of the data that are no whole sector and therefore belong to no plaintext.
+    pub fn leftover_bytes(&self, data_bytes: u64) -> u64 {
+        segments::leftover_bytes(&self.header, data_bytes)
+    }
+}
+
+fn check_key_size(key: &VolumeKey, need: usize) -> Result<(), InvalidOption> {
+    if key.len() == need {
+        Ok(())
+    } else {
+        Err(InvalidOption::VolumeKeySize {
+            have: key.len(),
+            need,
+        })
+    }
+}
+
+fn luks1_digest(header: &luks1::Header) -> Result<KeyDigest, Unsupported> {
+    Ok(KeyDigest {
+        id: 0,
+        hash: header.hash()?,
+        iterations: header.mk_digest_iterations,
+        salt: header.mk_digest_salt.to_vec(),
+        digest: header.mk_digest.to_vec(),
+    })
+}
+
+fn luks1_candidates(
+    header: &luks1::Header,
+    only: Option<u32>,
+) -> Result<Vec<Result<Candidate, Unsupported>>, InvalidOption> {
+    if let Some(keyslot) = only {
+        match header.keyslots.get(keyslot as usize) {
+            None => {
+                return Err(InvalidOption::KeyslotNumber {
+                    keyslot,
+                    format: "LUKS1",
+                    last: 7,
+                });
+            }
+            Some(slot) if !slot.active => return Err(InvalidOption::KeyslotInactive { keyslot }),
+            Some(_) => {}
+        }
+    }
+    let candidate = |keyslot, slot: &luks1::Keyslot| {
+        let hash = header.hash()?;
+        Ok(Candidate {
+            keyslot,
+            kdf: KdfParams::Pbkdf2 {
+                hash,
+                iterations: slot.iterations,
+            },
+            salt: slot.salt.to_vec(),
+            area_offset: slot.area_offset(),
+            area_cipher: header.cipher()?,
+            area_key_bytes: header.key_bytes as usize,
+            af_hash: hash,
+            key_bytes: header.key_bytes as usize,
+            digest: luks1_digest(header)?,
+        })
+    };
+    Ok((0u32..)
+        .zip(&header.keyslots)
+        .filter(|(id, slot)| slot.active && only.is_none_or(|only| only == *id))
+        .map(|(id, slot)| candidate(id, slot))
+        .collect())
+}
+
+fn luks2_digest(digest: &luks2::Digest) -> Result<KeyDigest, Unsupported> {
+    let (hash, iterations) = digest.pbkdf2.clone()?;
+    Ok(KeyDigest {
+        id: digest.id,
+        hash,
+        iterations,
+        salt: digest.salt.clone(),
+        digest: digest.digest.clone(),
+    })
+}
+
+fn luks2_candidates(
+    metadata: &luks2::Metadata,
+    only: Option<u32>,
+) -> Result<Vec<Result<Candidate, Unsupported>>, InvalidOption> {
+    if let Some(keyslot) = only {
+        if keyslot > 31 {
+            return Err(InvalidOption::KeyslotNumber {
+                keyslot,
+                format: "LUKS2",
+                last: 31,
+            });
+        }
+        let Some(slot) = metadata.keyslot(keyslot) else {
+            return Err(InvalidOption::KeyslotInactive { keyslot });
+        };
+        return Ok(vec![luks2_candidate(metadata, slot)]);
+    }
+    let data_digest = metadata.digest_of_data().map(|digest| digest.id);
+    let mut usable: Vec<_> = metadata
+        .keyslots
+        .iter()
+        .filter(|slot| {
+            matches!(slot.kind, KeyslotKind::Luks2 { .. }) && slot.priority != Priority::Ignore
+        })
+        // An unbound keyslot is not tried unasked.
+        .filter(|slot| metadata.digest_of_keyslot(slot.id).map(|digest| digest.id) == data_digest)
+        .collect();
+    // The sort is stable: by number within a priority.
+    usable.sort_by_key(|slot| std::cmp::Reverse(slot.priority));
+    Ok(usable
+        .into_iter()
+        .map(|slot| luks2_candidate(metadata, slot))
+        .collect())
+}
+
+fn luks2_candidate(
+    metadata: &luks2::Metadata,
+    slot: &luks2::Keyslot,
+) -> Result<Candidate, Unsupported> {
+    let KeyslotKind::Luks2 {
+        salt,
+        kdf,
+        af_hash,
+        cipher,
+    } = &slot.kind
+    else {
+        let KeyslotKind::Other { kind } = &slot.kind else {
+            unreachable!("there are two kinds")
+        };
+        return Err(Unsupported::Type {
+            object: format!("keyslot {}", slot.id),
+            kind: kind.clone(),
+        });
+    };
+    let digest = metadata
+        .digest_of_keyslot(slot.id)
+        .expect("checked metadata: every luks2 keyslot has a digest");
+    Ok(Candidate {
+        keyslot: slot.id,
+        kdf: kdf.clone()?,
+        salt: salt.clone(),
+        area_offset: slot.area.offset,
+        area_cipher: cipher.spec.clone()?,
+        area_key_bytes: cipher.key_bytes as usize,
+        af_hash: af_hash.clone()?,
+        key_bytes: slot.key_bytes as usize,
+        digest: luks2_digest(digest)?,
+    })
+}

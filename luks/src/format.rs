@@ -1,0 +1,360 @@
+//! New containers: where everything goes, what the header says, and a commit that leaves no header or a whole one.
+
+mod check;
+mod write;
+
+use std::sync::Arc;
+
+use dmcrypt::{CipherSpec, HashAlgorithm, Passphrase, SectorOptions, SectorSize, VolumeKey};
+use volume::{Mapping, Segment, SegmentKind};
+
+use crate::defaults::{self, SALT_BYTES, STRIPES};
+use crate::error::{Error, InvalidOption};
+use crate::kdf::{self, Argon2Variant, KdfParams};
+use crate::luks1;
+use crate::luks2::{self, BinaryHeader, NewMetadata, Which};
+use crate::random::Random;
+use crate::{af, area};
+
+pub use check::Layout;
+
+/// Which format to write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Version {
+    /// LUKS1.
+    Luks1,
+    /// LUKS2.
+    Luks2,
+}
+
+/// What a new container is to be. The defaults are cryptsetup's for LUKS2 on a machine that nobody measured.
+#[derive(Clone, Debug)]
+pub struct FormatOptions {
+    /// The format.
+    pub version: Version,
+    /// Cipher of the data, and of the keyslot unless LUKS2 cannot say it there.
+    pub cipher: CipherSpec,
+    /// Bytes of the volume key.
+    pub key_bytes: usize,
+    /// Hash of the digest and of the anti-forensic splitter; in LUKS1 of PBKDF2 too.
+    pub hash: HashAlgorithm,
+    /// Sector size of the data; LUKS1 takes 512 only.
+    pub sector_size: SectorSize,
+    /// Key derivation of the keyslot; LUKS1 takes PBKDF2 with `hash` only.
+    pub kdf: KdfParams,
+    /// PBKDF2 iterations of the digest.
+    pub digest_iterations: u32,
+    /// Number of the keyslot.
+    pub keyslot: u32,
+    /// The header lies in a storage of its own; data then starts at 0 unless said.
+    pub detached: bool,
+    /// Where data starts, in bytes; a multiple of 4096.
+    pub data_offset: Option<u64>,
+    /// LUKS2: bytes of one header copy, one of nine sizes.
+    pub metadata_bytes: u64,
+    /// LUKS2: bytes of the keyslots area, a multiple of 4096.
+    pub keyslots_bytes: Option<u64>,
+    /// UUID as text; a random one unless said.
+    pub uuid: Option<String>,
+    /// LUKS2: label.
+    pub label: String,
+    /// LUKS2: second label.
+    pub subsystem: String,
+}
+
+impl Default for FormatOptions {
+    fn default() -> Self {
+        Self {
+            version: Version::Luks2,
+            cipher: defaults::CIPHER
+                .parse()
+                .expect("the default cipher is a specification"),
+            key_bytes: defaults::XTS_KEY_BYTES,
+            hash: defaults::HASH,
+            sector_size: SectorSize::B512,
+            kdf: KdfParams::Argon2 {
+                variant: Argon2Variant::Id,
+                time: defaults::ARGON2_MIN_TIME,
+                memory_kib: defaults::ARGON2_CALIBRATED_MAX_KIB,
+                lanes: defaults::ARGON2_MAX_LANES,
+            },
+            digest_iterations: 100 * defaults::PBKDF2_MIN_ITERATIONS,
+            keyslot: 0,
+            detached: false,
+            data_offset: None,
+            metadata_bytes: defaults::LUKS2_METADATA_BYTES,
+            keyslots_bytes: None,
+            uuid: None,
+            label: String::new(),
+            subsystem: String::new(),
+        }
+    }
+}
+
+/// A container that exists in memory only: dropped, it leaves the storage without a LUKS header.
+///
+/// The order is [`Self::write_areas`], then the data through [`Self::mapping`], then [`Self::commit`].
+#[must_use = "without commit() there is no container"]
+pub struct NewContainer {
+    layout: Layout,
+    cipher: CipherSpec,
+    sector_size: SectorSize,
+    key: VolumeKey,
+    /// The keyslot's key material as it goes to disk.
+    area: Vec<u8>,
+    /// Header copies and where they lie.
+    copies: Vec<(u64, Vec<u8>)>,
+}
+
+/// Makes keys and header in memory. `volume_key` is a random one unless given.
+///
+/// # Errors
+///
+/// [`Error::InvalidOption`], [`Error::Random`], [`Error::OutOfMemory`], [`Error::Cancelled`].
+pub fn prepare(
+    options: &FormatOptions,
+    passphrase: &Passphrase,
+    volume_key: Option<VolumeKey>,
+    random: &mut dyn Random,
+    cancel: &(dyn Fn() -> bool + Sync),
+) -> Result<NewContainer, Error> {
+    let layout = Layout::new(options)?;
+    let key = match volume_key {
+        Some(key) if key.len() != options.key_bytes => {
+            return Err(InvalidOption::VolumeKeySize {
+                have: key.len(),
+                need: options.key_bytes,
+            }
+            .into());
+        }
+        Some(key) => key,
+        None => {
+            let mut key = VolumeKey::zeroed(options.key_bytes);
+            random.fill(key.expose_mut())?;
+            key
+        }
+    };
+    if options.cipher.has_equal_xts_halves(key.expose()) {
+        return Err(InvalidOption::EqualXtsHalves.into());
+    }
+
+    let mut kdf_salt = [0; SALT_BYTES];
+    let mut digest_salt = [0; SALT_BYTES];
+    random.fill(&mut kdf_salt)?;
+    random.fill(&mut digest_salt)?;
+    let (area_cipher, area_key_bytes) = area_cipher(options);
+    let area = keyslot_area(
+        options,
+        &key,
+        passphrase,
+        &kdf_salt,
+        &area_cipher,
+        area_key_bytes,
+        random,
+        cancel,
+    )?;
+    let digest_bytes = match options.version {
+        Version::Luks1 => luks1::Header::DIGEST_BYTES,
+        Version::Luks2 => options.hash.digest_bytes(),
+    };
+    let cost = KdfParams::Pbkdf2 {
+        hash: options.hash,
+        iterations: options.digest_iterations,
+    };
+    let digest = kdf::derive(&cost, key.expose(), &digest_salt, digest_bytes, cancel)
+        .map_err(Error::kdf(options.keyslot))?;
+
+    let copies = match options.version {
+        Version::Luks1 => {
+            let header = luks1_header(options, &layout, kdf_salt, digest_salt, digest.expose());
+            vec![(0, header.to_bytes())]
+        }
+        Version::Luks2 => {
+            let new = NewMetadata {
+                header_bytes: options.metadata_bytes,
+                keyslots_bytes: layout.keyslots_bytes,
+                keyslot: options.keyslot,
+                key_bytes: options.key_bytes,
+                area_offset: layout.area_offset,
+                area_bytes: layout.area_bytes,
+                area_cipher: &area_cipher.to_string(),
+                area_key_bytes,
+                hash: options.hash.name(),
+                kdf: &options.kdf,
+                kdf_salt: &kdf_salt,
+                data_offset: layout.data_offset,
+                cipher: &options.cipher.to_string(),
+                sector_size: u32::try_from(options.sector_size.bytes()).expect("at most 4096"),
+                digest_iterations: options.digest_iterations,
+                digest_salt: &digest_salt,
+                digest: digest.expose(),
+            };
+            let header = luks2::Header {
+                binary: BinaryHeader {
+                    header_bytes: options.metadata_bytes,
+                    epoch: 1,
+                    label: options.label.clone(),
+                    uuid: uuid(options),
+                    subsystem: options.subsystem.clone(),
+                },
+                metadata: new.build()?,
+            };
+            luks2_copies(&header, random)?
+        }
+    };
+    Ok(NewContainer {
+        layout,
+        cipher: options.cipher.clone(),
+        sector_size: options.sector_size,
+        key,
+        area,
+        copies,
+    })
+}
+
+impl NewContainer {
+    /// Where everything goes.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The volume key.
+    pub fn volume_key(&self) -> &VolumeKey {
+        &self.key
+    }
+
+    /// The data segment for `payload_bytes` bytes of plaintext, whole sectors. A stream whose end is not known asks
+    /// for more than it will write.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] when that is no whole number of sectors or ends beyond 2^64.
+    pub fn mapping(&self, payload_bytes: u64) -> Result<Mapping, Error> {
+        let offset = self.layout.data_offset;
+        let options = SectorOptions {
+            sector_size: self.sector_size,
+            iv_large_sectors: false,
+        };
+        let cipher = self
+            .cipher
+            .sector_cipher(self.key.expose(), options)
+            .map_err(InvalidOption::from)?;
+        let segment = Segment {
+            length: payload_bytes,
+            storage_offset: offset,
+            kind: SegmentKind::Crypt {
+                cipher: Arc::from(cipher),
+                first_iv_sector: 0,
+            },
+        };
+        Mapping::new(vec![segment]).map_err(|error| {
+            InvalidOption::Payload {
+                payload: payload_bytes,
+                offset,
+                problem: error.to_string(),
+            }
+            .into()
+        })
+    }
+}
+
+/// The data's cipher, as cryptsetup chooses; the kernel crypto API's spelling is not for keyslots.
+fn area_cipher(options: &FormatOptions) -> (CipherSpec, usize) {
+    match options.version {
+        Version::Luks2 if options.cipher.to_string().starts_with("capi:") => {
+            let fallback = defaults::CIPHER
+                .parse()
+                .expect("the default cipher is a specification");
+            (fallback, defaults::XTS_KEY_BYTES)
+        }
+        Version::Luks1 | Version::Luks2 => (options.cipher.clone(), options.key_bytes),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the steps of one derivation, each used once; a struct would hide the order"
+)]
+fn keyslot_area(
+    options: &FormatOptions,
+    key: &VolumeKey,
+    passphrase: &Passphrase,
+    salt: &[u8],
+    cipher: &CipherSpec,
+    area_key_bytes: usize,
+    random: &mut dyn Random,
+    cancel: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<u8>, Error> {
+    let slot_key = kdf::derive(
+        &options.kdf,
+        passphrase.expose(),
+        salt,
+        area_key_bytes,
+        cancel,
+    )
+    .map_err(Error::kdf(options.keyslot))?;
+    let material = af::split(key, STRIPES, options.hash, random)?;
+    let length = area::material_bytes(key.len(), STRIPES).expect("key sizes are checked");
+    let mut sectors = zeroize::Zeroizing::new(vec![0; usize::try_from(length).expect("a few MiB")]);
+    sectors[..material.len()].copy_from_slice(&material);
+    area::encrypt(cipher, &slot_key, &mut sectors).map_err(InvalidOption::from)?;
+    Ok(std::mem::take(&mut *sectors))
+}
+
+fn luks1_header(
+    options: &FormatOptions,
+    layout: &Layout,
+    kdf_salt: [u8; SALT_BYTES],
+    mk_digest_salt: [u8; SALT_BYTES],
+    digest: &[u8],
+) -> luks1::Header {
+    let (cipher_name, cipher_mode) = options
+        .cipher
+        .luks1_fields()
+        .expect("checked with the layout");
+    let mut keyslots = layout.luks1_keyslots();
+    let slot = &mut keyslots[options.keyslot as usize];
+    slot.active = true;
+    slot.salt = kdf_salt;
+    slot.iterations = match options.kdf {
+        KdfParams::Pbkdf2 { iterations, .. } => iterations,
+        KdfParams::Argon2 { .. } => unreachable!("checked with the layout"),
+    };
+    luks1::Header {
+        cipher_name,
+        cipher_mode,
+        hash_spec: options.hash.name().into(),
+        payload_offset_sectors: u32::try_from(layout.data_offset / dmcrypt::SECTOR_BYTES)
+            .expect("checked with the layout"),
+        key_bytes: u32::try_from(options.key_bytes).expect("a key size that the cipher takes"),
+        mk_digest: digest.try_into().expect("derived to this length"),
+        mk_digest_salt,
+        mk_digest_iterations: options.digest_iterations,
+        uuid: uuid(options),
+        keyslots,
+    }
+}
+
+/// "The salt is generated by an RNG and is different for every header" copy (LUKS2 specification 2.1).
+fn luks2_copies(
+    header: &luks2::Header,
+    random: &mut dyn Random,
+) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    let mut copies = Vec::with_capacity(2);
+    for (which, at) in [
+        (Which::Primary, 0),
+        (Which::Secondary, header.binary.header_bytes),
+    ] {
+        let mut salt = [0; 64];
+        random.fill(&mut salt)?;
+        copies.push((at, header.to_bytes(which, salt)?));
+    }
+    Ok(copies)
+}
+
+fn uuid(options: &FormatOptions) -> String {
+    match &options.uuid {
+        Some(text) => text.to_ascii_lowercase(),
+        None => uuid::Uuid::new_v4().to_string(),
+    }
+}

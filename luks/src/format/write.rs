@@ -1,0 +1,127 @@
+//! The order of writes. At every moment the storage holds the old container whole, or no header, or the new one
+//! whole: a header appears by a write of its magic alone, after all that it speaks of is on the disk.
+
+use volume::{LockMode, Storage};
+
+use super::NewContainer;
+use crate::error::Error;
+use crate::luks2::{BinaryHeader, METADATA_SIZES, Which};
+use crate::random::Random;
+
+/// Bytes of random filler that are made and written at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
+/// What a disk writes all of or nothing.
+const SECTOR_BYTES: usize = 512;
+
+impl NewContainer {
+    /// Removes whatever header was there, fills the keyslots area with random bytes and writes the keyslot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Random`].
+    pub fn write_areas(&self, header: &dyn Storage, random: &mut dyn Random) -> Result<(), Error> {
+        let _lock = header
+            .lock(LockMode::Exclusive)
+            .map_err(Error::io("lock the header"))?;
+        let layout = &self.layout;
+        let length = header
+            .len()
+            .map_err(Error::io("find the size of the container"))?;
+        if length < layout.reserved_bytes {
+            header
+                .set_len(layout.reserved_bytes)
+                .map_err(Error::io("make room for the header"))?;
+        }
+        remove_old_headers(header, length)?;
+        let keyslots_end = layout.keyslots_offset.saturating_add(layout.keyslots_bytes);
+        fill_with_random(header, layout.keyslots_offset, keyslots_end, random)?;
+        if let Some(gap) = layout
+            .reserved_bytes
+            .checked_sub(keyslots_end)
+            .filter(|gap| *gap != 0)
+        {
+            header
+                .punch_hole(keyslots_end, gap)
+                .map_err(Error::io("clear the space before the data"))?;
+        }
+        header
+            .write_at(layout.area_offset, &self.area)
+            .map_err(Error::io("write the keyslot's area"))?;
+        header
+            .sync()
+            .map_err(Error::io("write the keyslots area through to the disk"))
+    }
+
+    /// Writes the header, last of all. After an error or a crash there is no header or a whole one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn commit(self, header: &dyn Storage) -> Result<(), Error> {
+        let _lock = header
+            .lock(LockMode::Exclusive)
+            .map_err(Error::io("lock the header"))?;
+        for (at, bytes) in &self.copies {
+            let mut without_magic = bytes.clone();
+            without_magic[..Which::Primary.magic().len()].fill(0);
+            header
+                .write_at(*at, &without_magic)
+                .map_err(Error::io("write the header"))?;
+        }
+        header
+            .sync()
+            .map_err(Error::io("write the header through to the disk"))?;
+        for (at, bytes) in &self.copies {
+            header
+                .write_at(*at, &bytes[..SECTOR_BYTES])
+                .map_err(Error::io("write the header's magic"))?;
+        }
+        header
+            .sync()
+            .map_err(Error::io("write the header's magic through to the disk"))
+    }
+}
+
+/// Old headers go first and all at once: one that is left would speak of areas that are about to be overwritten.
+fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<(), Error> {
+    let zeros = [0; BinaryHeader::BYTES];
+    let block = BinaryHeader::BYTES as u64;
+    for at in METADATA_SIZES
+        .into_iter()
+        .filter(|at| at.saturating_add(block) <= length)
+    {
+        let mut magic = [0; 6];
+        header
+            .read_at(at, &mut magic)
+            .map_err(Error::io("look for an old header"))?;
+        if BinaryHeader::has_magic(Which::Secondary, &magic) {
+            header
+                .write_at(at, &zeros)
+                .map_err(Error::io("remove an old header"))?;
+        }
+    }
+    header
+        .write_at(0, &zeros)
+        .map_err(Error::io("remove an old header"))?;
+    header.sync().map_err(Error::io("remove an old header"))
+}
+
+fn fill_with_random(
+    header: &dyn Storage,
+    from: u64,
+    to: u64,
+    random: &mut dyn Random,
+) -> Result<(), Error> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut at = from;
+    while at < to {
+        let rest = usize::try_from(to.saturating_sub(at)).unwrap_or(CHUNK_BYTES);
+        let piece = &mut chunk[..rest.min(CHUNK_BYTES)];
+        random.fill(piece)?;
+        header
+            .write_at(at, piece)
+            .map_err(Error::io("fill the keyslots area"))?;
+        at = at.saturating_add(piece.len() as u64);
+    }
+    Ok(())
+}

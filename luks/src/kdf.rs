@@ -1,0 +1,122 @@
+//! From a passphrase to a keyslot's key: PBKDF2 and Argon2, what they cost, and how costs are chosen.
+
+mod calibrate;
+mod limits;
+mod pbkdf2;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use dmcrypt::{DerivedKey, HashAlgorithm};
+
+pub use calibrate::{CalibrationTarget, calibrate, calibrate_digest};
+pub use limits::{Budget, Excess, KdfLimits};
+
+/// The key derivation of one keyslot, without its salt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum KdfParams {
+    /// PBKDF2 with HMAC (RFC 8018 5.2).
+    Pbkdf2 {
+        /// The hash of the HMAC.
+        hash: HashAlgorithm,
+        /// HMAC rounds for each output block.
+        iterations: u32,
+    },
+    /// Argon2 version 1.3 (RFC 9106).
+    Argon2 {
+        /// Which of its variants.
+        variant: Argon2Variant,
+        /// Passes over the memory.
+        time: u32,
+        /// Memory in KiB.
+        memory_kib: u32,
+        /// Lanes, each of which may run on a thread of its own.
+        lanes: u32,
+    },
+}
+
+/// The Argon2 variants that LUKS2 uses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Argon2Variant {
+    /// Memory is addressed independently of the passphrase.
+    I,
+    /// First half of the first pass as [`Argon2Variant::I`], then by the passphrase.
+    Id,
+}
+
+impl KdfParams {
+    /// The name that LUKS2 metadata uses.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pbkdf2 { .. } => "pbkdf2",
+            Self::Argon2 {
+                variant: Argon2Variant::I,
+                ..
+            } => "argon2i",
+            Self::Argon2 {
+                variant: Argon2Variant::Id,
+                ..
+            } => "argon2id",
+        }
+    }
+}
+
+/// Why no key was derived.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KdfError {
+    /// The caller's cancellation was seen.
+    #[error("cancelled")]
+    Cancelled,
+    /// The memory that the parameters ask for could not be had.
+    #[error("not enough memory for a key derivation that needs {need_kib} KiB")]
+    OutOfMemory {
+        /// Memory asked for, in KiB.
+        need_kib: u32,
+    },
+    /// The parameters are outside what the function is defined for.
+    #[error("key derivation parameters are out of range: {0}")]
+    Parameters(String),
+}
+
+/// Derives `key_bytes` bytes from `secret` and `salt`.
+///
+/// `cancel` is asked about every thousand PBKDF2 rounds; Argon2 cannot be interrupted.
+/// The caller has checked the cost against [`KdfLimits`] before.
+///
+/// # Errors
+///
+/// [`KdfError`].
+pub fn derive(
+    params: &KdfParams,
+    secret: &[u8],
+    salt: &[u8],
+    key_bytes: usize,
+    cancel: &(dyn Fn() -> bool + Sync),
+) -> Result<DerivedKey, KdfError> {
+    let mut key = DerivedKey::zeroed(key_bytes);
+    match *params {
+        KdfParams::Pbkdf2 { hash, iterations } => {
+            pbkdf2::pbkdf2(hash, secret, salt, iterations, key.expose_mut(), cancel)?;
+        }
+        KdfParams::Argon2 {
+            variant,
+            time,
+            memory_kib,
+            lanes,
+        } => {
+            let algorithm = match variant {
+                Argon2Variant::I => Algorithm::Argon2i,
+                Argon2Variant::Id => Algorithm::Argon2id,
+            };
+            let failed = |error| match error {
+                argon2::Error::OutOfMemory => KdfError::OutOfMemory {
+                    need_kib: memory_kib,
+                },
+                other => KdfError::Parameters(other.to_string()),
+            };
+            let params = Params::new(memory_kib, time, lanes, Some(key_bytes)).map_err(failed)?;
+            Argon2::new(algorithm, Version::V0x13, params)
+                .hash_password_into(secret, salt, key.expose_mut())
+                .map_err(failed)?;
+        }
+    }
+    Ok(key)
+}

@@ -1,0 +1,282 @@
+//! How much work a header may ask for. The numbers come from the caller: no clock and no memory size is read here.
+
+use std::fmt;
+
+use dmcrypt::HashAlgorithm;
+
+use super::KdfParams;
+
+/// What a key derivation may cost before it is refused, untried.
+///
+/// The defaults suit a machine that passes over a GiB of Argon2 memory in a second and does eight million
+/// HMAC-SHA-256 rounds in one; a program that can measure should.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KdfLimits {
+    /// Argon2 memory in KiB.
+    pub memory_kib: u64,
+    /// Argon2 lanes.
+    pub lanes: u32,
+    /// Argon2 work for one keyslot: KiB of memory times passes.
+    pub argon2_kib: u64,
+    /// PBKDF2 work for one keyslot or digest: HMAC rounds over all output blocks, counted as SHA-256 rounds.
+    pub pbkdf2_rounds: u64,
+    /// What all keyslots tried for one unlock may cost together, in keyslots that each cost the most allowed.
+    pub slots_total: u32,
+}
+
+impl Default for KdfLimits {
+    fn default() -> Self {
+        Self {
+            memory_kib: 4 * 1024 * 1024,
+            lanes: 4,
+            argon2_kib: 60 * 1024 * 1024,
+            pbkdf2_rounds: 60 * 8_000_000,
+            slots_total: 10,
+        }
+    }
+}
+
+/// Which limit is exceeded, by what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Excess {
+    /// Argon2 memory.
+    Memory {
+        /// KiB asked for.
+        need_kib: u64,
+        /// KiB allowed.
+        limit_kib: u64,
+    },
+    /// Argon2 lanes.
+    Lanes {
+        /// Lanes asked for.
+        need: u32,
+        /// Lanes allowed.
+        limit: u32,
+    },
+    /// Work of one derivation.
+    Work {
+        /// Times the allowed work that is asked for, rounded up.
+        times: u64,
+    },
+    /// This keyslot is affordable, but not after those tried before it.
+    Total {
+        /// Keyslots of the highest allowed cost that one unlock may try.
+        slots: u32,
+    },
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory {
+                need_kib,
+                limit_kib,
+            } => {
+                write!(
+                    f,
+                    "needs {need_kib} KiB of memory, the limit is {limit_kib} KiB"
+                )
+            }
+            Self::Lanes { need, limit } => write!(f, "needs {need} lanes, the limit is {limit}"),
+            Self::Work { times } => {
+                write!(f, "needs {times} times the time allowed for one keyslot")
+            }
+            Self::Total { slots } => {
+                write!(
+                    f,
+                    "would take the sum beyond the time allowed for all ({slots} times that of one keyslot)"
+                )
+            }
+        }
+    }
+}
+
+/// What is left of the limits while one unlock tries keyslot after keyslot.
+#[derive(Debug)]
+pub struct Budget {
+    limits: KdfLimits,
+    /// Spent so far; one keyslot's limit is [`ONE_SLOT`].
+    spent: u128,
+}
+
+/// The limit of one keyslot in the unit that [`Budget`] adds up.
+const ONE_SLOT: u128 = 1 << 32;
+
+impl Budget {
+    /// A budget of which nothing is spent.
+    pub fn new(limits: KdfLimits) -> Self {
+        Self { limits, spent: 0 }
+    }
+
+    /// Checks one derivation of `key_bytes` bytes on its own and then within the sum, and charges it.
+    ///
+    /// # Errors
+    ///
+    /// The limit that it exceeds; nothing is charged then.
+    pub fn charge(&mut self, params: &KdfParams, key_bytes: usize) -> Result<(), Excess> {
+        let cost = self.limits.cost(params, key_bytes)?;
+        let spent = self.spent.saturating_add(cost);
+        if spent > ONE_SLOT.saturating_mul(u128::from(self.limits.slots_total)) {
+            return Err(Excess::Total {
+                slots: self.limits.slots_total,
+            });
+        }
+        self.spent = spent;
+        Ok(())
+    }
+}
+
+impl KdfLimits {
+    /// Whether one derivation of `key_bytes` bytes is within the limits on its own.
+    ///
+    /// # Errors
+    ///
+    /// The limit that it exceeds.
+    pub fn check(&self, params: &KdfParams, key_bytes: usize) -> Result<(), Excess> {
+        self.cost(params, key_bytes).map(|_| ())
+    }
+
+    fn cost(&self, params: &KdfParams, key_bytes: usize) -> Result<u128, Excess> {
+        let (work, limit) = match *params {
+            KdfParams::Pbkdf2 { hash, iterations } => (
+                pbkdf2_rounds(hash, iterations, key_bytes),
+                self.pbkdf2_rounds,
+            ),
+            KdfParams::Argon2 {
+                time,
+                memory_kib,
+                lanes,
+                ..
+            } => {
+                if u64::from(memory_kib) > self.memory_kib {
+                    return Err(Excess::Memory {
+                        need_kib: memory_kib.into(),
+                        limit_kib: self.memory_kib,
+                    });
+                }
+                if lanes > self.lanes {
+                    return Err(Excess::Lanes {
+                        need: lanes,
+                        limit: self.lanes,
+                    });
+                }
+                (
+                    u128::from(memory_kib).saturating_mul(time.into()),
+                    self.argon2_kib,
+                )
+            }
+        };
+        let limit = u128::from(limit).max(1);
+        if work > limit {
+            let times = u64::try_from(work.div_ceil(limit)).unwrap_or(u64::MAX);
+            return Err(Excess::Work { times });
+        }
+        // `work <= limit < 2^64`, so the product fits.
+        Ok(work.saturating_mul(ONE_SLOT).div_ceil(limit))
+    }
+}
+
+/// HMAC rounds over all output blocks, in SHA-256 rounds.
+pub(super) fn pbkdf2_rounds(hash: HashAlgorithm, iterations: u32, key_bytes: usize) -> u128 {
+    let blocks = key_bytes.div_ceil(hash.digest_bytes());
+    u128::from(iterations)
+        .saturating_mul(blocks as u128)
+        .saturating_mul(weight(hash).into())
+}
+
+/// Time of one round in SHA-256 rounds on a processor with SHA extensions, where the hashes differ most;
+/// elsewhere they are nearer to each other, and the limit is the stricter for it.
+fn weight(hash: HashAlgorithm) -> u32 {
+    match hash {
+        HashAlgorithm::Sha1 | HashAlgorithm::Sha224 | HashAlgorithm::Sha256 => 1,
+        HashAlgorithm::Ripemd160 => 4,
+        HashAlgorithm::Sha384 | HashAlgorithm::Sha512 => 8,
+        HashAlgorithm::Whirlpool => 24,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kdf::Argon2Variant;
+
+    fn argon2(time: u32, memory_kib: u32, lanes: u32) -> KdfParams {
+        KdfParams::Argon2 {
+            variant: Argon2Variant::Id,
+            time,
+            memory_kib,
+            lanes,
+        }
+    }
+
+    fn pbkdf2(iterations: u32) -> KdfParams {
+        KdfParams::Pbkdf2 {
+            hash: HashAlgorithm::Sha256,
+            iterations,
+        }
+    }
+
+    #[test]
+    fn each_limit_is_refused_by_its_name_and_met_exactly() {
+        let limits = KdfLimits {
+            memory_kib: 100,
+            lanes: 2,
+            argon2_kib: 400,
+            pbkdf2_rounds: 2000,
+            slots_total: 10,
+        };
+        assert_eq!(limits.check(&argon2(4, 100, 2), 64), Ok(()));
+        assert_eq!(
+            limits.check(&argon2(4, 101, 2), 64),
+            Err(Excess::Memory {
+                need_kib: 101,
+                limit_kib: 100
+            })
+        );
+        assert_eq!(
+            limits.check(&argon2(4, 100, 3), 64),
+            Err(Excess::Lanes { need: 3, limit: 2 })
+        );
+        assert_eq!(
+            limits.check(&argon2(5, 100, 2), 64),
+            Err(Excess::Work { times: 2 })
+        );
+        assert_eq!(limits.check(&pbkdf2(1000), 64), Ok(()));
+        assert_eq!(
+            limits.check(&pbkdf2(1001), 64),
+            Err(Excess::Work { times: 2 })
+        );
+        assert_eq!(limits.check(&pbkdf2(2000), 32), Ok(()));
+        assert!(matches!(
+            limits.check(&argon2(u32::MAX, 100, 1), 64),
+            Err(Excess::Work { .. })
+        ));
+    }
+
+    #[test]
+    fn the_sum_ends_where_it_says() {
+        let limits = KdfLimits {
+            memory_kib: 100,
+            lanes: 1,
+            argon2_kib: 400,
+            pbkdf2_rounds: 1000,
+            slots_total: 2,
+        };
+        let mut budget = Budget::new(limits);
+        assert_eq!(budget.charge(&argon2(4, 100, 1), 64), Ok(()));
+        assert_eq!(budget.charge(&pbkdf2(500), 32), Ok(()));
+        assert_eq!(
+            budget.charge(&argon2(4, 100, 1), 64),
+            Err(Excess::Total { slots: 2 })
+        );
+        assert_eq!(
+            budget.charge(&pbkdf2(500), 32),
+            Ok(()),
+            "a refused one costs nothing"
+        );
+        assert_eq!(
+            budget.charge(&pbkdf2(1), 32),
+            Err(Excess::Total { slots: 2 })
+        );
+    }
+}

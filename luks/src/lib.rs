@@ -1,0 +1,59 @@
+//! LUKS1 and LUKS2: bytes to meaning and back.
+//!
+//! A [`Luks`] is a container whose header was read and checked. [`Luks::unlock`] turns a passphrase into the volume
+//! key, within limits on what the header may ask for; [`Unlocked::volume`] is the plaintext, readable and writable at
+//! any byte. New containers come from [`format`].
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use dmcrypt::{Passphrase, HashAlgorithm};
+//! use luks::{FormatOptions, KdfParams, Luks, OsRandom, UnlockOptions, format};
+//! use volume::{MemoryStorage, Storage};
+//! use zeroize::Zeroizing;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(20 << 20));
+//! let passphrase = Passphrase::from_bytes(Zeroizing::new(b"correct horse".to_vec()));
+//! let options = FormatOptions {
+//!     kdf: KdfParams::Pbkdf2 { hash: HashAlgorithm::Sha256, iterations: 1000 },
+//!     digest_iterations: 1000,
+//!     ..FormatOptions::default()
+//! };
+//! let new = format::prepare(&options, &passphrase, None, &mut OsRandom, &|| false)?;
+//! new.write_areas(&*disk, &mut OsRandom)?;
+//! new.commit(&*disk)?;
+//!
+//! let luks = Luks::open(disk.clone())?;
+//! let volume = luks.unlock(&passphrase, &UnlockOptions::default())?.volume(disk)?;
+//! volume.write_at(7, b"secret")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Floors, lowest first: `codec`, [`error`], [`defaults`], [`random`]; [`kdf`], [`af`], `area`; [`luks1`], [`luks2`];
+//! `store`, `unlock`; `device`, [`format`].
+
+#![forbid(unsafe_code)]
+
+pub mod af;
+mod area;
+mod codec;
+pub mod defaults;
+mod device;
+pub mod error;
+pub mod format;
+pub mod kdf;
+pub mod luks1;
+pub mod luks2;
+pub mod random;
+mod store;
+mod unlock;
+
+pub use device::{Header, Luks, Unlocked, Warning};
+pub use error::{Corrupt, Error, InvalidOption, Unsupported};
+pub use format::{FormatOptions, Layout, NewContainer, Version};
+pub use kdf::{KdfLimits, KdfParams};
+pub use random::{OsRandom, Random, RandomError};
+pub use store::{Copies, Fault};
+pub use unlock::UnlockOptions;

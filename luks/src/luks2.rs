@@ -1,0 +1,61 @@
+//! LUKS2: two copies of a binary header and a JSON area, and a keyslots area (LUKS2 specification 1.1.4).
+
+mod area;
+mod binary_header;
+mod config;
+mod digest;
+mod json;
+mod keyslot;
+mod metadata;
+mod segment;
+mod token;
+
+pub use area::Area;
+pub use binary_header::{BinaryHeader, METADATA_SIZES, Which};
+pub use config::Config;
+pub use digest::Digest;
+pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, Priority};
+pub use metadata::Metadata;
+pub(crate) use metadata::NewMetadata;
+pub use segment::{Crypt, Segment, SegmentKind, SegmentSize};
+pub use token::Token;
+
+use crate::error::Corrupt;
+
+/// One sound copy of a LUKS2 header.
+#[derive(Clone, Debug)]
+pub struct Header {
+    /// The binary part.
+    pub binary: BinaryHeader,
+    /// The checked JSON part.
+    pub metadata: Metadata,
+}
+
+impl Header {
+    /// Checks the whole of one copy: checksum, binary fields, JSON text, every rule between its objects.
+    ///
+    /// `bytes` is what was read at offset `at`; [`BinaryHeader::parse`] has told how many bytes that must be.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn parse(binary: BinaryHeader, bytes: &[u8]) -> Result<Self, Corrupt> {
+        BinaryHeader::verify_checksum(bytes)?;
+        let metadata = Metadata::parse(&bytes[BinaryHeader::BYTES..], binary.header_bytes)?;
+        Ok(Self { binary, metadata })
+    }
+
+    /// The copy for `which` place as it lies on disk, its checksum computed.
+    ///
+    /// # Errors
+    ///
+    /// When the JSON text does not fit its area; the error names both sizes.
+    pub fn to_bytes(&self, which: Which, salt: [u8; 64]) -> Result<Vec<u8>, Corrupt> {
+        self.binary.to_bytes(which, salt, &self.metadata.to_text())
+    }
+
+    /// Whether `other` says the same; salts and places differ by design.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        self.binary.says_the_same_as(&other.binary) && self.metadata.raw() == other.metadata.raw()
+    }
+}

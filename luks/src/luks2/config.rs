@@ -1,0 +1,58 @@
+//! The config object (LUKS2 specification 3.5).
+
+use super::BinaryHeader;
+use super::json::Object;
+use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
+use crate::error::{Corrupt, MemberProblem};
+
+/// What holds for the whole container.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Bytes of the keyslots area, which follows the second copy.
+    pub keyslots_bytes: u64,
+    /// Persistent activation flags, unknown ones too.
+    pub flags: Vec<String>,
+    /// Features without which the container must not be opened or changed.
+    pub requirements: Vec<String>,
+}
+
+impl Config {
+    pub(super) fn parse(object: &Object<'_>, header_bytes: u64) -> Result<Self, Corrupt> {
+        let json_size = object.u64_string("json_size")?;
+        let need = header_bytes.saturating_sub(BinaryHeader::BYTES as u64);
+        if json_size != need {
+            return Err(Corrupt::JsonSize {
+                have: json_size,
+                need,
+            });
+        }
+        let keyslots_bytes = object.u64_string("keyslots_size")?;
+        if keyslots_bytes % AREA_ALIGNMENT != 0 {
+            return Err(Corrupt::KeyslotsSizeAlignment(keyslots_bytes));
+        }
+        if keyslots_bytes > LUKS2_MAX_KEYSLOTS_BYTES {
+            return Err(Corrupt::KeyslotsSizeTooLarge(keyslots_bytes));
+        }
+        Ok(Self {
+            keyslots_bytes,
+            flags: object.optional_strings("flags")?,
+            requirements: requirements(object)?,
+        })
+    }
+}
+
+/// The specification has an array of strings; cryptsetup writes an object with the array `mandatory` in it.
+fn requirements(config: &Object<'_>) -> Result<Vec<String>, Corrupt> {
+    if !config.has("requirements") {
+        return Ok(Vec::new());
+    }
+    match config.object("requirements") {
+        Ok(requirements) => requirements.optional_strings("mandatory"),
+        Err(_) => config.strings("requirements").map_err(|_| {
+            config.problem(
+                "requirements",
+                MemberProblem::NotA("an object with an array of strings"),
+            )
+        }),
+    }
+}

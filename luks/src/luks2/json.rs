@@ -1,0 +1,296 @@
+//! The JSON text: strict parsing, and members taken with their place in every error.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::error::{Corrupt, MemberProblem};
+
+/// Deepest nesting that is read; metadata uses five levels, tokens may bring their own.
+const MAX_DEPTH: usize = 32;
+/// Longest salt or digest that is read, in bytes.
+const MAX_BINARY_BYTES: usize = 64 * 1024;
+
+/// Parses the text of a JSON area: an object, no duplicate member anywhere, nothing behind it.
+pub(super) fn parse(area: &[u8]) -> Result<Map<String, Value>, Corrupt> {
+    if area.first() != Some(&b'{') {
+        return Err(Corrupt::JsonStart);
+    }
+    let end = area
+        .iter()
+        .position(|byte| *byte == 0)
+        .ok_or(Corrupt::JsonNotTerminated)?;
+    if let Some(index) = area[end..].iter().position(|byte| *byte != 0) {
+        return Err(Corrupt::JsonTail(end.saturating_add(index)));
+    }
+    let text = &area[..end];
+    if text.last() != Some(&b'}') {
+        return Err(Corrupt::JsonTail(end.saturating_sub(1)));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let syntax = |error: serde_json::Error| Corrupt::JsonSyntax(error.to_string());
+    let value = Strict { depth: 0 }
+        .deserialize(&mut deserializer)
+        .map_err(syntax)?;
+    deserializer.end().map_err(syntax)?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(Corrupt::JsonStart),
+    }
+}
+
+/// Builds a [`Value`] and refuses what `serde_json` alone would pass over: a duplicate member, of which it keeps the
+/// last one, and deep nesting.
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: de::Error>(self) -> Result<Self, E> {
+        if self.depth >= MAX_DEPTH {
+            return Err(E::custom(format!("nested deeper than {MAX_DEPTH}")));
+        }
+        Ok(Self {
+            depth: self.depth.saturating_add(1),
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let seed = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = sequence.next_element_seed(seed)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let seed = self.deeper()?;
+        let mut members = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value_seed(seed)?;
+            if members.contains_key(&name) {
+                return Err(de::Error::custom(format!("duplicate member {name:?}")));
+            }
+            members.insert(name, value);
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+/// An object together with its place.
+pub(super) struct Object<'a> {
+    path: String,
+    members: &'a Map<String, Value>,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn root(members: &'a Map<String, Value>) -> Self {
+        Self {
+            path: String::new(),
+            members,
+        }
+    }
+
+    fn place(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.into()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    pub(super) fn problem(&self, name: &str, problem: MemberProblem) -> Corrupt {
+        Corrupt::Member {
+            path: self.place(name),
+            problem,
+        }
+    }
+
+    fn value(&self, name: &str) -> Result<&'a Value, Corrupt> {
+        self.members
+            .get(name)
+            .ok_or_else(|| self.problem(name, MemberProblem::Missing))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    pub(super) fn object(&self, name: &str) -> Result<Object<'a>, Corrupt> {
+        let members = self
+            .value(name)?
+            .as_object()
+            .ok_or_else(|| self.problem(name, MemberProblem::NotA("an object")))?;
+        Ok(Object {
+            path: self.place(name),
+            members,
+        })
+    }
+
+    pub(super) fn string(&self, name: &str) -> Result<&'a str, Corrupt> {
+        self.value(name)?
+            .as_str()
+            .ok_or_else(|| self.problem(name, MemberProblem::NotA("a string")))
+    }
+
+    /// A string that is not empty.
+    pub(super) fn text(&self, name: &str) -> Result<&'a str, Corrupt> {
+        match self.string(name)? {
+            "" => Err(self.problem(name, MemberProblem::Empty)),
+            text => Ok(text),
+        }
+    }
+
+    pub(super) fn u32(&self, name: &str) -> Result<u32, Corrupt> {
+        self.value(name)?
+            .as_u64()
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| self.problem(name, MemberProblem::NotU32))
+    }
+
+    /// "JSON cannot store 64-bit integers directly, a value that represents an unsigned 64-bit integer is stored as
+    /// a string in the decimal notation" (LUKS2 specification 3).
+    pub(super) fn u64_string(&self, name: &str) -> Result<u64, Corrupt> {
+        let text = self.string(name)?;
+        decimal(text).ok_or_else(|| self.problem(name, MemberProblem::NotU64String))
+    }
+
+    pub(super) fn base64(&self, name: &str) -> Result<Vec<u8>, Corrupt> {
+        let text = self.text(name)?;
+        if text.len() / 4 > MAX_BINARY_BYTES / 3 {
+            return Err(self.problem(
+                name,
+                MemberProblem::Value(format!("longer than {MAX_BINARY_BYTES} bytes")),
+            ));
+        }
+        BASE64
+            .decode(text)
+            .map_err(|_| self.problem(name, MemberProblem::NotBase64))
+    }
+
+    /// An array of strings; an absent member reads as none where `name` is optional.
+    pub(super) fn strings(&self, name: &str) -> Result<Vec<String>, Corrupt> {
+        let values = self
+            .value(name)?
+            .as_array()
+            .ok_or_else(|| self.problem(name, MemberProblem::NotA("an array")))?;
+        values
+            .iter()
+            .map(|value| {
+                let text = value
+                    .as_str()
+                    .ok_or_else(|| self.problem(name, MemberProblem::NotA("an array of strings")));
+                text.map(str::to_owned)
+            })
+            .collect()
+    }
+
+    pub(super) fn optional_strings(&self, name: &str) -> Result<Vec<String>, Corrupt> {
+        if self.has(name) {
+            self.strings(name)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// An array that names objects: each a number that `exists`.
+    pub(super) fn references(
+        &self,
+        name: &str,
+        exists: impl Fn(u32) -> bool,
+    ) -> Result<Vec<u32>, Corrupt> {
+        self.strings(name)?
+            .into_iter()
+            .map(|text| match number(&text) {
+                Some(id) if exists(id) => Ok(id),
+                _ => Err(Corrupt::DanglingReference {
+                    path: self.place(name),
+                    name: text,
+                }),
+            })
+            .collect()
+    }
+
+    /// The objects of a section, by number: "all JSON objects must have their names formatted as a string that
+    /// represents a number in the decimal notation" (LUKS2 specification 3).
+    pub(super) fn numbered(&self, limit: usize) -> Result<Vec<(u32, Object<'a>)>, Corrupt> {
+        if self.members.len() > limit {
+            return Err(Corrupt::TooManyObjects {
+                path: self.path.clone(),
+                count: self.members.len(),
+                limit,
+            });
+        }
+        let mut objects = Vec::with_capacity(self.members.len());
+        for name in self.members.keys() {
+            let id =
+                number(name).ok_or_else(|| self.problem(name, MemberProblem::NotANumberedName))?;
+            objects.push((id, self.object(name)?));
+        }
+        objects.sort_by_key(|(id, _)| *id);
+        Ok(objects)
+    }
+}
+
+/// A 64-bit number in its one decimal spelling.
+fn decimal(text: &str) -> Option<u64> {
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+fn number(text: &str) -> Option<u32> {
+    decimal(text).and_then(|value| u32::try_from(value).ok())
+}
+
+/// Binary data as LUKS2 metadata holds it.
+pub(super) fn to_base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}

@@ -1,0 +1,295 @@
+//! The JSON metadata as a whole: its objects, and the rules between them (LUKS2 specification 3).
+
+use serde_json::{Map, Value, json};
+
+use super::json::{self, Object, to_base64};
+use super::{Config, Digest, Keyslot, KeyslotKind, Segment, SegmentSize, Token};
+use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS, STRIPES};
+use crate::error::Corrupt;
+use crate::kdf::KdfParams;
+
+/// Metadata that keeps the rules, and the JSON that it came from, unknown members included.
+#[derive(Clone, Debug)]
+pub struct Metadata {
+    /// Keyslots by number.
+    pub keyslots: Vec<Keyslot>,
+    /// Digests by number.
+    pub digests: Vec<Digest>,
+    /// Segments by number.
+    pub segments: Vec<Segment>,
+    /// Tokens by number.
+    pub tokens: Vec<Token>,
+    /// The config object.
+    pub config: Config,
+    raw: Map<String, Value>,
+}
+
+impl Metadata {
+    /// Parses a JSON area of a header copy of `header_bytes` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn parse(area: &[u8], header_bytes: u64) -> Result<Self, Corrupt> {
+        Self::from_raw(json::parse(area)?, header_bytes)
+    }
+
+    fn from_raw(raw: Map<String, Value>, header_bytes: u64) -> Result<Self, Corrupt> {
+        let root = Object::root(&raw);
+        let config = Config::parse(&root.object("config")?, header_bytes)?;
+        let keyslots = section(&root, "keyslots", Keyslot::parse)?;
+        let segments = section(&root, "segments", Segment::parse)?;
+        let keyslot_exists = |id| keyslots.iter().any(|keyslot| keyslot.id == id);
+        let segment_exists = |id| segments.iter().any(|segment| segment.id == id);
+        let digests = section(&root, "digests", |id, object| {
+            Digest::parse(id, object, keyslot_exists, segment_exists)
+        })?;
+        let tokens = section(&root, "tokens", |id, object| {
+            Token::parse(id, object, keyslot_exists)
+        })?;
+
+        check_areas(&keyslots, &config, header_bytes)?;
+        check_digests(&keyslots, &digests)?;
+        check_segments(&segments)?;
+        check_data(&segments, &config, header_bytes)?;
+        Ok(Self {
+            keyslots,
+            digests,
+            segments,
+            tokens,
+            config,
+            raw,
+        })
+    }
+
+    /// The JSON as it stands, unknown members included.
+    pub fn raw(&self) -> &Map<String, Value> {
+        &self.raw
+    }
+
+    /// The JSON text that goes to disk.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(&self.raw).expect("values that came from JSON go back to it")
+    }
+
+    /// The segments that data lies in, backups of a reencryption left out, by number.
+    pub fn data_segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| !segment.is_backup())
+    }
+
+    /// The keyslot of this number.
+    pub fn keyslot(&self, id: u32) -> Option<&Keyslot> {
+        self.keyslots.iter().find(|keyslot| keyslot.id == id)
+    }
+
+    /// The digest that a keyslot's key must match.
+    pub fn digest_of_keyslot(&self, id: u32) -> Option<&Digest> {
+        self.digests
+            .iter()
+            .find(|digest| digest.keyslots.contains(&id))
+    }
+
+    /// The digest that the key of the data must match.
+    pub fn digest_of_data(&self) -> Option<&Digest> {
+        let first = self.data_segments().next()?.id;
+        self.digests
+            .iter()
+            .find(|digest| digest.segments.contains(&first))
+    }
+
+    /// First byte of data; `None` where there is no segment.
+    pub fn data_offset(&self) -> Option<u64> {
+        self.data_segments().map(|segment| segment.offset).min()
+    }
+}
+
+/// What a new header with one keyslot, one digest and one segment says.
+#[derive(Debug)]
+pub(crate) struct NewMetadata<'a> {
+    pub(crate) header_bytes: u64,
+    pub(crate) keyslots_bytes: u64,
+    pub(crate) keyslot: u32,
+    pub(crate) key_bytes: usize,
+    pub(crate) area_offset: u64,
+    pub(crate) area_bytes: u64,
+    pub(crate) area_cipher: &'a str,
+    pub(crate) area_key_bytes: usize,
+    pub(crate) hash: &'a str,
+    pub(crate) kdf: &'a KdfParams,
+    pub(crate) kdf_salt: &'a [u8],
+    pub(crate) data_offset: u64,
+    pub(crate) cipher: &'a str,
+    pub(crate) sector_size: u32,
+    pub(crate) digest_iterations: u32,
+    pub(crate) digest_salt: &'a [u8],
+    pub(crate) digest: &'a [u8],
+}
+
+impl NewMetadata<'_> {
+    /// The metadata, its members in the order in which cryptsetup writes them, held to every rule that reading
+    /// holds others to.
+    pub(crate) fn build(&self) -> Result<Metadata, Corrupt> {
+        let salt = to_base64(self.kdf_salt);
+        let kdf = match self.kdf {
+            KdfParams::Pbkdf2 { hash, iterations } => {
+                json!({"type": "pbkdf2", "hash": hash.name(), "iterations": iterations, "salt": salt})
+            }
+            KdfParams::Argon2 {
+                time,
+                memory_kib,
+                lanes,
+                ..
+            } => {
+                json!({"type": self.kdf.name(), "time": time, "memory": memory_kib, "cpus": lanes, "salt": salt})
+            }
+        };
+        let slot = self.keyslot.to_string();
+        let json_bytes = self
+            .header_bytes
+            .saturating_sub(super::BinaryHeader::BYTES as u64);
+        let root = json!({
+            "keyslots": { &slot: {
+                "type": "luks2",
+                "key_size": self.key_bytes,
+                "af": {"type": "luks1", "stripes": STRIPES, "hash": self.hash},
+                "area": {
+                    "type": "raw",
+                    "offset": self.area_offset.to_string(),
+                    "size": self.area_bytes.to_string(),
+                    "encryption": self.area_cipher,
+                    "key_size": self.area_key_bytes,
+                },
+                "kdf": kdf,
+            }},
+            "tokens": {},
+            "segments": {"0": {
+                "type": "crypt",
+                "offset": self.data_offset.to_string(),
+                "size": "dynamic",
+                "iv_tweak": "0",
+                "encryption": self.cipher,
+                "sector_size": self.sector_size,
+            }},
+            "digests": {"0": {
+                "type": "pbkdf2",
+                "keyslots": [slot],
+                "segments": ["0"],
+                "hash": self.hash,
+                "iterations": self.digest_iterations,
+                "salt": to_base64(self.digest_salt),
+                "digest": to_base64(self.digest),
+            }},
+            "config": {
+                "json_size": json_bytes.to_string(),
+                "keyslots_size": self.keyslots_bytes.to_string(),
+            },
+        });
+        let Value::Object(raw) = root else {
+            unreachable!("the macro above builds an object")
+        };
+        Metadata::from_raw(raw, self.header_bytes)
+    }
+}
+
+fn section<'a, T>(
+    root: &Object<'a>,
+    name: &str,
+    parse: impl Fn(u32, &Object<'a>) -> Result<T, Corrupt>,
+) -> Result<Vec<T>, Corrupt> {
+    let objects = root.object(name)?.numbered(LUKS2_MAX_OBJECTS)?;
+    objects
+        .iter()
+        .map(|(id, object)| parse(*id, object))
+        .collect()
+}
+
+fn check_areas(keyslots: &[Keyslot], config: &Config, header_bytes: u64) -> Result<(), Corrupt> {
+    let start = header_bytes.saturating_mul(2);
+    let end = start.saturating_add(config.keyslots_bytes);
+    for (index, keyslot) in keyslots.iter().enumerate() {
+        keyslot.area.check_inside(keyslot.id, start, end)?;
+        if let Some(other) = keyslots[..index]
+            .iter()
+            .find(|other| other.area.overlaps(&keyslot.area))
+        {
+            return Err(Corrupt::AreaOverlap {
+                keyslot: keyslot.id,
+                start: keyslot.area.offset,
+                length: keyslot.area.size,
+                other: other.id,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// "Every keyslot must have one assigned digest object" (LUKS2 specification 3.4); one that stores no key has none.
+fn check_digests(keyslots: &[Keyslot], digests: &[Digest]) -> Result<(), Corrupt> {
+    for keyslot in keyslots {
+        let count = digests
+            .iter()
+            .filter(|digest| digest.keyslots.contains(&keyslot.id))
+            .count();
+        match (count, &keyslot.kind) {
+            (0, KeyslotKind::Luks2 { .. }) => {
+                return Err(Corrupt::KeyslotWithoutDigest {
+                    keyslot: keyslot.id,
+                });
+            }
+            (0 | 1, _) => {}
+            _ => {
+                return Err(Corrupt::KeyslotInManyDigests {
+                    keyslot: keyslot.id,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Regular segments count from 0; "segments marked with backup flags must be the last".
+fn check_segments(segments: &[Segment]) -> Result<(), Corrupt> {
+    let regular = segments
+        .iter()
+        .filter(|segment| !segment.is_backup())
+        .count();
+    for (expected, segment) in (0u32..).zip(segments) {
+        let in_regular_part = (expected as usize) < regular;
+        if segment.is_backup() == in_regular_part {
+            return Err(Corrupt::BackupSegmentGap(segment.id));
+        }
+        if segment.id != expected {
+            return Err(if in_regular_part {
+                Corrupt::SegmentGap(expected)
+            } else {
+                Corrupt::BackupSegmentGap(segment.id)
+            });
+        }
+        let is_last = (expected as usize).saturating_add(1) == regular;
+        if in_regular_part && !is_last && segment.size == SegmentSize::Dynamic {
+            return Err(Corrupt::DynamicSegment(segment.id));
+        }
+    }
+    Ok(())
+}
+
+/// Header and keyslots area end before the data begins; a detached header's data may begin at 0.
+fn check_data(segments: &[Segment], config: &Config, header_bytes: u64) -> Result<(), Corrupt> {
+    let end = header_bytes
+        .saturating_mul(2)
+        .saturating_add(config.keyslots_bytes);
+    debug_assert_eq!(end % AREA_ALIGNMENT, 0);
+    for segment in segments
+        .iter()
+        .filter(|segment| !segment.is_backup() && segment.offset != 0)
+    {
+        if segment.offset < end {
+            return Err(Corrupt::KeyslotsInData {
+                end,
+                segment: segment.id,
+                offset: segment.offset,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+use std::collections::BTreeMap;
+use std::fs;
+
+use dmcrypt::HashAlgorithm;
+use luks::KdfParams;
+use luks::kdf::{Argon2Variant, derive};
+use serde_json::Value;
+
+use crate::common::conformance;
+
+fn pbkdf2(
+    hash: HashAlgorithm,
+    iterations: u32,
+    secret: &[u8],
+    salt: &[u8],
+    bytes: usize,
+) -> Vec<u8> {
+    let params = KdfParams::Pbkdf2 { hash, iterations };
+    derive(&params, secret, salt, bytes, &|| false)
+        .unwrap()
+        .expose()
+        .to_vec()
+}
+
+/// RFC 6070, and the first of RFC 7914 section 11.
+#[test]
+fn pbkdf2_gives_what_the_rfcs_say() {
+    let sha1 = |iterations, bytes| {
+        hex::encode(pbkdf2(
+            HashAlgorithm::Sha1,
+            iterations,
+            b"password",
+            b"salt",
+            bytes,
+        ))
+    };
+    assert_eq!(sha1(1, 20), "0c60c80f961f0e71f3a9b524af6012062fe037a6");
+    assert_eq!(sha1(4096, 20), "4b007901b765489abead49d926f721d065a429c1");
+    let sha256 = pbkdf2(HashAlgorithm::Sha256, 1, b"passwd", b"salt", 64);
+    assert_eq!(
+        hex::encode(sha256),
+        "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
+         49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+    );
+}
+
+/// RFC 9106 has secret and associated data in its examples, which LUKS does not use; this is the reference's tool:
+/// `printf password | argon2 pycasalt -id -t 4 -k 50 -p 4 -l 8`.
+#[test]
+fn argon2_gives_what_the_reference_tool_says() {
+    let derived = |variant, time, memory_kib, lanes, bytes| {
+        let params = KdfParams::Argon2 {
+            variant,
+            time,
+            memory_kib,
+            lanes,
+        };
+        hex::encode(
+            derive(&params, b"password", b"pycasalt", bytes, &|| false)
+                .unwrap()
+                .expose(),
+        )
+    };
+    assert_eq!(derived(Argon2Variant::Id, 4, 50, 4, 8), "e469b777841e543f");
+}
+
+#[test]
+fn cancelling_stops_pbkdf2() {
+    let params = KdfParams::Pbkdf2 {
+        hash: HashAlgorithm::Sha256,
+        iterations: u32::MAX,
+    };
+    let error = derive(&params, b"x", b"salt", 32, &|| true).err();
+    assert_eq!(error, Some(luks::kdf::KdfError::Cancelled));
+}
+
+#[test]
+fn pbkdf2_vectors() {
+    let Some(folder) = conformance("pbkdf2 vectors") else {
+        return;
+    };
+    let vectors = folder.join("vectors");
+    let mut passed = 0;
+    for hash in ["sha1", "sha224", "sha256", "sha384", "sha512"] {
+        let file = vectors.join(format!("wycheproof/pbkdf2_hmac{hash}_test.json"));
+        let json: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        let hash = HashAlgorithm::parse(hash).unwrap();
+        for group in json["testGroups"].as_array().unwrap() {
+            for test in group["tests"].as_array().unwrap() {
+                let bytes = |name: &str| hex::decode(test[name].as_str().unwrap()).unwrap();
+                let iterations = u32::try_from(test["iterationCount"].as_u64().unwrap()).unwrap();
+                let derived = pbkdf2(
+                    hash,
+                    iterations,
+                    &bytes("password"),
+                    &bytes("salt"),
+                    bytes("dk").len(),
+                );
+                assert_eq!(derived, bytes("dk"), "{} {}", hash.name(), test["tcId"]);
+                passed += 1;
+            }
+        }
+    }
+    assert_eq!(passed, 298);
+    for block in blocks(
+        &fs::read_to_string(vectors.join("pyca-cryptography-vectors/KDF/rfc-6070-PBKDF2-SHA1.txt"))
+            .unwrap(),
+    ) {
+        let Some(password) = block.get("PASSWORD") else {
+            continue;
+        };
+        let text = |text: &str| text.replace("\\0", "\0").into_bytes();
+        let number = |name: &str| block[name].parse::<u32>().unwrap();
+        let iterations = number("ITERATIONS");
+        let derived = pbkdf2(
+            HashAlgorithm::Sha1,
+            iterations,
+            &text(password),
+            &text(&block["SALT"]),
+            number("LENGTH") as usize,
+        );
+        assert_eq!(hex::encode(derived), block["DERIVED_KEY"]);
+        passed += 1;
+    }
+    assert!(passed >= 303, "{passed}");
+
+    let mut outside = 0;
+    let mut hash = None;
+    for part in fs::read_to_string(vectors.join("botan/pbkdf2.vec"))
+        .unwrap()
+        .split("\n[")
+    {
+        let (name, body) = part.trim_start_matches('[').split_once(']').unwrap();
+        if let Some(name) = name
+            .strip_prefix("PBKDF2(HMAC(")
+            .and_then(|rest| rest.strip_suffix("))"))
+        {
+            hash = HashAlgorithm::parse(&name.replace('-', "")).ok();
+        } else {
+            hash = hash.filter(|_| false);
+        }
+        for block in blocks(body) {
+            let Some(output) = block.get("Output") else {
+                continue;
+            };
+            let Some(hash) = hash else {
+                outside += 1;
+                continue;
+            };
+            let iterations = block["Iterations"].parse().unwrap();
+            let secret = block["Passphrase"].as_bytes();
+            let salt = hex::decode(&block["Salt"]).unwrap();
+            assert_eq!(
+                hex::encode_upper(pbkdf2(hash, iterations, secret, &salt, output.len() / 2)),
+                *output
+            );
+            passed += 1;
+        }
+    }
+    println!("cases: pbkdf2 vectors {passed} passed, 0 failed, {outside} outside (CMAC)");
+}
+
+#[test]
+fn argon2_vectors() {
+    let Some(folder) = conformance("argon2 vectors") else {
+        return;
+    };
+    let vectors = folder.join("vectors");
+    let mut passed = 0;
+    let mut outside = 0;
+    for (file, variant) in [
+        ("argon2i", Argon2Variant::I),
+        ("argon2id", Argon2Variant::Id),
+    ] {
+        let text =
+            fs::read_to_string(vectors.join(format!("pyca-cryptography-vectors/KDF/{file}.txt")))
+                .unwrap();
+        for block in blocks(&text) {
+            let Some(output) = block.get("output") else {
+                continue;
+            };
+            // LUKS gives Argon2 neither a secret nor associated data.
+            if block.contains_key("secret") || block.contains_key("ad") {
+                outside += 1;
+                continue;
+            }
+            let number = |name: &str| block[name].parse::<u32>().unwrap();
+            let bytes =
+                |name: &str| hex::decode(block.get(name).map_or("", String::as_str)).unwrap();
+            let params = KdfParams::Argon2 {
+                variant,
+                time: number("iter"),
+                memory_kib: number("memcost"),
+                lanes: number("lanes"),
+            };
+            let derived = derive(
+                &params,
+                &bytes("pass"),
+                &bytes("salt"),
+                output.len() / 2,
+                &|| false,
+            )
+            .unwrap();
+            assert_eq!(hex::encode(derived.expose()), output.to_ascii_lowercase(), "{file}: {params:?}");
+            passed += 1;
+        }
+    }
+    let botan = fs::read_to_string(vectors.join("botan/argon2.vec")).unwrap();
+    for block in blocks(botan.split("[Generate]").nth(1).unwrap()) {
+        let Some(hash) = block.get("Passhash") else {
+            continue;
+        };
+        let variant = match block["Mode"].as_str() {
+            "1" => Argon2Variant::I,
+            "2" => Argon2Variant::Id,
+            // Argon2d has no place in LUKS.
+            _ => {
+                outside += 1;
+                continue;
+            }
+        };
+        let number = |name: &str| block[name].parse::<u32>().unwrap();
+        let params = KdfParams::Argon2 {
+            variant,
+            time: number("T"),
+            memory_kib: number("M"),
+            lanes: number("P"),
+        };
+        let length = number("OutLen") as usize;
+        let salt = hex::decode(&block["Salt"]).unwrap();
+        let derived = derive(
+            &params,
+            block["Password"].as_bytes(),
+            &salt,
+            length,
+            &|| false,
+        )
+        .unwrap();
+        assert_eq!(
+            base64_of(derived.expose()),
+            hash.rsplit('$').next().unwrap(),
+            "{params:?}"
+        );
+        passed += 1;
+    }
+    assert!(passed >= 10, "{passed}");
+    println!(
+        "cases: argon2 vectors {passed} passed, 0 failed, {outside} outside (secret or associated data, Argon2d)"
+    );
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes)
+}
+
+/// Blocks of `NAME = VALUE` lines, an empty line or a repeated name between them.
+fn blocks(text: &str) -> Vec<BTreeMap<String, String>> {
+    let mut blocks = vec![BTreeMap::new()];
+    for line in text.lines() {
+        if line.trim().is_empty() {
+            blocks.push(BTreeMap::new());
+        } else if let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with('#'))
+        {
+            let last = blocks.last_mut().expect("starts with one");
+            last.insert(name.trim().to_owned(), value.trim().to_owned());
+        }
+    }
+    blocks
+}
