@@ -2,9 +2,9 @@
 //!
 //! The stable toolchain serves: coverage comes from stable code generation options, only the sanitizers would need nightly.
 
-use std::process::Command;
+use std::fs;
 
-use crate::workspace;
+use crate::workspace::{cargo, output, root, run as run_command};
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let mut seconds = 60_u64;
@@ -20,22 +20,25 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             targets.push(argument.clone());
         }
     }
-    if !workspace::has_program("cargo-fuzz")
-        && workspace::output(&mut workspace::cargo(&["fuzz", "--version"])).is_err()
-    {
+    if output(&mut cargo(&["fuzz", "--version"])).is_err() {
         return Err(
             "cargo-fuzz is missing: apt-get install -y g++ && cargo install cargo-fuzz --locked"
                 .to_owned(),
         );
     }
     if targets.is_empty() {
-        let list = workspace::output(&mut workspace::cargo(&["fuzz", "list"]))?;
+        let list = output(&mut cargo(&["fuzz", "list"]))?;
         targets = list.lines().map(str::to_owned).collect();
     }
     for target in targets {
-        let mut campaign: Command =
-            workspace::cargo(&["fuzz", "run", "--sanitizer", "none", &target, "--"]);
-        workspace::run(campaign.arg(format!("-max_total_time={seconds}")))?;
+        let [corpus, seeds] =
+            ["corpus", "seeds"].map(|folder| root().join("fuzz").join(folder).join(&target));
+        fs::create_dir_all(&corpus).map_err(|error| format!("{}: {error}", corpus.display()))?;
+        let mut campaign = cargo(&["fuzz", "run", "--sanitizer", "none", &target]);
+        // What is found goes to the first folder; the second is only read.
+        campaign.args([corpus, seeds]);
+        campaign.args(["--".to_owned(), format!("-max_total_time={seconds}")]);
+        run_command(&mut campaign)?;
     }
     Ok(())
 }
