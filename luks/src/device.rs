@@ -319,7 +319,7 @@ fn luks2_candidates(
         .keyslots
         .iter()
         .filter(|slot| {
-            matches!(slot.kind, KeyslotKind::Luks2 { .. }) && slot.priority != Priority::Ignore
+            matches!(slot.kind, KeyslotKind::Luks2(_)) && slot.priority != Priority::Ignore
         })
         // An unbound keyslot is not tried unasked.
         .filter(|slot| metadata.digest_of_keyslot(slot.id).map(|digest| digest.id) == data_digest)
@@ -336,32 +336,26 @@ fn luks2_candidate(
     metadata: &luks2::Metadata,
     slot: &luks2::Keyslot,
 ) -> Result<Candidate, Unsupported> {
-    let KeyslotKind::Luks2 {
-        salt,
-        kdf,
-        af_hash,
-        cipher,
-    } = &slot.kind
-    else {
-        let KeyslotKind::Other { kind } = &slot.kind else {
-            unreachable!("there are two kinds")
-        };
-        return Err(Unsupported::Type {
-            object: format!("keyslot {}", slot.id),
-            kind: kind.clone(),
-        });
+    let passphrase_slot = match &slot.kind {
+        KeyslotKind::Luks2(passphrase_slot) => passphrase_slot,
+        KeyslotKind::Other { kind } => {
+            return Err(Unsupported::Type {
+                object: format!("keyslot {}", slot.id),
+                kind: kind.clone(),
+            });
+        }
     };
     let digest = metadata
         .digest_of_keyslot(slot.id)
         .expect("checked metadata: every luks2 keyslot has a digest");
     Ok(Candidate {
         keyslot: slot.id,
-        kdf: kdf.clone()?,
-        salt: salt.clone(),
+        kdf: passphrase_slot.kdf.clone()?,
+        salt: passphrase_slot.salt.clone(),
         area_offset: slot.area.offset,
-        area_cipher: cipher.spec.clone()?,
-        area_key_bytes: cipher.key_bytes as usize,
-        af_hash: af_hash.clone()?,
+        area_cipher: passphrase_slot.cipher.spec.clone()?,
+        area_key_bytes: passphrase_slot.cipher.key_bytes as usize,
+        af_hash: passphrase_slot.af_hash.clone()?,
         key_bytes: slot.key_bytes as usize,
         digest: luks2_digest(digest)?,
     })

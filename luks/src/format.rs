@@ -167,7 +167,10 @@ pub fn prepare(
     let copies = match options.version {
         Version::Luks1 => {
             let header = luks1_header(options, &layout, kdf_salt, digest_salt, digest.expose());
-            vec![(0, header.to_bytes())]
+            // The whole first block: nothing of what was there before stays behind the header.
+            let mut block = header.to_bytes();
+            block.resize(BinaryHeader::BYTES, 0);
+            vec![(0, block)]
         }
         Version::Luks2 => {
             let new = NewMetadata {

@@ -51,7 +51,7 @@ mod store;
 mod unlock;
 
 pub use device::{Header, Luks, Unlocked, Warning};
-pub use error::{Corrupt, Error, InvalidOption, Unsupported};
+pub use error::{Corrupt, Error, InvalidOption, MemberProblem, Unsupported};
 pub use format::{FormatOptions, Layout, NewContainer, Version};
 pub use kdf::{KdfLimits, KdfParams};
 pub use random::{OsRandom, Random, RandomError};

@@ -14,7 +14,7 @@ pub use area::Area;
 pub use binary_header::{BinaryHeader, METADATA_SIZES, Which};
 pub use config::Config;
 pub use digest::Digest;
-pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, Priority};
+pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, PassphraseSlot, Priority};
 pub use metadata::Metadata;
 pub(crate) use metadata::NewMetadata;
 pub use segment::{Crypt, Segment, SegmentKind, SegmentSize};

@@ -231,7 +231,11 @@ pub(crate) fn choose(
             if primary == secondary {
                 return Err(primary.into());
             }
-            Err(Corrupt::BothCopies { primary: Box::new(primary), secondary: Box::new(secondary) }.into())
+            Err(Corrupt::BothCopies {
+                primary: Box::new(primary),
+                secondary: Box::new(secondary),
+            }
+            .into())
         }
     }
 }

@@ -82,13 +82,13 @@ impl NewContainer {
     }
 }
 
-/// Old headers go first and all at once: one that is left would speak of areas that are about to be overwritten.
+/// Old headers go first, by their first sectors alone: what they speak of is still whole if that is cut off.
 fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<(), Error> {
-    let zeros = [0; BinaryHeader::BYTES];
-    let block = BinaryHeader::BYTES as u64;
+    let zeros = [0; SECTOR_BYTES];
+    let sector = SECTOR_BYTES as u64;
     for at in METADATA_SIZES
         .into_iter()
-        .filter(|at| at.saturating_add(block) <= length)
+        .filter(|at| at.saturating_add(sector) <= length)
     {
         let mut magic = [0; 6];
         header

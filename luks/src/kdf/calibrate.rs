@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn pbkdf2_meets_the_time_and_keeps_the_floor() {
         let sha256 = HashAlgorithm::Sha256;
-        let wanted = Duration::from_millis(2000);
+        let wanted = Duration::from_secs(2);
         let target = CalibrationTarget::Pbkdf2 { hash: sha256 };
         let iterations = |speed, wanted| match calibrate(target, wanted, &mut machine(speed, 1)) {
             KdfParams::Pbkdf2 { iterations, .. } => iterations,
@@ -164,7 +164,7 @@ mod tests {
             max_memory_kib,
             lanes: 4,
         };
-        let wanted = Duration::from_millis(2000);
+        let wanted = Duration::from_secs(2);
         let chosen = |cap, speed| match calibrate(target(cap), wanted, &mut machine(1, speed)) {
             KdfParams::Argon2 {
                 time, memory_kib, ..

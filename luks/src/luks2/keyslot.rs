@@ -40,21 +40,25 @@ pub enum Priority {
 #[derive(Clone, Debug)]
 pub enum KeyslotKind {
     /// A key under a passphrase.
-    Luks2 {
-        /// Salt of the key derivation.
-        salt: Vec<u8>,
-        /// Key derivation; an unknown one is not an error until the keyslot is used.
-        kdf: Result<KdfParams, Unsupported>,
-        /// Hash of the anti-forensic splitter.
-        af_hash: Result<HashAlgorithm, Unsupported>,
-        /// Cipher of the area.
-        cipher: AreaCipher,
-    },
+    Luks2(Box<PassphraseSlot>),
     /// Another kind (`reencrypt`, or of a later version), kept as it came.
     Other {
         /// Its type.
         kind: String,
     },
+}
+
+/// How a passphrase opens a keyslot of type `luks2`. Algorithms that are not known are no error until it is used.
+#[derive(Clone, Debug)]
+pub struct PassphraseSlot {
+    /// Salt of the key derivation.
+    pub salt: Vec<u8>,
+    /// Key derivation.
+    pub kdf: Result<KdfParams, Unsupported>,
+    /// Hash of the anti-forensic splitter.
+    pub af_hash: Result<HashAlgorithm, Unsupported>,
+    /// Cipher of the area.
+    pub cipher: AreaCipher,
 }
 
 /// The cipher of a keyslot's area.
@@ -156,7 +160,7 @@ impl Keyslot {
             object: format!("keyslot {id}"),
             source,
         };
-        Ok(KeyslotKind::Luks2 {
+        Ok(KeyslotKind::Luks2(Box::new(PassphraseSlot {
             salt,
             kdf,
             af_hash: HashAlgorithm::parse(af_hash).map_err(unsupported),
@@ -165,7 +169,7 @@ impl Keyslot {
                 spec: text.parse().map_err(unsupported),
                 key_bytes: cipher_key_bytes,
             },
-        })
+        })))
     }
 }
 

@@ -89,12 +89,15 @@ impl Metadata {
             .find(|digest| digest.keyslots.contains(&id))
     }
 
-    /// The digest that the key of the data must match.
+    /// The digest that the key of the data must match. While a reencryption has not begun to move data, only its
+    /// backup segments may be bound to one.
     pub fn digest_of_data(&self) -> Option<&Digest> {
-        let first = self.data_segments().next()?.id;
-        self.digests
-            .iter()
-            .find(|digest| digest.segments.contains(&first))
+        let backups = self.segments.iter().filter(|segment| segment.is_backup());
+        self.data_segments().chain(backups).find_map(|segment| {
+            self.digests
+                .iter()
+                .find(|digest| digest.segments.contains(&segment.id))
+        })
     }
 
     /// First byte of data; `None` where there is no segment.
@@ -231,7 +234,7 @@ fn check_digests(keyslots: &[Keyslot], digests: &[Digest]) -> Result<(), Corrupt
             .filter(|digest| digest.keyslots.contains(&keyslot.id))
             .count();
         match (count, &keyslot.kind) {
-            (0, KeyslotKind::Luks2 { .. }) => {
+            (0, KeyslotKind::Luks2(_)) => {
                 return Err(Corrupt::KeyslotWithoutDigest {
                     keyslot: keyslot.id,
                 });

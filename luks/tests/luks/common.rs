@@ -9,13 +9,11 @@ use zeroize::Zeroizing;
 
 /// The folder of the extra conformance run, or `None` after saying that there is none.
 pub fn conformance(what: &str) -> Option<PathBuf> {
-    match std::env::var_os("LUKSMITH_CONFORMANCE") {
-        Some(folder) => Some(folder.into()),
-        None => {
-            println!("cases: {what} 0 passed, 0 failed, LUKSMITH_CONFORMANCE is not set");
-            None
-        }
+    let folder = std::env::var_os("LUKSMITH_CONFORMANCE").map(PathBuf::from);
+    if folder.is_none() {
+        println!("cases: {what} 0 passed, 0 failed, LUKSMITH_CONFORMANCE is not set");
     }
+    folder
 }
 
 /// The project's own golden data.

@@ -201,7 +201,11 @@ fn argon2_vectors() {
                 &|| false,
             )
             .unwrap();
-            assert_eq!(hex::encode(derived.expose()), output.to_ascii_lowercase(), "{file}: {params:?}");
+            assert_eq!(
+                hex::encode(derived.expose()),
+                output.to_ascii_lowercase(),
+                "{file}: {params:?}"
+            );
             passed += 1;
         }
     }

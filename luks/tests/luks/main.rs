@@ -1,9 +1,20 @@
 //! The library against vectors, images that others made, patched headers and crashes; a module per topic.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 /// Folders of data, unpacking, passphrases.
 mod common;
+/// Both header copies: which one counts.
+mod copies;
 /// Formatting cut off at every write.
 mod crash;
+/// New containers: places, options that cannot be, failing parts.
+mod format;
+/// The project's golden data: what cryptsetup, qemu-img and the kernel made.
+mod golden;
 /// Images of other projects: payload hashes, refusals, no file changed.
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.
