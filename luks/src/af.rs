@@ -3,6 +3,7 @@
 use dmcrypt::{DerivedKey, HashAlgorithm, VolumeKey};
 use zeroize::Zeroizing;
 
+use crate::number::to_usize;
 use crate::random::{Random, RandomError};
 
 /// Splits `key` into `stripes` pieces of its own length, one after another.
@@ -20,7 +21,7 @@ pub fn split(
     random: &mut dyn Random,
 ) -> Result<Zeroizing<Vec<u8>>, RandomError> {
     let length = key.len();
-    let mut material = Zeroizing::new(vec![0; length.saturating_mul(stripes as usize)]);
+    let mut material = Zeroizing::new(vec![0; length.saturating_mul(to_usize(stripes))]);
     let random_bytes = material.len().saturating_sub(length);
     random.fill(&mut material[..random_bytes])?;
     let mut accumulator = Zeroizing::new(vec![0; length]);
@@ -45,7 +46,7 @@ pub fn merge(
     stripes: u32,
     hash: HashAlgorithm,
 ) -> VolumeKey {
-    let material = &material.expose()[..key_bytes.saturating_mul(stripes as usize)];
+    let material = &material.expose()[..key_bytes.saturating_mul(to_usize(stripes))];
     let (spread, last) = material.split_at(material.len().saturating_sub(key_bytes));
     let mut key = VolumeKey::zeroed(key_bytes);
     let accumulator = key.expose_mut();

@@ -12,6 +12,7 @@ use crate::error::{Error, InvalidOption, Unsupported};
 use crate::kdf::KdfParams;
 use crate::luks1;
 use crate::luks2::{self, KeyslotKind, Priority, SegmentKind};
+use crate::number::to_usize;
 use crate::store::{self, Copies, Fault, Found};
 use crate::unlock::{self, Candidate, KeyDigest, UnlockOptions};
 
@@ -129,7 +130,7 @@ impl Luks {
         self.check_null_cipher(options)?;
         let digest = match &self.header {
             Header::Luks1(header) => {
-                check_key_size(&key, header.key_bytes as usize)?;
+                check_key_size(&key, to_usize(header.key_bytes))?;
                 luks1_digest(header)?
             }
             Header::Luks2(header) => {
@@ -140,7 +141,7 @@ impl Luks {
                     .iter()
                     .find(|keyslot| digest.keyslots.contains(&keyslot.id));
                 if let Some(keyslot) = stored {
-                    check_key_size(&key, keyslot.key_bytes as usize)?;
+                    check_key_size(&key, to_usize(keyslot.key_bytes))?;
                 }
                 luks2_digest(digest)?
             }
@@ -250,7 +251,7 @@ fn luks1_candidates(
     only: Option<u32>,
 ) -> Result<Vec<Result<Candidate, Unsupported>>, InvalidOption> {
     if let Some(keyslot) = only {
-        match header.keyslots.get(keyslot as usize) {
+        match header.keyslots.get(to_usize(keyslot)) {
             None => {
                 return Err(InvalidOption::KeyslotNumber {
                     keyslot,
@@ -273,9 +274,9 @@ fn luks1_candidates(
             salt: slot.salt.to_vec(),
             area_offset: slot.area_offset(),
             area_cipher: header.cipher()?,
-            area_key_bytes: header.key_bytes as usize,
+            area_key_bytes: to_usize(header.key_bytes),
             af_hash: hash,
-            key_bytes: header.key_bytes as usize,
+            key_bytes: to_usize(header.key_bytes),
             digest: luks1_digest(header)?,
         })
     };
@@ -354,9 +355,9 @@ fn luks2_candidate(
         salt: passphrase_slot.salt.clone(),
         area_offset: slot.area.offset,
         area_cipher: passphrase_slot.cipher.spec.clone()?,
-        area_key_bytes: passphrase_slot.cipher.key_bytes as usize,
+        area_key_bytes: to_usize(passphrase_slot.cipher.key_bytes),
         af_hash: passphrase_slot.af_hash.clone()?,
-        key_bytes: slot.key_bytes as usize,
+        key_bytes: to_usize(slot.key_bytes),
         digest: luks2_digest(digest)?,
     })
 }

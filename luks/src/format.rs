@@ -13,6 +13,7 @@ use crate::error::{Error, InvalidOption};
 use crate::kdf::{self, Argon2Variant, KdfParams};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, NewMetadata, Which};
+use crate::number::to_usize;
 use crate::random::Random;
 use crate::{af, area};
 
@@ -316,7 +317,7 @@ fn luks1_header(
         .luks1_fields()
         .expect("checked with the layout");
     let mut keyslots = layout.luks1_keyslots();
-    let slot = &mut keyslots[options.keyslot as usize];
+    let slot = &mut keyslots[to_usize(options.keyslot)];
     slot.active = true;
     slot.salt = kdf_salt;
     slot.iterations = match options.kdf {

@@ -2,7 +2,7 @@
 //!
 //! A [`Luks`] is a container whose header was read and checked. [`Luks::unlock`] turns a passphrase into the volume
 //! key, within limits on what the header may ask for; [`Unlocked::volume`] is the plaintext, readable and writable at
-//! any byte. New containers come from [`format`].
+//! any byte. New containers come from [`mod@format`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,10 +31,13 @@
 //! # }
 //! ```
 //!
-//! Floors, lowest first: `codec`, [`error`], [`defaults`], [`random`]; [`kdf`], [`af`], `area`; [`luks1`], [`luks2`];
-//! `store`, `unlock`; `device`, [`format`].
+//! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
+//! luks2; store, unlock; device, format.
 
 #![forbid(unsafe_code)]
+// Every number here may come from a disk.
+#![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
 
 pub mod af;
 mod area;
@@ -46,6 +49,7 @@ pub mod format;
 pub mod kdf;
 pub mod luks1;
 pub mod luks2;
+mod number;
 pub mod random;
 mod store;
 mod unlock;

@@ -5,6 +5,7 @@ use volume::{LockMode, Storage};
 use crate::error::{Corrupt, Error, Unsupported};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, METADATA_SIZES, Which};
+use crate::number::{to_u64, to_usize};
 
 /// What was found, with what is wrong with the copy that is not used.
 #[derive(Debug)]
@@ -63,12 +64,7 @@ pub(crate) fn read(storage: &dyn Storage) -> Result<Found, Error> {
         .len()
         .map_err(Error::io("find the size of the container"))?;
     // One read serves both versions: LUKS1's header is shorter than LUKS2's binary header.
-    let mut first = vec![
-        0;
-        usize::try_from(length)
-            .unwrap_or(usize::MAX)
-            .min(BinaryHeader::BYTES)
-    ];
+    let mut first = vec![0; to_usize(length).min(BinaryHeader::BYTES)];
     storage
         .read_at(0, &mut first)
         .map_err(Error::io("read the header"))?;
@@ -101,7 +97,7 @@ fn luks1_header(first: &[u8], length: u64) -> Result<luks1::Header, Error> {
     if first.len() < luks1::Header::BYTES {
         return Err(truncated(
             "the LUKS1 header",
-            luks1::Header::BYTES as u64,
+            to_u64(luks1::Header::BYTES),
             length,
         ));
     }
@@ -124,12 +120,7 @@ const NO_MAGIC: Fault = Fault::Corrupt(Corrupt::Magic);
 
 fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<ReadCopy, Error> {
     let rest = length.saturating_sub(at);
-    let mut first = vec![
-        0;
-        usize::try_from(rest)
-            .unwrap_or(usize::MAX)
-            .min(BinaryHeader::BYTES)
-    ];
+    let mut first = vec![0; to_usize(rest).min(BinaryHeader::BYTES)];
     if !first.is_empty() {
         storage
             .read_at(at, &mut first)
@@ -173,7 +164,7 @@ fn luks2_copy(
         })))
     };
     if first.len() < BinaryHeader::BYTES {
-        return cut_off("the binary header", BinaryHeader::BYTES as u64);
+        return cut_off("the binary header", to_u64(BinaryHeader::BYTES));
     }
     let binary = match BinaryHeader::parse(which, at, &first) {
         Ok(binary) => binary,
@@ -186,11 +177,8 @@ fn luks2_copy(
     }
     let mut bytes = first;
     // One of nine sizes, 4 MiB at most.
-    bytes.resize(
-        usize::try_from(binary.header_bytes).unwrap_or(usize::MAX),
-        0,
-    );
-    let rest_at = at.saturating_add(BinaryHeader::BYTES as u64);
+    bytes.resize(to_usize(binary.header_bytes), 0);
+    let rest_at = at.saturating_add(to_u64(BinaryHeader::BYTES));
     storage
         .read_at(rest_at, &mut bytes[BinaryHeader::BYTES..])
         .map_err(Error::io("read the JSON area"))?;

@@ -7,6 +7,7 @@ use volume::{LockMode, Storage};
 use crate::defaults::STRIPES;
 use crate::error::{Corrupt, Costly, Error, Unsupported};
 use crate::kdf::{self, Budget, Excess, KdfLimits, KdfParams};
+use crate::number::to_usize;
 use crate::{af, area};
 
 /// How an unlock goes about its work.
@@ -204,7 +205,7 @@ fn read_area(storage: &dyn Storage, candidate: &Candidate) -> Result<DerivedKey,
         }
         .into());
     }
-    let mut material = DerivedKey::zeroed(usize::try_from(length).unwrap_or(usize::MAX));
+    let mut material = DerivedKey::zeroed(to_usize(length));
     storage
         .read_at(candidate.area_offset, material.expose_mut())
         .map_err(Error::io(format!("read keyslot {keyslot}'s area")))?;

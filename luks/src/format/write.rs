@@ -6,6 +6,7 @@ use volume::{LockMode, Storage};
 use super::NewContainer;
 use crate::error::Error;
 use crate::luks2::{BinaryHeader, METADATA_SIZES, Which};
+use crate::number::to_u64;
 use crate::random::Random;
 
 /// Bytes of random filler that are made and written at a time.
@@ -85,7 +86,7 @@ impl NewContainer {
 /// Old headers go first, by their first sectors alone: what they speak of is still whole if that is cut off.
 fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<(), Error> {
     let zeros = [0; SECTOR_BYTES];
-    let sector = SECTOR_BYTES as u64;
+    let sector = to_u64(SECTOR_BYTES);
     for at in METADATA_SIZES
         .into_iter()
         .filter(|at| at.saturating_add(sector) <= length)
@@ -121,7 +122,7 @@ fn fill_with_random(
         header
             .write_at(at, piece)
             .map_err(Error::io("fill the keyslots area"))?;
-        at = at.saturating_add(piece.len() as u64);
+        at = at.saturating_add(to_u64(piece.len()));
     }
     Ok(())
 }

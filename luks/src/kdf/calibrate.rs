@@ -119,7 +119,8 @@ fn calibrate_argon2(
 
 /// `cost * wanted / took`, saturating.
 fn scale(cost: u32, wanted: Duration, took: Duration) -> u32 {
-    let scaled = u128::from(cost).saturating_mul(wanted.as_nanos()) / took.as_nanos().max(1);
+    let product = u128::from(cost).saturating_mul(wanted.as_nanos());
+    let scaled = product.checked_div(took.as_nanos()).unwrap_or(u128::MAX);
     u32::try_from(scaled).unwrap_or(u32::MAX)
 }
 

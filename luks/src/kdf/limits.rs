@@ -6,6 +6,8 @@ use dmcrypt::HashAlgorithm;
 
 use super::KdfParams;
 
+use crate::number::to_u64;
+
 /// What a key derivation may cost before it is refused, untried.
 ///
 /// The defaults suit a machine that passes over a GiB of Argon2 memory in a second and does eight million
@@ -180,7 +182,7 @@ impl KdfLimits {
 pub(super) fn pbkdf2_rounds(hash: HashAlgorithm, iterations: u32, key_bytes: usize) -> u128 {
     let blocks = key_bytes.div_ceil(hash.digest_bytes());
     u128::from(iterations)
-        .saturating_mul(blocks as u128)
+        .saturating_mul(to_u64(blocks).into())
         .saturating_mul(weight(hash).into())
 }
 

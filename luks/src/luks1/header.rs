@@ -6,6 +6,7 @@ use super::Keyslot;
 use crate::codec::{Reader, Writer};
 use crate::defaults::{AREA_ALIGNMENT, DATA_ALIGNMENT};
 use crate::error::{Corrupt, InvalidOption, Unsupported};
+use crate::number::to_u64;
 
 /// A LUKS1 header that keeps the rules: texts end, keyslots lie behind the header, apart from each other and
 /// before the data.
@@ -262,7 +263,7 @@ impl Layout {
     pub(crate) fn keyslots(&self) -> [Keyslot; Header::KEYSLOTS] {
         std::array::from_fn(|index| {
             let offset =
-                Header::AREAS_START.saturating_add(self.area_stride.saturating_mul(index as u64));
+                Header::AREAS_START.saturating_add(self.area_stride.saturating_mul(to_u64(index)));
             let sectors =
                 u32::try_from(offset / SECTOR_BYTES).expect("the areas end below 2^32 sectors");
             Keyslot::unused(sectors)

@@ -6,6 +6,7 @@ use crate::area;
 use crate::codec::{Reader, Writer};
 use crate::defaults::STRIPES;
 use crate::error::Corrupt;
+use crate::number::to_usize;
 
 /// `active` of a keyslot in use.
 const ENABLED: u32 = 0x00AC_71F3;
@@ -81,6 +82,6 @@ impl Keyslot {
 
     /// Bytes of key material on disk, whole sectors.
     pub(super) fn area_length(key_bytes: u32) -> u64 {
-        area::material_bytes(key_bytes as usize, STRIPES).unwrap_or(u64::MAX)
+        area::material_bytes(to_usize(key_bytes), STRIPES).unwrap_or(u64::MAX)
     }
 }

@@ -26,7 +26,7 @@ impl Area {
         Ok(Self { offset, size })
     }
 
-    /// First byte after it; [`Self::parse`] has seen that it is a 64-bit number.
+    /// First byte after it; reading it has seen that it is a 64-bit number.
     pub fn end(&self) -> u64 {
         self.offset.saturating_add(self.size)
     }

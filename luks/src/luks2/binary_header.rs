@@ -4,6 +4,7 @@ use dmcrypt::HashAlgorithm;
 
 use crate::codec::{Reader, Writer};
 use crate::error::{Corrupt, Error, Unsupported};
+use crate::number::to_u64;
 
 /// Which of the two copies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,11 +129,11 @@ impl BinaryHeader {
         let json_area = size.saturating_sub(Self::BYTES);
         // One NUL ends the text.
         if json.len() >= json_area {
-            let need = (json.len() as u64).saturating_add(1);
+            let need = to_u64(json.len()).saturating_add(1);
             return Err(Corrupt::Truncated {
                 object: "the JSON text".into(),
                 need,
-                have: json_area as u64,
+                have: to_u64(json_area),
             });
         }
         let mut writer = Writer::default();

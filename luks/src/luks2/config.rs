@@ -4,6 +4,7 @@ use super::BinaryHeader;
 use super::json::Object;
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
 use crate::error::{Corrupt, MemberProblem};
+use crate::number::to_u64;
 
 /// What holds for the whole container.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +20,7 @@ pub struct Config {
 impl Config {
     pub(super) fn parse(object: &Object<'_>, header_bytes: u64) -> Result<Self, Corrupt> {
         let json_size = object.u64_string("json_size")?;
-        let need = header_bytes.saturating_sub(BinaryHeader::BYTES as u64);
+        let need = header_bytes.saturating_sub(to_u64(BinaryHeader::BYTES));
         if json_size != need {
             return Err(Corrupt::JsonSize {
                 have: json_size,

@@ -8,6 +8,7 @@ use crate::area;
 use crate::defaults::STRIPES;
 use crate::error::{Corrupt, MemberProblem, Unsupported};
 use crate::kdf::{Argon2Variant, KdfParams};
+use crate::number::to_usize;
 
 /// A keyslot object.
 #[derive(Clone, Debug)]
@@ -146,7 +147,7 @@ impl Keyslot {
             });
         }
         let af_hash = af.text("hash")?;
-        let need = area::material_bytes(key_bytes as usize, STRIPES).unwrap_or(u64::MAX);
+        let need = area::material_bytes(to_usize(key_bytes), STRIPES).unwrap_or(u64::MAX);
         if area.size < need {
             return Err(Corrupt::AreaTooSmall {
                 keyslot: id,

@@ -7,6 +7,7 @@ use super::{Config, Digest, Keyslot, KeyslotKind, Segment, SegmentSize, Token};
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS, STRIPES};
 use crate::error::Corrupt;
 use crate::kdf::KdfParams;
+use crate::number::{to_u64, to_usize};
 
 /// Metadata that keeps the rules, and the JSON that it came from, unknown members included.
 #[derive(Clone, Debug)]
@@ -149,7 +150,7 @@ impl NewMetadata<'_> {
         let slot = self.keyslot.to_string();
         let json_bytes = self
             .header_bytes
-            .saturating_sub(super::BinaryHeader::BYTES as u64);
+            .saturating_sub(to_u64(super::BinaryHeader::BYTES));
         let root = json!({
             "keyslots": { &slot: {
                 "type": "luks2",
@@ -257,7 +258,7 @@ fn check_segments(segments: &[Segment]) -> Result<(), Corrupt> {
         .filter(|segment| !segment.is_backup())
         .count();
     for (expected, segment) in (0u32..).zip(segments) {
-        let in_regular_part = (expected as usize) < regular;
+        let in_regular_part = to_usize(expected) < regular;
         if segment.is_backup() == in_regular_part {
             return Err(Corrupt::BackupSegmentGap(segment.id));
         }
@@ -268,7 +269,7 @@ fn check_segments(segments: &[Segment]) -> Result<(), Corrupt> {
                 Corrupt::BackupSegmentGap(segment.id)
             });
         }
-        let is_last = (expected as usize).saturating_add(1) == regular;
+        let is_last = to_usize(expected).saturating_add(1) == regular;
         if in_regular_part && !is_last && segment.size == SegmentSize::Dynamic {
             return Err(Corrupt::DynamicSegment(segment.id));
         }
