@@ -34,7 +34,9 @@ enum Spelling {
 
 /// The cipher that encrypts nothing: for tests, and in headers that somebody was fooled with.
 const NULL_CIPHER: &str = "cipher_null";
-/// `lmk` IVs go with 64 keys, which only dm-crypt's own spelling says.
+/// What the crypto API's form starts with.
+const CAPI: &str = "capi:";
+/// `lmk` IVs go with 64 keys.
 const LMK_KEYS: u32 = 64;
 
 impl CipherSpec {
@@ -45,7 +47,7 @@ impl CipherSpec {
     /// # Errors
     /// [`Error::Spec`] when the fields are malformed.
     pub fn from_luks1(cipher_name: &str, cipher_mode: &str) -> Result<Self, Error> {
-        if cipher_name.contains('-') || cipher_name.starts_with("capi:") || cipher_mode.is_empty() {
+        if cipher_name.contains('-') || cipher_name.starts_with(CAPI) || cipher_mode.is_empty() {
             return Err(Error::Spec {
                 spec: format!("{cipher_name}-{cipher_mode}"),
                 reason: "a LUKS1 header holds a cipher and its mode in two fields",
@@ -57,25 +59,27 @@ impl CipherSpec {
     /// The two fields of a LUKS1 header that say this: `("aes", "xts-plain64")`, the opposite of
     /// [`from_luks1`](Self::from_luks1). `None` where LUKS1 cannot say it: several keys, or only the kernel's crypto API.
     pub fn luks1_fields(&self) -> Option<(String, String)> {
-        (self.keys == 1 && self.has_dm_crypt_form())
+        (self.keys == 1 && self.is_said_by(parse_dm_crypt(&self.dm_crypt_text())))
             .then(|| (self.cipher.clone(), self.mode_and_iv()))
     }
 
     /// dm-crypt's own form, `aes-xts-plain64`. What only the crypto API can say, such as a driver by its name, stays in
     /// the `capi:` form, which dm-crypt takes as well.
     pub fn to_dm_crypt(&self) -> String {
-        if !self.has_dm_crypt_form() {
-            return self.capi_text();
-        }
-        match self.keys {
-            1 => format!("{}-{}", self.cipher, self.mode_and_iv()),
-            keys => format!("{}:{keys}-{}", self.cipher, self.mode_and_iv()),
+        let text = self.dm_crypt_text();
+        if self.is_said_by(parse_dm_crypt(&text)) {
+            text
+        } else {
+            self.capi_text()
         }
     }
 
-    /// The crypto API's form, `capi:xts(aes)-plain64`; `None` where it has no way to say the number of keys.
+    /// The crypto API's form, `capi:xts(aes)-plain64`; `None` where it cannot say the same: it has no word for the number
+    /// of keys.
     pub fn to_capi(&self) -> Option<String> {
-        (self.keys == self.capi_keys()).then(|| self.capi_text())
+        let text = self.capi_text();
+        self.is_said_by(parse_capi(text.strip_prefix(CAPI).unwrap_or_default()))
+            .then_some(text)
     }
 
     /// The name of the cipher, `aes`.
@@ -242,6 +246,13 @@ impl CipherSpec {
         }
     }
 
+    fn dm_crypt_text(&self) -> String {
+        match self.keys {
+            1 => format!("{}-{}", self.cipher, self.mode_and_iv()),
+            keys => format!("{}:{keys}-{}", self.cipher, self.mode_and_iv()),
+        }
+    }
+
     fn capi_text(&self) -> String {
         let api = if self.mode.is_empty() {
             self.cipher.clone()
@@ -249,19 +260,19 @@ impl CipherSpec {
             format!("{}({})", self.mode, self.cipher)
         };
         match &self.iv {
-            Some(iv) => format!("capi:{api}-{iv}"),
-            None => format!("capi:{api}"),
+            Some(iv) => format!("{CAPI}{api}-{iv}"),
+            None => format!("{CAPI}{api}"),
         }
     }
 
-    /// How many keys the crypto API's form implies.
-    fn capi_keys(&self) -> u32 {
-        capi_keys(self.iv())
-    }
-
-    fn has_dm_crypt_form(&self) -> bool {
-        let plain_name = !self.cipher.contains(['(', '-', ':']) && !self.mode.is_empty();
-        plain_name && (self.iv.is_some() || self.mode == "ecb")
+    /// Whether a text that was parsed means the same, in whatever family.
+    fn is_said_by(&self, parsed: Result<Self, &'static str>) -> bool {
+        parsed.is_ok_and(|parsed| {
+            Self {
+                spelling: self.spelling,
+                ..parsed
+            } == *self
+        })
     }
 }
 
@@ -278,7 +289,7 @@ impl FromStr for CipherSpec {
     type Err = Error;
 
     fn from_str(spec: &str) -> Result<Self, Error> {
-        let parsed = match spec.strip_prefix("capi:") {
+        let parsed = match spec.strip_prefix(CAPI) {
             Some(api) => parse_capi(api),
             None => parse_dm_crypt(spec),
         };
@@ -352,7 +363,12 @@ fn parse_capi(text: &str) -> Result<CipherSpec, &'static str> {
         return Err("a name is empty");
     }
     let iv = parse_iv(mode, iv)?;
-    let keys = capi_keys(iv.as_deref());
+    // How many keys there are is not said here: the IV implies it.
+    let keys = if iv.as_deref() == Some("lmk") {
+        LMK_KEYS
+    } else {
+        1
+    };
     Ok(CipherSpec {
         spelling: Spelling::Capi,
         cipher: cipher.to_owned(),
@@ -385,23 +401,22 @@ fn parse_iv(mode: &str, iv: Option<&str>) -> Result<Option<String>, &'static str
     if options.is_empty() {
         return Err("the IV essiv needs a hash, as in essiv:sha256");
     }
-    check_name(options)?;
+    options.split(':').try_for_each(check_name)?;
     Ok(Some(iv.to_owned()))
 }
 
-fn capi_keys(iv: Option<&str>) -> u32 {
-    if iv == Some("lmk") { LMK_KEYS } else { 1 }
-}
-
-/// A name goes into a device-mapper table, whose fields blanks separate, and into text for people.
+/// A name goes into a device-mapper table, whose fields blanks separate, and into text for people; a colon ends it.
 fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("a name is empty");
     }
-    if name.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if name
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b':')
+    {
         Ok(())
     } else {
-        Err("a name holds a blank or a special character")
+        Err("a name holds a colon, a blank or a special character")
     }
 }
 

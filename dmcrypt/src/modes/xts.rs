@@ -241,7 +241,8 @@ impl Pass<'_> {
             for batch in group.chunks_mut(BATCH_BLOCKS) {
                 let tweaks = &mut scratch[..batch.len()];
                 for unit in tweaks.chunks_mut(self.unit_blocks) {
-                    let first = continued.unwrap_or_else(|| seeds.next().expect("an IV for each unit"));
+                    let first =
+                        continued.unwrap_or_else(|| seeds.next().expect("an IV for each unit"));
                     let next = fill_tweaks(first, unit);
                     continued = (self.unit_blocks > BATCH_BLOCKS).then_some(next);
                 }
