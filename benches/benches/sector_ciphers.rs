@@ -42,7 +42,10 @@ fn aes_cbc(criterion: &mut Criterion) {
 }
 
 fn ours(criterion: &mut Criterion, spec: &str, key_bytes: usize, sector_size: SectorSize) {
-    let options = SectorOptions { sector_size, iv_large_sectors: false };
+    let options = SectorOptions {
+        sector_size,
+        iv_large_sectors: false,
+    };
     let cipher = spec
         .parse::<CipherSpec>()
         .and_then(|parsed| parsed.sector_cipher(&test_bytes(key_bytes), options))
@@ -71,9 +74,19 @@ where
     let mut group = criterion.benchmark_group(group_name("aes-xts-plain64", key_bytes));
     group.throughput(Throughput::Bytes(BUFFER_BYTES as u64));
     for sector_size in SIZES {
-        group.bench_function(BenchmarkId::new("xts-mode crate encrypt", sector_size.bytes()), |bencher| {
-            bencher.iter(|| xts.encrypt_area(black_box(&mut data), sector_size.bytes(), 7, get_tweak_default));
-        });
+        group.bench_function(
+            BenchmarkId::new("xts-mode crate encrypt", sector_size.bytes()),
+            |bencher| {
+                bencher.iter(|| {
+                    xts.encrypt_area(
+                        black_box(&mut data),
+                        sector_size.bytes(),
+                        7,
+                        get_tweak_default,
+                    )
+                });
+            },
+        );
     }
 }
 
