@@ -90,6 +90,14 @@ fn crash_everywhere(disk: &Arc<SimulatedStorage>, options: &FormatOptions, had_h
             Some(_) => seen[2] += 1,
         }
     }
+    for state in disk.crash_states_now(1) {
+        let what = state.to_string();
+        assert_eq!(
+            what_is_there(state.storage),
+            Ok(Some("new")),
+            "done is durable: {what}"
+        );
+    }
     println!(
         "cases: crash states of {:?} over {} {} passed, 0 failed",
         options.version,
