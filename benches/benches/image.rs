@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p luksmith-benches --bench image`
 
-#![allow(missing_docs, reason = "criterion's macros make public functions")]
+#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;

@@ -2,6 +2,7 @@ use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dmcrypt::{SectorCipher, SectorSize};
 use volume::{
@@ -257,7 +258,7 @@ fn failing_streams_surface() {
 fn a_broken_pipe_is_a_write_error_of_that_kind() {
     in_time(|| {
         let (mut reader, writer) = io::pipe().unwrap();
-        let peer = std::thread::spawn(move || reader.read_exact(&mut [0; 3 * CHUNK]).unwrap());
+        let peer = std::thread::spawn(move || reader.read_exact(&mut vec![0; 3 * CHUNK]).unwrap());
         let source = Source::Stream(Box::new(io::repeat(1)));
         let error = copy(source, Sink::Stream(Box::new(writer)), &options(3)).unwrap_err();
         peer.join().unwrap();
@@ -276,11 +277,11 @@ fn a_source_that_shrinks_is_named() {
             let reads = AtomicUsize::new(0);
             let from = Watched {
                 inner: MemoryStorage::from_vec(pattern(CHUNK * CHUNKS)),
-                before: Box::new(move |storage: &MemoryStorage, kind| {
+                before: move |storage: &MemoryStorage, kind| {
                     if kind == Kind::Read && reads.fetch_add(1, Ordering::SeqCst) == 4 {
                         storage.set_len(5000).unwrap();
                     }
-                }),
+                },
             };
             let to = MemoryStorage::new(0);
             let source = Source::Storage {
@@ -317,10 +318,38 @@ fn a_source_that_shrinks_is_named() {
 }
 
 #[test]
+fn a_failure_wakes_who_waits_for_its_turn() {
+    in_time(|| {
+        let reads = AtomicUsize::new(0);
+        let from = Watched {
+            inner: MemoryStorage::from_vec(pattern(CHUNK * CHUNKS)),
+            // The third chunk fails late: by then the other workers hold later ones.
+            before: move |storage: &MemoryStorage, _| {
+                if reads.fetch_add(1, Ordering::SeqCst) == 2 {
+                    std::thread::sleep(Duration::from_millis(200));
+                    storage.set_len(0).unwrap();
+                }
+            },
+        };
+        let len = (CHUNK * CHUNKS) as u64;
+        let source = Source::Storage {
+            storage: &from,
+            offset: 0,
+            len,
+        };
+        let error = copy(source, Sink::Stream(Box::new(io::sink())), &options(4)).unwrap_err();
+        assert!(
+            matches!(error, CopyError::SourceShrank { found: 0, .. }),
+            "{error}"
+        );
+    });
+}
+
+#[test]
 fn a_hole_that_is_cut_off_is_not_taken_for_zeros() {
     let from = Watched {
         inner: MemoryStorage::new((CHUNK * CHUNKS) as u64),
-        before: Box::new(|storage: &MemoryStorage, _| storage.set_len(2 * CHUNK as u64).unwrap()),
+        before: |storage: &MemoryStorage, _| storage.set_len(2 * CHUNK as u64).unwrap(),
     };
     from.inner.write_at(0, &[1]).unwrap();
     let to = MemoryStorage::new(0);

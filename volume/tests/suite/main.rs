@@ -1,9 +1,16 @@
 //! The crate from outside, a module per topic.
 
-/// Whole images through [`volume::copy`]: every kind of source and sink, holes, padding, order.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+/// Whole images through [`volume::copy`]: every kind of source and sink, padding, order.
 mod copy;
 /// The same with everything that can go wrong on the way.
 mod copy_faults;
+/// Holes of the source, and zeros that become holes.
+mod copy_holes;
 /// What the simulated disk promises to the tests that use it.
 mod simulated;
 mod support;

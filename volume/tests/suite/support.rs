@@ -83,9 +83,9 @@ pub(crate) fn in_time<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'st
 }
 
 /// A storage with a look at every operation before it happens.
-pub(crate) struct Watched<S> {
+pub(crate) struct Watched<S, F> {
     pub(crate) inner: S,
-    pub(crate) before: Box<dyn Fn(&S, Kind) + Send + Sync>,
+    pub(crate) before: F,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,7 +94,7 @@ pub(crate) enum Kind {
     Write,
 }
 
-impl<S: Storage> Storage for Watched<S> {
+impl<S: Storage, F: Fn(&S, Kind) + Send + Sync> Storage for Watched<S, F> {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

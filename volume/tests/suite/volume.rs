@@ -120,8 +120,8 @@ fn long_writes_cross_the_scratch_buffer() {
 fn whole_sectors_are_written_without_reading() {
     let storage = Arc::new(SimulatedStorage::new(1 << 20));
     let volume = simple_volume(Arc::clone(&storage) as _, 4096, 1 << 19, SectorSize::B4096);
-    volume.write_at(8192, &[1; 16 * 4096]).unwrap();
-    volume.write_in_place(8192, &mut [1; 16 * 4096]).unwrap();
+    volume.write_at(8192, &vec![1; 16 * 4096]).unwrap();
+    volume.write_in_place(8192, &mut vec![1; 16 * 4096]).unwrap();
     assert_eq!(storage.reads_of(0..u64::MAX), 0);
     volume.write_at(8191, &[1; 2]).unwrap();
     assert_eq!(storage.reads_of(0..u64::MAX), 2);
@@ -244,7 +244,7 @@ fn mappings_are_checked() {
 fn contended_volume(len: u64, size: SectorSize) -> Arc<Volume> {
     let storage = Watched {
         inner: MemoryStorage::new(1 << 20),
-        before: Box::new(|_, _| thread::yield_now()),
+        before: |_: &MemoryStorage, _| thread::yield_now(),
     };
     Arc::new(simple_volume(Arc::new(storage), 0, len, size))
 }
@@ -321,7 +321,7 @@ fn a_sector_between_two_regions_is_guarded_by_both() {
     let mapping = Mapping::new(vec![shift, crypt(1 << 19, 4096, SectorSize::B4096, 0)]).unwrap();
     let storage = Watched {
         inner: MemoryStorage::new(1 << 20),
-        before: Box::new(|_, _| thread::yield_now()),
+        before: |_: &MemoryStorage, _| thread::yield_now(),
     };
     let volume = Volume::new(Arc::new(storage), mapping);
     let border = 256 * 1024;
