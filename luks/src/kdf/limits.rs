@@ -1,6 +1,7 @@
 //! How much work a header may ask for. The numbers come from the caller: no clock and no memory size is read here.
 
 use std::fmt;
+use std::time::Duration;
 
 use dmcrypt::HashAlgorithm;
 
@@ -138,37 +139,50 @@ impl KdfLimits {
         self.cost(params, key_bytes).map(|_| ())
     }
 
-    fn cost(&self, params: &KdfParams, key_bytes: usize) -> Result<u128, Excess> {
+    /// About how long one derivation takes on a machine that does the work of one keyslot's limit in `one_slot`;
+    /// [`Duration::MAX`] where that is more than centuries.
+    pub fn estimate(&self, params: &KdfParams, key_bytes: usize, one_slot: Duration) -> Duration {
+        let (work, limit) = self.work(params, key_bytes);
+        let nanoseconds = work.saturating_mul(one_slot.as_nanos()).div_ceil(limit);
+        u64::try_from(nanoseconds).map_or(Duration::MAX, Duration::from_nanos)
+    }
+
+    /// The work of one derivation, and how much of that kind one keyslot may ask for; the latter is never 0.
+    fn work(&self, params: &KdfParams, key_bytes: usize) -> (u128, u128) {
         let (work, limit) = match *params {
             KdfParams::Pbkdf2 { hash, iterations } => (
                 pbkdf2_rounds(hash, iterations, key_bytes),
                 self.pbkdf2_rounds,
             ),
             KdfParams::Argon2 {
-                time,
-                memory_kib,
-                lanes,
-                ..
-            } => {
-                if u64::from(memory_kib) > self.memory_kib {
-                    return Err(Excess::Memory {
-                        need_kib: memory_kib.into(),
-                        limit_kib: self.memory_kib,
-                    });
-                }
-                if lanes > self.lanes {
-                    return Err(Excess::Lanes {
-                        need: lanes,
-                        limit: self.lanes,
-                    });
-                }
-                (
-                    u128::from(memory_kib).saturating_mul(time.into()),
-                    self.argon2_kib,
-                )
-            }
+                time, memory_kib, ..
+            } => (
+                u128::from(memory_kib).saturating_mul(time.into()),
+                self.argon2_kib,
+            ),
         };
-        let limit = u128::from(limit).max(1);
+        (work, u128::from(limit).max(1))
+    }
+
+    fn cost(&self, params: &KdfParams, key_bytes: usize) -> Result<u128, Excess> {
+        if let KdfParams::Argon2 {
+            memory_kib, lanes, ..
+        } = *params
+        {
+            if u64::from(memory_kib) > self.memory_kib {
+                return Err(Excess::Memory {
+                    need_kib: memory_kib.into(),
+                    limit_kib: self.memory_kib,
+                });
+            }
+            if lanes > self.lanes {
+                return Err(Excess::Lanes {
+                    need: lanes,
+                    limit: self.lanes,
+                });
+            }
+        }
+        let (work, limit) = self.work(params, key_bytes);
         if work > limit {
             let times = u64::try_from(work.div_ceil(limit)).unwrap_or(u64::MAX);
             return Err(Excess::Work { times });
@@ -179,7 +193,7 @@ impl KdfLimits {
 }
 
 /// HMAC rounds over all output blocks, in SHA-256 rounds.
-pub(super) fn pbkdf2_rounds(hash: HashAlgorithm, iterations: u32, key_bytes: usize) -> u128 {
+fn pbkdf2_rounds(hash: HashAlgorithm, iterations: u32, key_bytes: usize) -> u128 {
     let blocks = key_bytes.div_ceil(hash.digest_bytes());
     u128::from(iterations)
         .saturating_mul(to_u64(blocks).into())
@@ -253,6 +267,30 @@ mod tests {
             limits.check(&argon2(u32::MAX, 100, 1), 64),
             Err(Excess::Work { .. })
         ));
+    }
+
+    #[test]
+    fn estimates_follow_the_work() {
+        let limits = KdfLimits {
+            memory_kib: 100,
+            lanes: 1,
+            argon2_kib: 400,
+            pbkdf2_rounds: 1000,
+            slots_total: 2,
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(
+            limits.estimate(&argon2(2, 100, 1), 64, minute),
+            Duration::from_secs(30)
+        );
+        assert_eq!(
+            limits.estimate(&pbkdf2(1000), 64, minute),
+            Duration::from_secs(120)
+        );
+        assert_eq!(
+            limits.estimate(&argon2(u32::MAX, u32::MAX, 1), 64, minute),
+            Duration::MAX
+        );
     }
 
     #[test]
