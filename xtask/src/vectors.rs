@@ -1,7 +1,8 @@
 //! `cargo xtask vectors`: makes the golden data again with the tools that its index names, or compares the two.
 //!
 //! An entry's commands run in a scratch folder of their own: `make` on this machine, then `kernel` in one boot of a real
-//! kernel for all entries, then `after` on this machine; the file `from` of that folder is stored under `path`.
+//! kernel for all entries, then `after` on this machine; the file `from` of that folder is stored under `path`. A `script`
+//! beside the data does all of that itself.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -69,6 +70,9 @@ struct Entry {
     after: Option<String>,
     /// Made by the commands of the entry of this path.
     made_with: Option<String>,
+    /// Made by this script, which knows where to write.
+    script: Option<String>,
+    made_by: String,
     from: String,
     /// Slot and bytes.
     passphrases: Vec<(i64, String)>,
@@ -126,6 +130,8 @@ fn read_entry(value: &toml::Value) -> Result<Entry, String> {
         kernel: text("kernel"),
         after: text("after"),
         made_with: text("made_with"),
+        script: text("script"),
+        made_by: text("made_by").unwrap_or_default(),
         from: text("from").unwrap_or_else(|| "image".to_owned()),
         passphrases,
         path,
@@ -175,19 +181,38 @@ fn regenerate(folder: &Path, only: &[String]) -> Result<(), String> {
 
     let mut text = fs::read_to_string(&index).map_err(|error| format!("index.toml: {error}"))?;
     let versions = Versions::ask()?;
+    let mut update = |entry: &Entry, stored: &[u8]| -> Result<(), String> {
+        let made_by = versions.refresh(&entry.made_by)?;
+        text = with_line(&text, &entry.path, "sha256", &hex_sha256(stored))?;
+        text = with_line(&text, &entry.path, "made_by", &made_by)?;
+        Ok(())
+    };
     for job in &jobs {
         let place = job_folder(&job.path);
         if let Some(commands) = &job.after {
             bash(folder, &place, commands)?;
         }
-        let made_by = versions.of(job);
         let made_here = |entry: &&Entry| {
             entry.path == job.path || entry.made_with.as_deref() == Some(job.path.as_str())
         };
         for entry in entries.iter().filter(made_here) {
             let stored = store(&place.join(&entry.from), &folder.join(&entry.path))?;
-            text = with_line(&text, &entry.path, "sha256", &hex_sha256(&stored))?;
-            text = with_line(&text, &entry.path, "made_by", &made_by)?;
+            update(entry, &stored)?;
+        }
+    }
+    let scripts: BTreeSet<&str> = entries
+        .iter()
+        .filter(|entry| wanted(&entry.path))
+        .filter_map(|entry| entry.script.as_deref())
+        .collect();
+    for script in scripts {
+        println!("{script}");
+        workspace::run(&mut Command::new(folder.join(script)))?;
+        let made_here = |entry: &&Entry| entry.script.as_deref() == Some(script);
+        for entry in entries.iter().filter(made_here) {
+            let path = folder.join(&entry.path);
+            let stored = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            update(entry, &stored)?;
         }
     }
     write(&index, text.as_bytes())
@@ -314,21 +339,18 @@ impl Versions {
         })
     }
 
-    fn of(&self, job: &Entry) -> String {
-        let commands =
-            [&job.make, &job.kernel].map(|commands| commands.as_deref().unwrap_or_default());
-        let name = |word: &str| commands.iter().any(|commands| commands.contains(word));
-        let mut tools = Vec::new();
-        if name("qemu") {
-            tools.push(&self.qemu);
-        }
-        if name("cryptsetup") || name("format_luks") {
-            tools.push(&self.cryptsetup);
-        }
-        if job.kernel.is_some() {
-            tools.push(&self.kernel);
-        }
-        tools.into_iter().cloned().collect::<Vec<_>>().join(", ")
+    /// The tools that `made_by` names, with the versions of today.
+    fn refresh(&self, made_by: &str) -> Result<String, String> {
+        let tools: Result<Vec<&str>, String> = made_by
+            .split(", ")
+            .map(|tool| match tool.split_whitespace().next() {
+                Some("cryptsetup") => Ok(self.cryptsetup.as_str()),
+                Some("qemu-img") => Ok(self.qemu.as_str()),
+                Some("Linux") => Ok(self.kernel.as_str()),
+                _ => Err(format!("made_by = \"{made_by}\" names an unknown tool")),
+            })
+            .collect();
+        Ok(tools?.join(", "))
     }
 }
 
@@ -383,6 +405,22 @@ mod tests {
         let text = with_line(INDEX, "b", "sha256", "3").unwrap();
         assert_eq!(text, INDEX.replace("\"2\"", "\"3\""));
         assert!(with_line(INDEX, "c", "sha256", "3").is_err());
+    }
+
+    #[test]
+    fn versions_are_refreshed() {
+        let versions = Versions {
+            cryptsetup: "cryptsetup 9".to_owned(),
+            qemu: "qemu-img 8".to_owned(),
+            kernel: "Linux 7 dm-crypt".to_owned(),
+        };
+        assert_eq!(
+            versions
+                .refresh("Linux 6.1 dm-crypt, cryptsetup 2.6.1")
+                .unwrap(),
+            "Linux 7 dm-crypt, cryptsetup 9"
+        );
+        assert!(versions.refresh("").is_err());
     }
 
     #[test]
