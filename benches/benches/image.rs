@@ -3,8 +3,6 @@
 //!
 //! `cargo bench -p luksmith-benches --bench image`
 
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
-
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;

@@ -1,10 +1,13 @@
 use std::collections::HashSet;
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use dmcrypt::SectorSize;
 use volume::{
-    CopyOptions, MemoryStorage, Operation, SimulatedStorage, Sink, Source, Storage, copy,
+    Access, CopyOptions, FileStorage, MemoryStorage, Operation, SimulatedStorage, Sink, Source,
+    Storage, copy,
 };
 
 use crate::copy::{CHUNK, Collected, options, with_each_source};
@@ -240,4 +243,77 @@ fn huge_holes_take_no_time() {
             Some(1 << 45..(1 << 45) + 4096)
         );
     }
+}
+
+#[test]
+fn files_with_holes_come_back_with_their_holes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let len = 200 << 20;
+    let raw = File::create(path("raw")).unwrap();
+    raw.set_len(len).unwrap();
+    for at in [0, 77 << 20, len - 5000] {
+        raw.write_all_at(&pattern(5000), at).unwrap();
+    }
+    for name in ["container", "back"] {
+        File::create(path(name)).unwrap();
+    }
+    let open = |name: &str| Arc::new(FileStorage::open(&path(name), Access::ReadWrite).unwrap());
+    let (raw, container, back) = (open("raw"), open("container"), open("back"));
+    let source = || Source::Storage {
+        storage: raw.as_ref(),
+        offset: 0,
+        len,
+    };
+    let sink = || Sink::Storage {
+        storage: back.as_ref(),
+        offset: 0,
+        sparse: true,
+    };
+    let blocks = |name: &str| std::fs::metadata(path(name)).unwrap().blocks() * 512;
+    let is_same = || {
+        let (mut one, mut other) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+        (0..200).all(|part| {
+            raw.read_at(part << 20, &mut one).unwrap();
+            back.read_at(part << 20, &mut other).unwrap();
+            one == other
+        })
+    };
+    let volume = simple_volume(Arc::clone(&container) as _, 4096, len, SectorSize::B4096);
+    let fast = CopyOptions {
+        threads: 2,
+        ..CopyOptions::default()
+    };
+
+    // Encrypted zeros take room; decrypted, they are holes again.
+    copy(source(), Sink::Volume(&volume), &fast).unwrap();
+    assert_eq!(container.len().unwrap(), 4096 + len);
+    assert!(blocks("container") >= len);
+    copy(Source::Volume(&volume), sink(), &fast).unwrap();
+    assert!(is_same());
+    assert!(blocks("back") <= 1 << 20, "{} bytes in use", blocks("back"));
+
+    // Straight from one file to the other.
+    back.set_len(0).unwrap();
+    copy(source(), sink(), &fast).unwrap();
+    assert!(is_same());
+    assert!(blocks("back") <= 1 << 20, "{} bytes in use", blocks("back"));
+
+    // Holes that are kept stay holes in the container.
+    container.set_len(0).unwrap();
+    let keep = CopyOptions {
+        keep_holes: true,
+        ..fast
+    };
+    copy(source(), Sink::Volume(&volume), &keep).unwrap();
+    assert_eq!(container.len().unwrap(), 4096 + len);
+    assert!(
+        blocks("container") <= 1 << 20,
+        "{} bytes in use",
+        blocks("container")
+    );
+    let (mut plain, mut found) = (vec![0; 4096], vec![0; 4096]);
+    raw.read_at(77 << 20, &mut plain).unwrap();
+    volume.read_at(77 << 20, &mut found).unwrap();
+    assert!(found == plain);
 }

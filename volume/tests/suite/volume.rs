@@ -121,7 +121,9 @@ fn whole_sectors_are_written_without_reading() {
     let storage = Arc::new(SimulatedStorage::new(1 << 20));
     let volume = simple_volume(Arc::clone(&storage) as _, 4096, 1 << 19, SectorSize::B4096);
     volume.write_at(8192, &vec![1; 16 * 4096]).unwrap();
-    volume.write_in_place(8192, &mut vec![1; 16 * 4096]).unwrap();
+    volume
+        .write_in_place(8192, &mut vec![1; 16 * 4096])
+        .unwrap();
     assert_eq!(storage.reads_of(0..u64::MAX), 0);
     volume.write_at(8191, &[1; 2]).unwrap();
     assert_eq!(storage.reads_of(0..u64::MAX), 2);
@@ -306,7 +308,9 @@ fn readers_see_a_write_whole_or_not_at_all() {
             .map(thread::ScopedJoinHandle::join)
             .collect();
         is_done.store(true, Ordering::Release);
-        results.into_iter().for_each(|result| result.unwrap());
+        for result in results {
+            result.unwrap();
+        }
     });
 }
 
