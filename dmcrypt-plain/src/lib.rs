@@ -1,0 +1,41 @@
+//! Plain dm-crypt: a volume without any header, as cryptsetup's `--type plain` opens it.
+//!
+//! Nothing in the container says how it was made, so everything is given: the cipher, the size of the key, how a
+//! passphrase becomes a key, and where the volume starts. A wrong guess gives noise instead of an error.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use dmcrypt::{Passphrase, SectorSize};
+//! use dmcrypt_plain::{KeySource, PlainOptions, derive_key};
+//! use volume::MemoryStorage;
+//! use zeroize::Zeroizing;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = PlainOptions {
+//!     cipher: "aes-xts-plain64".parse()?,
+//!     key_bytes: 64,
+//!     offset_sectors: 0,
+//!     skip_sectors: 0,
+//!     size_sectors: None,
+//!     sector_size: SectorSize::B512,
+//!     iv_large_sectors: false,
+//! };
+//! let passphrase = Passphrase::from_bytes(Zeroizing::new(b"secret".to_vec()));
+//! let hash = "sha256".parse()?;
+//! let key = derive_key(KeySource::Passphrase(&passphrase), Some(&hash), options.key_bytes)?;
+//!
+//! let container = Arc::new(MemoryStorage::new(1 << 20));
+//! let volume = dmcrypt_plain::open(container, &key, &options)?;
+//! volume.write_at(0, b"plaintext")?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod key;
+mod open;
+
+pub use error::Error;
+pub use key::{KeySource, PassphraseHash, derive_key};
+pub use open::{PlainOptions, mapping, open};

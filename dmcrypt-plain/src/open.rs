@@ -1,0 +1,116 @@
+//! From options to a volume.
+
+use std::sync::Arc;
+
+use dmcrypt::{CipherSpec, SECTOR_BYTES, SectorOptions, SectorSize, VolumeKey};
+use volume::{Mapping, Segment, SegmentKind, Storage, Volume};
+
+use crate::Error;
+
+/// What a plain container is made of, where it says nothing itself. All positions count 512-byte sectors, whatever the
+/// sector size is.
+#[derive(Clone, Debug)]
+pub struct PlainOptions {
+    /// The cipher.
+    pub cipher: CipherSpec,
+    /// The size of the key in bytes, both halves of an XTS key.
+    pub key_bytes: usize,
+    /// Where the volume starts in the container: cryptsetup's `--offset`.
+    pub offset_sectors: u64,
+    /// The IV number of the volume's first sector: cryptsetup's `--skip`.
+    pub skip_sectors: u64,
+    /// The size of the volume. `None`, and zero as with cryptsetup's `--size`: to the end of the container.
+    pub size_sectors: Option<u64>,
+    /// The size of an encryption sector.
+    pub sector_size: SectorSize,
+    /// IV numbers count encryption sectors.
+    pub iv_large_sectors: bool,
+}
+
+/// Opens the volume of a container.
+///
+/// Without a size, bytes at the end of the container that are no whole sector are left out. (cryptsetup refuses such a
+/// container when its sectors have more than 512 bytes.)
+///
+/// # Errors
+/// What [`mapping`] says; an offset or a size beyond the container; [`Error::Io`].
+pub fn open(
+    storage: Arc<dyn Storage>,
+    key: &VolumeKey,
+    options: &PlainOptions,
+) -> Result<Volume, Error> {
+    let container_bytes = storage.len().map_err(Error::Io)?;
+    let offset_sectors = options.offset_sectors;
+    let sectors_left = (container_bytes / SECTOR_BYTES).saturating_sub(offset_sectors);
+    let whole_sectors = sectors_left - sectors_left % options.sector_size.units();
+    if whole_sectors == 0 {
+        return Err(Error::OffsetBeyondEnd {
+            offset_sectors,
+            container_bytes,
+        });
+    }
+    let size_sectors = options
+        .size_sectors
+        .filter(|&size| size > 0)
+        .unwrap_or(whole_sectors);
+    if size_sectors > sectors_left {
+        return Err(Error::SizeBeyondEnd {
+            size_sectors,
+            offset_sectors,
+            container_bytes,
+        });
+    }
+    Ok(Volume::new(storage, mapping(key, options, size_sectors)?))
+}
+
+/// How a volume of `size_sectors` (of 512 bytes) lies in its container, which need not exist yet. The size in the options
+/// has no say.
+///
+/// # Errors
+/// [`Error::Cipher`] when the cipher is not built or takes no such key; [`Error::Unaligned`] when offset, skip or size are
+/// no whole sectors, which dm-crypt refuses as well; [`Error::Overflow`].
+pub fn mapping(
+    key: &VolumeKey,
+    options: &PlainOptions,
+    size_sectors: u64,
+) -> Result<Mapping, Error> {
+    let sector_size = options.sector_size;
+    let offset_sectors = options.offset_sectors;
+    for (what, sectors) in [
+        ("offset", offset_sectors),
+        ("skip", options.skip_sectors),
+        ("size", size_sectors),
+    ] {
+        if !sectors.is_multiple_of(sector_size.units()) {
+            return Err(Error::Unaligned {
+                what,
+                sectors,
+                sector_bytes: sector_size.bytes(),
+            });
+        }
+    }
+    let overflow = Error::Overflow {
+        offset_sectors,
+        size_sectors,
+    };
+    let bytes = |sectors: u64| sectors.checked_mul(SECTOR_BYTES);
+    let (Some(storage_offset), Some(length)) = (bytes(offset_sectors), bytes(size_sectors)) else {
+        return Err(overflow);
+    };
+    options.cipher.check_key_bytes(options.key_bytes)?;
+    let sector_options = SectorOptions {
+        sector_size,
+        iv_large_sectors: options.iv_large_sectors,
+    };
+    let cipher = options.cipher.sector_cipher(key.expose(), sector_options)?;
+    let segment = Segment {
+        length,
+        storage_offset,
+        kind: SegmentKind::Crypt {
+            cipher: Arc::from(cipher),
+            first_iv_sector: options.skip_sectors,
+        },
+    };
+    // Both are whole sectors: what is left to be wrong is their sum.
+    Mapping::new(vec![segment]).map_err(|_| overflow)
+}

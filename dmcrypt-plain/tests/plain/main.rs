@@ -1,0 +1,6 @@
+//! Plain volumes against cryptsetup and the kernel.
+
+/// Keys, against those that cryptsetup made.
+mod keys;
+/// Volumes: where they start and end, and what the kernel wrote there.
+mod volumes;
