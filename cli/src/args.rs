@@ -1,0 +1,179 @@
+//! What the user typed: the definitions of verbs and options, and nothing of what they mean.
+//!
+//! Help, man pages and completions are generated from these. Options that several verbs share are groups in
+//! [`keys`], [`container`] and [`work`].
+
+pub mod container;
+pub mod keys;
+pub mod work;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::output;
+
+pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs};
+pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
+pub use work::{Holes, ResultArgs, WorkArgs};
+
+/// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
+#[derive(Debug, Parser)]
+#[command(
+    name = "luksmith",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Encrypt a raw image into a new container
+    Encrypt(EncryptArgs),
+    /// Decrypt a container into a raw image
+    Decrypt(DecryptArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages, one per verb, into a directory
+    Man(ManArgs),
+}
+
+/// `encrypt SRC DST`.
+#[derive(Args, Debug)]
+pub struct EncryptArgs {
+    /// The raw image; `-` is standard input
+    #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub source: Operand,
+    /// The new container: a file that does not exist yet, a block device, or `-` for standard output
+    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub destination: Operand,
+    /// How the container is encrypted.
+    #[command(flatten)]
+    pub container: ContainerArgs,
+    /// What only a plain container has.
+    #[command(flatten)]
+    pub plain: PlainArgs,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What becomes of the source's holes: `keep` leaves them unwritten, so that they read as noise and show
+    /// which parts of the image are empty
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Holes::Encrypt)]
+    pub holes: Holes,
+    /// Fill the last sector with zeros when the source does not end on a sector
+    #[arg(long)]
+    pub pad: bool,
+    /// How the payload is copied.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// What is said, and what is overridden.
+    #[command(flatten)]
+    pub result: ResultArgs,
+}
+
+/// `decrypt SRC DST`.
+#[derive(Args, Debug)]
+pub struct DecryptArgs {
+    /// The container; `-` is standard input
+    #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub source: Operand,
+    /// The raw image: a file that does not exist yet, a block device, or `-` for standard output
+    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub destination: Operand,
+    /// How the container is encrypted.
+    #[command(flatten)]
+    pub container: ContainerArgs,
+    /// What only a plain container has.
+    #[command(flatten)]
+    pub plain: PlainArgs,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// Read what a null cipher did not encrypt
+    #[arg(long)]
+    pub allow_null_cipher: bool,
+    /// How the payload is copied.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// What is said, and what is overridden.
+    #[command(flatten)]
+    pub result: ResultArgs,
+}
+
+/// `completions SHELL`.
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// The shell that shall complete
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man DIR`.
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// An existing directory; pages that are there already are replaced
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+}
+
+/// An image on the command line: a path, or `-`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Operand {
+    /// `-`: standard input for a source, standard output for a destination.
+    Standard,
+    /// A file or a device.
+    Path(PathBuf),
+}
+
+impl Operand {
+    /// How messages name it where it is read.
+    pub fn source_name(&self) -> String {
+        self.name("standard input")
+    }
+
+    /// How messages name it where it is written.
+    pub fn destination_name(&self) -> String {
+        self.name("standard output")
+    }
+
+    fn name(&self, standard: &str) -> String {
+        match self {
+            Self::Standard => standard.to_owned(),
+            Self::Path(path) => output::path(path),
+        }
+    }
+}
+
+impl From<OsString> for Operand {
+    fn from(typed: OsString) -> Self {
+        if typed == "-" {
+            Self::Standard
+        } else {
+            Self::Path(typed.into())
+        }
+    }
+}
+
+fn operand() -> impl TypedValueParser<Value = Operand> {
+    OsStringValueParser::new().map(Operand::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,63 @@
+//! Options that say how a container is encrypted.
+
+use clap::{Args, ValueEnum};
+
+/// `--type`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ContainerType {
+    /// No header: cipher, key and offsets are given each time
+    Plain,
+}
+
+/// The defaults of one age of cryptsetup, for plain containers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Compat {
+    /// aes-cbc-essiv:sha256, 256 bits, ripemd160
+    #[value(name = "2.6")]
+    V2_6,
+    /// aes-xts-plain64, 256 bits, sha256
+    #[value(name = "2.7")]
+    V2_7,
+}
+
+/// What every type of container has.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Container")]
+pub struct ContainerArgs {
+    /// What kind of container it is
+    #[arg(long = "type", short = 'M', value_enum, value_name = "TYPE")]
+    pub kind: ContainerType,
+    /// The cipher, as in cryptsetup: aes-xts-plain64
+    #[arg(long, short = 'c', value_name = "SPEC")]
+    pub cipher: Option<String>,
+    /// Size of the key, in bits
+    #[arg(long, short = 's', value_name = "BITS")]
+    pub key_size: Option<u32>,
+    /// The hash that makes a key of a passphrase: sha256, sha256:20, plain
+    #[arg(long, value_name = "HASH")]
+    pub hash: Option<String>,
+    /// Bytes that are encrypted as one: 512, 1024, 2048 or 4096
+    #[arg(long, value_name = "BYTES")]
+    pub sector_size: Option<u32>,
+    /// Where encrypted data starts in the container, in sectors of 512 bytes
+    #[arg(long, short = 'o', value_name = "SECTORS")]
+    pub offset: Option<u64>,
+    /// How much plaintext there is, in sectors of 512 bytes
+    #[arg(long, short = 'b', value_name = "SECTORS")]
+    pub size: Option<u64>,
+}
+
+/// What only a plain container has.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Plain containers")]
+pub struct PlainArgs {
+    /// Take what is not given from the defaults of a cryptsetup of this age
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub compat: Option<Compat>,
+    /// The IV number of the first sector, in sectors of 512 bytes
+    #[arg(long, short = 'p', value_name = "SECTORS")]
+    pub skip: Option<u64>,
+    /// Count IVs in encryption sectors, not in sectors of 512 bytes
+    #[arg(long)]
+    pub iv_large_sectors: bool,
+}

@@ -1,0 +1,51 @@
+//! Options that say where key material comes from. None takes a secret as its value.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+/// `--key-encoding`: how the bytes that are read spell the key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum KeyEncoding {
+    /// As they are
+    Raw,
+    /// Hexadecimal digits
+    Hex,
+    /// Base64 (RFC 4648)
+    Base64,
+}
+
+/// `--key-format`: what becomes of the key before it is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum KeyFormat {
+    /// It is used as it is
+    AsIs,
+    /// Its lower-case hexadecimal digits are used, as OpenStack does
+    Openstack,
+    /// The same, but a byte below 16 gives one digit, as older OpenStack did
+    OpenstackMangled,
+}
+
+/// The key that opens a container, or is to open a new one.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Key")]
+pub struct KeyArgs {
+    /// Read the key from a file, newlines and all; `-` is standard input
+    #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key_file: Option<OsString>,
+    /// Read the key from a file descriptor that the caller opened
+    #[arg(long, value_name = "N", conflicts_with = "key_file")]
+    pub key_fd: Option<u32>,
+    /// Leave out so many bytes at the start of the key file
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub keyfile_offset: u64,
+    /// Read exactly so many bytes
+    #[arg(long, short = 'l', value_name = "BYTES")]
+    pub keyfile_size: Option<u64>,
+    /// How the bytes that are read spell the key
+    #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]
+    pub key_encoding: KeyEncoding,
+    /// What becomes of the key before it is used
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = KeyFormat::AsIs)]
+    pub key_format: KeyFormat,
+}

@@ -1,0 +1,19 @@
+//! The verbs, one file each.
+
+pub mod completions;
+pub mod decrypt;
+pub mod encrypt;
+pub mod man;
+
+use crate::args::Verb;
+use crate::error::Error;
+
+/// Does what was asked for.
+pub fn run(verb: Verb) -> Result<(), Error> {
+    match verb {
+        Verb::Encrypt(args) => encrypt::run(&args),
+        Verb::Decrypt(args) => decrypt::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
+    }
+}

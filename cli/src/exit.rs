@@ -1,0 +1,54 @@
+//! Exit codes of the verbs.
+
+use std::process::ExitCode;
+
+/// How the program ends; the numbers are cryptsetup's, whose scripts know them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything that was asked for is done.
+    Done = 0,
+    /// Wrong parameters (usage errors too), or anything that has no code of its own.
+    Wrong = 1,
+    /// No keyslot opens with the key given.
+    NoKeyFits = 2,
+    /// Not enough memory.
+    OutOfMemory = 3,
+    /// An image is wrong, damaged, refused (cost and policy too) or cannot be read.
+    BadImage = 4,
+    /// Something exists already, or is in use.
+    ExistsOrBusy = 5,
+}
+
+impl Exit {
+    /// Every exit code, in the order of its number.
+    pub const ALL: [Self; 6] = [
+        Self::Done,
+        Self::Wrong,
+        Self::NoKeyFits,
+        Self::OutOfMemory,
+        Self::BadImage,
+        Self::ExistsOrBusy,
+    ];
+
+    /// The number that the shell sees.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_cryptsetups() {
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 5]);
+    }
+}

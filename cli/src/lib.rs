@@ -1,0 +1,68 @@
+//! The command line of luksmith, as a library that its thin `main` and the tests call.
+//!
+//! This is the floor of people: the only one that prompts, prints, reads the clock and the memory size, takes
+//! signals and chooses exit codes. What is encrypted and how is decided by the crates below; what the user meant
+//! is decided here.
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | [`args`] | what the user typed: clap's definitions, from which help, man pages and completions come too |
+//! | [`commands`] | one file per verb: what it means, and the steps |
+//! | [`plain`] | the options of a headerless container, complete or refused |
+//! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
+//! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
+//! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
+//! | [`signals`] | an interrupted command ends at once and leaves nothing |
+//! | [`error`], [`exit`], [`output`] | what went wrong, what to do, and how the process ends |
+
+pub mod args;
+pub mod commands;
+pub mod destination;
+pub mod error;
+pub mod exit;
+pub mod output;
+pub mod passphrase;
+pub mod payload;
+pub mod plain;
+pub mod progress;
+pub mod recognise;
+pub mod signals;
+pub mod source;
+pub mod transfer;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+pub use crate::error::Error;
+pub use crate::exit::Exit;
+
+/// Runs the program with `arguments`, the program's own name first, and says how it ended.
+///
+/// Everything but the exit code has happened when it returns: results are on standard output, the error, if there
+/// was one, is on standard error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match args::Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; a usage error is cryptsetup's 1 where clap's own code is 2.
+            let exit = if error.use_stderr() {
+                Exit::Wrong
+            } else {
+                Exit::Done
+            };
+            let _ = error.print();
+            return exit;
+        }
+    };
+    let outcome = signals::install()
+        .map_err(Error::Signals)
+        .and_then(|()| commands::run(cli.verb));
+    match outcome {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            output::report(&error);
+            error.exit()
+        }
+    }
+}

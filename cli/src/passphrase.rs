@@ -1,0 +1,352 @@
+//! Key material: where it comes from, and how many of its bytes count.
+//!
+//! The rules are cryptsetup's, so that a key file or a pipe that opens an image there opens it here:
+//!
+//! | input | what is read |
+//! | --- | --- |
+//! | terminal | one line without its newline, at most 512 bytes, up to a NUL; `--keyfile-size` is not used |
+//! | standard input | the first line without its newline, byte by byte: the rest stays for whoever reads next |
+//! | `--key-file -` | all of standard input, newlines and all |
+//! | `--key-file FILE` | the whole file, newlines and all, at most 8 MiB |
+//! | `--keyfile-size N` | exactly N bytes of the above; fewer are an error |
+//!
+//! A plain container differs (see [`crate::plain`]): there a key file is the key itself.
+
+mod buffer;
+mod encoding;
+mod terminal;
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::args::{KeyArgs, KeyEncoding, KeyFormat};
+use crate::exit::Exit;
+use crate::output;
+
+use buffer::SecretBuffer;
+
+/// The most that is read where no size is asked for; cryptsetup's limit.
+const MAX_BYTES: u64 = 8 << 20;
+
+/// Where a key comes from and how it is read: [`KeyArgs`], understood.
+pub struct KeyInput {
+    origin: Origin,
+    offset: u64,
+    size: Option<u64>,
+    encoding: KeyEncoding,
+    format: KeyFormat,
+}
+
+#[derive(Debug)]
+enum Origin {
+    /// The terminal, or where there is none the first line of standard input.
+    Ask { stdin_is_data: bool },
+    /// All of standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+/// What a key is wanted for.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The image, for the prompt.
+    pub image: &'a str,
+    /// Ask twice on a terminal, because a typing error would make a container that nobody can open.
+    pub twice: bool,
+    /// Read exactly so many bytes of a file or of all of standard input, whatever `--keyfile-size` says: a plain
+    /// container's key itself.
+    pub exactly: Option<usize>,
+}
+
+impl KeyInput {
+    /// Understands the options. `stdin_is_data`: standard input is an image, so no key can come from it.
+    pub fn new(args: &KeyArgs, stdin_is_data: bool) -> Result<Self, KeyError> {
+        let origin = match (&args.key_file, args.key_fd) {
+            (Some(file), _) if file == "-" => Origin::Stdin,
+            (Some(file), _) => Origin::File(file.into()),
+            (None, Some(fd)) => Origin::File(format!("/dev/fd/{fd}").into()),
+            (None, None) => Origin::Ask { stdin_is_data },
+        };
+        if stdin_is_data && (matches!(origin, Origin::Stdin) || args.key_fd == Some(0)) {
+            return Err(KeyError::StdinIsData);
+        }
+        Ok(Self {
+            origin,
+            offset: args.keyfile_offset,
+            size: args.keyfile_size,
+            encoding: args.key_encoding,
+            format: args.key_format,
+        })
+    }
+
+    /// Whether the key comes out of a named file: for a plain container it is the key itself then, not hashed.
+    pub fn is_file(&self) -> bool {
+        matches!(self.origin, Origin::File(_))
+    }
+
+    /// Whether the key is all of standard input.
+    pub fn is_stdin(&self) -> bool {
+        matches!(self.origin, Origin::Stdin)
+    }
+
+    /// Whether `--keyfile-size` was given.
+    pub fn has_size(&self) -> bool {
+        self.size.is_some()
+    }
+
+    /// How messages name the input.
+    pub fn name(&self) -> String {
+        match &self.origin {
+            Origin::Ask { .. } | Origin::Stdin => "standard input".to_owned(),
+            Origin::File(path) => format!("key file {}", output::path(path)),
+        }
+    }
+
+    /// Reads the key: asks for it, or takes it from where it is.
+    pub fn read(&self, request: Request<'_>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let bytes = match &self.origin {
+            Origin::Ask { stdin_is_data } if *stdin_is_data || io::stdin().is_terminal() => {
+                self.ask(request)?
+            }
+            Origin::Stdin if io::stdin().is_terminal() => self.ask(request)?,
+            Origin::Ask { .. } => self.read_line()?,
+            Origin::Stdin => self.read_all(&mut StandardInput, request)?,
+            Origin::File(path) => {
+                let mut file = File::open(path).map_err(|source| self.unreadable(source))?;
+                let bytes = self.read_all(&mut file, request)?;
+                if bytes.is_empty() && !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                    return Err(KeyError::Nothing { name: self.name() });
+                }
+                bytes
+            }
+        };
+        encoding::decode(bytes, self.encoding, self.format).map_err(|reason| KeyError::Encoding {
+            name: self.name(),
+            reason,
+        })
+    }
+
+    fn ask(&self, request: Request<'_>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        if self.offset != 0 {
+            return Err(KeyError::OffsetOnTerminal);
+        }
+        let first = terminal::ask(&format!("Passphrase for {}: ", request.image))?;
+        if request.twice {
+            let second = terminal::ask("The same again: ")?;
+            if *first != *second {
+                return Err(KeyError::Differ);
+            }
+        }
+        Ok(first)
+    }
+
+    /// The first line of standard input; the newline is taken but does not count.
+    fn read_line(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let mut input = StandardInput;
+        self.skip(&mut input)?;
+        let mut line = SecretBuffer::new();
+        let mut byte = Zeroizing::new([0; 1]);
+        let limit = self.size.unwrap_or(MAX_BYTES + 1);
+        while line.len() < limit {
+            match input
+                .read(&mut *byte)
+                .map_err(|source| self.unreadable(source))?
+            {
+                0 if line.is_empty() && self.size.is_none() => {
+                    return Err(KeyError::Nothing { name: self.name() });
+                }
+                0 => break,
+                _ if byte[0] == b'\n' => break,
+                _ => line.extend(&*byte),
+            }
+        }
+        match self.size {
+            Some(wanted) if line.len() < wanted => Err(self.short(line.len(), wanted)),
+            None if line.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
+            _ => Ok(line.into_bytes()),
+        }
+    }
+
+    /// Everything that a reader has, or exactly as much as is asked for.
+    fn read_all(
+        &self,
+        input: &mut impl Read,
+        request: Request<'_>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.skip(input)?;
+        // A spelled key is longer than its bytes: all of it is read, and cut once it is understood.
+        let exactly = request
+            .exactly
+            .filter(|_| self.encoding == KeyEncoding::Raw)
+            .map(|bytes| bytes as u64);
+        let wanted = exactly.or(self.size.filter(|_| request.exactly.is_none()));
+        let limit = wanted.unwrap_or(MAX_BYTES + 1);
+        let mut all = SecretBuffer::new();
+        let mut chunk = Zeroizing::new([0; 4096]);
+        while all.len() < limit {
+            let room = usize::try_from(limit - all.len())
+                .map_or(chunk.len(), |room| room.min(chunk.len()));
+            match input.read(&mut chunk[..room]) {
+                Ok(0) => break,
+                Ok(count) => all.extend(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unreadable(error)),
+            }
+        }
+        match wanted {
+            Some(wanted) if all.len() < wanted => Err(self.short(all.len(), wanted)),
+            None if all.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
+            None if all.is_empty() && matches!(self.origin, Origin::Stdin) => {
+                Err(KeyError::Nothing { name: self.name() })
+            }
+            _ => Ok(all.into_bytes()),
+        }
+    }
+
+    /// Leaves out `--keyfile-offset` bytes, by reading: a pipe cannot seek.
+    fn skip(&self, input: &mut impl Read) -> Result<(), KeyError> {
+        let skipped = io::copy(&mut input.take(self.offset), &mut io::sink())
+            .map_err(|source| self.unreadable(source))?;
+        if skipped < self.offset {
+            return Err(KeyError::OffsetBeyondEnd {
+                name: self.name(),
+                offset: self.offset,
+                bytes: skipped,
+            });
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, source: io::Error) -> KeyError {
+        KeyError::Unreadable {
+            name: self.name(),
+            source,
+        }
+    }
+
+    fn short(&self, bytes: u64, wanted: u64) -> KeyError {
+        KeyError::Short {
+            name: self.name(),
+            bytes,
+            wanted,
+        }
+    }
+}
+
+/// Standard input without a buffer: what is not read stays in the pipe.
+struct StandardInput;
+
+impl Read for StandardInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(io::stdin().as_fd(), &mut *buffer) {
+                Err(rustix::io::Errno::INTR) => {}
+                outcome => return outcome.map_err(Into::into),
+            }
+        }
+    }
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file or the pipe cannot be opened or read.
+    #[error("cannot read {name}: {source}")]
+    Unreadable {
+        /// The input.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There was not one byte to read.
+    #[error("{name}: nothing to read, not even an empty line")]
+    Nothing {
+        /// The input.
+        name: String,
+    },
+    /// The input is larger than any key is.
+    #[error("{name}: more than 8388608 bytes")]
+    TooLong {
+        /// The input.
+        name: String,
+    },
+    /// Fewer bytes than were asked for.
+    #[error("{name}: {bytes} bytes where {wanted} are needed")]
+    Short {
+        /// The input.
+        name: String,
+        /// How many there are.
+        bytes: u64,
+        /// How many were asked for.
+        wanted: u64,
+    },
+    /// `--keyfile-offset` lies behind the end.
+    #[error("{name}: offset {offset} is beyond its {bytes} bytes")]
+    OffsetBeyondEnd {
+        /// The input.
+        name: String,
+        /// The offset asked for.
+        offset: u64,
+        /// How many bytes there are.
+        bytes: u64,
+    },
+    /// A typed passphrase has no offset.
+    #[error("--keyfile-offset with a passphrase that is typed")]
+    OffsetOnTerminal,
+    /// The bytes are no hexadecimal digits, or no base64.
+    #[error("{name}: {reason}")]
+    Encoding {
+        /// The input.
+        name: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// Standard input was to be image and key at once.
+    #[error("standard input is the image, so no key can be read from it")]
+    StdinIsData,
+    /// Nobody can be asked.
+    #[error("no terminal to ask for the passphrase: {0}")]
+    NoTerminal(io::Error),
+    /// A typed passphrase is longer than a terminal line may be.
+    #[error("the passphrase is longer than 512 bytes")]
+    LineTooLong,
+    /// The terminal was closed, or its end of file was typed, before a passphrase.
+    #[error("no passphrase was typed")]
+    Aborted,
+    /// The new passphrase was typed in two ways.
+    #[error("the two passphrases are not the same")]
+    Differ,
+    /// A new container would open with an empty passphrase.
+    #[error("{name}: the key is empty (0 bytes)")]
+    Empty {
+        /// The input.
+        name: String,
+    },
+}
+
+impl KeyError {
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
+        Exit::Wrong
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::TooLong { .. } => "--keyfile-size N reads the first N bytes",
+            Self::StdinIsData | Self::NoTerminal(_) => {
+                "give the key with --key-file FILE or --key-fd N"
+            }
+            Self::LineTooLong => "put it into a file and use --key-file FILE",
+            Self::Nothing { .. } => "an empty passphrase is an empty line",
+            Self::Empty { .. } => "--force makes a container that opens with an empty passphrase",
+            _ => return None,
+        };
+        Some(advice.to_owned())
+    }
+}

@@ -1,0 +1,96 @@
+//! A line typed on the terminal, unseen.
+//!
+//! The terminal stays in its line mode and keeps its signals: what is typed is taken byte for byte, as cryptsetup
+//! takes it, tabs and bytes that are no UTF-8 included.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+
+use zeroize::Zeroizing;
+
+use crate::passphrase::KeyError;
+use crate::signals::TerminalSettings;
+
+/// The longest passphrase that can be typed, in bytes; cryptsetup's limit.
+const MAX_BYTES: usize = 512;
+
+/// Shows `prompt` and reads one line without echo.
+pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let mut terminal = open().map_err(KeyError::NoTerminal)?;
+    let settings = TerminalSettings::without_echo(&terminal).map_err(KeyError::NoTerminal)?;
+    terminal
+        .write_all(prompt.as_bytes())
+        .map_err(KeyError::NoTerminal)?;
+    let line = read_line(&mut terminal)?;
+    drop(settings);
+    Ok(line)
+}
+
+/// The terminal that controls the process, or the one that standard input is.
+fn open() -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .or_else(|error| {
+            let stdin = io::stdin();
+            if stdin.is_terminal() {
+                Ok(File::from(stdin.as_fd().try_clone_to_owned()?))
+            } else {
+                Err(error)
+            }
+        })
+}
+
+fn read_line(input: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+    let mut byte = Zeroizing::new([0; 1]);
+    loop {
+        match input.read(&mut *byte) {
+            Ok(0) if line.is_empty() => return Err(KeyError::Aborted),
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) if line.len() == MAX_BYTES => return Err(KeyError::LineTooLong),
+            Ok(_) => line.push(byte[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(KeyError::NoTerminal(error)),
+        }
+    }
+    if let Some(nul) = line.iter().position(|byte| *byte == 0) {
+        line.truncate(nul);
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        read_line(&mut &*bytes)
+            .map(|line| line.to_vec())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_line_ends_at_its_newline_and_counts_to_a_nul() {
+        assert_eq!(typed(b"abc\nrest"), Ok(b"abc".to_vec()));
+        assert_eq!(typed(b"a\tb\xff\n"), Ok(b"a\tb\xff".to_vec()));
+        assert_eq!(typed(b"ab\0cd\n"), Ok(b"ab".to_vec()));
+        assert_eq!(typed(b"\n"), Ok(Vec::new()));
+        assert_eq!(typed(b"abc"), Ok(b"abc".to_vec()));
+        assert_eq!(typed(b""), Err("no passphrase was typed".to_owned()));
+    }
+
+    #[test]
+    fn a_line_has_at_most_512_bytes() {
+        let mut longest = vec![b'x'; 512];
+        assert_eq!(typed(&longest).map(|line| line.len()), Ok(512));
+        longest.push(b'x');
+        assert_eq!(
+            typed(&longest),
+            Err("the passphrase is longer than 512 bytes".to_owned())
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! The image that is read.
+
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::sync::Arc;
+
+use volume::{FileStorage, ImageLock, ImageRole, Storage};
+
+use crate::args::Operand;
+use crate::exit::Exit;
+use crate::output;
+use crate::recognise::{Content, recognise};
+
+/// An open source: its bytes at any position, or one after another.
+pub struct Source {
+    /// How messages name it.
+    pub name: String,
+    /// Which file it is.
+    pub identity: Option<Identity>,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// The bytes of a source.
+pub enum Bytes {
+    /// A file or a block device, and the lock that keeps writers away while it is read.
+    Image(Arc<FileStorage>, Option<ImageLock>),
+    /// Standard input, a pipe or a character device.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Source {
+    /// Opens the image that `operand` names. `force`: read it even while somebody else may be writing it.
+    pub fn open(operand: &Operand, force: bool) -> Result<Self, SourceError> {
+        let name = operand.source_name();
+        let file = match operand {
+            Operand::Path(path) => File::open(path).map_err(|source| SourceError::Open {
+                name: name.clone(),
+                source,
+            })?,
+            Operand::Standard if io::stdin().is_terminal() => return Err(SourceError::Terminal),
+            Operand::Standard => {
+                let stdin = io::stdin().as_fd().try_clone_to_owned();
+                File::from(stdin.map_err(|source| SourceError::Open {
+                    name: name.clone(),
+                    source,
+                })?)
+            }
+        };
+        let metadata = file.metadata().map_err(|source| SourceError::Open {
+            name: name.clone(),
+            source,
+        })?;
+        let identity = Identity::of(&metadata);
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            return Err(SourceError::Directory { name });
+        }
+        if *operand == Operand::Standard || !(kind.is_file() || kind.is_block_device()) {
+            return Ok(Self {
+                name,
+                identity,
+                bytes: Bytes::Stream(Box::new(file)),
+            });
+        }
+        let storage = FileStorage::from_file(file).map_err(|source| SourceError::Open {
+            name: name.clone(),
+            source,
+        })?;
+        let lock = match storage.lock_image(ImageRole::Reader) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && force => {
+                output::warn(format_args!(
+                    "{name} is in use: what is read may change meanwhile"
+                ));
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(SourceError::Busy { name });
+            }
+            Err(source) => return Err(SourceError::Lock { name, source }),
+        };
+        Ok(Self {
+            name,
+            identity,
+            bytes: Bytes::Image(Arc::new(storage), lock),
+        })
+    }
+
+    /// Refuses a source that is no raw image but a container of one.
+    pub fn check_raw(&self) -> Result<(), SourceError> {
+        let Some(storage) = self.storage() else {
+            return Ok(());
+        };
+        match recognise(&**storage) {
+            Ok(Some(content @ (Content::Luks | Content::Qcow2))) => Err(SourceError::NotRaw {
+                name: self.name.clone(),
+                content,
+            }),
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.unreadable(source)),
+        }
+    }
+
+    /// Its size in bytes, where it has one beforehand.
+    pub fn len(&self) -> Result<Option<u64>, SourceError> {
+        self.storage()
+            .map(|storage| storage.len())
+            .transpose()
+            .map_err(|source| self.unreadable(source))
+    }
+
+    /// The error of a read that failed.
+    pub fn unreadable(&self, source: io::Error) -> SourceError {
+        SourceError::Read {
+            name: self.name.clone(),
+            source,
+        }
+    }
+
+    /// The storage, where the bytes can be read at any position.
+    pub fn storage(&self) -> Option<&Arc<FileStorage>> {
+        match &self.bytes {
+            Bytes::Image(storage, _) => Some(storage),
+            Bytes::Stream(_) => None,
+        }
+    }
+}
+
+/// Which file or device something is, by whatever name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Identity {
+    /// A regular file: device and inode.
+    File(u64, u64),
+    /// A block device: its number.
+    Device(u64),
+}
+
+impl Identity {
+    /// The identity of what can be read and overwritten at once; pipes and character devices have none.
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        let kind = metadata.file_type();
+        if kind.is_file() {
+            Some(Self::File(metadata.dev(), metadata.ino()))
+        } else {
+            kind.is_block_device()
+                .then(|| Self::Device(metadata.rdev()))
+        }
+    }
+}
+
+/// Why a source cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It is not there, or may not be read.
+    #[error("cannot open {name}: {source}")]
+    Open {
+        /// The source.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is a directory.
+    #[error("{name} is a directory, not an image")]
+    Directory {
+        /// The source.
+        name: String,
+    },
+    /// Nobody types an image.
+    #[error("standard input is a terminal, not an image")]
+    Terminal,
+    /// Somebody is writing it.
+    #[error("{name} is in use by another process that may write it")]
+    Busy {
+        /// The source.
+        name: String,
+    },
+    /// The lock cannot be asked for.
+    #[error("cannot lock {name}: {source}")]
+    Lock {
+        /// The source.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It cannot be read.
+    #[error("cannot read {name}: {source}")]
+    Read {
+        /// The source.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// `encrypt` was given a container where a raw image is meant.
+    #[error("{name} holds {}, where a raw image is meant", .content.name())]
+    NotRaw {
+        /// The source.
+        name: String,
+        /// What it holds.
+        content: Content,
+    },
+    /// Its size is no multiple of the sector size.
+    #[error("{name}: {bytes} bytes are no multiple of the sector size {sector_bytes}")]
+    PartialSector {
+        /// The source.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// The sector size.
+        sector_bytes: usize,
+    },
+    /// Fewer sectors than `--offset` and `--size` ask for.
+    #[error("{name}: {bytes} bytes, where {needed} are needed for the offset and size given")]
+    TooSmall {
+        /// The source.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// The size needed.
+        needed: u64,
+    },
+}
+
+impl SourceError {
+    /// How the program ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Open { .. }
+            | Self::Read { .. }
+            | Self::Directory { .. }
+            | Self::TooSmall { .. } => Exit::BadImage,
+            Self::Terminal
+            | Self::Lock { .. }
+            | Self::NotRaw { .. }
+            | Self::PartialSector { .. } => Exit::Wrong,
+            Self::Busy { .. } => Exit::ExistsOrBusy,
+        }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Busy { .. } => {
+                "stop the other process, or read a state that may be torn with --force"
+            }
+            Self::NotRaw {
+                content: Content::Qcow2,
+                ..
+            } => {
+                "make a raw image of it (qemu-img convert -O raw), or encrypt its bytes as they are with --force"
+            }
+            Self::NotRaw { .. } => "--force encrypts its bytes as they are",
+            Self::PartialSector { .. } => "--pad fills the last sector with zeros",
+            _ => return None,
+        };
+        Some(advice.to_owned())
+    }
+}

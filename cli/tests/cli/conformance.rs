@@ -1,0 +1,114 @@
+//! What a real kernel's dm-crypt wrote, through the command line, both ways.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shake::Shake128;
+use shake::digest::{ExtendableOutput, Update, XofReader};
+
+use crate::support::Place;
+
+/// The folder of the extra conformance run.
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("LUKSMITH_CONFORMANCE");
+    if folder.is_none() {
+        println!("LUKSMITH_CONFORMANCE is not set: the extra conformance run is left out");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// The vectors' plaintext: 8192 bytes, as their description says.
+fn plaintext() -> Vec<u8> {
+    let mut hasher = Shake128::default();
+    hasher.update(b"dm-crypt sector vectors");
+    let mut bytes = vec![0; 8192];
+    hasher.finalize_xof().read(&mut bytes);
+    bytes
+}
+
+#[test]
+fn dm_crypt_of_linux_6_1() {
+    let Some(folder) = folder() else { return };
+    let text = std::fs::read_to_string(folder.join("vectors/dm-crypt-linux-6.1.json"))
+        .expect("the vectors");
+    let document: Value = serde_json::from_str(&text).expect("the vectors are JSON");
+    let vectors = document["vectors"].as_array().expect("a list of vectors");
+    let place = Place::new();
+    place.write("raw", plaintext());
+    let (mut passed, mut outside) = (0, BTreeMap::<String, u32>::new());
+    for vector in vectors {
+        let text = |name: &str| vector[name].as_str().expect("a text");
+        let cipher = text("cipher");
+        // A null cipher has no key; one of any size does.
+        let key = if text("key") == "-" {
+            vec![0; 32]
+        } else {
+            hex::decode(text("key")).expect("a key")
+        };
+        place.write("key", &key);
+        let mut options = format!(
+            "--type plain --cipher {cipher} --key-size {} --key-file key --skip {} --sector-size {} --force",
+            key.len() * 8,
+            vector["iv_offset"],
+            vector["sector_size"]
+        );
+        if vector["iv_large_sectors"] == true {
+            options.push_str(" --iv-large-sectors");
+        }
+        let run = place.run(&format!("encrypt raw box {options}"));
+        if run.code == 1 && run.stderr.contains("not supported") {
+            // Whatever is built must run; AES with these modes is.
+            let built = ["aes-xts-", "aes-cbc-", "aes-ecb", "capi:xts(aes)"];
+            let unbuilt_iv = ["-lmk", "-tcw", "-elephant"];
+            assert!(
+                !built.iter().any(|built| cipher.starts_with(built))
+                    || unbuilt_iv.iter().any(|iv| cipher.ends_with(iv)),
+                "{cipher}: {}",
+                run.stderr
+            );
+            let reason = run
+                .stderr
+                .lines()
+                .find(|line| line.contains("not supported"))
+                .unwrap_or_default();
+            *outside
+                .entry(reason.trim_start_matches("luksmith: ").to_owned())
+                .or_default() += 1;
+            continue;
+        }
+        run.expect(0);
+        let container = place.read("box");
+        assert_eq!(
+            hex::encode(&container[..32]),
+            text("ciphertext_head"),
+            "{cipher}"
+        );
+        assert_eq!(
+            hex::encode(&container[4096..][..32]),
+            text("ciphertext_at_4096"),
+            "{cipher}"
+        );
+        assert_eq!(
+            hex::encode(Sha256::digest(&container)),
+            text("ciphertext_sha256"),
+            "{cipher}"
+        );
+        place
+            .run(&format!("decrypt box back {options} --allow-null-cipher"))
+            .expect(0);
+        assert_eq!(place.read("back"), plaintext(), "{cipher}");
+        passed += 1;
+    }
+    let outside_count: u32 = outside.values().sum();
+    let reasons: Vec<_> = outside
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    println!(
+        "cases: dm-crypt-linux-6.1 {passed} passed, 0 failed, {outside_count} outside ({})",
+        reasons.join("; ")
+    );
+    assert_eq!(passed + outside_count as usize, vectors.len());
+}

@@ -1,0 +1,59 @@
+//! Completions and manual pages, generated from the definitions of the options.
+
+use crate::support::Place;
+
+#[test]
+fn every_shell_gets_a_script_that_knows_the_verbs() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let run = place.run(&format!("completions {shell}")).expect(0);
+        for word in ["luksmith", "encrypt", "decrypt", "key-file"] {
+            assert!(run.text().contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn a_completion_script_loads() {
+    let place = Place::new();
+    place
+        .sh("\"$LUKSMITH\" completions bash >script && bash -n script")
+        .expect(0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_success_for_text() {
+    let place = Place::new();
+    place
+        .sh("{ \"$LUKSMITH\" completions bash; echo $? >code; } | true")
+        .expect(0);
+    assert_eq!(place.read("code"), b"0\n");
+}
+
+#[test]
+fn every_verb_has_a_page() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("man")).expect("a folder");
+    place.run("man man").expect(0);
+    let verbs = ["completions", "decrypt", "encrypt", "man"];
+    for page in verbs
+        .map(|verb| format!("luksmith-{verb}.1"))
+        .iter()
+        .chain(["luksmith.1".to_owned()].iter())
+    {
+        let text = String::from_utf8(place.read(&format!("man/{page}"))).expect("UTF-8");
+        assert!(
+            text.contains(".TH") && text.contains(".SH SYNOPSIS"),
+            "{page}"
+        );
+    }
+    let page = String::from_utf8(place.read("man/luksmith-encrypt.1")).expect("UTF-8");
+    assert!(
+        page.contains("sector\\-size") && page.contains("luksmith encrypt"),
+        "{page}"
+    );
+    place
+        .run("man missing")
+        .expect(1)
+        .says("cannot write missing");
+}

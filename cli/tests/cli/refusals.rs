@@ -1,0 +1,113 @@
+//! Bad input: each kind has its message and its exit code, and leaves no destination.
+
+use crate::support::{PLAIN, Place, pattern, plain_place};
+
+#[test]
+fn usage_errors_are_1() {
+    let place = Place::new();
+    for arguments in [
+        "",
+        "nonsense",
+        "encrypt",
+        "encrypt raw",
+        "encrypt raw box --nonsense",
+        "encrypt raw box --type nonsense",
+        "encrypt raw box --type plain --threads 0",
+        "encrypt raw box --type plain --key-file a --key-fd 3",
+        "completions tcsh",
+    ] {
+        let run = place.run(arguments).expect(1);
+        assert!(
+            run.stdout.is_empty() && !run.stderr.is_empty(),
+            "{arguments}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let place = Place::new();
+    for arguments in ["--help", "-h", "--version", "encrypt --help", "encrypt -h"] {
+        let run = place.run(arguments).expect(0);
+        assert!(
+            run.stderr.is_empty() && !run.stdout.is_empty(),
+            "{arguments}"
+        );
+    }
+    place.sh("\"$LUKSMITH\" encrypt --help | true").expect(0);
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_4() {
+    let place = plain_place(512);
+    std::fs::create_dir(place.path("folder")).expect("a folder");
+    for verb in ["encrypt", "decrypt"] {
+        place
+            .run(&format!("{verb} missing box {PLAIN}"))
+            .expect(4)
+            .says("cannot open missing: No such file");
+        place
+            .run(&format!("{verb} folder box {PLAIN}"))
+            .expect(4)
+            .says("folder is a directory");
+    }
+    place
+        .run(&format!("decrypt raw box {PLAIN} --offset 2"))
+        .expect(4)
+        .says("raw: 512 bytes, where 1024 are needed");
+    place
+        .run_with(&format!("decrypt - box {PLAIN} --offset 2"), &pattern(512))
+        .expect(4)
+        .says("standard input: 512 bytes");
+    assert_eq!(place.names(), ["folder", "key", "raw"]);
+}
+
+#[test]
+fn a_container_is_not_taken_for_a_raw_image() {
+    let place = plain_place(512);
+    for (name, magic, what) in [
+        ("luks", &b"LUKS\xba\xbe\0\x01"[..], "a LUKS header"),
+        ("qcow2", b"QFI\xfb\0\0\0\x03", "a qcow2 image"),
+    ] {
+        let mut image = magic.to_vec();
+        image.resize(4096, 0);
+        place.write(name, image);
+        place
+            .run(&format!("encrypt {name} box {PLAIN}"))
+            .expect(1)
+            .says(what)
+            .advises("--force");
+        assert!(!place.path("box").exists());
+        place
+            .run(&format!("encrypt {name} box-{name} {PLAIN} --force"))
+            .expect(0);
+    }
+}
+
+#[test]
+fn a_source_that_shrinks_while_it_is_read_is_4() {
+    let place = plain_place(512);
+    // The source is cut once the destination has begun to grow; it is far too large to be finished by then.
+    let script = format!(
+        "truncate -s 64G sparse; \"$LUKSMITH\" decrypt sparse box {PLAIN} & \
+         while [ ! -s .box.* ]; do sleep 0.01; done 2>/dev/null; truncate -s 1M sparse; wait $!"
+    );
+    place.sh(&script).expect(4).says("shrank while it was read");
+    assert_eq!(place.names(), ["key", "raw", "sparse"]);
+}
+
+#[test]
+fn names_are_shown_without_control_characters() {
+    let place = plain_place(512);
+    let run = place.sh(&format!(
+        "\"$LUKSMITH\" encrypt \"$(printf 'a\\033[31mb')\" box {PLAIN}"
+    ));
+    run.expect(4).says("cannot open a\\u{1b}[31mb");
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let place = plain_place(512);
+    let run = place.run(&format!("encrypt missing box {PLAIN}")).expect(4);
+    assert!(!run.stderr.contains('\u{1b}'), "{:?}", run.stderr);
+}

@@ -1,0 +1,106 @@
+//! An interrupted command ends at once, by that signal, and leaves nothing.
+
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::support::{PLAIN, Place, Run, plain_place};
+
+/// Waits until something is true, which it becomes soon or never.
+fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends `signal` and waits for the end: its exit code as a shell reports it, and how long it took.
+fn interrupt(child: Child, signal: &str) -> (Run, Duration) {
+    let start = Instant::now();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
+        .status();
+    assert!(sent.expect("a shell starts").success());
+    let output = child.wait_with_output().expect("the program ends");
+    (output.into(), start.elapsed())
+}
+
+/// A source of 64 GiB takes longer than any test waits.
+fn long_work(place: &Place, arguments: &str) -> Child {
+    place.sh("truncate -s 64G sparse").expect(0);
+    let mut command = place.command(arguments);
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    wait_until("no temporary file", || {
+        place.names().iter().any(|name| name.starts_with(".box."))
+    });
+    child
+}
+
+#[test]
+fn a_temporary_file_goes() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let place = plain_place(512);
+        let child = long_work(&place, &format!("decrypt sparse box {PLAIN}"));
+        let (run, took) = interrupt(child, signal);
+        assert_eq!(run.code, 128 + number);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert_eq!(place.names(), ["key", "raw", "sparse"], "{signal}");
+    }
+}
+
+#[test]
+fn the_old_file_stays() {
+    let place = plain_place(512);
+    place.write("box", "precious");
+    let child = long_work(&place, &format!("decrypt sparse box {PLAIN} --force"));
+    interrupt(child, "TERM").0.expect(143);
+    assert_eq!(place.names(), ["box", "key", "raw", "sparse"]);
+    assert_eq!(place.read("box"), b"precious");
+}
+
+#[test]
+fn a_source_that_blocks_does_not_hold_it_up() {
+    let place = plain_place(512);
+    place.sh("mkfifo pipe").expect(0);
+    // The shell keeps the pipe open and writes nothing.
+    let mut command = Command::new("sh");
+    let line = format!("exec 9<>pipe; exec \"$LUKSMITH\" encrypt pipe box {PLAIN} 9<&-");
+    command
+        .args(["-c", &line])
+        .current_dir(place.path(""))
+        .env("LUKSMITH", env!("CARGO_BIN_EXE_luksmith"));
+    let keep = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(place.path("pipe"))
+        .expect("the pipe");
+    let child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell starts");
+    wait_until("no temporary file", || {
+        place.names().iter().any(|name| name.starts_with(".box."))
+    });
+    let (run, took) = interrupt(child, "TERM");
+    drop(keep);
+    assert_eq!(run.code, 143);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(place.names(), ["key", "pipe", "raw"]);
+}
+
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let place = plain_place(512);
+    place.sh("truncate -s 64M sparse").expect(0);
+    let line = format!(
+        "trap '' HUP; \"$LUKSMITH\" decrypt sparse box {PLAIN} & \
+         while [ ! -e .box.* ] && [ ! -e box ]; do sleep 0.01; done 2>/dev/null; kill -HUP $! 2>/dev/null; wait $!"
+    );
+    place.sh(&line).expect(0);
+    assert!(place.path("box").exists());
+}

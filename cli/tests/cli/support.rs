@@ -1,0 +1,184 @@
+//! Running the program, and places to run it in.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use tempfile::TempDir;
+
+/// How a run of the program ended.
+pub struct Run {
+    /// Exit code; 128 and the signal's number where a signal ended it, as a shell reports it.
+    pub code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Run {
+    /// Fails the test, showing what the program said, unless it ended so.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "standard error: {}", self.stderr);
+        self
+    }
+
+    /// Fails the test unless the first line of the error says this.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        let first = self
+            .stderr
+            .lines()
+            .find(|line| !line.contains("warning:"))
+            .unwrap_or_default();
+        assert!(first.contains(text), "{text:?} is not in {:?}", self.stderr);
+        self
+    }
+
+    /// Fails the test unless a later line says what to do.
+    #[track_caller]
+    pub fn advises(self, text: &str) -> Self {
+        assert!(
+            self.stderr.lines().skip(1).any(|line| line.contains(text)),
+            "{text:?} is not in {:?}",
+            self.stderr
+        );
+        self
+    }
+
+    /// The result, as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("results are UTF-8")
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let code = output
+            .status
+            .code()
+            .or_else(|| output.status.signal().map(|signal| 128 + signal));
+        Self {
+            code: code.expect("a process that ended has a code or a signal"),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// An empty folder that the program runs in.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("a file of the test");
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).expect("a file that the program made")
+    }
+
+    /// The names of everything here: nothing else may have been left.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).expect("the folder");
+        let mut names: Vec<_> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The program with arguments that are separated by blanks. No standard input.
+    pub fn command(&self, arguments: &str) -> Command {
+        self.shell(
+            Path::new(env!("CARGO_BIN_EXE_luksmith")),
+            arguments.split_whitespace(),
+        )
+    }
+
+    fn shell(
+        &self,
+        program: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program without standard input.
+    pub fn run(&self, arguments: &str) -> Run {
+        self.command(arguments)
+            .output()
+            .expect("the program starts")
+            .into()
+    }
+
+    /// Runs the program with `input` on standard input.
+    pub fn run_with(&self, arguments: &str, input: &[u8]) -> Run {
+        feed(self.command(arguments), input)
+    }
+
+    /// Runs a line of shell in which `$LUKSMITH` is the program.
+    pub fn sh(&self, line: &str) -> Run {
+        let mut command = self.shell(Path::new("sh"), ["-c", line]);
+        command.env("LUKSMITH", env!("CARGO_BIN_EXE_luksmith"));
+        command.output().expect("a shell starts").into()
+    }
+}
+
+/// Runs a command with `input` on standard input.
+pub fn feed(mut command: Command, input: &[u8]) -> Run {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    let input = input.to_vec();
+    let writer = thread::spawn(move || {
+        // A program that ends early does not read all.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("the program ends");
+    writer.join().expect("the writer does not panic");
+    output.into()
+}
+
+/// Bytes that repeat nowhere near: each 8 are their own number.
+pub fn pattern(bytes: usize) -> Vec<u8> {
+    (0_u64..).flat_map(u64::to_le_bytes).take(bytes).collect()
+}
+
+/// Options of a plain container that needs no passphrase: the key is the file `key`.
+pub const PLAIN: &str = "--type plain --cipher aes-xts-plain64 --key-size 512 --key-file key";
+
+/// A place with a key file and a raw image of `bytes` bytes named `raw`.
+pub fn plain_place(bytes: usize) -> Place {
+    let place = Place::new();
+    place.write("key", pattern(64));
+    place.write("raw", pattern(bytes));
+    place
+}

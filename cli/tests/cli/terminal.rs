@@ -1,0 +1,143 @@
+//! A person at a terminal.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use crate::support::{Place, plain_place};
+
+const HASHED: &str = "--type plain --cipher aes-xts-plain64 --key-size 512 --hash sha256";
+
+/// Runs the program on a terminal of its own, typing a line each time a prompt has appeared; the exit code, and all
+/// that was to be seen.
+fn type_at(place: &Place, arguments: &str, lines: &[(&str, &str)]) -> (i32, String) {
+    let program = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_luksmith"));
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command", &program, "/dev/null"])
+        .current_dir(place.path(""))
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script(1) of util-linux");
+    let mut keyboard = child.stdin.take().expect("a pipe");
+    let mut screen = child.stdout.take().expect("a pipe");
+    let mut seen = Vec::new();
+    let mut lines = lines.iter();
+    let mut next = lines.next();
+    let mut from = 0;
+    let mut chunk = [0; 1024];
+    loop {
+        if let Some((prompt, line)) = next
+            && String::from_utf8_lossy(&seen[from..]).contains(prompt)
+        {
+            from = seen.len();
+            keyboard
+                .write_all(line.as_bytes())
+                .expect("the terminal takes the line");
+            next = lines.next();
+        }
+        match screen.read(&mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => seen.extend(&chunk[..count]),
+        }
+    }
+    let status = child.wait().expect("it ends");
+    (
+        status.code().expect("a code"),
+        String::from_utf8_lossy(&seen).into_owned(),
+    )
+}
+
+#[test]
+fn a_new_passphrase_is_asked_for_twice_and_not_seen() {
+    let place = plain_place(512);
+    let asked = [
+        ("Passphrase for box: ", "s3cret\n"),
+        ("The same again: ", "s3cret\n"),
+    ];
+    let (code, seen) = type_at(&place, &format!("encrypt raw box {HASHED}"), &asked);
+    assert_eq!(code, 0, "{seen}");
+    assert!(!seen.contains("s3cret"), "{seen}");
+    place
+        .run_with(&format!("decrypt box back {HASHED}"), b"s3cret\n")
+        .expect(0);
+    assert_eq!(place.read("back"), place.read("raw"));
+}
+
+#[test]
+fn two_that_differ_make_nothing() {
+    let place = plain_place(512);
+    let asked = [
+        ("Passphrase for box: ", "one\n"),
+        ("The same again: ", "two\n"),
+    ];
+    let (code, seen) = type_at(&place, &format!("encrypt raw box {HASHED}"), &asked);
+    assert_eq!(code, 1);
+    assert!(
+        seen.contains("the two passphrases are not the same"),
+        "{seen}"
+    );
+    assert_eq!(place.names(), ["key", "raw"]);
+}
+
+#[test]
+fn a_known_passphrase_is_asked_for_once() {
+    let place = plain_place(512);
+    let (code, seen) = type_at(
+        &place,
+        &format!("encrypt raw box -q {HASHED}"),
+        &[("Passphrase for box: ", "pw\n")],
+    );
+    assert_eq!(code, 0, "{seen}");
+    let (code, seen) = type_at(
+        &place,
+        &format!("decrypt box back {HASHED}"),
+        &[("Passphrase for box: ", "pw\n")],
+    );
+    assert_eq!(code, 0, "{seen}");
+    assert_eq!(place.read("back"), place.read("raw"));
+}
+
+#[test]
+fn an_image_on_standard_input_leaves_the_terminal_for_the_passphrase() {
+    let place = plain_place(512);
+    let arguments = format!("encrypt - box -q {HASHED} <raw");
+    let (code, seen) = type_at(&place, &arguments, &[("Passphrase for box: ", "pw\n")]);
+    assert_eq!(code, 0, "{seen}");
+    place
+        .run_with(&format!("decrypt box back {HASHED}"), b"pw\n")
+        .expect(0);
+    assert_eq!(place.read("back"), place.read("raw"));
+}
+
+#[test]
+fn image_data_is_not_written_to_a_terminal() {
+    let place = plain_place(512);
+    for destination in ["-", "/dev/tty"] {
+        let arguments = format!(
+            "encrypt raw {destination} --key-file key --type plain --cipher aes-xts-plain64 --key-size 512"
+        );
+        let (code, seen) = type_at(&place, &arguments, &[]);
+        assert_eq!(code, 1, "{seen}");
+        assert!(seen.contains("is a terminal"), "{seen}");
+    }
+}
+
+#[test]
+fn errors_have_colours_unless_nobody_wants_them() {
+    let place = plain_place(512);
+    let (_, seen) = type_at(&place, "decrypt missing box --type plain", &[]);
+    assert!(seen.contains("\u{1b}["), "{seen:?}");
+    let program = format!(
+        "NO_COLOR=1 '{}' decrypt missing box --type plain",
+        env!("CARGO_BIN_EXE_luksmith")
+    );
+    let run = place.sh(&format!(
+        "script --quiet --return --command \"{program}\" /dev/null </dev/null"
+    ));
+    assert!(
+        run.code == 4 && !run.text().contains("\u{1b}[3"),
+        "{:?}",
+        run.text()
+    );
+}

@@ -1,0 +1,11 @@
+//! The program beside the tools that its images are for. They must be installed; nothing is skipped without them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+/// Running the program, other tools, and a kernel.
+mod common;
+/// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
+mod kernel;
