@@ -5,6 +5,8 @@
 
 pub mod container;
 pub mod keys;
+pub mod luks;
+pub mod size;
 pub mod work;
 
 use std::ffi::OsString;
@@ -17,6 +19,7 @@ use crate::output;
 
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs};
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
+pub use luks::{FormatArgs, HeaderArgs, Pbkdf, UnlockArgs};
 pub use work::{Holes, ResultArgs, WorkArgs};
 
 /// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
@@ -40,6 +43,8 @@ pub enum Verb {
     Encrypt(EncryptArgs),
     /// Decrypt a container into a raw image
     Decrypt(DecryptArgs),
+    /// Show what is in a LUKS container
+    Inspect(InspectArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages, one per verb, into a directory
@@ -106,6 +111,32 @@ pub struct DecryptArgs {
     /// What is said, and what is overridden.
     #[command(flatten)]
     pub result: ResultArgs,
+}
+
+/// `inspect IMG`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Draw where everything lies instead: a list with bars, or an SVG drawing
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
+    pub map: Option<MapFormat>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read the image even while another program may be writing it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `inspect --map`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum MapFormat {
+    /// Offsets, sizes and bars
+    Text,
+    /// A drawing
+    Svg,
 }
 
 /// `completions SHELL`.

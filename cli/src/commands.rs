@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod decrypt;
 pub mod encrypt;
+pub mod inspect;
 pub mod man;
 
 use crate::args::Verb;
@@ -13,6 +14,7 @@ pub fn run(verb: Verb) -> Result<(), Error> {
     match verb {
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
     }

@@ -27,6 +27,15 @@ pub enum Error {
     /// The copy of the payload.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// The LUKS container.
+    #[error("{name}: {error}")]
+    Luks {
+        /// The container.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        error: Box<luks::Error>,
+    },
     /// Two options, or an option and an operand, that exclude each other.
     #[error("{one} does not go with {other}")]
     Conflict {
@@ -38,6 +47,18 @@ pub enum Error {
     /// A cipher that encrypts nothing, and nobody asked for it by force.
     #[error("the null cipher encrypts nothing")]
     NullCipher,
+    /// A key size that is no number of bytes.
+    #[error("a key size of {bits} bits is no whole number of bytes")]
+    KeyBits {
+        /// The size asked for.
+        bits: u32,
+    },
+    /// A sector size that dm-crypt does not have.
+    #[error("sector size {bytes} is none of 512, 1024, 2048 and 4096")]
+    SectorSize {
+        /// The size asked for.
+        bytes: u32,
+    },
     /// A generated file cannot be written.
     #[error("cannot write {name}: {source}")]
     Generate {
@@ -55,6 +76,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with the container that messages call `name`.
+    pub fn luks(name: &str, error: luks::Error) -> Self {
+        Self::Luks {
+            name: name.to_owned(),
+            error: Box::new(error),
+        }
+    }
+
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         match self {
@@ -63,8 +92,11 @@ impl Error {
             Self::Key(error) => error.exit(),
             Self::Plain(error) => error.exit(),
             Self::Transfer(error) => error.exit(),
+            Self::Luks { error, .. } => luks_exit(error),
             Self::Conflict { .. }
+            | Self::KeyBits { .. }
             | Self::NullCipher
+            | Self::SectorSize { .. }
             | Self::Generate { .. }
             | Self::Output(_)
             | Self::Signals(_) => Exit::Wrong,
@@ -79,12 +111,48 @@ impl Error {
             Self::Key(error) => error.advice(),
             Self::Plain(error) => error.advice(),
             Self::Transfer(error) => error.advice(),
+            Self::Luks { error, .. } => luks_advice(error).map(str::to_owned),
             Self::NullCipher => {
                 Some("--force makes such a container, --allow-null-cipher reads one".to_owned())
             }
-            Self::Conflict { .. } | Self::Generate { .. } | Self::Output(_) | Self::Signals(_) => {
-                None
-            }
+            Self::Conflict { .. }
+            | Self::KeyBits { .. }
+            | Self::SectorSize { .. }
+            | Self::Generate { .. }
+            | Self::Output(_)
+            | Self::Signals(_) => None,
         }
+    }
+}
+
+fn luks_exit(error: &luks::Error) -> Exit {
+    match error {
+        luks::Error::NoKeyFits { .. } => Exit::NoKeyFits,
+        luks::Error::OutOfMemory { .. } => Exit::OutOfMemory,
+        luks::Error::Busy => Exit::ExistsOrBusy,
+        luks::Error::NoUsableKeyslot(_)
+        | luks::Error::Cancelled
+        | luks::Error::InvalidOption(_)
+        | luks::Error::Random(_) => Exit::Wrong,
+        _ => Exit::BadImage,
+    }
+}
+
+fn luks_advice(error: &luks::Error) -> Option<&'static str> {
+    match error {
+        luks::Error::TooCostly { .. } => Some(
+            "--max-kdf-time MS allows more time, --max-kdf-memory KIB more memory, if you trust the image",
+        ),
+        luks::Error::NullCipher { .. } => Some("--allow-null-cipher reads it all the same"),
+        luks::Error::NeedsRecovery { .. } => {
+            Some("let the program that began the reencryption finish it")
+        }
+        luks::Error::NoUsableKeyslot(_) => {
+            Some("--key-slot N tries a keyslot that is not tried unasked")
+        }
+        luks::Error::OutOfMemory { .. } => {
+            Some("free some memory, or open the container on a larger machine")
+        }
+        _ => None,
     }
 }

@@ -12,6 +12,9 @@
 //! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
 //! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
+//! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
+//! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
+//! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`error`], [`exit`], [`output`] | what went wrong, what to do, and how the process ends |
 
@@ -20,6 +23,9 @@ pub mod commands;
 pub mod destination;
 pub mod error;
 pub mod exit;
+pub mod format;
+pub mod inspect;
+pub mod limits;
 pub mod output;
 pub mod passphrase;
 pub mod payload;
@@ -29,6 +35,7 @@ pub mod recognise;
 pub mod signals;
 pub mod source;
 pub mod transfer;
+pub mod unlock;
 
 use std::ffi::OsString;
 

@@ -112,6 +112,14 @@ impl Source {
             .map_err(|source| self.unreadable(source))
     }
 
+    /// The storage; a stream is refused, since a header is read in more than one place.
+    pub fn seekable(&self) -> Result<Arc<FileStorage>, SourceError> {
+        let stream = || SourceError::Stream {
+            name: self.name.clone(),
+        };
+        self.storage().map(Arc::clone).ok_or_else(stream)
+    }
+
     /// The error of a read that failed.
     pub fn unreadable(&self, source: io::Error) -> SourceError {
         SourceError::Read {
@@ -165,6 +173,12 @@ pub enum SourceError {
     /// It is a directory.
     #[error("{name} is a directory, not an image")]
     Directory {
+        /// The source.
+        name: String,
+    },
+    /// It can be read once and in order only.
+    #[error("{name} is a stream, where a file or a block device is needed")]
+    Stream {
         /// The source.
         name: String,
     },
@@ -231,7 +245,8 @@ impl SourceError {
             | Self::Read { .. }
             | Self::Directory { .. }
             | Self::TooSmall { .. } => Exit::BadImage,
-            Self::Terminal
+            Self::Stream { .. }
+            | Self::Terminal
             | Self::Lock { .. }
             | Self::NotRaw { .. }
             | Self::PartialSector { .. } => Exit::Wrong,

@@ -1,0 +1,92 @@
+//! Options of LUKS containers.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::size;
+
+/// How an existing container is unlocked.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "LUKS")]
+pub struct UnlockArgs {
+    /// Try this keyslot only, even one that is not tried unasked
+    #[arg(long, short = 'S', value_name = "N")]
+    pub key_slot: Option<u32>,
+    /// The volume key itself instead of a passphrase
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
+    pub volume_key_file: Option<PathBuf>,
+    /// Time that one keyslot may take, in milliseconds; all together may take ten times that
+    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    pub max_kdf_time: u64,
+    /// Memory that one keyslot may take, in KiB [default: 4 GiB or half of what there is]
+    #[arg(long, value_name = "KIB")]
+    pub max_kdf_memory: Option<u64>,
+    /// Read what a null cipher did not encrypt
+    #[arg(long)]
+    pub allow_null_cipher: bool,
+}
+
+/// `--pbkdf`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Pbkdf {
+    /// PBKDF2, the only one that LUKS1 has
+    Pbkdf2,
+    /// Argon2i
+    Argon2i,
+    /// Argon2id, the default of LUKS2
+    Argon2id,
+}
+
+/// What a new LUKS container is to be.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "New LUKS container")]
+pub struct FormatArgs {
+    /// Key derivation
+    #[arg(long, value_enum, value_name = "KDF")]
+    pub pbkdf: Option<Pbkdf>,
+    /// Time that unlocking shall take on this machine, in milliseconds [default: 2000]
+    #[arg(
+        long,
+        short = 'i',
+        value_name = "MS",
+        conflicts_with = "pbkdf_force_iterations"
+    )]
+    pub iter_time: Option<u64>,
+    /// Most memory of Argon2, in KiB [default: 1 GiB or half of what there is]
+    #[arg(long, value_name = "KIB")]
+    pub pbkdf_memory: Option<u32>,
+    /// Lanes of Argon2 [default: one per processor, 4 at most]
+    #[arg(long, value_name = "N")]
+    pub pbkdf_parallel: Option<u32>,
+    /// Iterations of PBKDF2 or passes of Argon2, without measuring anything
+    #[arg(long, value_name = "N")]
+    pub pbkdf_force_iterations: Option<u32>,
+    /// The keyslot to use
+    #[arg(long, value_name = "N")]
+    pub new_key_slot: Option<u32>,
+    /// UUID of the container [default: a random one]
+    #[arg(long, value_name = "UUID")]
+    pub uuid: Option<String>,
+    /// Label (LUKS2)
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// Second label (LUKS2)
+    #[arg(long, value_name = "TEXT")]
+    pub subsystem: Option<String>,
+    /// Size of one header copy (LUKS2): 16K, 32K, 64K, 128K, 256K, 512K, 1M, 2M or 4M
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub luks2_metadata_size: Option<u64>,
+    /// Size of the keyslots area (LUKS2), a multiple of 4096
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub luks2_keyslots_size: Option<u64>,
+}
+
+/// `--header`.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "LUKS")]
+pub struct HeaderArgs {
+    /// The header lies in this file, and the container holds data only
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub header: Option<PathBuf>,
+}

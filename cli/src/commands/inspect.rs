@@ -1,0 +1,43 @@
+//! `inspect IMG`: what is in a container.
+
+use std::sync::Arc;
+
+use luks::Luks;
+use serde_json::Value;
+use volume::{FileStorage, Storage};
+
+use crate::args::{InspectArgs, MapFormat};
+use crate::error::Error;
+use crate::inspect::{Report, map, text};
+use crate::limits;
+use crate::output;
+use crate::source::Source;
+
+/// Inspects. Nothing is unlocked and nothing is written.
+pub fn run(args: &InspectArgs) -> Result<(), Error> {
+    let source = Source::open(&args.image, args.force)?;
+    let storage: Arc<FileStorage> = source.seekable()?;
+    let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
+    let luks = Luks::open(storage).map_err(|error| Error::luks(&source.name, error))?;
+    let report = Report::new(
+        source.name,
+        &luks,
+        image_bytes,
+        &limits::kdf_limits(limits::ONE_SLOT, None),
+    );
+    match (args.json, args.map) {
+        (true, _) => output::json("inspect", members(&report)),
+        (false, Some(MapFormat::Text)) => output::text(&map::text(&report)),
+        (false, Some(MapFormat::Svg)) => output::text(&map::svg(&report)),
+        (false, None) => output::text(&text::render(&report)),
+    }
+}
+
+fn members(report: &Report) -> Value {
+    let mut members = serde_json::to_value(report).expect("a report is plain data");
+    members["map"] = map::regions(report)
+        .into_iter()
+        .map(|region| serde_json::json!({"start": region.start, "end": region.end, "name": region.name}))
+        .collect();
+    members
+}

@@ -1,0 +1,180 @@
+//! From the options to a new LUKS container.
+
+use std::time::Duration;
+
+use dmcrypt::{CipherSpec, HashAlgorithm, SectorSize};
+use luks::kdf::{Argon2Variant, CalibrationTarget};
+use luks::{FormatOptions, InvalidOption, KdfParams, Version, defaults};
+
+use crate::args::{ContainerArgs, FormatArgs, Pbkdf};
+use crate::error::Error;
+use crate::limits;
+
+/// A container to be made, checked; nothing is measured yet.
+pub struct NewLuks {
+    options: FormatOptions,
+    cost: Cost,
+}
+
+/// How the key derivation gets its cost.
+enum Cost {
+    /// As given.
+    Forced,
+    /// Measured, to take so long.
+    Measured(Duration),
+}
+
+impl NewLuks {
+    /// Understands the options. `sector_size` is used unless one is given; `name` is the container's.
+    pub fn new(
+        name: &str,
+        version: Version,
+        container: &ContainerArgs,
+        format: &FormatArgs,
+        detached: bool,
+        sector_size: SectorSize,
+    ) -> Result<Self, Error> {
+        let invalid = |error: InvalidOption| Error::luks(name, error.into());
+        let cipher: CipherSpec = match &container.cipher {
+            Some(text) => text
+                .parse()
+                .map_err(|error| invalid(InvalidOption::Cipher(error)))?,
+            None => FormatOptions::default().cipher,
+        };
+        let key_bytes = match container.key_size {
+            Some(bits) if bits % 8 != 0 => return Err(Error::KeyBits { bits }),
+            Some(bits) => bits as usize / 8,
+            // Twice the size for the two keys of XTS.
+            None if cipher.check_key_bytes(defaults::XTS_KEY_BYTES).is_ok() => {
+                defaults::XTS_KEY_BYTES
+            }
+            None => defaults::KEY_BYTES,
+        };
+        let hash = match &container.hash {
+            Some(name) => {
+                HashAlgorithm::parse(name).map_err(|error| invalid(InvalidOption::Cipher(error)))?
+            }
+            None => defaults::HASH,
+        };
+        let sector_size = match container.sector_size {
+            Some(bytes) => SectorSize::new(bytes).ok_or(Error::SectorSize { bytes })?,
+            None => sector_size,
+        };
+        let options = FormatOptions {
+            version,
+            cipher,
+            key_bytes,
+            hash,
+            sector_size,
+            kdf: forced_kdf(version, hash, format)?,
+            digest_iterations: defaults::PBKDF2_MIN_ITERATIONS,
+            keyslot: format.new_key_slot.unwrap_or(0),
+            detached,
+            data_offset: match container.offset {
+                Some(sectors) => {
+                    let bytes = sectors.checked_mul(dmcrypt::SECTOR_BYTES);
+                    Some(bytes.ok_or(invalid(InvalidOption::DataOffsetTooLarge(sectors)))?)
+                }
+                None => None,
+            },
+            metadata_bytes: format
+                .luks2_metadata_size
+                .unwrap_or(defaults::LUKS2_METADATA_BYTES),
+            keyslots_bytes: format.luks2_keyslots_size,
+            uuid: format.uuid.clone(),
+            label: format.label.clone().unwrap_or_default(),
+            subsystem: format.subsystem.clone().unwrap_or_default(),
+        };
+        if version == Version::Luks1
+            && (format.luks2_metadata_size.is_some() || options.keyslots_bytes.is_some())
+        {
+            return Err(invalid(InvalidOption::Luks1Cannot {
+                what: "--luks2-metadata-size or --luks2-keyslots-size".into(),
+            }));
+        }
+        luks::Layout::new(&options).map_err(invalid)?;
+        let cost = match format.pbkdf_force_iterations {
+            Some(_) => Cost::Forced,
+            None => Cost::Measured(Duration::from_millis(
+                format.iter_time.unwrap_or(defaults::ITER_TIME_MS),
+            )),
+        };
+        Ok(Self { options, cost })
+    }
+
+    /// The options as far as they are known without measuring.
+    pub fn options(&self) -> &FormatOptions {
+        &self.options
+    }
+
+    /// Measures what the key derivation may cost, which takes seconds, and gives the options whole.
+    pub fn measured(self) -> FormatOptions {
+        let mut options = self.options;
+        let Cost::Measured(wanted) = self.cost else {
+            return options;
+        };
+        let target = match options.kdf {
+            KdfParams::Pbkdf2 { hash, .. } => CalibrationTarget::Pbkdf2 { hash },
+            KdfParams::Argon2 {
+                variant,
+                memory_kib,
+                lanes,
+                ..
+            } => CalibrationTarget::Argon2 {
+                variant,
+                max_memory_kib: memory_kib,
+                lanes,
+            },
+        };
+        options.kdf = limits::calibrated_kdf(target, options.key_bytes, wanted);
+        options.digest_iterations = limits::calibrated_digest(options.hash);
+        options
+    }
+}
+
+/// The key derivation with the costs that are given, and where none is with the least (PBKDF2's iterations, Argon2's
+/// passes) or the most (memory, lanes), which measuring replaces.
+fn forced_kdf(
+    version: Version,
+    hash: HashAlgorithm,
+    format: &FormatArgs,
+) -> Result<KdfParams, Error> {
+    let kind = format.pbkdf.unwrap_or(match version {
+        Version::Luks1 => Pbkdf::Pbkdf2,
+        Version::Luks2 => Pbkdf::Argon2id,
+    });
+    let variant = match kind {
+        Pbkdf::Pbkdf2 if format.pbkdf_memory.is_some() => {
+            return Err(Error::Conflict {
+                one: "--pbkdf-memory",
+                other: "--pbkdf pbkdf2",
+            });
+        }
+        Pbkdf::Pbkdf2 if format.pbkdf_parallel.is_some() => {
+            return Err(Error::Conflict {
+                one: "--pbkdf-parallel",
+                other: "--pbkdf pbkdf2",
+            });
+        }
+        Pbkdf::Pbkdf2 => {
+            let iterations = format
+                .pbkdf_force_iterations
+                .unwrap_or(defaults::PBKDF2_MIN_ITERATIONS);
+            return Ok(KdfParams::Pbkdf2 { hash, iterations });
+        }
+        Pbkdf::Argon2i => Argon2Variant::I,
+        Pbkdf::Argon2id => Argon2Variant::Id,
+    };
+    Ok(KdfParams::Argon2 {
+        variant,
+        time: format
+            .pbkdf_force_iterations
+            .unwrap_or(defaults::ARGON2_MIN_TIME),
+        memory_kib: format
+            .pbkdf_memory
+            .unwrap_or_else(limits::calibration_memory_kib),
+        lanes: format
+            .pbkdf_parallel
+            .unwrap_or_else(limits::calibration_lanes),
+    })
+}

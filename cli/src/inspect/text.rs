@@ -1,0 +1,152 @@
+//! The report for a person.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use super::report::{Keyslot, Segment};
+use crate::output::escape;
+
+/// One screen: the container, its data, its keyslots with what a guess costs, and everything else that is there.
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    line(
+        "image",
+        format!("{} ({} bytes)", escape(&report.image), report.image_bytes),
+    );
+    line("type", report.kind.to_uppercase());
+    line("UUID", escape(&report.uuid));
+    for (name, value) in [("label", &report.label), ("subsystem", &report.subsystem)] {
+        if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+            line(name, escape(value));
+        }
+    }
+    let copies = if report.header_copies == 2 {
+        "two copies of"
+    } else {
+        "one header of"
+    };
+    let epoch = report
+        .epoch
+        .map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+    line(
+        "header",
+        format!("{copies} {} bytes{epoch}", report.header_bytes),
+    );
+    line(
+        "keyslots",
+        format!(
+            "{} bytes at {}",
+            report.keyslots_bytes, report.keyslots_offset
+        ),
+    );
+    if !report.flags.is_empty() {
+        line("flags", escape(&report.flags.join(", ")));
+    }
+    if !report.requirements.is_empty() {
+        line("requires", escape(&report.requirements.join(", ")));
+    }
+    for segment in &report.segments {
+        line(&format!("segment {}", segment.id), segment_line(segment));
+    }
+    for keyslot in &report.keyslots {
+        let (first, second) = keyslot_lines(keyslot);
+        line(&format!("keyslot {}", keyslot.id), first);
+        line("", second);
+    }
+    for digest in &report.digests {
+        let hash = digest.hash.as_deref().map_or("unknown type".into(), escape);
+        let cost = digest.iterations.map_or(String::new(), |iterations| {
+            format!(", {iterations} iterations")
+        });
+        line(
+            &format!("digest {}", digest.id),
+            format!("{hash}{cost}, keyslots {}", ids(&digest.keyslots)),
+        );
+    }
+    for token in &report.tokens {
+        line(
+            &format!("token {}", token.id),
+            format!("{}, keyslots {}", escape(&token.kind), ids(&token.keyslots)),
+        );
+    }
+    for warning in &report.warnings {
+        line("warning", escape(warning));
+    }
+    text
+}
+
+fn segment_line(segment: &Segment) -> String {
+    let size = segment
+        .bytes
+        .map_or("to the end".into(), |bytes| format!("{bytes} bytes"));
+    let mut line = format!("{}, {size} from {}", escape(&segment.kind), segment.offset);
+    if let (Some(cipher), Some(sector)) = (&segment.cipher, segment.sector_size) {
+        let _ = write!(line, ", {}, sectors of {sector} bytes", escape(cipher));
+    }
+    if let Some(tweak) = segment.iv_tweak.filter(|tweak| *tweak != 0) {
+        let _ = write!(line, ", first IV {tweak}");
+    }
+    if segment.integrity {
+        line.push_str(", with authentication tags");
+    }
+    if !segment.flags.is_empty() {
+        let _ = write!(line, ", flags {}", escape(&segment.flags.join(", ")));
+    }
+    line
+}
+
+fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
+    let mut first = match &keyslot.kdf {
+        Some(kdf) => {
+            let mut text = kdf.kind.to_owned();
+            let _ = match (kdf.hash, kdf.memory_kib, kdf.lanes) {
+                (Some(hash), ..) => write!(text, "-{hash}, {} iterations", kdf.iterations),
+                (_, Some(memory), Some(lanes)) => {
+                    write!(
+                        text,
+                        ", {} passes over {memory} KiB, {lanes} lanes",
+                        kdf.iterations
+                    )
+                }
+                _ => Ok(()),
+            };
+            text
+        }
+        None => format!("{}, key derivation not known", escape(&keyslot.kind)),
+    };
+    if let Some(guess) = &keyslot.guess {
+        let _ = write!(first, "; a guess takes {}", guess.time());
+        if guess.memory_kib != 0 {
+            let _ = write!(first, " and {} KiB", guess.memory_kib);
+        }
+    }
+    let mut second = format!("key of {} bits", keyslot.key_bits);
+    if let Some(cipher) = &keyslot.area_cipher {
+        let _ = write!(second, " under {}", escape(cipher));
+    }
+    let _ = write!(
+        second,
+        ", {} bytes at {}",
+        keyslot.area_bytes, keyslot.area_offset
+    );
+    if keyslot.priority != "normal" {
+        let _ = write!(second, ", priority {}", keyslot.priority);
+    }
+    if !keyslot.bound {
+        second.push_str(", unbound: opens no data");
+    }
+    (first, second)
+}
+
+fn ids(ids: &[u32]) -> String {
+    if ids.is_empty() {
+        return "none".into();
+    }
+    ids.iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

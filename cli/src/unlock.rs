@@ -1,0 +1,90 @@
+//! From the options to an unlocked container.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dmcrypt::{Passphrase, VolumeKey};
+use luks::{KdfLimits, Luks, UnlockOptions, Unlocked};
+use volume::Storage;
+use zeroize::Zeroizing;
+
+use crate::args::UnlockArgs;
+use crate::error::Error;
+use crate::limits;
+use crate::output;
+use crate::passphrase::{KeyError, KeyInput, Request};
+
+/// The largest key of any cipher (loop-AES's 65 keys), in bytes.
+const MAX_VOLUME_KEY_BYTES: usize = 4096;
+
+/// Reads and checks the header; what is wrong with it and could be passed over is printed.
+pub fn open(name: &str, storage: Arc<dyn Storage>) -> Result<Luks, Error> {
+    let luks = Luks::open(storage).map_err(|error| Error::luks(name, error))?;
+    for warning in luks.warnings() {
+        output::warn(format_args!("{name}: {warning}"));
+    }
+    Ok(luks)
+}
+
+/// Asks for the passphrase, or takes the volume key, and unlocks.
+pub fn unlock(
+    luks: &Luks,
+    name: &str,
+    keys: &KeyInput,
+    args: &UnlockArgs,
+) -> Result<Unlocked, Error> {
+    let failed = |error| Error::luks(name, error);
+    if let Some(path) = &args.volume_key_file {
+        let key = read_volume_key(path)?;
+        return luks
+            .unlock_with_volume_key(key, &options(args))
+            .map_err(failed);
+    }
+    let secret = keys.read(Request {
+        image: name,
+        twice: false,
+        exactly: None,
+    })?;
+    luks.unlock(&Passphrase::from_bytes(secret), &options(args))
+        .map_err(failed)
+}
+
+/// What the header may ask for, and which keyslot is tried.
+pub fn options(args: &UnlockArgs) -> UnlockOptions<'static> {
+    UnlockOptions {
+        keyslot: args.key_slot,
+        limits: kdf_limits(args),
+        null_cipher: args.allow_null_cipher,
+        // A signal ends the process at once, wherever it is.
+        cancel: &|| false,
+    }
+}
+
+fn kdf_limits(args: &UnlockArgs) -> KdfLimits {
+    limits::kdf_limits(
+        Duration::from_millis(args.max_kdf_time),
+        args.max_kdf_memory,
+    )
+}
+
+/// The raw bytes of a volume key.
+pub fn read_volume_key(path: &Path) -> Result<VolumeKey, Error> {
+    let name = format!("volume key file {}", output::path(path));
+    let unreadable = |source| KeyError::Unreadable {
+        name: name.clone(),
+        source,
+    };
+    // Room for all of it from the start, so that no copy is left behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_VOLUME_KEY_BYTES + 1));
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_VOLUME_KEY_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.is_empty() {
+        return Err(KeyError::Nothing { name }.into());
+    }
+    Ok(VolumeKey::from_bytes(bytes))
+}
