@@ -45,6 +45,9 @@ pub enum Verb {
     Decrypt(DecryptArgs),
     /// Show what is in a LUKS container
     Inspect(InspectArgs),
+    /// Work with the keyslots of a LUKS container
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages, one per verb, into a directory
@@ -111,6 +114,36 @@ pub struct DecryptArgs {
     /// What is said, and what is overridden.
     #[command(flatten)]
     pub result: ResultArgs,
+}
+
+/// `key VERB IMG`.
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// Tell whether a key opens a keyslot
+    Test(KeyTestArgs),
+}
+
+/// `key test IMG`.
+#[derive(Args, Debug)]
+pub struct KeyTestArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// How the container is unlocked.
+    #[command(flatten)]
+    pub unlock: UnlockArgs,
+    /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
+    #[arg(long, conflicts_with = "volume_key_file")]
+    pub explain: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read the image even while another program may be writing it
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `inspect IMG`.

@@ -4,6 +4,7 @@ pub mod completions;
 pub mod decrypt;
 pub mod encrypt;
 pub mod inspect;
+pub mod key;
 pub mod man;
 
 use crate::args::Verb;
@@ -15,6 +16,7 @@ pub fn run(verb: Verb) -> Result<(), Error> {
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Key(verb) => key::run(&verb),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
     }

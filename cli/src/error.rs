@@ -47,6 +47,16 @@ pub enum Error {
     /// A cipher that encrypts nothing, and nobody asked for it by force.
     #[error("the null cipher encrypts nothing")]
     NullCipher,
+    /// The passphrase does not fit as it was given, and one of the usual mistakes explains it.
+    #[error("{name}: no key fits: not this passphrase, but {mistake} it opens keyslot {keyslot}")]
+    Explained {
+        /// The container.
+        name: String,
+        /// The keyslot that it opens then.
+        keyslot: u32,
+        /// What was done to it.
+        mistake: &'static str,
+    },
     /// A key size that is no number of bytes.
     #[error("a key size of {bits} bits is no whole number of bytes")]
     KeyBits {
@@ -93,6 +103,7 @@ impl Error {
             Self::Plain(error) => error.exit(),
             Self::Transfer(error) => error.exit(),
             Self::Luks { error, .. } => luks_exit(error),
+            Self::Explained { .. } => Exit::NoKeyFits,
             Self::Conflict { .. }
             | Self::KeyBits { .. }
             | Self::NullCipher
@@ -116,6 +127,7 @@ impl Error {
                 Some("--force makes such a container, --allow-null-cipher reads one".to_owned())
             }
             Self::Conflict { .. }
+            | Self::Explained { .. }
             | Self::KeyBits { .. }
             | Self::SectorSize { .. }
             | Self::Generate { .. }
