@@ -83,7 +83,7 @@ where
                         sector_size.bytes(),
                         7,
                         get_tweak_default,
-                    )
+                    );
                 });
             },
         );
@@ -96,5 +96,7 @@ fn group_name(spec: &str, key_bytes: usize) -> String {
 
 /// Bytes that are all different enough: no key with equal halves, no data of zeros.
 fn test_bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|at| (at * 167 + at / 256) as u8).collect()
+    (0..count)
+        .map(|at| (at * 167 + at / 256).to_le_bytes()[0])
+        .collect()
 }

@@ -67,10 +67,7 @@ fn keys_are_those_of_cryptsetup() {
                 lax += 1;
             }
             (key, expected) => {
-                panic!(
-                    "{case}: {:?} instead of {expected:?}",
-                    key.map(|key| key.err())
-                );
+                panic!("{case}: {:?} instead of {expected:?}", key.map(Result::err));
             }
         }
     }
@@ -119,7 +116,7 @@ fn hashes_parse_strictly() {
     for unknown in ["md5", "sha3-256", "plainx", "PLAIN"] {
         match parse(unknown) {
             Err(Error::Cipher(dmcrypt::Error::UnsupportedHash { hash })) => {
-                assert_eq!(hash, unknown)
+                assert_eq!(hash, unknown);
             }
             other => panic!("{unknown:?}: {other:?}"),
         }
