@@ -191,7 +191,7 @@ pub enum Corrupt {
     #[error("the JSON text cannot be parsed: {0}")]
     JsonSyntax(String),
     /// LUKS2: a member that is missing or is not what it must be.
-    #[error("{path}: {problem}")]
+    #[error("{path} {problem}")]
     Member {
         /// Its place, for example `keyslots.0.area.size`.
         path: String,
