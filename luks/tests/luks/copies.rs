@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dmcrypt::HashAlgorithm;
 use luks::{Corrupt, Error, Fault, Header, Luks, Unsupported, Warning};
@@ -8,7 +8,9 @@ use crate::common::{open, test_vectors, unxz};
 
 /// A container that cryptsetup made: two copies of 16 KiB.
 pub fn good() -> Vec<u8> {
-    unxz(&test_vectors().join("luks2/pbkdf2-cbc-essiv-128-sector-4096.img.xz"))
+    static IMAGE: OnceLock<Vec<u8>> = OnceLock::new();
+    let read = || unxz(&test_vectors().join("luks2/pbkdf2-cbc-essiv-128-sector-4096.img.xz"));
+    IMAGE.get_or_init(read).clone()
 }
 
 const COPY: usize = 0x4000;

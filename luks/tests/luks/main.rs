@@ -21,3 +21,5 @@ mod images;
 mod kdf_vectors;
 /// One byte range of a good header changed, one exact error expected.
 mod patches;
+/// What holds for inputs of any kind.
+mod properties;

@@ -1,0 +1,115 @@
+use digest::Digest;
+use dmcrypt::{DerivedKey, HashAlgorithm, HashVisitor, VolumeKey};
+use hmac::EagerHash;
+use luks::{KdfParams, Luks, OsRandom, af, kdf, luks1};
+use proptest::prelude::*;
+use zeroize::Zeroizing;
+
+use crate::common::{memory, test_vectors, unxz};
+use crate::copies::{fix_checksum, good};
+
+fn any_hash() -> impl Strategy<Value = HashAlgorithm> {
+    prop::sample::select(HashAlgorithm::ALL)
+}
+
+/// PBKDF2 by the crate of that name.
+struct Oracle<'a> {
+    secret: &'a [u8],
+    salt: &'a [u8],
+    iterations: u32,
+    bytes: usize,
+}
+
+impl HashVisitor for Oracle<'_> {
+    type Output = Vec<u8>;
+
+    fn visit<D>(self) -> Vec<u8>
+    where
+        D: Clone + Digest + EagerHash<Core: Send + Sync> + Send + Sync + 'static,
+    {
+        let mut out = vec![0; self.bytes];
+        pbkdf2::pbkdf2_hmac::<D>(self.secret, self.salt, self.iterations, &mut out);
+        out
+    }
+}
+
+proptest! {
+    #[test]
+    fn pbkdf2_agrees_with_the_crate(
+        hash in any_hash(),
+        secret in prop::collection::vec(any::<u8>(), 0..200),
+        salt in prop::collection::vec(any::<u8>(), 0..80),
+        iterations in 1_u32..20,
+        bytes in 1_usize..150,
+    ) {
+        let params = KdfParams::Pbkdf2 { hash, iterations };
+        let derived = kdf::derive(&params, &secret, &salt, bytes, &|| false).unwrap();
+        let expected = hash.visit(Oracle { secret: &secret, salt: &salt, iterations, bytes });
+        prop_assert_eq!(derived.expose(), &expected[..]);
+    }
+
+    /// One bit of the material changed anywhere: another key.
+    #[test]
+    fn merging_needs_every_bit_of_what_was_split(
+        hash in any_hash(),
+        key in prop::collection::vec(any::<u8>(), 1..80),
+        stripes in 2_u32..20,
+        place in any::<prop::sample::Index>(),
+        bit in 0_u32..8,
+    ) {
+        let length = key.len();
+        let key = VolumeKey::from_bytes(Zeroizing::new(key));
+        let mut material = af::split(&key, stripes, hash, &mut OsRandom).unwrap();
+        prop_assert_eq!(material.len(), length * stripes as usize);
+        let merged = |material: &[u8]| {
+            af::merge(&DerivedKey::from_bytes(Zeroizing::new(material.to_vec())), length, stripes, hash)
+        };
+        prop_assert!(merged(&material).ct_eq(&key));
+        let place = place.index(material.len());
+        material[place] ^= 1 << bit;
+        prop_assert!(!merged(&material).ct_eq(&key));
+    }
+
+    #[test]
+    fn luks1_headers_that_are_accepted_say_the_same_when_written(
+        changes in prop::collection::vec((0_usize..luks1::Header::BYTES, any::<u8>()), 0..4),
+    ) {
+        let mut bytes = unxz_once("luks1/xts-256-sha1.img.xz");
+        for (at, value) in changes {
+            bytes[at] = value;
+        }
+        if let Ok(header) = luks1::Header::parse(&bytes) {
+            prop_assert_eq!(luks1::Header::parse(&header.to_bytes()), Ok(header));
+        }
+    }
+
+    /// Random bytes in place of JSON, checksums right: refused or accepted, never a panic, and what is accepted says
+    /// the same when it is read again.
+    #[test]
+    fn luks2_metadata_of_any_kind_never_panic(
+        changes in prop::collection::vec((0_usize..1200, any::<u8>()), 1..6),
+    ) {
+        let mut image = good();
+        for copy in [0, 0x4000] {
+            for (at, value) in &changes {
+                image[copy + 4096 + at] = *value;
+            }
+            fix_checksum(&mut image, copy, 0x4000);
+        }
+        if let Ok(luks) = Luks::open(memory(image))
+            && let luks::Header::Luks2(header) = luks.header()
+        {
+            let mut area = header.metadata.to_text().into_bytes();
+            area.push(0);
+            let again = luks::luks2::Metadata::parse(&area, header.binary.header_bytes).unwrap();
+            prop_assert_eq!(again.raw(), header.metadata.raw());
+        }
+    }
+}
+
+fn unxz_once(name: &str) -> Vec<u8> {
+    static HEADER: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    HEADER
+        .get_or_init(|| unxz(&test_vectors().join(name))[..luks1::Header::BYTES].to_vec())
+        .clone()
+}
