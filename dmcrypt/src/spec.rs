@@ -261,6 +261,8 @@ impl CipherSpec {
         };
         match &self.iv {
             Some(iv) => format!("{CAPI}{api}-{iv}"),
+            // The last hyphen is taken for the one before the IV, so there must be an IV: one without a meaning here.
+            None if api.contains('-') => format!("{CAPI}{api}-null"),
             None => format!("{CAPI}{api}"),
         }
     }
