@@ -1,6 +1,6 @@
 //! AES-XTS (IEEE 1619, SP 800-38E), by the kernel that suits the machine and the key.
 
-use crate::modes::xts::{Batched, Direction, XtsKernel};
+use crate::kernels::xts::{Batched, Direction, XtsKernel};
 use aes::{Aes128, Aes192, Aes256};
 use cipher::KeyInit;
 

@@ -2,7 +2,7 @@
 
 mod aes;
 
-use crate::modes::{cbc::Chains, xts::XtsKernel};
+use crate::kernels::{cbc::Chains, xts::XtsKernel};
 use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt};
 
 /// A block cipher that is built here.

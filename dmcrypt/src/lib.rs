@@ -27,7 +27,7 @@
 //! | [`units`] | sectors and their sizes |
 //! | [`aes_xts`] | XTS on data units whose tweak is not a sector number |
 //!
-//! Inside, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
+//! Inside, lowest first: `kernels` are the inner loops, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
 //! project knows a cipher by name.
 
 pub mod aes_xts;
@@ -36,6 +36,7 @@ mod ciphers;
 pub mod error;
 pub mod hash;
 mod iv;
+mod kernels;
 pub mod key;
 mod modes;
 pub mod spec;

@@ -1,8 +1,8 @@
 //! The table of chaining modes. A new mode is a row here and a file in `modes/`.
 
-pub(crate) mod cbc;
+mod cbc;
 mod ecb;
-pub(crate) mod xts;
+mod xts;
 
 use crate::{
     cipher::{SectorCipher, SectorOptions, assert_whole_sectors},
@@ -56,12 +56,5 @@ impl SectorCipher for Identity {
 
     fn kernel(&self) -> &'static str {
         "none (null cipher)"
-    }
-}
-
-/// target ^= mask, byte by byte.
-fn xor(target: &mut [u8], mask: &[u8]) {
-    for (byte, mask) in target.iter_mut().zip(mask) {
-        *byte ^= mask;
     }
 }

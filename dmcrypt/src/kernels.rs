@@ -1,0 +1,19 @@
+//! What runs inside a cipher's own function, over many blocks at once, and knows no sectors: the inner loops of the modes.
+
+pub(crate) mod cbc;
+pub(crate) mod xts;
+
+use zeroize::optimization_barrier;
+
+/// target ^= mask, byte by byte.
+pub(crate) fn xor(target: &mut [u8], mask: &[u8]) {
+    for (byte, mask) in target.iter_mut().zip(mask) {
+        *byte ^= mask;
+    }
+}
+
+/// Tweaks tell what was encrypted with which, so none are left on the stack.
+pub(crate) fn wipe<T: Copy>(scratch: &mut [T], zero: T) {
+    scratch.fill(zero);
+    optimization_barrier(scratch);
+}
