@@ -1,8 +1,16 @@
-use std::fs;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use tempfile::TempDir;
+
+/// Our program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_luksmith");
 
 /// A folder that a kernel can see too: not below /run, /proc, /sys or /dev.
 pub struct Place(TempDir);
@@ -28,8 +36,36 @@ impl Place {
     /// Runs our program, with arguments separated by blanks; it must succeed.
     #[track_caller]
     pub fn luksmith(&self, arguments: &str) -> Vec<u8> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_luksmith"));
+        let mut command = Command::new(PROGRAM);
         self.succeed(command.args(arguments.split_whitespace()))
+    }
+
+    /// A file of so many bytes, all of them a hole.
+    pub fn hole(&self, name: &str, bytes: u64) {
+        File::create(self.path(name))
+            .unwrap()
+            .set_len(bytes)
+            .unwrap();
+    }
+
+    /// Runs a line of shell, in which `luksmith` is our program; it must succeed.
+    #[track_caller]
+    pub fn sh(&self, line: &str) -> Vec<u8> {
+        self.succeed(&mut self.shell(line))
+    }
+
+    /// Runs a line of shell, in which `luksmith` is our program; its exit code.
+    pub fn sh_code(&self, line: &str) -> i32 {
+        self.run(&mut self.shell(line)).status.code().unwrap()
+    }
+
+    fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("luksmith() {{ '{PROGRAM}' \"$@\"; }}; {line}"),
+        ]);
+        command
     }
 
     /// Runs a command here; it must succeed.
@@ -79,6 +115,30 @@ impl Place {
         );
         printed
     }
+}
+
+/// Checks every case of a table, two at a time, and prints how many passed. Names those that did not, at the end.
+pub fn check_all<C: Display + Sync>(table: &str, cases: &[C], check: impl Fn(&C) + Sync) {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+                        failures.lock().unwrap().push(case.to_string());
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    println!(
+        "cases: {table} {} passed, {} failed",
+        cases.len() - failures.len(),
+        failures.len()
+    );
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 /// Bytes that repeat nowhere near: each 8 are their own number.

@@ -7,5 +7,9 @@
 
 /// Running the program, other tools, and a kernel.
 mod common;
+/// cryptsetup on files, without a kernel: LUKS headers and passphrases both ways.
+mod cryptsetup;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
+/// The options of LUKS containers, each with a key: one table for both directions.
+mod luks_cases;

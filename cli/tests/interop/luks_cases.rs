@@ -1,0 +1,240 @@
+use std::fmt;
+
+use crate::common::Place;
+
+/// A new LUKS container, by options that cryptsetup and we both take and that must mean the same.
+pub struct Case {
+    pub version: u32,
+    options: String,
+    key: Key,
+    pub is_detached: bool,
+}
+
+/// What unlocks it.
+struct Key {
+    content: &'static [u8],
+    /// The shell's words that hand it over, after the command's own arguments.
+    arguments: &'static str,
+    /// The same for another key that does not fit.
+    wrong: &'static str,
+}
+
+const FILE: Key = Key {
+    content: b"correct horse",
+    arguments: "--key-file key",
+    wrong: "--key-file wrong",
+};
+
+/// Ways to say the same passphrase: by a file with all it holds, by a part of one, by a line and by all of standard
+/// input.
+const KEYS: [Key; 7] = [
+    Key {
+        content: b"ends with a newline\n",
+        ..FILE
+    },
+    Key {
+        content: b"two\nlines\n\n",
+        ..FILE
+    },
+    Key {
+        content: b"\0binary\xff\0\r\n\x80",
+        ..FILE
+    },
+    Key {
+        content: b"..................secret...",
+        arguments: "--key-file key --keyfile-offset 18 --keyfile-size 6",
+        wrong: "--key-file key --keyfile-offset 18 --keyfile-size 7",
+    },
+    Key {
+        content: b"first line\nsecond line\n",
+        arguments: "<key",
+        wrong: "--key-file key",
+    },
+    Key {
+        content: b"first line\nsecond line\n",
+        arguments: "--key-file - <key",
+        wrong: "<key",
+    },
+    Key {
+        content: b"0123456789\n",
+        arguments: "--keyfile-size 4 --key-file - <key",
+        wrong: "--keyfile-size 5 --key-file - <key",
+    },
+];
+
+/// The passphrase hashes of both formats.
+pub const HASHES: [&str; 7] = [
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "ripemd160",
+    "whirlpool",
+];
+
+const PBKDF2: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+
+impl Case {
+    fn new(version: u32, options: impl Into<String>) -> Self {
+        Self {
+            version,
+            options: options.into(),
+            key: FILE,
+            is_detached: false,
+        }
+    }
+
+    fn detached(self) -> Self {
+        Self {
+            is_detached: true,
+            ..self
+        }
+    }
+
+    /// What makes it, for either program.
+    pub fn format_arguments(&self) -> String {
+        format!(
+            "--type luks{} {} {}",
+            self.version,
+            self.options,
+            self.open_arguments()
+        )
+    }
+
+    /// What opens it, for either program.
+    pub fn open_arguments(&self) -> String {
+        format!("{}{}", self.header_argument(), self.key.arguments)
+    }
+
+    /// What looks like it and does not open it, for either program.
+    pub fn wrong_arguments(&self) -> String {
+        format!("{}{}", self.header_argument(), self.key.wrong)
+    }
+
+    fn header_argument(&self) -> &'static str {
+        if self.is_detached {
+            "--header header "
+        } else {
+            ""
+        }
+    }
+
+    /// The file that holds the header of the container `image`.
+    pub fn header_of<'a>(&self, image: &'a str) -> &'a str {
+        if self.is_detached { "header" } else { image }
+    }
+
+    /// An empty folder with its key.
+    pub fn place(&self) -> Place {
+        let place = Place::new();
+        place.write("key", self.key.content);
+        place.write("wrong", b"correct horsf");
+        place
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format_arguments())
+    }
+}
+
+/// The table: every option, each with cheap key derivations.
+pub fn cases() -> Vec<Case> {
+    let mut cases = luks1();
+    cases.extend(luks2());
+    for key in KEYS {
+        for version in [1, 2] {
+            cases.push(Case {
+                key: Key { ..key },
+                ..Case::new(version, PBKDF2)
+            });
+        }
+    }
+    cases
+}
+
+fn luks1() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |options: &str| cases.push(Case::new(1, format!("{options} {PBKDF2}")));
+    add("");
+    for (cipher, bits) in [
+        ("aes-xts-plain64", 256),
+        ("aes-xts-plain64", 512),
+        ("aes-xts-plain", 512),
+        ("aes-xts-essiv:sha256", 512),
+        ("aes-cbc-essiv:sha256", 128),
+        ("aes-cbc-essiv:sha256", 192),
+        ("aes-cbc-essiv:sha256", 256),
+        ("aes-cbc-plain64", 256),
+    ] {
+        add(&format!("--cipher {cipher} --key-size {bits}"));
+    }
+    for hash in HASHES {
+        add(&format!("--hash {hash}"));
+    }
+    add("--key-slot 7 --cipher aes-cbc-essiv:sha256 --key-size 256");
+    add("--offset 8192 --uuid 01234567-89ab-4def-8123-456789abcdef");
+    add("--offset 5000 --cipher aes-xts-plain64 --key-size 256");
+    for options in ["", "--offset 4096 --key-size 256"] {
+        cases.push(Case::new(1, format!("{options} {PBKDF2}")).detached());
+    }
+    cases
+}
+
+fn luks2() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |options: &str| cases.push(Case::new(2, format!("{options} {PBKDF2}")));
+    add("");
+    for sector_bytes in [512, 1024, 2048, 4096] {
+        for (cipher, bits) in [
+            ("aes-xts-plain64", 256),
+            ("aes-xts-plain64", 512),
+            ("aes-cbc-essiv:sha256", 128),
+            ("aes-cbc-essiv:sha256", 256),
+        ] {
+            add(&format!(
+                "--sector-size {sector_bytes} --cipher {cipher} --key-size {bits}"
+            ));
+        }
+    }
+    for hash in HASHES {
+        add(&format!("--hash {hash}"));
+    }
+    for shift in 0..9 {
+        add(&format!("--luks2-metadata-size {}", 16384 << shift));
+    }
+    add("--luks2-metadata-size 64k --luks2-keyslots-size 4M --offset 65536");
+    for size in ["512k", "1M", "4M", "32M"] {
+        add(&format!("--luks2-keyslots-size {size}"));
+    }
+    for offset in [4096, 8200, 32768, 262_144] {
+        add(&format!("--offset {offset}"));
+    }
+    add("--key-slot 31");
+    add("--uuid 01234567-89ab-4def-8123-456789abcdef --label größe --subsystem no/thing");
+    add("--label 0123456789abcdef0123456789abcdef0123456789abcde");
+    let argon2 = |kdf: &str, passes: u32, memory: u32, lanes: u32| {
+        format!(
+            "--pbkdf {kdf} --pbkdf-force-iterations {passes} --pbkdf-memory {memory} --pbkdf-parallel {lanes}"
+        )
+    };
+    for kdf in ["argon2i", "argon2id"] {
+        cases.push(Case::new(2, argon2(kdf, 4, 32, 1)));
+        cases.push(Case::new(2, argon2(kdf, 5, 1000, 4)));
+        cases.push(Case::new(
+            2,
+            format!("--hash sha512 --key-slot 2 {}", argon2(kdf, 4, 64, 2)),
+        ));
+    }
+    for options in [
+        "",
+        "--sector-size 2048 --key-size 256",
+        "--offset 4096",
+        "--luks2-metadata-size 128k --luks2-keyslots-size 1M",
+    ] {
+        cases.push(Case::new(2, format!("{options} {PBKDF2}")).detached());
+    }
+    cases
+}
