@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::output;
 
-pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs};
+pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
 pub use luks::{FormatArgs, HeaderArgs, Pbkdf, UnlockArgs};
 pub use work::{Holes, ResultArgs, WorkArgs};
@@ -43,8 +43,12 @@ pub enum Verb {
     Encrypt(EncryptArgs),
     /// Decrypt a container into a raw image
     Decrypt(DecryptArgs),
+    /// Make an empty container
+    Create(CreateArgs),
     /// Show what is in a LUKS container
     Inspect(InspectArgs),
+    /// Tell how large a container becomes
+    Measure(MeasureArgs),
     /// Work with the keyslots of a LUKS container
     #[command(subcommand)]
     Key(KeyVerb),
@@ -66,9 +70,18 @@ pub struct EncryptArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// How much plaintext there is, in sectors of 512 bytes
+    #[arg(long, short = 'b', value_name = "SECTORS")]
+    pub size: Option<u64>,
     /// What only a plain container has.
     #[command(flatten)]
     pub plain: PlainArgs,
+    /// What a new LUKS container is to be.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Where the header goes.
+    #[command(flatten)]
+    pub header: HeaderArgs,
     /// Where the key comes from.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -99,21 +112,73 @@ pub struct DecryptArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// How much plaintext there is, in sectors of 512 bytes
+    #[arg(long, short = 'b', value_name = "SECTORS")]
+    pub size: Option<u64>,
     /// What only a plain container has.
     #[command(flatten)]
     pub plain: PlainArgs,
     /// Where the key comes from.
     #[command(flatten)]
     pub keys: KeyArgs,
-    /// Read what a null cipher did not encrypt
-    #[arg(long)]
-    pub allow_null_cipher: bool,
+    /// How a LUKS container is unlocked.
+    #[command(flatten)]
+    pub unlock: UnlockArgs,
+    /// Where its header is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,
     /// What is said, and what is overridden.
     #[command(flatten)]
     pub result: ResultArgs,
+}
+
+/// `create DST`.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// The new container: a file that does not exist yet, or a block device
+    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub destination: Operand,
+    /// How the container is encrypted.
+    #[command(flatten)]
+    pub container: ContainerArgs,
+    /// How large it becomes; a device is as large as it is.
+    #[command(flatten)]
+    pub size: SizeArgs,
+    /// What it is to be.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Where the header goes.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What is said, and what is overridden.
+    #[command(flatten)]
+    pub result: ResultArgs,
+}
+
+/// `measure`.
+#[derive(Args, Debug)]
+pub struct MeasureArgs {
+    /// How the container is encrypted.
+    #[command(flatten)]
+    pub container: ContainerArgs,
+    /// One of the two sizes.
+    #[command(flatten)]
+    pub size: SizeArgs,
+    /// What it is to be.
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// The header lies in a file of its own
+    #[arg(long)]
+    pub detached: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `key VERB IMG`.

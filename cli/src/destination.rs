@@ -83,22 +83,47 @@ impl Target {
         matches!(self.kind, Kind::Stdout(_))
     }
 
+    /// Whether both are one file or one device, by whatever name.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::File { path: one, .. }, Kind::File { path: two, .. }) => {
+                place_of(one) == place_of(two)
+            }
+            (Kind::Device(one, _), Kind::Device(two, _)) => {
+                let identity = |storage: &FileStorage| {
+                    storage
+                        .file()
+                        .metadata()
+                        .ok()
+                        .and_then(|metadata| Identity::of(&metadata))
+                };
+                identity(one) == identity(two)
+            }
+            _ => false,
+        }
+    }
+
+    /// How large a device is; other destinations are as large as they become.
+    pub fn capacity(&self) -> Result<Option<u64>, DestinationError> {
+        let Kind::Device(storage, _) = &self.kind else {
+            return Ok(None);
+        };
+        let len = storage.len().map_err(|source| DestinationError::Open {
+            name: self.name.clone(),
+            source,
+        })?;
+        Ok(Some(len))
+    }
+
     /// A device must have room for so many bytes; a file system's room shows only when it is written.
     pub fn check_room(&self, needed: u64) -> Result<(), DestinationError> {
-        let Kind::Device(storage, _) = &self.kind else {
-            return Ok(());
-        };
-        match storage.len() {
-            Ok(capacity) if capacity < needed => Err(DestinationError::TooSmall {
+        match self.capacity()? {
+            Some(capacity) if capacity < needed => Err(DestinationError::TooSmall {
                 name: self.name.clone(),
                 capacity,
                 needed,
             }),
-            Ok(_) => Ok(()),
-            Err(source) => Err(DestinationError::Open {
-                name: self.name.clone(),
-                source,
-            }),
+            _ => Ok(()),
         }
     }
 
@@ -166,6 +191,17 @@ impl Destination {
             Bytes::Device(..) | Bytes::Stream(_) => Ok(()),
         }
     }
+}
+
+/// A file that may not exist yet: its directory, by its real name, and its own name.
+fn place_of(path: &Path) -> (Option<PathBuf>, Option<&std::ffi::OsStr>) {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    (
+        directory.unwrap_or(Path::new(".")).canonicalize().ok(),
+        path.file_name(),
+    )
 }
 
 fn check_stdout(name: &str, sources: &[Option<Identity>]) -> Result<Kind, DestinationError> {

@@ -44,6 +44,41 @@ pub enum Error {
         /// The other.
         other: &'static str,
     },
+    /// `--type` says something else than the header.
+    #[error("{name} is {found}, which is not the type asked for")]
+    OtherType {
+        /// The container.
+        name: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A new container whose size nobody said.
+    #[error("no size is given")]
+    NoSize,
+    /// A payload that is no whole number of sectors.
+    #[error("a payload of {bytes} bytes is no multiple of the sector size {sector_bytes}")]
+    PayloadSize {
+        /// The size asked for.
+        bytes: u64,
+        /// The sector size.
+        sector_bytes: u64,
+    },
+    /// A container that has no room for its header.
+    #[error("a container of {bytes} bytes has no room for its header, which needs {needed}")]
+    ContainerSize {
+        /// The size asked for.
+        bytes: u64,
+        /// What the header needs.
+        needed: u64,
+    },
+    /// `--size` ends within a sector.
+    #[error("size of {bytes} bytes: {source}")]
+    Size {
+        /// The size asked for.
+        bytes: u64,
+        /// What does not fit.
+        source: volume::Error,
+    },
     /// A cipher that encrypts nothing, and nobody asked for it by force.
     #[error("the null cipher encrypts nothing")]
     NullCipher,
@@ -104,7 +139,12 @@ impl Error {
             Self::Transfer(error) => error.exit(),
             Self::Luks { error, .. } => luks_exit(error),
             Self::Explained { .. } => Exit::NoKeyFits,
+            Self::OtherType { .. } => Exit::BadImage,
             Self::Conflict { .. }
+            | Self::NoSize
+            | Self::PayloadSize { .. }
+            | Self::ContainerSize { .. }
+            | Self::Size { .. }
             | Self::KeyBits { .. }
             | Self::NullCipher
             | Self::SectorSize { .. }
@@ -126,7 +166,12 @@ impl Error {
             Self::NullCipher => {
                 Some("--force makes such a container, --allow-null-cipher reads one".to_owned())
             }
+            Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }
+            | Self::OtherType { .. }
+            | Self::PayloadSize { .. }
+            | Self::ContainerSize { .. }
+            | Self::Size { .. }
             | Self::Explained { .. }
             | Self::KeyBits { .. }
             | Self::SectorSize { .. }
@@ -152,6 +197,9 @@ fn luks_exit(error: &luks::Error) -> Exit {
 
 fn luks_advice(error: &luks::Error) -> Option<&'static str> {
     match error {
+        luks::Error::NotLuks => {
+            Some("a plain container has no header: --type plain, with the cipher and the key size")
+        }
         luks::Error::TooCostly { .. } => Some(
             "--max-kdf-time MS allows more time, --max-kdf-memory KIB more memory, if you trust the image",
         ),

@@ -68,7 +68,7 @@ impl NewLuks {
             sector_size,
             kdf: forced_kdf(version, hash, format)?,
             digest_iterations: defaults::PBKDF2_MIN_ITERATIONS,
-            keyslot: format.new_key_slot.unwrap_or(0),
+            keyslot: format.key_slot.unwrap_or(0),
             detached,
             data_offset: match container.offset {
                 Some(sectors) => {

@@ -13,27 +13,34 @@
 //! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
 //! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
+//! | [`new_container`], [`sizes`] | the order in which a new one is written, and how large it becomes |
+//! | [`data_facts`], [`stream_header`] | what a header says of its data, and a header that comes in a stream |
 //! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
-//! | [`error`], [`exit`], [`output`] | what went wrong, what to do, and how the process ends |
+//! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
 pub mod args;
 pub mod commands;
+pub mod data_facts;
 pub mod destination;
 pub mod error;
 pub mod exit;
 pub mod format;
 pub mod inspect;
 pub mod limits;
+pub mod new_container;
 pub mod output;
 pub mod passphrase;
 pub mod payload;
 pub mod plain;
 pub mod progress;
 pub mod recognise;
+pub mod report;
 pub mod signals;
+pub mod sizes;
 pub mod source;
+pub mod stream_header;
 pub mod transfer;
 pub mod unlock;
 

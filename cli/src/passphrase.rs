@@ -99,6 +99,11 @@ impl KeyInput {
         self.size.is_some()
     }
 
+    /// Why a new container must not open with the empty passphrase that this gave.
+    pub fn refuse_empty(&self) -> Result<(), KeyError> {
+        Err(KeyError::Empty { name: self.name() })
+    }
+
     /// How messages name the input.
     pub fn name(&self) -> String {
         match &self.origin {

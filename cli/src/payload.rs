@@ -4,7 +4,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use volume::{Copied, Mapping, SegmentKind, Sink, Storage, Volume};
+use dmcrypt::SectorCipher;
+use volume::{Copied, Mapping, Segment, SegmentKind, Sink, Storage, Volume};
 
 use crate::destination::{self, Destination, DestinationError};
 use crate::error::Error;
@@ -19,6 +20,21 @@ pub fn wanted_bytes(size_sectors: Option<u64>) -> Option<u64> {
     size_sectors
         .filter(|sectors| *sectors > 0)
         .map(|sectors| sectors.saturating_mul(dmcrypt::SECTOR_BYTES))
+}
+
+/// The first `bytes` bytes of a payload, which has as many.
+pub fn beginning(mapping: &Mapping, bytes: u64) -> Result<Mapping, Error> {
+    let mut left = bytes;
+    let mut segments = Vec::new();
+    for segment in mapping.segments() {
+        let length = segment.length.min(left);
+        left -= length;
+        segments.push(Segment {
+            length,
+            ..segment.clone()
+        });
+    }
+    Mapping::new(segments).map_err(|source| Error::Size { bytes, source })
 }
 
 /// Encrypts the first `limit` bytes of `source`, or all of it, into the payload of `destination` that `mapping`
@@ -37,14 +53,20 @@ pub fn encrypt(
     let sink = match (&volume, &destination.bytes) {
         (Some(volume), _) => Sink::Volume(volume),
         (None, destination::Bytes::Stream(file)) => {
-            let (cipher, first_iv_sector) = only_segment(mapping)?;
             let writer = file
                 .try_clone()
                 .map_err(|source| destination_unwritable(destination, source))?;
-            Sink::CipherStream {
-                writer: Box::new(writer),
-                cipher,
-                first_iv_sector,
+            let writer = Box::new(writer);
+            match only_segment(mapping)? {
+                Some(OnlySegment {
+                    cipher,
+                    first_iv_sector,
+                }) => Sink::CipherStream {
+                    writer,
+                    cipher,
+                    first_iv_sector,
+                },
+                None => Sink::Stream(writer),
             }
         }
         (None, _) => unreachable!("what is no stream has a storage"),
@@ -120,16 +142,19 @@ pub fn decrypt(
             mapping,
             limit,
         } => {
-            let (cipher, first_iv_sector) = only_segment(&mapping)?;
             let reader = limited(reader, limit);
-            let copied = transfer.run(
-                volume::Source::CipherStream {
+            let ciphertext = match only_segment(&mapping)? {
+                Some(OnlySegment {
+                    cipher,
+                    first_iv_sector,
+                }) => volume::Source::CipherStream {
                     reader,
                     cipher,
                     first_iv_sector,
                 },
-                sink,
-            )?;
+                None => volume::Source::Stream(reader),
+            };
+            let copied = transfer.run(ciphertext, sink)?;
             check_stream_length(name, limit, copied.bytes)?;
             Ok(copied)
         }
@@ -190,20 +215,28 @@ fn check_stream_length(name: &str, limit: Option<u64>, bytes: u64) -> Result<(),
     }
 }
 
-/// A stream passes once: only a payload in one piece can be found in it.
-fn only_segment(mapping: &Mapping) -> Result<(Arc<dyn dmcrypt::SectorCipher>, u64), Error> {
+/// How a payload in one piece is encrypted.
+struct OnlySegment {
+    cipher: Arc<dyn SectorCipher>,
+    first_iv_sector: u64,
+}
+
+/// A stream passes once: only a payload in one piece can be found in it. `None` for one without any bytes.
+fn only_segment(mapping: &Mapping) -> Result<Option<OnlySegment>, Error> {
     let mut segments = mapping.segments();
-    match (
-        segments.next().map(|segment| &segment.kind),
-        segments.next(),
-    ) {
+    let first = segments.next().map(|segment| &segment.kind);
+    match (first, segments.next()) {
+        (None, _) => Ok(None),
         (
             Some(SegmentKind::Crypt {
                 cipher,
                 first_iv_sector,
             }),
             None,
-        ) => Ok((Arc::clone(cipher), *first_iv_sector)),
+        ) => Ok(Some(OnlySegment {
+            cipher: Arc::clone(cipher),
+            first_iv_sector: *first_iv_sector,
+        })),
         _ => Err(Error::Conflict {
             one: "a payload in several pieces",
             other: "a stream",

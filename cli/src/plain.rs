@@ -68,7 +68,7 @@ impl Plain {
                 key_bytes,
                 offset_sectors: container.offset.unwrap_or(0),
                 skip_sectors: plain.skip.unwrap_or(0),
-                size_sectors: container.size,
+                size_sectors: None,
                 sector_size,
                 iv_large_sectors: plain.iv_large_sectors,
             },

@@ -48,6 +48,9 @@ pub fn unlock(
         twice: false,
         exactly: None,
     })?;
+    if secret.is_empty() && keys.is_file() {
+        output::warn(format_args!("{} is empty (0 bytes)", keys.name()));
+    }
     luks.unlock(&Passphrase::from_bytes(secret), &options(args))
         .map_err(failed)
 }

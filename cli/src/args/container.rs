@@ -2,9 +2,15 @@
 
 use clap::{Args, ValueEnum};
 
+use super::size;
+
 /// `--type`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum ContainerType {
+    /// LUKS1
+    Luks1,
+    /// LUKS2
+    Luks2,
     /// No header: cipher, key and offsets are given each time
     Plain,
 }
@@ -24,16 +30,16 @@ pub enum Compat {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Container")]
 pub struct ContainerArgs {
-    /// What kind of container it is
+    /// What kind of container it is [default: what its header says; luks2 for a new one]
     #[arg(long = "type", short = 'M', value_enum, value_name = "TYPE")]
-    pub kind: ContainerType,
+    pub kind: Option<ContainerType>,
     /// The cipher, as in cryptsetup: aes-xts-plain64
     #[arg(long, short = 'c', value_name = "SPEC")]
     pub cipher: Option<String>,
     /// Size of the key, in bits
     #[arg(long, short = 's', value_name = "BITS")]
     pub key_size: Option<u32>,
-    /// The hash that makes a key of a passphrase: sha256, sha256:20, plain
+    /// The hash that makes a key of a passphrase; for a plain container also sha256:20 or plain
     #[arg(long, value_name = "HASH")]
     pub hash: Option<String>,
     /// Bytes that are encrypted as one: 512, 1024, 2048 or 4096
@@ -42,9 +48,18 @@ pub struct ContainerArgs {
     /// Where encrypted data starts in the container, in sectors of 512 bytes
     #[arg(long, short = 'o', value_name = "SECTORS")]
     pub offset: Option<u64>,
-    /// How much plaintext there is, in sectors of 512 bytes
-    #[arg(long, short = 'b', value_name = "SECTORS")]
-    pub size: Option<u64>,
+}
+
+/// The size of a new container.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Container")]
+pub struct SizeArgs {
+    /// Size of the plaintext, in bytes or with a suffix K, M, G or T
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "container_size")]
+    pub payload_size: Option<u64>,
+    /// Size of the whole container, its header counted in
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub container_size: Option<u64>,
 }
 
 /// What only a plain container has.
@@ -60,4 +75,36 @@ pub struct PlainArgs {
     /// Count IVs in encryption sectors, not in sectors of 512 bytes
     #[arg(long)]
     pub iv_large_sectors: bool,
+}
+
+impl ContainerArgs {
+    /// An option that was given and that the header of an existing container has the say on.
+    pub fn told_by_header(&self) -> Option<&'static str> {
+        first_given(&[
+            ("--cipher", self.cipher.is_some()),
+            ("--key-size", self.key_size.is_some()),
+            ("--hash", self.hash.is_some()),
+            ("--sector-size", self.sector_size.is_some()),
+            ("--offset", self.offset.is_some()),
+        ])
+    }
+}
+
+impl PlainArgs {
+    /// An option that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        first_given(&[
+            ("--compat", self.compat.is_some()),
+            ("--skip", self.skip.is_some()),
+            ("--iv-large-sectors", self.iv_large_sectors),
+        ])
+    }
+}
+
+/// The first of some options that was given.
+pub(super) fn first_given(options: &[(&'static str, bool)]) -> Option<&'static str> {
+    options
+        .iter()
+        .find(|(_, given)| *given)
+        .map(|(name, _)| *name)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::container::first_given;
 use super::size;
 
 /// How an existing container is unlocked.
@@ -63,8 +64,11 @@ pub struct FormatArgs {
     #[arg(long, value_name = "N")]
     pub pbkdf_force_iterations: Option<u32>,
     /// The keyslot to use
-    #[arg(long, value_name = "N")]
-    pub new_key_slot: Option<u32>,
+    #[arg(long, short = 'S', value_name = "N")]
+    pub key_slot: Option<u32>,
+    /// The volume key itself [default: a random one]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub volume_key_file: Option<PathBuf>,
     /// UUID of the container [default: a random one]
     #[arg(long, value_name = "UUID")]
     pub uuid: Option<String>,
@@ -89,4 +93,38 @@ pub struct HeaderArgs {
     /// The header lies in this file, and the container holds data only
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header: Option<PathBuf>,
+}
+
+impl UnlockArgs {
+    /// An option that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        first_given(&[
+            ("--key-slot", self.key_slot.is_some()),
+            ("--volume-key-file", self.volume_key_file.is_some()),
+            ("--max-kdf-memory", self.max_kdf_memory.is_some()),
+        ])
+    }
+}
+
+impl FormatArgs {
+    /// An option that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        first_given(&[
+            ("--pbkdf", self.pbkdf.is_some()),
+            ("--iter-time", self.iter_time.is_some()),
+            ("--pbkdf-memory", self.pbkdf_memory.is_some()),
+            ("--pbkdf-parallel", self.pbkdf_parallel.is_some()),
+            (
+                "--pbkdf-force-iterations",
+                self.pbkdf_force_iterations.is_some(),
+            ),
+            ("--key-slot", self.key_slot.is_some()),
+            ("--volume-key-file", self.volume_key_file.is_some()),
+            ("--uuid", self.uuid.is_some()),
+            ("--label", self.label.is_some()),
+            ("--subsystem", self.subsystem.is_some()),
+            ("--luks2-metadata-size", self.luks2_metadata_size.is_some()),
+            ("--luks2-keyslots-size", self.luks2_keyslots_size.is_some()),
+        ])
+    }
 }

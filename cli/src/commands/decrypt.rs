@@ -1,25 +1,37 @@
 //! `decrypt SRC DST`: a container to a raw image.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde_json::json;
-use volume::{Storage, Volume};
+use luks::{Header, Luks, Unlocked};
+use volume::{Mapping, Storage, Volume};
 
-use crate::args::{DecryptArgs, Operand};
+use crate::args::{ContainerType, DecryptArgs, Operand};
+use crate::data_facts::DataFacts;
 use crate::destination::Target;
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::payload::{self, Ciphertext};
 use crate::plain::Plain;
+use crate::report::Report;
 use crate::source::{Bytes, Source, SourceError};
+use crate::stream_header;
 use crate::transfer::Transfer;
+use crate::unlock;
 
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     let source = Source::open(&args.source, args.result.force)?;
-    let target = Target::check(&args.destination, args.result.force, &[source.identity])?;
+    let header = match &args.header.header {
+        Some(path) => Some(Source::open(
+            &Operand::Path(path.clone()),
+            args.result.force,
+        )?),
+        None => None,
+    };
+    let header_identity = header.as_ref().and_then(|header| header.identity);
+    let sources = [source.identity, header_identity];
+    let target = Target::check(&args.destination, args.result.force, &sources)?;
     if args.result.json && target.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",
@@ -27,51 +39,265 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
         });
     }
     let keys = KeyInput::new(&args.keys, args.source == Operand::Standard)?;
-    let plain = Plain::new(&args.container, &args.plain, &keys)?;
-    if plain.cipher().is_null() && !args.allow_null_cipher {
+    match args.container.kind {
+        Some(ContainerType::Plain) => plain(args, source, target, &keys),
+        kind => luks(args, kind, source, header.as_ref(), target, &keys),
+    }
+}
+
+fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) -> Result<(), Error> {
+    let header = args.header.header.as_ref().map(|_| "--header");
+    if let Some(one) = args.unlock.given().or(header) {
+        return Err(Error::Conflict {
+            one,
+            other: "a plain container",
+        });
+    }
+    let plain = Plain::new(&args.container, &args.plain, keys)?;
+    if plain.cipher().is_null() && !args.unlock.allow_null_cipher {
         return Err(Error::NullCipher);
     }
-    let extent = Extent::of(&source, args, &plain)?;
-    if let Some(bytes) = extent.bytes {
+    let offset = plain.offset_bytes()?;
+    let (bytes, tail_bytes) = plain_extent(&source, args, offset, plain.sector_bytes())?;
+    let report = Report {
+        dry_run: args.result.dry_run,
+        source: Some(source.name.clone()),
+        destination: target.name.clone(),
+        header: None,
+        kind: "plain",
+        cipher: plain.cipher().to_string(),
+        key_bits: plain.key_bytes() as u64 * 8,
+        sector_size: plain.sector_bytes() as u64,
+        payload_offset: offset,
+        payload_bytes: None,
+        container_bytes: None,
+        keyslot: None,
+    }
+    .with_payload(bytes);
+    if let Some(bytes) = bytes {
         target.check_room(bytes)?;
     }
-    let report = Report {
-        args,
-        plain: &plain,
-        source: source.name.clone(),
-        destination: target.name.clone(),
-    };
     if args.result.dry_run {
-        return report.print(extent.bytes);
+        return report.print("decrypt", args.result.json);
     }
 
-    let key = plain.key(&keys, &source.name, false)?;
-    let mapping = plain.mapping(&key, extent.bytes)?;
+    let key = plain.key(keys, &source.name, false)?;
+    let mapping = plain.mapping(&key, bytes)?;
+    let payload = Payload {
+        mapping,
+        bytes,
+        tail_bytes,
+        position: 0,
+    };
+    write(args, source, target, payload, report)
+}
+
+/// How much of a plain container is payload, where that is known, and how much behind it is no whole sector.
+fn plain_extent(
+    source: &Source,
+    args: &DecryptArgs,
+    offset: u64,
+    sector_bytes: usize,
+) -> Result<(Option<u64>, u64), Error> {
+    let wanted = payload::wanted_bytes(args.size);
+    let Some(len) = source.len()? else {
+        return Ok((wanted, 0));
+    };
+    let needed = offset.saturating_add(wanted.unwrap_or(0));
+    if len < needed {
+        return Err(too_small(source, len, needed));
+    }
+    let tail_bytes = (len - offset) % sector_bytes as u64;
+    Ok(match wanted {
+        Some(_) => (wanted, 0),
+        None => (Some(len - offset - tail_bytes), tail_bytes),
+    })
+}
+
+fn luks(
+    args: &DecryptArgs,
+    kind: Option<ContainerType>,
+    mut source: Source,
+    header: Option<&Source>,
+    target: Target,
+    keys: &KeyInput,
+) -> Result<(), Error> {
+    if let Some(one) = args.plain.given().or(args.container.told_by_header()) {
+        return Err(Error::Conflict {
+            one,
+            other: "a LUKS container, whose header tells everything",
+        });
+    }
+    let header_name = header.unwrap_or(&source).name.clone();
+    let mut position = 0;
+    let header_storage: Arc<dyn Storage> = match (header, &mut source.bytes) {
+        (Some(header), _) => header.seekable()?,
+        (None, Bytes::Image(storage, _)) => Arc::clone(storage) as Arc<dyn Storage>,
+        (None, Bytes::Stream(stream)) => {
+            let read = stream_header::read(&mut **stream);
+            let (memory, bytes) = read.map_err(|error| source_unreadable(&header_name, error))?;
+            position = bytes;
+            Arc::new(memory)
+        }
+    };
+    let luks = unlock::open(&header_name, header_storage)?;
+    check_kind(&luks, kind, &header_name)?;
+    let len = source.len()?;
+    if args.result.dry_run {
+        let report = luks_report(args, &source, header, &target, &luks);
+        let wanted = payload::wanted_bytes(args.size);
+        return report
+            .with_payload(wanted)
+            .print("decrypt", args.result.json);
+    }
+
+    let unlocked = unlock::unlock(&luks, &header_name, keys, &args.unlock)?;
+    let payload = luks_payload(args, &source, &header_name, &luks, &unlocked, position, len)?;
+    if let Some(bytes) = payload.bytes {
+        target.check_room(bytes)?;
+    }
+    let mut report = luks_report(args, &source, header, &target, &luks);
+    report.keyslot = unlocked.keyslot();
+    write(args, source, target, payload, report)
+}
+
+fn luks_payload(
+    args: &DecryptArgs,
+    source: &Source,
+    header_name: &str,
+    luks: &Luks,
+    unlocked: &Unlocked,
+    position: u64,
+    len: Option<u64>,
+) -> Result<Payload, Error> {
+    let failed = |error| Error::luks(header_name, error);
+    // A stream is as long as it turns out to be.
+    let data_bytes = len.unwrap_or(payload::UNBOUNDED_BYTES);
+    let whole = unlocked.mapping(data_bytes).map_err(failed)?;
+    let is_open_ended = len.is_none() && DataFacts::of(luks.header()).is_open_ended;
+    let wanted = payload::wanted_bytes(args.size);
+    let (mapping, bytes) = match wanted {
+        Some(wanted) if wanted > whole.len() => {
+            return Err(too_small(source, whole.len(), wanted));
+        }
+        Some(wanted) => (payload::beginning(&whole, wanted)?, Some(wanted)),
+        None if is_open_ended => (whole, None),
+        None => {
+            let bytes = whole.len();
+            (whole, Some(bytes))
+        }
+    };
+    let tail_bytes = match (len, wanted) {
+        (Some(len), None) => unlocked.leftover_bytes(len),
+        _ => 0,
+    };
+    Ok(Payload {
+        mapping,
+        bytes,
+        tail_bytes,
+        position,
+    })
+}
+
+/// `--type` says what the image must be.
+fn check_kind(luks: &Luks, kind: Option<ContainerType>, name: &str) -> Result<(), Error> {
+    let found = kind_of(luks.header());
+    match (kind, luks.header()) {
+        (Some(ContainerType::Luks1), Header::Luks2(_))
+        | (Some(ContainerType::Luks2), Header::Luks1(_)) => Err(Error::OtherType {
+            name: name.to_owned(),
+            found,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn kind_of(header: &Header) -> &'static str {
+    match header {
+        Header::Luks1(_) => "luks1",
+        Header::Luks2(_) => "luks2",
+    }
+}
+
+fn luks_report(
+    args: &DecryptArgs,
+    source: &Source,
+    header: Option<&Source>,
+    target: &Target,
+    luks: &Luks,
+) -> Report {
+    let facts = DataFacts::of(luks.header());
+    Report {
+        dry_run: args.result.dry_run,
+        source: Some(source.name.clone()),
+        destination: target.name.clone(),
+        header: header.map(|header| header.name.clone()),
+        kind: kind_of(luks.header()),
+        cipher: output::escape(&facts.cipher),
+        key_bits: facts.key_bits,
+        sector_size: facts.sector_size,
+        payload_offset: facts.offset,
+        payload_bytes: None,
+        container_bytes: None,
+        keyslot: None,
+    }
+}
+
+/// The encrypted bytes of a container, found.
+struct Payload {
+    mapping: Mapping,
+    /// How many bytes of plaintext there are; unknown for a stream that only its end ends.
+    bytes: Option<u64>,
+    /// Bytes behind the last whole sector, of an image.
+    tail_bytes: u64,
+    /// Where a stream stands.
+    position: u64,
+}
+
+/// Decrypts the payload into the target.
+fn write(
+    args: &DecryptArgs,
+    source: Source,
+    target: Target,
+    payload: Payload,
+    report: Report,
+) -> Result<(), Error> {
     let transfer = Transfer {
-        source: &report.source,
+        source: &source.name,
         destination: &report.destination,
-        bytes: extent.bytes,
+        bytes: payload.bytes,
         keep_holes: false,
         pad_to: None,
         work: &args.work,
     };
+    let sector_bytes = payload.mapping.sector_size();
     let (copied, destination) = match source.bytes {
         Bytes::Image(storage, _lock) => {
-            let volume = Volume::new(storage as Arc<dyn Storage>, mapping);
+            let volume = Volume::new(storage as Arc<dyn Storage>, payload.mapping);
             let destination = target.create()?;
+            let volume = Ciphertext::Volume(&volume);
             (
-                payload::decrypt(Ciphertext::Volume(&volume), &destination, &transfer)?,
+                payload::decrypt(volume, &destination, &transfer)?,
                 destination,
             )
         }
         Bytes::Stream(mut reader) => {
-            payload::skip(&mut *reader, &report.source, plain.offset_bytes()?)?;
+            let start = payload
+                .mapping
+                .segments()
+                .next()
+                .map_or(0, |segment| segment.storage_offset);
+            payload::skip(
+                &mut *reader,
+                &source.name,
+                start.saturating_sub(payload.position),
+            )?;
             let destination = target.create()?;
             let stream = Ciphertext::Stream {
                 reader,
-                name: &report.source,
-                mapping,
-                limit: extent.bytes,
+                name: &source.name,
+                mapping: payload.mapping,
+                limit: payload.bytes,
             };
             (
                 payload::decrypt(stream, &destination, &transfer)?,
@@ -79,108 +305,32 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
             )
         }
     };
-    warn_of_tail(
-        &report.source,
-        extent.tail_bytes + copied.tail_bytes,
-        plain.sector_bytes(),
-    );
-    destination.commit()?;
-    if args.result.json {
-        report.print(Some(copied.bytes))
-    } else {
-        Ok(())
-    }
-}
-
-/// How much of the container is payload.
-struct Extent {
-    /// Whole sectors; unknown for a stream that no `--size` ends.
-    bytes: Option<u64>,
-    /// Bytes behind the last whole sector.
-    tail_bytes: u64,
-}
-
-impl Extent {
-    fn of(source: &Source, args: &DecryptArgs, plain: &Plain) -> Result<Self, Error> {
-        let wanted = payload::wanted_bytes(args.container.size);
-        let offset = plain.offset_bytes()?;
-        let Some(len) = source.len()? else {
-            return Ok(Self {
-                bytes: wanted,
-                tail_bytes: 0,
-            });
-        };
-        let needed = offset.saturating_add(wanted.unwrap_or(0));
-        if len < needed {
-            return Err(SourceError::TooSmall {
-                name: source.name.clone(),
-                bytes: len,
-                needed,
-            }
-            .into());
-        }
-        let tail_bytes = (len - offset) % plain.sector_bytes() as u64;
-        Ok(match wanted {
-            Some(_) => Self {
-                bytes: wanted,
-                tail_bytes: 0,
-            },
-            None => Self {
-                bytes: Some(len - offset - tail_bytes),
-                tail_bytes,
-            },
-        })
-    }
-}
-
-fn warn_of_tail(name: &str, bytes: u64, sector_bytes: usize) {
-    if bytes > 0 {
+    let tail_bytes = payload.tail_bytes + copied.tail_bytes;
+    if tail_bytes > 0 {
         output::warn(format_args!(
-            "{name}: the last {bytes} bytes are no whole sector of {sector_bytes} bytes and were left out"
+            "{}: the last {tail_bytes} bytes are no whole sector of {sector_bytes} bytes and were left out",
+            source.name
         ));
     }
+    destination.commit()?;
+    report
+        .with_payload(Some(copied.bytes))
+        .print("decrypt", args.result.json)
 }
 
-/// What was, or would be, written.
-struct Report<'a> {
-    args: &'a DecryptArgs,
-    plain: &'a Plain,
-    source: String,
-    destination: String,
-}
-
-impl Report<'_> {
-    fn print(&self, payload_bytes: Option<u64>) -> Result<(), Error> {
-        let offset = self.plain.offset_bytes()?;
-        let key_bits = self.plain.key_bytes() * 8;
-        if self.args.result.json {
-            return output::json(
-                "decrypt",
-                json!({
-                    "dry_run": self.args.result.dry_run,
-                    "source": self.source,
-                    "destination": self.destination,
-                    "type": "plain",
-                    "cipher": self.plain.cipher().to_string(),
-                    "key_bits": key_bits,
-                    "sector_size": self.plain.sector_bytes(),
-                    "payload_offset": offset,
-                    "payload_bytes": payload_bytes,
-                }),
-            );
-        }
-        let size = payload_bytes.map_or("as many bytes as there are".to_owned(), |bytes| {
-            format!("{bytes} bytes")
-        });
-        let mut text = String::new();
-        let _ = writeln!(text, "{} would become {}", self.source, self.destination);
-        let _ = writeln!(
-            text,
-            "  plain, {}, key of {key_bits} bits, sectors of {} bytes, payload at {offset}",
-            self.plain.cipher(),
-            self.plain.sector_bytes()
-        );
-        let _ = writeln!(text, "  raw image: {size}");
-        output::text(&text)
+fn too_small(source: &Source, bytes: u64, needed: u64) -> Error {
+    SourceError::TooSmall {
+        name: source.name.clone(),
+        bytes,
+        needed,
     }
+    .into()
+}
+
+fn source_unreadable(name: &str, source: std::io::Error) -> Error {
+    SourceError::Read {
+        name: name.to_owned(),
+        source,
+    }
+    .into()
 }

@@ -1,17 +1,16 @@
 //! `encrypt SRC DST`: a raw image to a new container.
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use luks::{Layout, Version};
 
-use serde_json::json;
-
-use crate::args::{EncryptArgs, Holes, Operand};
-use crate::destination::{Bytes, Destination, DestinationError, Target};
+use crate::args::{ContainerType, EncryptArgs, Holes, Operand};
 use crate::error::Error;
-use crate::output;
+use crate::format::NewLuks;
+use crate::new_container::{self, Places};
 use crate::passphrase::KeyInput;
 use crate::payload;
 use crate::plain::Plain;
+use crate::report::Report;
+use crate::sizes;
 use crate::source::{Source, SourceError};
 use crate::transfer::Transfer;
 
@@ -22,53 +21,157 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     if !force {
         source.check_raw()?;
     }
-    let target = Target::check(&args.destination, force, &[source.identity])?;
-    if args.result.json && target.is_stdout() {
+    let places = Places::check(&args.destination, &args.header, force, source.identity)?;
+    if args.result.json && places.data.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",
             other: "image data on standard output",
         });
     }
     let keys = KeyInput::new(&args.keys, args.source == Operand::Standard)?;
-    let plain = Plain::new(&args.container, &args.plain, &keys)?;
-    if let Some(weakness) = plain.cipher().weakness() {
-        if plain.cipher().is_null() && !force {
-            return Err(Error::NullCipher);
-        }
-        output::warn(format_args!("{}: {weakness}", plain.cipher()));
+    match args.container.kind.unwrap_or(ContainerType::Luks2) {
+        ContainerType::Plain => plain(args, source, places, &keys),
+        ContainerType::Luks1 => luks(args, Version::Luks1, source, places, &keys),
+        ContainerType::Luks2 => luks(args, Version::Luks2, source, places, &keys),
     }
+}
+
+fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) -> Result<(), Error> {
+    let header = args.header.header.as_ref().map(|_| "--header");
+    if let Some(one) = args.format.given().or(header) {
+        return Err(Error::Conflict {
+            one,
+            other: "a plain container",
+        });
+    }
+    let plain = Plain::new(&args.container, &args.plain, keys)?;
+    if plain.cipher().is_null() && !args.result.force {
+        return Err(Error::NullCipher);
+    }
+    new_container::warn_of_weakness(plain.cipher());
     let extent = Extent::of(&source, args, plain.sector_bytes())?;
-    if let Some(padded) = extent.padded {
-        target.check_room(plain.offset_bytes()?.saturating_add(padded))?;
-    }
+    let target = places.data;
     let report = Report {
-        args,
-        plain: &plain,
-        source: source.name.clone(),
+        dry_run: args.result.dry_run,
+        source: Some(source.name.clone()),
         destination: target.name.clone(),
-    };
+        header: None,
+        kind: "plain",
+        cipher: plain.cipher().to_string(),
+        key_bits: plain.key_bytes() as u64 * 8,
+        sector_size: plain.sector_bytes() as u64,
+        payload_offset: plain.offset_bytes()?,
+        payload_bytes: None,
+        container_bytes: None,
+        keyslot: None,
+    }
+    .with_payload(extent.padded);
+    if let Some(bytes) = report.container_bytes {
+        target.check_room(bytes)?;
+    }
     if args.result.dry_run {
-        return report.print(extent.padded);
+        return report.print("encrypt", args.result.json);
     }
 
-    let key = plain.key(&keys, &target.name, !args.result.batch_mode)?;
+    let key = plain.key(keys, &target.name, !args.result.batch_mode)?;
     let mapping = plain.mapping(&key, extent.padded)?;
     let destination = target.create()?;
-    lead_in(&destination, plain.offset_bytes()?)?;
-    let transfer = Transfer {
-        source: &report.source,
+    new_container::lead_in(&destination, report.payload_offset)?;
+    let transfer = transfer(args, &report, &extent, plain.sector_bytes());
+    let copied = payload::encrypt(source, extent.bytes, &destination, &mapping, &transfer)?;
+    destination.commit()?;
+    let payload_bytes = copied.bytes + copied.padding_bytes;
+    report
+        .clone()
+        .with_payload(Some(payload_bytes))
+        .print("encrypt", args.result.json)
+}
+
+fn luks(
+    args: &EncryptArgs,
+    version: Version,
+    source: Source,
+    places: Places,
+    keys: &KeyInput,
+) -> Result<(), Error> {
+    if let Some(one) = args.plain.given() {
+        return Err(Error::Conflict {
+            one,
+            other: "a LUKS container",
+        });
+    }
+    let name = places.data.name.clone();
+    let detached = places.header.is_some();
+    // The payload decides on the sector size, and the sector size on what a whole payload is.
+    let payload = payload::wanted_bytes(args.size).or(source.len()?);
+    let sector_size = sizes::default_sector_size(version, payload);
+    let new = NewLuks::new(
+        &name,
+        version,
+        &args.container,
+        &args.format,
+        detached,
+        sector_size,
+    )?;
+    let options = new.options().clone();
+    new_container::warn_of_weakness(&options.cipher);
+    let layout = Layout::new(&options).map_err(|error| Error::luks(&name, error.into()))?;
+    let sector_bytes = options.sector_size.bytes();
+    let extent = Extent::of(&source, args, sector_bytes)?;
+    let report = Report {
+        dry_run: args.result.dry_run,
+        source: Some(source.name.clone()),
+        destination: name.clone(),
+        header: places.header.as_ref().map(|header| header.name.clone()),
+        kind: match version {
+            Version::Luks1 => "luks1",
+            Version::Luks2 => "luks2",
+        },
+        cipher: options.cipher.to_string(),
+        key_bits: options.key_bytes as u64 * 8,
+        sector_size: sector_bytes as u64,
+        payload_offset: layout.data_offset,
+        payload_bytes: None,
+        container_bytes: None,
+        keyslot: Some(options.keyslot),
+    }
+    .with_payload(extent.padded);
+    if let Some(bytes) = report.container_bytes {
+        places.data.check_room(bytes)?;
+    }
+    if let Some(header) = &places.header {
+        header.check_room(layout.reserved_bytes)?;
+    }
+    if args.result.dry_run {
+        return report.print("encrypt", args.result.json);
+    }
+
+    let (batch_mode, force) = (args.result.batch_mode, args.result.force);
+    let container = new_container::prepare(new, &name, keys, &args.format, batch_mode, force)?;
+    let transfer = transfer(args, &report, &extent, sector_bytes);
+    let copied = new_container::write(container, extent.padded, places, |destination, mapping| {
+        payload::encrypt(source, extent.bytes, destination, mapping, &transfer)
+    })?;
+    let payload_bytes = copied.bytes + copied.padding_bytes;
+    report
+        .clone()
+        .with_payload(Some(payload_bytes))
+        .print("encrypt", args.result.json)
+}
+
+fn transfer<'a>(
+    args: &'a EncryptArgs,
+    report: &'a Report,
+    extent: &Extent,
+    sector_bytes: usize,
+) -> Transfer<'a> {
+    Transfer {
+        source: report.source.as_deref().unwrap_or_default(),
         destination: &report.destination,
         bytes: extent.bytes,
         keep_holes: args.holes == Holes::Keep,
-        pad_to: args.pad.then_some(plain.sector_bytes()),
+        pad_to: args.pad.then_some(sector_bytes),
         work: &args.work,
-    };
-    let copied = payload::encrypt(source, extent.bytes, &destination, &mapping, &transfer)?;
-    destination.commit()?;
-    if args.result.json {
-        report.print(Some(copied.bytes + copied.padding_bytes))
-    } else {
-        Ok(())
     }
 }
 
@@ -83,7 +186,7 @@ struct Extent {
 impl Extent {
     fn of(source: &Source, args: &EncryptArgs, sector_bytes: usize) -> Result<Self, Error> {
         let len = source.len()?;
-        let wanted = payload::wanted_bytes(args.container.size);
+        let wanted = payload::wanted_bytes(args.size);
         let bytes = match (wanted, len) {
             (Some(needed), Some(bytes)) if bytes < needed => {
                 return Err(SourceError::TooSmall {
@@ -110,70 +213,5 @@ impl Extent {
                 padded: bytes.map(|bytes| bytes.next_multiple_of(sector)),
             }),
         }
-    }
-}
-
-/// A plain container's bytes before its payload mean nothing: zeros in a stream, untouched on a device.
-fn lead_in(destination: &Destination, bytes: u64) -> Result<(), Error> {
-    let Bytes::Stream(file) = &destination.bytes else {
-        return Ok(());
-    };
-    let written = io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut &*file)
-        .and_then(|_| (&*file).flush());
-    written.map_err(|source| {
-        DestinationError::Write {
-            name: destination.name.clone(),
-            source,
-        }
-        .into()
-    })
-}
-
-/// What was, or would be, written.
-struct Report<'a> {
-    args: &'a EncryptArgs,
-    plain: &'a Plain,
-    source: String,
-    destination: String,
-}
-
-impl Report<'_> {
-    fn print(&self, payload_bytes: Option<u64>) -> Result<(), Error> {
-        let offset = self.plain.offset_bytes()?;
-        let container_bytes = payload_bytes.map(|bytes| offset.saturating_add(bytes));
-        let key_bits = self.plain.key_bytes() * 8;
-        if self.args.result.json {
-            return output::json(
-                "encrypt",
-                json!({
-                    "dry_run": self.args.result.dry_run,
-                    "source": self.source,
-                    "destination": self.destination,
-                    "type": "plain",
-                    "cipher": self.plain.cipher().to_string(),
-                    "key_bits": key_bits,
-                    "sector_size": self.plain.sector_bytes(),
-                    "payload_offset": offset,
-                    "payload_bytes": payload_bytes,
-                    "container_bytes": container_bytes,
-                }),
-            );
-        }
-        let known = |bytes: Option<u64>| {
-            bytes.map_or("as many bytes as there are".to_owned(), |bytes| {
-                format!("{bytes} bytes")
-            })
-        };
-        let mut text = String::new();
-        let _ = writeln!(text, "{} would become {}", self.source, self.destination);
-        let _ = writeln!(
-            text,
-            "  plain, {}, key of {key_bits} bits, sectors of {} bytes",
-            self.plain.cipher(),
-            self.plain.sector_bytes()
-        );
-        let _ = writeln!(text, "  payload: {} at {offset}", known(payload_bytes));
-        let _ = writeln!(text, "  container: {}", known(container_bytes));
-        output::text(&text)
     }
 }

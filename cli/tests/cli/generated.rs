@@ -35,7 +35,17 @@ fn every_verb_has_a_page() {
     let place = Place::new();
     std::fs::create_dir(place.path("man")).expect("a folder");
     place.run("man man").expect(0);
-    let verbs = ["completions", "decrypt", "encrypt", "man"];
+    let verbs = [
+        "completions",
+        "create",
+        "decrypt",
+        "encrypt",
+        "inspect",
+        "key",
+        "key-test",
+        "man",
+        "measure",
+    ];
     for page in verbs
         .map(|verb| format!("luksmith-{verb}.1"))
         .iter()

@@ -1,9 +1,12 @@
 //! The program as its users see it: arguments in; exit code, output and files out.
 
 mod conformance;
+mod create;
+mod damage;
 mod destinations;
 mod generated;
 mod keys;
+mod luks;
 mod plain;
 mod progress;
 mod refusals;

@@ -341,7 +341,11 @@ fn a_dry_run_writes_nothing_and_asks_nothing() {
     let run = place
         .run(&format!("decrypt raw back {options} --size 0"))
         .expect(0);
-    assert!(run.text().contains("raw image: 0 bytes"), "{}", run.text());
+    assert!(
+        run.text().contains("payload: 0 bytes at 4096"),
+        "{}",
+        run.text()
+    );
     assert_eq!(place.names(), ["key", "raw"]);
 }
 

@@ -104,3 +104,23 @@ fn an_ignored_signal_stays_ignored() {
     place.sh(&line).expect(0);
     assert!(place.path("box").exists());
 }
+
+#[test]
+fn a_long_key_derivation_ends_at_once() {
+    for cost in [
+        "--pbkdf pbkdf2 --pbkdf-force-iterations 4000000000",
+        "--pbkdf argon2id --pbkdf-force-iterations 100000 --pbkdf-memory 65536 --pbkdf-parallel 2",
+    ] {
+        let place = plain_place(512);
+        let mut command = place.command(&format!("encrypt raw box --key-file key {cost}"));
+        let child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        sleep(Duration::from_millis(300));
+        let (run, took) = interrupt(child, "TERM");
+        assert_eq!(run.code, 143, "{cost}: {}", run.stderr);
+        assert!(took < Duration::from_secs(1), "{cost}: {took:?}");
+        assert_eq!(place.names(), ["key", "raw"]);
+    }
+}

@@ -182,3 +182,11 @@ pub fn plain_place(bytes: usize) -> Place {
     place.write("raw", pattern(bytes));
     place
 }
+
+/// A place with a raw image of `bytes` bytes named `raw` and a passphrase in the file `pw`.
+pub fn cheap_luks_place(bytes: usize) -> Place {
+    let place = Place::new();
+    place.write("raw", pattern(bytes));
+    place.write("pw", "pw");
+    place
+}

@@ -1,0 +1,94 @@
+//! `create DST`: an empty container.
+
+use luks::Version;
+use volume::Storage;
+
+use crate::args::{ContainerType, CreateArgs};
+use crate::destination::DestinationError;
+use crate::error::Error;
+use crate::new_container::{self, Places};
+use crate::passphrase::KeyInput;
+use crate::report::Report;
+use crate::sizes::{Given, Sizes};
+
+/// Creates.
+pub fn run(args: &CreateArgs) -> Result<(), Error> {
+    let (version, kind) = match args.container.kind {
+        Some(ContainerType::Plain) => {
+            return Err(Error::Conflict {
+                one: "create",
+                other: "a plain container, which has no header to be made",
+            });
+        }
+        Some(ContainerType::Luks1) => (Version::Luks1, "luks1"),
+        Some(ContainerType::Luks2) | None => (Version::Luks2, "luks2"),
+    };
+    let force = args.result.force;
+    let places = Places::check(&args.destination, &args.header, force, None)?;
+    let name = places.data.name.clone();
+    if places.data.is_stream() {
+        return Err(Error::Conflict {
+            one: "create",
+            other: "a pipe",
+        });
+    }
+    // A device is as large as it is.
+    let given = Given::of(&args.size).or(places.data.capacity()?.map(Given::Container));
+    let given = given.ok_or(Error::NoSize)?;
+    let detached = places.header.is_some();
+    let sizes = Sizes::of_luks(
+        &name,
+        version,
+        &args.container,
+        &args.format,
+        detached,
+        given,
+    )?;
+    places.data.check_room(sizes.container_bytes())?;
+    if let Some(header) = &places.header {
+        header.check_room(sizes.layout.reserved_bytes)?;
+    }
+    let options = sizes.new.options();
+    new_container::warn_of_weakness(&options.cipher);
+    let report = Report {
+        dry_run: args.result.dry_run,
+        source: None,
+        destination: name.clone(),
+        header: places.header.as_ref().map(|header| header.name.clone()),
+        kind,
+        cipher: options.cipher.to_string(),
+        key_bits: options.key_bytes as u64 * 8,
+        sector_size: options.sector_size.bytes() as u64,
+        payload_offset: sizes.layout.data_offset,
+        payload_bytes: None,
+        container_bytes: None,
+        keyslot: Some(options.keyslot),
+    }
+    .with_payload(Some(sizes.payload_bytes));
+    if args.result.dry_run {
+        return report.print("create", args.result.json);
+    }
+
+    let keys = KeyInput::new(&args.keys, false)?;
+    let container_bytes = sizes.container_bytes();
+    let payload_bytes = sizes.payload_bytes;
+    let batch_mode = args.result.batch_mode;
+    let container =
+        new_container::prepare(sizes.new, &name, &keys, &args.format, batch_mode, force)?;
+    new_container::write(container, Some(payload_bytes), places, |destination, _| {
+        // The payload of a new file is a hole; that of a device is what was there.
+        match destination.storage() {
+            Some(storage) if destination.is_new() => {
+                storage.set_len(container_bytes).map_err(|source| {
+                    DestinationError::Write {
+                        name: name.clone(),
+                        source,
+                    }
+                    .into()
+                })
+            }
+            _ => Ok(()),
+        }
+    })?;
+    report.print("create", args.result.json)
+}

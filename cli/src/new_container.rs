@@ -1,0 +1,182 @@
+//! A new LUKS container around a payload: areas first, then the payload, then the header, then the names.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use dmcrypt::{CipherSpec, Passphrase};
+use luks::{NewContainer, OsRandom, format};
+use volume::{Mapping, MemoryStorage, Storage};
+
+use crate::args::{FormatArgs, HeaderArgs, Operand};
+use crate::destination::{Bytes, Destination, DestinationError, Target};
+use crate::error::Error;
+use crate::format::NewLuks;
+use crate::output;
+use crate::passphrase::{KeyInput, Request};
+use crate::payload;
+use crate::source::Identity;
+use crate::unlock;
+
+/// Where a container goes: one place, or two with a detached header. Nothing has been written yet.
+pub struct Places {
+    /// The data, and the header unless it is detached.
+    pub data: Target,
+    /// The detached header.
+    pub header: Option<Target>,
+}
+
+impl Places {
+    /// Finds out whether they may be written by a job that reads `source`.
+    pub fn check(
+        destination: &Operand,
+        header: &HeaderArgs,
+        force: bool,
+        source: Option<Identity>,
+    ) -> Result<Self, Error> {
+        let data = Target::check(destination, force, &[source])?;
+        let header = match &header.header {
+            Some(path) => Some(Target::check(
+                &Operand::Path(path.clone()),
+                force,
+                &[source],
+            )?),
+            None => None,
+        };
+        if let Some(header) = &header {
+            if header.is_stream() {
+                return Err(Error::Conflict {
+                    one: "--header",
+                    other: "a pipe",
+                });
+            }
+            if data.is_same_as(header) {
+                return Err(Error::Conflict {
+                    one: "--header",
+                    other: "the container itself",
+                });
+            }
+        }
+        Ok(Self { data, header })
+    }
+}
+
+/// Asks for what opens the new container, measures what that may cost, and makes its keys and header in memory.
+pub fn prepare(
+    new: NewLuks,
+    name: &str,
+    keys: &KeyInput,
+    format_args: &FormatArgs,
+    batch_mode: bool,
+    force: bool,
+) -> Result<NewContainer, Error> {
+    let volume_key = format_args
+        .volume_key_file
+        .as_deref()
+        .map(unlock::read_volume_key)
+        .transpose()?;
+    let request = Request {
+        image: name,
+        twice: !batch_mode,
+        exactly: None,
+    };
+    let secret = keys.read(request)?;
+    if secret.is_empty() && !force {
+        keys.refuse_empty()?;
+    }
+    let passphrase = Passphrase::from_bytes(secret);
+    // A signal ends the process at once, wherever it is.
+    let prepared = format::prepare(
+        &new.measured(),
+        &passphrase,
+        volume_key,
+        &mut OsRandom,
+        &|| false,
+    );
+    prepared.map_err(|error| Error::luks(name, error))
+}
+
+/// Writes a container around the payload that `fill` writes into its mapping of `payload_bytes` bytes.
+pub fn write<T>(
+    container: NewContainer,
+    payload_bytes: Option<u64>,
+    places: Places,
+    fill: impl FnOnce(&Destination, &Mapping) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mapping = container.mapping(payload_bytes.unwrap_or(payload::UNBOUNDED_BYTES));
+    let mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
+    let data = places.data.create()?;
+    let header = places.header.map(Target::create).transpose()?;
+    let name = header.as_ref().unwrap_or(&data).name.clone();
+    let failed = |error| Error::luks(&name, error);
+    let storage = match &header {
+        Some(header) => header.storage(),
+        None => data.storage(),
+    };
+    let filled = if let Some(storage) = storage.map(Arc::clone) {
+        let data_offset = container.layout().data_offset;
+        container
+            .write_areas(&*storage, &mut OsRandom)
+            .map_err(failed)?;
+        if header.is_some() {
+            lead_in(&data, data_offset)?;
+        }
+        let filled = fill(&data, &mapping)?;
+        sync(&data)?;
+        container.commit(&*storage).map_err(failed)?;
+        filled
+    } else {
+        // In a stream the header comes first, and whole.
+        let memory = MemoryStorage::new(0);
+        container
+            .write_areas(&memory, &mut OsRandom)
+            .map_err(failed)?;
+        container.commit(&memory).map_err(failed)?;
+        write_stream(&data, &mut &memory.snapshot()[..])?;
+        fill(&data, &mapping)?
+    };
+    data.commit()?;
+    if let Some(header) = header {
+        header.commit()?;
+    }
+    Ok(filled)
+}
+
+/// Tells who makes a container if its cipher should not be used for new ones.
+pub fn warn_of_weakness(cipher: &CipherSpec) {
+    if let Some(weakness) = cipher.weakness() {
+        output::warn(format_args!("{cipher}: {weakness}"));
+    }
+}
+
+/// What lies before the payload and means nothing: zeros in a stream, untouched elsewhere.
+pub fn lead_in(destination: &Destination, bytes: u64) -> Result<(), Error> {
+    write_stream(destination, &mut io::repeat(0).take(bytes))
+}
+
+fn write_stream(destination: &Destination, bytes: &mut dyn Read) -> Result<(), Error> {
+    let Bytes::Stream(file) = &destination.bytes else {
+        return Ok(());
+    };
+    let written = io::copy(bytes, &mut &*file).and_then(|_| (&*file).flush());
+    written.map_err(|source| {
+        DestinationError::Write {
+            name: destination.name.clone(),
+            source,
+        }
+        .into()
+    })
+}
+
+/// The payload is on the disk before a header says that it is.
+fn sync(destination: &Destination) -> Result<(), Error> {
+    let Some(storage) = destination.storage() else {
+        return Ok(());
+    };
+    storage.sync().map_err(|source| {
+        DestinationError::Write {
+            name: destination.name.clone(),
+            source,
+        }
+        .into()
+    })
+}

@@ -1,0 +1,98 @@
+//! How large a new container becomes, from one of the sizes that people know.
+
+use dmcrypt::SectorSize;
+use luks::{Layout, Version};
+
+use crate::args::{ContainerArgs, FormatArgs, SizeArgs};
+use crate::error::Error;
+use crate::format::NewLuks;
+
+/// The size that is given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Given {
+    /// Of the payload, in bytes.
+    Payload(u64),
+    /// Of the container with its header, in bytes.
+    Container(u64),
+}
+
+impl Given {
+    /// Which of the options was given.
+    pub fn of(args: &SizeArgs) -> Option<Self> {
+        let payload = args.payload_size.map(Self::Payload);
+        payload.or(args.container_size.map(Self::Container))
+    }
+
+    /// Bytes of payload behind `offset`: whole sectors.
+    pub fn payload_bytes(self, offset: u64, sector_bytes: u64) -> Result<u64, Error> {
+        match self {
+            Self::Payload(bytes) if !bytes.is_multiple_of(sector_bytes) => {
+                Err(Error::PayloadSize {
+                    bytes,
+                    sector_bytes,
+                })
+            }
+            Self::Payload(bytes) => Ok(bytes),
+            Self::Container(bytes) => match bytes.checked_sub(offset) {
+                Some(payload) => Ok(payload - payload % sector_bytes),
+                None => Err(Error::ContainerSize {
+                    bytes,
+                    needed: offset,
+                }),
+            },
+        }
+    }
+}
+
+/// A new LUKS container and its sizes in bytes.
+pub struct Sizes {
+    /// The container to be made.
+    pub new: NewLuks,
+    /// Where its parts go.
+    pub layout: Layout,
+    /// What it holds.
+    pub payload_bytes: u64,
+}
+
+impl Sizes {
+    /// Works them out. The payload decides on the sector size unless that is given.
+    pub fn of_luks(
+        name: &str,
+        version: Version,
+        container: &ContainerArgs,
+        format: &FormatArgs,
+        detached: bool,
+        given: Given,
+    ) -> Result<Self, Error> {
+        let new = |sector_size| {
+            let new = NewLuks::new(name, version, container, format, detached, sector_size)?;
+            let layout = Layout::new(new.options());
+            let layout = layout.map_err(|error| Error::luks(name, error.into()))?;
+            Ok::<_, Error>((new, layout))
+        };
+        // Where data starts does not depend on the size of its sectors.
+        let (small, layout) = new(SectorSize::B512)?;
+        let sector_bytes = small.options().sector_size.bytes() as u64;
+        let payload_bytes = given.payload_bytes(layout.data_offset, sector_bytes)?;
+        let sector_size = default_sector_size(version, Some(payload_bytes));
+        let (new, layout) = new(sector_size)?;
+        Ok(Self {
+            new,
+            layout,
+            payload_bytes,
+        })
+    }
+
+    /// Bytes of the container, or with a detached header of the data file.
+    pub fn container_bytes(&self) -> u64 {
+        self.layout.data_offset.saturating_add(self.payload_bytes)
+    }
+}
+
+/// 4096 for a new LUKS2 container whose payload is known to consist of such sectors; else what every reader takes.
+pub fn default_sector_size(version: Version, payload_bytes: Option<u64>) -> SectorSize {
+    match (version, payload_bytes) {
+        (Version::Luks2, Some(bytes)) if bytes.is_multiple_of(4096) => SectorSize::B4096,
+        _ => SectorSize::B512,
+    }
+}
