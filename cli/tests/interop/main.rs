@@ -9,7 +9,17 @@
 mod common;
 /// cryptsetup on files, without a kernel: LUKS headers and passphrases both ways.
 mod cryptsetup;
+/// cryptsetup on files, without a kernel: data of LUKS containers both ways, by its reencryption.
+mod cryptsetup_data;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// The options of LUKS containers, each with a key: one table for both directions.
 mod luks_cases;
+/// nbdkit's LUKS filter, which knows LUKS1.
+mod nbdkit;
+/// Every way to hand over a passphrase, beside cryptsetup.
+mod passphrases;
+/// QEMU's LUKS driver, which knows LUKS1.
+mod qemu;
+/// `cryptsetup reencrypt`, on files.
+mod reencrypt;
