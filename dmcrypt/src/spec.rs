@@ -361,8 +361,8 @@ fn parse_capi(text: &str) -> Result<CipherSpec, &'static str> {
         return Err("the parentheses of the crypto API's name do not match");
     }
     check_name(cipher)?;
-    if mode.is_empty() != (cipher == api) {
-        return Err("a name is empty");
+    if api.contains('(') {
+        check_name(mode)?;
     }
     let iv = parse_iv(mode, iv)?;
     // How many keys there are is not said here: the IV implies it.
