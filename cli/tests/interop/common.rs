@@ -51,15 +51,15 @@ impl Place {
     /// Runs a line of shell, in which `luksmith` is our program; it must succeed.
     #[track_caller]
     pub fn sh(&self, line: &str) -> Vec<u8> {
-        self.succeed(&mut self.shell(line))
+        self.succeed(&mut Self::shell(line))
     }
 
     /// Runs a line of shell, in which `luksmith` is our program; its exit code.
     pub fn sh_code(&self, line: &str) -> i32 {
-        self.run(&mut self.shell(line)).status.code().unwrap()
+        self.run(&mut Self::shell(line)).status.code().unwrap()
     }
 
-    fn shell(&self, line: &str) -> Command {
+    fn shell(line: &str) -> Command {
         let mut command = Command::new("sh");
         command.args([
             "-c",

@@ -13,6 +13,8 @@ mod cryptsetup;
 mod cryptsetup_data;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
+/// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.
+mod kernel_luks;
 /// The options of LUKS containers, each with a key: one table for both directions.
 mod luks_cases;
 /// nbdkit's LUKS filter, which knows LUKS1.
