@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -111,4 +112,48 @@ fn dm_crypt_of_linux_6_1() {
         reasons.join("; ")
     );
     assert_eq!(passed + outside_count as usize, vectors.len());
+}
+
+#[test]
+fn hostile_luks2_headers() {
+    let Some(folder) = folder() else { return };
+    let crafted = folder.join("images/crafted");
+    let crafted = crafted.to_str().expect("a path of text");
+    let place = Place::new();
+    let cases = [
+        ("t_time", "refused as too costly: keyslot 0"),
+        ("t_cpus", "needs 1000000 lanes"),
+        ("t_null", "null cipher"),
+        ("t_ovf", "wraps around"),
+        ("t_neg", "keyslots.0.kdf.time"),
+    ];
+    for (name, says) in cases {
+        place
+            .sh(&format!(
+                "xz -dc '{crafted}/base_first290816.img.xz' >{name} && truncate -s 20M {name} && \
+                 xz -dc '{crafted}/{name}.hdr32k.xz' | dd of={name} conv=notrunc status=none"
+            ))
+            .expect(0);
+        let before = place.read(name);
+        for verb in ["key test", "decrypt"] {
+            let destination = if verb == "decrypt" { "back" } else { "" };
+            let start = Instant::now();
+            place
+                .run_with(&format!("{verb} {name} {destination}"), b"pw\n")
+                .expect(4)
+                .says(says);
+            // At once: the headers ask for hours, or for more memory than there is. (50 ms on an idle machine.)
+            assert!(
+                start.elapsed() < Duration::from_secs(1),
+                "{name}: {:?}",
+                start.elapsed()
+            );
+        }
+        assert!(place.read(name) == before, "reading changes nothing");
+        assert!(!place.path("back").exists());
+    }
+    println!(
+        "cases: hostile-luks2-headers {} passed, 0 failed",
+        cases.len()
+    );
 }
