@@ -137,8 +137,9 @@ pub(crate) fn check_key(
     digest: &KeyDigest,
     options: &UnlockOptions<'_>,
 ) -> Result<(), Error> {
-    Budget::new(options.limits)
-        .charge(&digest.cost(), digest.digest.len())
+    options
+        .limits
+        .check(&digest.cost(), digest.digest.len())
         .map_err(|excess| Error::TooCostly {
             refused: vec![(Costly::Digest(digest.id), excess)],
         })?;
@@ -149,14 +150,22 @@ pub(crate) fn check_key(
     }
 }
 
+/// Each on its own first, so that a refusal names what is too costly; then both within the sum.
 fn charge(budget: &mut Budget, candidate: &Candidate) -> Result<(), (Costly, Excess)> {
-    let digest = &candidate.digest;
+    let (keyslot, digest) = (Costly::Keyslot(candidate.keyslot), &candidate.digest);
+    let derivation = (&candidate.kdf, candidate.area_key_bytes);
+    let digest_cost = digest.cost();
+    let check = (&digest_cost, digest.digest.len());
+    let limits = budget.limits();
+    limits
+        .check(derivation.0, derivation.1)
+        .map_err(|excess| (keyslot, excess))?;
+    limits
+        .check(check.0, check.1)
+        .map_err(|excess| (Costly::Digest(digest.id), excess))?;
     budget
-        .charge(&candidate.kdf, candidate.area_key_bytes)
-        .map_err(|excess| (Costly::Keyslot(candidate.keyslot), excess))?;
-    budget
-        .charge(&digest.cost(), digest.digest.len())
-        .map_err(|excess| (Costly::Digest(digest.id), excess))
+        .charge(&[derivation, check])
+        .map_err(|excess| (keyslot, excess))
 }
 
 fn try_one(

@@ -111,14 +111,16 @@ impl Budget {
         Self { limits, spent: 0 }
     }
 
-    /// Checks one derivation of `key_bytes` bytes on its own and then within the sum, and charges it.
+    /// Checks derivations of so many bytes each on their own and then within the sum, and charges them together.
     ///
     /// # Errors
     ///
-    /// The limit that it exceeds; nothing is charged then.
-    pub fn charge(&mut self, params: &KdfParams, key_bytes: usize) -> Result<(), Excess> {
-        let cost = self.limits.cost(params, key_bytes)?;
-        let spent = self.spent.saturating_add(cost);
+    /// The limit that one or all of them exceed; nothing is charged then.
+    pub fn charge(&mut self, derivations: &[(&KdfParams, usize)]) -> Result<(), Excess> {
+        let mut spent = self.spent;
+        for (params, key_bytes) in derivations {
+            spent = spent.saturating_add(self.limits.cost(params, *key_bytes)?);
+        }
         if spent > ONE_SLOT.saturating_mul(u128::from(self.limits.slots_total)) {
             return Err(Excess::Total {
                 slots: self.limits.slots_total,
@@ -126,6 +128,11 @@ impl Budget {
         }
         self.spent = spent;
         Ok(())
+    }
+
+    /// What each derivation is held to.
+    pub fn limits(&self) -> &KdfLimits {
+        &self.limits
     }
 }
 
@@ -303,19 +310,19 @@ mod tests {
             slots_total: 2,
         };
         let mut budget = Budget::new(limits);
-        assert_eq!(budget.charge(&argon2(4, 100, 1), 64), Ok(()));
-        assert_eq!(budget.charge(&pbkdf2(500), 32), Ok(()));
+        assert_eq!(budget.charge(&[(&argon2(4, 100, 1), 64)]), Ok(()));
+        assert_eq!(budget.charge(&[(&pbkdf2(500), 32)]), Ok(()));
         assert_eq!(
-            budget.charge(&argon2(4, 100, 1), 64),
+            budget.charge(&[(&argon2(4, 100, 1), 64)]),
             Err(Excess::Total { slots: 2 })
         );
         assert_eq!(
-            budget.charge(&pbkdf2(500), 32),
+            budget.charge(&[(&pbkdf2(500), 32)]),
             Ok(()),
             "a refused one costs nothing"
         );
         assert_eq!(
-            budget.charge(&pbkdf2(1), 32),
+            budget.charge(&[(&pbkdf2(1), 32)]),
             Err(Excess::Total { slots: 2 })
         );
     }

@@ -19,6 +19,8 @@ mod golden;
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.
 mod kdf_vectors;
+/// How much work a header may ask for.
+mod limits;
 /// One byte range of a good header changed, one exact error expected.
 mod patches;
 /// What holds for inputs of any kind.

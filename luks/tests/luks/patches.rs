@@ -170,7 +170,7 @@ fn luks2_binary_fields() {
 }
 
 /// The JSON text with `from` replaced by `to` in both copies, checksums right.
-fn json_patched(from: &str, to: &str) -> Result<luks::Luks, Error> {
+pub fn json_patched(from: &str, to: &str) -> Result<luks::Luks, Error> {
     let mut image = good();
     for copy in [0, 0x4000] {
         let area = &mut image[copy + 4096..copy + 0x4000];
@@ -439,5 +439,58 @@ fn what_is_not_known_loads_and_does_not_open() {
     };
     assert!(
         matches!(&header.metadata.keyslots[0].kind, luks::luks2::KeyslotKind::Other { kind } if kind == "luks9")
+    );
+}
+
+/// Two segments of one plaintext: what cryptsetup leaves half way through a reencryption, without its requirement.
+#[test]
+fn crypt_and_linear_segments_make_one_plaintext() {
+    let whole = json_patched("\"tokens\"", "\"tokens\"").unwrap();
+    let expected = crate::common::decrypt(&whole, whole.storage().clone(), b"golden").unwrap();
+    let two = "\"size\":\"8192\",\"iv_tweak\":\"0\",\"encryption\":\"aes-cbc-essiv:sha256\",\"sector_size\":4096},\
+               \"1\":{\"type\":\"linear\",\"offset\":\"106496\",\"size\":\"4096\"},\
+               \"2\":{\"type\":\"crypt\",\"offset\":\"110592\",\"size\":\"dynamic\",\"iv_tweak\":\"24\"";
+    let split = json_patched("\"size\":\"dynamic\",\"iv_tweak\":\"0\"", two);
+    let split = split.and_then(|luks| {
+        let storage = luks.storage().clone();
+        crate::common::decrypt(&luks, storage, b"golden")
+    });
+    // The digest is bound to segment 0 alone: segment 2 would be under another key.
+    assert!(
+        matches!(split, Err(Error::Unsupported(Unsupported::ManyKeys))),
+        "{:?}",
+        split.err()
+    );
+
+    let bound = |image: &mut Vec<u8>| {
+        for copy in [0, 0x4000] {
+            let area = &mut image[copy + 4096..copy + 0x4000];
+            let end = area.iter().position(|byte| *byte == 0).unwrap();
+            let text = String::from_utf8(area[..end].to_vec()).unwrap();
+            let text = text
+                .replacen("\"size\":\"dynamic\",\"iv_tweak\":\"0\"", two, 1)
+                .replacen("\"segments\":[\"0\"]", "\"segments\":[\"0\",\"2\"]", 1);
+            area.fill(0);
+            area[..text.len()].copy_from_slice(text.as_bytes());
+            fix_checksum(image, copy, 0x4000);
+        }
+    };
+    let mut image = good();
+    bound(&mut image);
+    let ciphertext = image[106_496..110_592].to_vec();
+    let (storage, luks) = open(image).unwrap();
+    let plaintext = crate::common::decrypt(&luks, storage, b"golden").unwrap();
+    assert_eq!(plaintext.len(), expected.len());
+    assert!(
+        plaintext[..8192] == expected[..8192],
+        "the first crypt segment"
+    );
+    assert!(
+        plaintext[8192..12288] == ciphertext,
+        "the linear segment is as it lies there"
+    );
+    assert!(
+        plaintext[12288..] == expected[12288..],
+        "the second crypt segment goes on with its own IVs"
     );
 }
