@@ -1,28 +1,148 @@
-use crate::common::check_all;
-use crate::luks_cases::cases;
+use serde_json::Value;
 
-/// A container that holds 64 KiB when it is closed up.
-const PAYLOAD_BYTES: u64 = 64 << 10;
+use crate::common::{Place, check_all};
+use crate::luks_cases::{Case, VOLUME_KEY, cases};
 
+/// Each makes a container with the same options, and opens what the other made.
 #[test]
-fn what_luksformat_makes_is_unlocked() {
-    check_all("luks key test of luksFormat's", &cases(), |case| {
-        let place = case.place();
-        place.hole("theirs", PAYLOAD_BYTES + (200 << 20));
-        place.sh(&format!(
-            "cryptsetup luksFormat --batch-mode theirs {}",
-            case.format_arguments()
+fn both_make_the_same_header() {
+    check_all("luks headers, luksFormat and ours", &cases(), |case| {
+        let format = case.format_arguments();
+        let (theirs, ours) = (case.place(), case.place());
+        theirs.hole("image", 200 << 20);
+        theirs.sh(&format!(
+            "cryptsetup luksFormat --batch-mode image {format}"
         ));
-        let header = case.header_of("theirs");
-        let without_header = |arguments: String| arguments.replace("--header header ", "");
-        place.sh(&format!(
-            "luksmith key test {header} {}",
-            without_header(case.open_arguments())
+        ours.sh(&format!(
+            "luksmith create image --payload-size 64K {format}"
         ));
-        let code = place.sh_code(&format!(
-            "luksmith key test {header} {}",
-            without_header(case.wrong_arguments())
-        ));
-        assert_eq!(code, 2);
+
+        let header = case.header_of("image");
+        for place in [&theirs, &ours] {
+            opens_for_both(case, place, header);
+        }
+        let theirs = theirs.read(header);
+        assert_eq!(masked(case, &ours.read(header)), masked(case, &theirs));
+        let data_bytes = ours.read("image").len();
+        assert_eq!(data_bytes, data_offset(case, &theirs) + (64 << 10));
     });
+}
+
+/// The right key, a wrong one and the volume key, for cryptsetup and for us.
+fn opens_for_both(case: &Case, place: &Place, header: &str) {
+    for open in ["cryptsetup open --test-passphrase", "luksmith key test"] {
+        place.sh(&format!("{open} {header} {}", case.key_arguments()));
+        let code = place.sh_code(&format!("{open} {header} {}", case.wrong_arguments()));
+        assert_eq!(code, 2, "{open} with the wrong key");
+    }
+    place.sh(&format!("cryptsetup luksDump {header}"));
+    place.sh(&format!(
+        "cryptsetup luksDump --batch-mode --dump-volume-key --volume-key-file dumped {header} {}",
+        case.key_arguments()
+    ));
+    place.sh(&format!(
+        "luksmith key test {header} --volume-key-file dumped"
+    ));
+    if case.option("--volume-key-file").is_some() {
+        assert_eq!(place.read("dumped"), VOLUME_KEY);
+    }
+    if case.version == 2 {
+        let dumped = place.sh(&format!(
+            "cryptsetup luksDump --dump-json-metadata {header}"
+        ));
+        let dumped: Value = serde_json::from_slice(&dumped).unwrap();
+        let stored: Value = serde_json::from_str(&json(&place.read(header))).unwrap();
+        assert_eq!(dumped, stored);
+    }
+}
+
+/// A header without what differs each time it is made: salts, digests, what was measured, UUID unless it was given.
+#[derive(Debug, Eq, PartialEq)]
+struct Masked {
+    /// The first or only header's fixed part, and of LUKS2 the second's, in hexadecimal and without zeros at the end.
+    fixed: Vec<String>,
+    /// LUKS2 metadata as text, so that their spelling counts and the order of members.
+    json: String,
+}
+
+fn masked(case: &Case, header: &[u8]) -> Masked {
+    let uuid = (
+        168,
+        if case.option("--uuid").is_some() {
+            0
+        } else {
+            40
+        },
+    );
+    if case.version == 1 {
+        let mut fields = vec![(112, 56), uuid];
+        fields.extend((0..8).map(|slot| (216 + 48 * slot, 32)));
+        return Masked {
+            fixed: vec![blank(&header[..592], &fields)],
+            json: String::new(),
+        };
+    }
+    // Sequence number, salt, checksum.
+    let fields = [(16, 8), (104, 64), (448, 64), uuid];
+    let copy_bytes = usize::try_from(be64(&header[8..])).unwrap();
+    let second = &header[copy_bytes..];
+    let text = json(header);
+    assert_eq!(json(second), text);
+    let rest = 4096 + text.len();
+    assert!(header[rest..copy_bytes].iter().all(|byte| *byte == 0));
+    Masked {
+        fixed: [header, second]
+            .map(|copy| blank(&copy[..4096], &fields))
+            .into(),
+        json: without_values(&text),
+    }
+}
+
+fn blank(bytes: &[u8], fields: &[(usize, usize)]) -> String {
+    let mut bytes = bytes.to_vec();
+    for (start, length) in fields {
+        bytes[*start..][..*length].fill(0);
+    }
+    hex::encode(&bytes).trim_end_matches('0').to_owned()
+}
+
+fn json(copy: &[u8]) -> String {
+    let text = copy[4096..].split(|byte| *byte == 0).next().unwrap();
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+fn without_values(text: &str) -> String {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let slots = value["keyslots"].as_object().unwrap();
+    let digest = &value["digests"]["0"];
+    let mut masked = text.to_owned();
+    for kdf in slots.values().map(|slot| &slot["kdf"]) {
+        masked = masked.replace(kdf["salt"].as_str().unwrap(), "salt");
+        // cryptsetup takes no more lanes than there are processors, even when they are asked for.
+        masked = masked.replace(&format!("\"cpus\":{},", kdf["cpus"]), "");
+    }
+    for name in ["salt", "digest"] {
+        masked = masked.replace(digest[name].as_str().unwrap(), name);
+    }
+    let measured = format!(
+        "\"iterations\":{},\"salt\":\"salt\",\"digest\"",
+        digest["iterations"]
+    );
+    assert!(masked.contains(&measured), "{masked}");
+    masked.replace(&measured, "\"digest\"")
+}
+
+/// Where the data start, in bytes.
+fn data_offset(case: &Case, header: &[u8]) -> usize {
+    if case.version == 1 {
+        let sectors = u32::from_be_bytes(header[104..108].try_into().unwrap());
+        return usize::try_from(sectors).unwrap() * 512;
+    }
+    let value: Value = serde_json::from_str(&json(header)).unwrap();
+    let offset = value["segments"]["0"]["offset"].as_str().unwrap();
+    offset.parse().unwrap()
+}
+
+fn be64(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes[..8].try_into().unwrap())
 }

@@ -62,6 +62,9 @@ const KEYS: [Key; 7] = [
     },
 ];
 
+/// For `--volume-key-file volume-key`: of 512 bits, in two halves that differ.
+pub const VOLUME_KEY: &[u8] = b"0123456789abcdef0123456789ABCDEFfedcba9876543210FEDCBA987654321!";
+
 /// The passphrase hashes of both formats.
 pub const HASHES: [&str; 7] = [
     "sha1",
@@ -95,29 +98,31 @@ impl Case {
     /// What makes it, for either program.
     pub fn format_arguments(&self) -> String {
         format!(
-            "--type luks{} {} {}",
+            "--type luks{} {} {} {}",
             self.version,
             self.options,
-            self.open_arguments()
+            self.header_arguments(),
+            self.key_arguments()
         )
     }
 
-    /// What opens it, for either program.
-    pub fn open_arguments(&self) -> String {
-        format!("{}{}", self.header_argument(), self.key.arguments)
-    }
-
-    /// What looks like it and does not open it, for either program.
-    pub fn wrong_arguments(&self) -> String {
-        format!("{}{}", self.header_argument(), self.key.wrong)
-    }
-
-    fn header_argument(&self) -> &'static str {
+    /// Where its header is, for either program and beside the container.
+    pub fn header_arguments(&self) -> &'static str {
         if self.is_detached {
-            "--header header "
+            "--header header"
         } else {
             ""
         }
+    }
+
+    /// The key that fits, for either program.
+    pub fn key_arguments(&self) -> &'static str {
+        self.key.arguments
+    }
+
+    /// A key that looks like it and does not fit, for either program.
+    pub fn wrong_arguments(&self) -> &'static str {
+        self.key.wrong
     }
 
     /// The file that holds the header of the container `image`.
@@ -125,11 +130,23 @@ impl Case {
         if self.is_detached { "header" } else { image }
     }
 
+    /// The value of this option.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let mut words = self.options.split_whitespace();
+        words.find(|word| *word == name).and_then(|_| words.next())
+    }
+
+    /// The data start at the offset of a file of their own, before which cryptsetup's reencryption looks for a header.
+    pub fn is_detached_with_offset(&self) -> bool {
+        self.is_detached && self.option("--offset").is_some()
+    }
+
     /// An empty folder with its key.
     pub fn place(&self) -> Place {
         let place = Place::new();
         place.write("key", self.key.content);
         place.write("wrong", b"correct horsf");
+        place.write("volume-key", VOLUME_KEY);
         place
     }
 }
@@ -174,6 +191,7 @@ fn luks1() -> Vec<Case> {
     for hash in HASHES {
         add(&format!("--hash {hash}"));
     }
+    add("--volume-key-file volume-key");
     add("--key-slot 7 --cipher aes-cbc-essiv:sha256 --key-size 256");
     add("--offset 8192 --uuid 01234567-89ab-4def-8123-456789abcdef");
     add("--offset 5000 --cipher aes-xts-plain64 --key-size 256");
@@ -210,9 +228,11 @@ fn luks2() -> Vec<Case> {
         add(&format!("--luks2-keyslots-size {size}"));
     }
     for offset in [4096, 8200, 32768, 262_144] {
-        add(&format!("--offset {offset}"));
+        // Said, since cryptsetup guesses 512 where data start at an odd multiple of 4096.
+        add(&format!("--offset {offset} --sector-size 4096"));
     }
     add("--key-slot 31");
+    add("--volume-key-file volume-key");
     add("--uuid 01234567-89ab-4def-8123-456789abcdef --label größe --subsystem no/thing");
     add("--label 0123456789abcdef0123456789abcdef0123456789abcde");
     let argon2 = |kdf: &str, passes: u32, memory: u32, lanes: u32| {
@@ -220,6 +240,15 @@ fn luks2() -> Vec<Case> {
             "--pbkdf {kdf} --pbkdf-force-iterations {passes} --pbkdf-memory {memory} --pbkdf-parallel {lanes}"
         )
     };
+    for sector_bytes in [512, 1024, 2048, 4096] {
+        cases.push(Case::new(
+            2,
+            format!(
+                "--sector-size {sector_bytes} {}",
+                argon2("argon2id", 4, 32, 1)
+            ),
+        ));
+    }
     for kdf in ["argon2i", "argon2id"] {
         cases.push(Case::new(2, argon2(kdf, 4, 32, 1)));
         cases.push(Case::new(2, argon2(kdf, 5, 1000, 4)));

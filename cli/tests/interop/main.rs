@@ -23,5 +23,3 @@ mod nbdkit;
 mod passphrases;
 /// QEMU's LUKS driver, which knows LUKS1.
 mod qemu;
-/// `cryptsetup reencrypt`, on files.
-mod reencrypt;
