@@ -6,158 +6,193 @@ use luks::{Luks, UnlockOptions};
 use volume::{Access, FileStorage, Volume};
 use zeroize::Zeroizing;
 
-use crate::common::{Place, pattern};
+use crate::common::{Place, check_all, pattern};
+use crate::luks_cases::{Case, data_cases};
 
+/// Several sectors of every size, and more than IVs of one byte can count.
 const RAW_BYTES: usize = 256 << 10;
-
-/// Containers that we make. They must need little memory, for the kernel has little.
-fn cases() -> Vec<String> {
-    let pbkdf2 = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
-    let mut cases = Vec::new();
-    for (cipher, bits) in [
-        ("aes-xts-plain64", 512),
-        ("aes-xts-plain64", 256),
-        ("aes-cbc-essiv:sha256", 256),
-        ("aes-cbc-plain64", 128),
-    ] {
-        let cipher = format!("--cipher {cipher} --key-size {bits}");
-        cases.push(format!("--type luks1 {cipher} {pbkdf2}"));
-        for sector_bytes in [512, 1024, 2048, 4096] {
-            cases.push(format!(
-                "--type luks2 {cipher} --sector-size {sector_bytes} {pbkdf2}"
-            ));
-        }
-    }
-    for kdf in ["argon2i", "argon2id"] {
-        cases.push(format!(
-            "--type luks2 --pbkdf {kdf} --pbkdf-force-iterations 4 --pbkdf-memory 4096 --pbkdf-parallel 2"
-        ));
-    }
-    for version in ["luks1", "luks2"] {
-        cases.push(format!("--type {version} --header head {pbkdf2}"));
-    }
-    cases.push(format!(
-        "--type luks2 --luks2-metadata-size 4M --luks2-keyslots-size 1M {pbkdf2}"
-    ));
-    cases
-}
-
-fn header_option(options: &str) -> &'static str {
-    if options.contains("--header") {
-        "--header head"
-    } else {
-        ""
-    }
-}
 
 /// What the kernel writes: other bytes than what we did.
 fn others() -> Vec<u8> {
     pattern(RAW_BYTES).iter().map(|byte| !byte).collect()
 }
 
+/// A container that we made and one that cryptsetup made, for the kernel to read and to write.
+struct Pair {
+    case: Case,
+    ours: Place,
+    theirs: Place,
+}
+
+impl std::fmt::Display for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.case.fmt(f)
+    }
+}
+
+/// All in one kernel, for it takes seconds to start.
 #[test]
 fn containers_both_ways() {
     let place = Place::new();
-    place.write("raw", pattern(RAW_BYTES));
     place.write("others", others());
-    place.write("key", "secret");
-    let cases = cases();
-    let mut script = format!("cd '{}'\nfailed=0\n", place.path("").display());
-    for (index, options) in cases.iter().enumerate() {
-        place.sh(&format!(
-            "mkdir case{index} && cd case{index} && luksmith encrypt ../raw box --key-file ../key {options}"
-        ));
-        let header = header_option(options);
-        let _ = write!(
-            script,
-            "cd case{index}\n\
-             {{ timeout 60 cryptsetup open box t --key-file ../key {header} && cat /dev/mapper/t >opened && \
-             cat ../others >/dev/mapper/t; }} || {{ echo 'case{index} failed'; failed=1; }}\n\
-             cryptsetup close t\ncd ..\n"
-        );
+    let pairs: Vec<_> = data_cases()
+        .into_iter()
+        .map(|case| Pair {
+            ours: case.place(),
+            theirs: case.place(),
+            case,
+        })
+        .collect();
+    check_all("luks containers made for the kernel", &pairs, make);
+    let large = ["luks1", "luks2"].map(Large::new);
+
+    let mut script = format!("others='{}'\nfailed=0\n", place.path("others").display());
+    for pair in &pairs {
+        script.push_str(&pair.script());
+    }
+    for container in &large {
+        container.write_script(&mut script);
     }
     script.push_str("exit $failed\n");
     assert_eq!(place.kernel(&script, &[]), "");
-    for (index, options) in cases.iter().enumerate() {
-        let opened = place.read(format!("case{index}/opened"));
-        assert!(
-            opened == pattern(RAW_BYTES),
-            "the kernel reads something else: {options}"
-        );
-        let header = header_option(options);
-        place.sh(&format!(
-            "cd case{index} && luksmith decrypt box back --key-file ../key {header}"
+
+    check_all("luks containers, ours by the kernel", &pairs, |pair| {
+        assert!(pair.ours.read("opened") == pattern(RAW_BYTES));
+    });
+    check_all("luks containers, the kernel's by us", &pairs, |pair| {
+        pair.theirs.sh(&format!(
+            "luksmith decrypt image back {} {}",
+            pair.case.header_arguments(),
+            pair.case.key_arguments()
         ));
-        let back = place.read(format!("case{index}/back"));
-        assert!(back == others(), "we read something else: {options}");
-    }
-    println!(
-        "cases: luks-kernel {} passed, 0 failed, both ways",
-        cases.len()
+        assert!(pair.theirs.read("back") == others());
+    });
+    check_all(
+        "luks containers beyond 2 TiB, both ways",
+        &large,
+        Large::check,
     );
 }
 
-/// Payload bytes of a sparse container, and places in it: around 2 TiB, where 32-bit sector numbers end, and beyond.
-const LARGE_BYTES: u64 = 3 << 40;
-const PLACES: [u64; 3] = [(2 << 40) - 65536, (2 << 40) + 65536, LARGE_BYTES - 131_072];
+fn make(pair: &Pair) {
+    let format = pair.case.format_arguments();
+    pair.ours.write("raw", pattern(RAW_BYTES));
+    pair.ours
+        .sh(&format!("luksmith encrypt raw image {format}"));
+    let image_bytes = pair.ours.path("image").metadata().unwrap().len();
+    pair.theirs.hole("image", image_bytes);
+    pair.theirs.sh(&format!(
+        "cryptsetup luksFormat --batch-mode image {format}"
+    ));
+}
 
-#[test]
-fn beyond_two_tib() {
-    let place = Place::new();
-    place.write("key", "secret");
-    place.write("others", others());
-    let block = 65536;
-    let mut script = format!("cd '{}'\n", place.path("").display());
-    for kind in ["luks1", "luks2"] {
+impl Pair {
+    fn script(&self) -> String {
+        let open = format!(
+            "timeout 60 cryptsetup open image t {} {}",
+            self.case.header_arguments(),
+            self.case.key_arguments()
+        );
+        format!(
+            "cd '{}'\n\
+             {{ {open} && cat /dev/mapper/t >opened; }} || {{ echo 'not opened: {self}'; failed=1; }}\n\
+             cryptsetup close t\n\
+             cd '{}'\n\
+             {{ {open} && cat \"$others\" >/dev/mapper/t; }} || {{ echo 'not written: {self}'; failed=1; }}\n\
+             cryptsetup close t\n",
+            self.ours.path("").display(),
+            self.theirs.path("").display(),
+        )
+    }
+}
+
+/// An empty container of 3 TiB, almost all of it a hole.
+struct Large {
+    kind: &'static str,
+    place: Place,
+}
+
+const LARGE_BYTES: u64 = 3 << 40;
+const BLOCK_BYTES: u64 = 64 << 10;
+/// Where in it: on both sides of 2 TiB, where 32-bit sector numbers end, and far beyond. We write a block there, and
+/// the kernel the one after it.
+const POSITIONS: [u64; 3] = [
+    (2 << 40) - BLOCK_BYTES,
+    (2 << 40) + BLOCK_BYTES,
+    LARGE_BYTES - 2 * BLOCK_BYTES,
+];
+
+impl Large {
+    fn new(kind: &'static str) -> Self {
+        let place = Place::new();
+        place.write("key", "secret");
         place.sh(&format!(
-            "luksmith create {kind} --type {kind} --payload-size {LARGE_BYTES} --key-file key --pbkdf pbkdf2 \
+            "luksmith create image --type {kind} --payload-size 3T --key-file key --pbkdf pbkdf2 \
              --pbkdf-force-iterations 1000"
         ));
-        let volume = open(&place, kind);
-        for at in PLACES {
-            volume.write_at(at, &pattern(block)).unwrap();
+        let large = Self { kind, place };
+        let volume = large.open();
+        for at in POSITIONS {
+            volume.write_at(at, &large.block(at)).unwrap();
         }
         volume.sync().unwrap();
-        let _ = writeln!(script, "cryptsetup open {kind} t --key-file key || exit 1");
-        for at in PLACES {
-            let first = at / 65536;
+        large
+    }
+
+    fn write_script(&self, script: &mut String) {
+        let _ = writeln!(
+            script,
+            "cd '{}' && cryptsetup open image t --key-file key || exit 1",
+            self.place.path("").display()
+        );
+        for at in POSITIONS {
             let _ = write!(
                 script,
-                "dd if=/dev/mapper/t of={kind}.{first} bs=65536 skip={first} count=1 status=none || exit 1\n\
-                 dd if=others of=/dev/mapper/t bs=65536 seek={} count=1 status=none || exit 1\n",
-                first + 1
+                "dd if=/dev/mapper/t of={at} bs={BLOCK_BYTES} skip={} count=1 status=none || exit 1\n\
+                 dd if=\"$others\" of=/dev/mapper/t bs={BLOCK_BYTES} seek={} count=1 status=none || exit 1\n",
+                at / BLOCK_BYTES,
+                at / BLOCK_BYTES + 1
             );
         }
         script.push_str("cryptsetup close t || exit 1\n");
     }
-    assert_eq!(place.kernel(&script, &[]), "");
-    for kind in ["luks1", "luks2"] {
-        let volume = open(&place, kind);
-        for at in PLACES {
-            let read = place.read(format!("{kind}.{}", at / 65536));
+
+    fn check(&self) {
+        let volume = self.open();
+        assert_eq!(volume.len(), LARGE_BYTES);
+        for at in POSITIONS {
+            let read = self.place.read(at.to_string());
             assert!(
-                read == pattern(block),
-                "the kernel reads something else: {kind} at {at}"
+                read == self.block(at),
+                "the kernel reads something else at {at}"
             );
-            let mut read = vec![0; block];
-            volume.read_at(at + 65536, &mut read).unwrap();
-            assert!(
-                read == others()[..block],
-                "we read something else: {kind} at {at}"
-            );
+            let mut read = vec![0; self.block(at).len()];
+            volume.read_at(at + BLOCK_BYTES, &mut read).unwrap();
+            let written = &others()[..read.len()];
+            assert!(read == written, "we read something else at {at}");
         }
     }
-    println!(
-        "cases: luks-kernel-beyond-2-tib {} passed, 0 failed, both ways",
-        2 * PLACES.len()
-    );
+
+    /// What we write at a position.
+    fn block(&self, at: u64) -> Vec<u8> {
+        let name = format!("{} at {at}\n", self.kind);
+        let bytes = usize::try_from(BLOCK_BYTES).unwrap();
+        name.bytes().cycle().take(bytes).collect()
+    }
+
+    /// The plaintext, by the library: no command reads a part in the middle.
+    fn open(&self) -> Volume {
+        let storage = FileStorage::open(&self.place.path("image"), Access::ReadWrite).unwrap();
+        let storage = Arc::new(storage);
+        let passphrase = Passphrase::from_bytes(Zeroizing::new(b"secret".to_vec()));
+        let luks = Luks::open(Arc::clone(&storage) as Arc<_>).unwrap();
+        let unlocked = luks.unlock(&passphrase, &UnlockOptions::default()).unwrap();
+        unlocked.volume(storage).unwrap()
+    }
 }
 
-/// The plaintext of a container, by the library: no command reads a part in the middle.
-fn open(place: &Place, name: &str) -> Volume {
-    let storage = Arc::new(FileStorage::open(&place.path(name), Access::ReadWrite).unwrap());
-    let passphrase = Passphrase::from_bytes(Zeroizing::new(b"secret".to_vec()));
-    let luks = Luks::open(Arc::clone(&storage) as Arc<_>).unwrap();
-    let unlocked = luks.unlock(&passphrase, &UnlockOptions::default()).unwrap();
-    unlocked.volume(storage).unwrap()
+impl std::fmt::Display for Large {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind)
+    }
 }

@@ -11,6 +11,8 @@ mod common;
 mod cryptsetup;
 /// cryptsetup on files, without a kernel: data of LUKS containers both ways, by its reencryption.
 mod cryptsetup_data;
+/// Images that others made, where the extra conformance run has them.
+mod images;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.
