@@ -1,5 +1,6 @@
 use std::fmt::Display;
 use std::fs::{self, File};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -38,6 +39,19 @@ impl Place {
     pub fn luksmith(&self, arguments: &str) -> Vec<u8> {
         let mut command = Command::new(PROGRAM);
         self.succeed(command.args(arguments.split_whitespace()))
+    }
+
+    /// The first bytes of a file, or all where there are fewer.
+    pub fn read_start(&self, name: &str, bytes: u64) -> Vec<u8> {
+        let mut start = Vec::new();
+        let file = File::open(self.path(name)).unwrap();
+        file.take(bytes).read_to_end(&mut start).unwrap();
+        start
+    }
+
+    /// The size of a file, in bytes.
+    pub fn len(&self, name: &str) -> u64 {
+        self.path(name).metadata().unwrap().len()
     }
 
     /// A file of so many bytes, all of them a hole.

@@ -79,8 +79,7 @@ fn make(pair: &Pair) {
     pair.ours.write("raw", pattern(RAW_BYTES));
     pair.ours
         .sh(&format!("luksmith encrypt raw image {format}"));
-    let image_bytes = pair.ours.path("image").metadata().unwrap().len();
-    pair.theirs.hole("image", image_bytes);
+    pair.theirs.hole("image", pair.ours.len("image"));
     pair.theirs.sh(&format!(
         "cryptsetup luksFormat --batch-mode image {format}"
     ));

@@ -130,6 +130,11 @@ impl Case {
         if self.is_detached { "header" } else { image }
     }
 
+    /// How long its key derivation takes was measured when it was made.
+    pub fn is_measured(&self) -> bool {
+        self.option("--pbkdf-force-iterations").is_none()
+    }
+
     /// The value of this option.
     pub fn option(&self, name: &str) -> Option<&str> {
         let mut words = self.options.split_whitespace();
@@ -204,6 +209,8 @@ fn luks1_headers() -> Vec<Case> {
     for hash in HASHES {
         add(&format!("--hash {hash}"));
     }
+    cases.push(Case::new(1, "--iter-time 50"));
+    let mut add = |options: &str| cases.push(Case::new(1, format!("{options} {PBKDF2}")));
     add("--volume-key-file volume-key");
     add("--key-slot 7 --cipher aes-cbc-essiv:sha256 --key-size 256");
     add("--offset 8192 --uuid 01234567-89ab-4def-8123-456789abcdef");
@@ -272,6 +279,7 @@ fn luks2_headers() -> Vec<Case> {
     ] {
         add(&format!("{options} {PBKDF2}"));
     }
+    add("--iter-time 50 --pbkdf-memory 65536");
     for kdf in ["argon2i", "argon2id"] {
         add(&argon2(kdf, 4, 32, 1));
         add(&argon2(kdf, 5, 1000, 4));

@@ -11,6 +11,8 @@ mod common;
 mod cryptsetup;
 /// cryptsetup on files, without a kernel: data of LUKS containers both ways, by its reencryption.
 mod cryptsetup_data;
+/// cryptsetup changing the headers that we made, and what it left unfinished.
+mod cryptsetup_edits;
 /// Images that others made, where the extra conformance run has them.
 mod images;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
