@@ -76,6 +76,15 @@ pub enum Error {
         /// The requirement that says so.
         requirement: String,
     },
+    /// Between reading the header and changing it somebody else changed it; nothing was written.
+    #[error("the header was changed by another program meanwhile")]
+    Changed,
+    /// A header copy is not there at all: whatever overwrote it would be lost by a change, which writes both copies.
+    #[error("the {which} header has no LUKS magic: something else may have been written over it")]
+    Overwritten {
+        /// Which copy: `primary` or `secondary`.
+        which: &'static str,
+    },
     /// The caller asks for something that cannot be.
     #[error("{0}")]
     InvalidOption(#[from] InvalidOption),
@@ -311,6 +320,25 @@ pub enum InvalidOption {
         low: u64,
         /// The highest allowed.
         high: u64,
+    },
+    /// A change after which the JSON text no longer fits its area.
+    #[error("the changed metadata needs {need} bytes, its area has {have}")]
+    JsonTooLarge {
+        /// Bytes needed, the final NUL counted in.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// A change after which the header would break a rule.
+    #[error("the change would break a rule of the format: {0}")]
+    Breaks(Box<Corrupt>),
+    /// Something that this format has not.
+    #[error("{format} has no {what}")]
+    OtherFormat {
+        /// The container's format.
+        format: &'static str,
+        /// What it has not.
+        what: &'static str,
     },
     /// A cipher that encrypts nothing.
     #[error("the null cipher encrypts nothing")]

@@ -2,7 +2,7 @@
 //!
 //! A [`Luks`] is a container whose header was read and checked. [`Luks::unlock`] turns a passphrase into the volume
 //! key, within limits on what the header may ask for; [`Unlocked::volume`] is the plaintext, readable and writable at
-//! any byte. New containers come from [`mod@format`].
+//! any byte. New containers come from [`mod@format`]; headers are changed through [`Edit`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format.
+//! luks2; store, unlock; device, format; edit.
 
 #![forbid(unsafe_code)]
 // Every number here may come from a disk.
@@ -44,6 +44,7 @@ mod area;
 mod codec;
 pub mod defaults;
 mod device;
+pub mod edit;
 pub mod error;
 pub mod format;
 pub mod kdf;
@@ -55,6 +56,7 @@ mod store;
 mod unlock;
 
 pub use device::{Header, Luks, Unlocked, Warning};
+pub use edit::Edit;
 pub use error::{Corrupt, Error, InvalidOption, MemberProblem, Unsupported};
 pub use format::{FormatOptions, Layout, NewContainer, Version};
 pub use kdf::{KdfLimits, KdfParams};

@@ -46,7 +46,9 @@ const LUKS_FLOORS: &[&[&str]] = &[
     &["codec"],
     &["luks1", "luks2"],
     &["policy", "store", "unlock"],
-    &["device", "format", "convert", "backup"],
+    &["device", "format"],
+    &["edit"],
+    &["keyslots", "tokens", "config", "convert", "backup", "repair"],
 ];
 
 /// Build-time packages that compile or look for C.

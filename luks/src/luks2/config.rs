@@ -3,8 +3,11 @@
 use super::BinaryHeader;
 use super::json::Object;
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
-use crate::error::{Corrupt, MemberProblem};
+use crate::error::{Corrupt, Error, MemberProblem, Unsupported};
 use crate::number::to_u64;
+
+/// Requirements of a reencryption that was begun, by their beginnings.
+const REENCRYPTION: [&str; 2] = ["online-reencrypt", "offline-reencrypt"];
 
 /// What holds for the whole container.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +42,29 @@ impl Config {
             flags: object.optional_strings("flags")?,
             requirements: requirements(object)?,
         })
+    }
+
+    /// Whoever does not know a requirement must neither open the data nor change the header
+    /// (LUKS2 specification 3.5); none is known yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedsRecovery`] during a reencryption, [`Error::Unsupported`] for any other requirement.
+    pub fn refuse_requirements(&self) -> Result<(), Error> {
+        if let Some(requirement) = self
+            .requirements
+            .iter()
+            .find(|name| REENCRYPTION.iter().any(|prefix| name.starts_with(prefix)))
+        {
+            return Err(Error::NeedsRecovery {
+                requirement: requirement.clone(),
+            });
+        }
+        if self.requirements.is_empty() {
+            Ok(())
+        } else {
+            Err(Unsupported::Requirements(self.requirements.clone()).into())
+        }
     }
 }
 

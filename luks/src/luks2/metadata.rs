@@ -35,7 +35,12 @@ impl Metadata {
         Self::from_raw(json::parse(area)?, header_bytes)
     }
 
-    fn from_raw(raw: Map<String, Value>, header_bytes: u64) -> Result<Self, Corrupt> {
+    /// Checks JSON of a header copy of `header_bytes` bytes that was built or changed in memory.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn from_raw(raw: Map<String, Value>, header_bytes: u64) -> Result<Self, Corrupt> {
         let root = Object::root(&raw);
         let config = Config::parse(&root.object("config")?, header_bytes)?;
         let keyslots = section(&root, "keyslots", Keyslot::parse)?;
