@@ -75,7 +75,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match outcome {
         Ok(()) => Exit::Done,
         Err(error) => {
-            output::report(&error);
+            error.report();
             error.exit()
         }
     }

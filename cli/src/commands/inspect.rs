@@ -25,12 +25,13 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
         image_bytes,
         &limits::kdf_limits(limits::ONE_SLOT, None),
     );
-    match (args.json, args.map) {
+    let printed = match (args.json, args.map) {
         (true, _) => output::json("inspect", members(&report)),
         (false, Some(MapFormat::Text)) => output::text(&map::text(&report)),
         (false, Some(MapFormat::Svg)) => output::text(&map::svg(&report)),
         (false, None) => output::text(&text::render(&report)),
-    }
+    };
+    Ok(printed?)
 }
 
 fn members(report: &Report) -> Value {
