@@ -79,6 +79,18 @@ pub enum Error {
     /// Between reading the header and changing it somebody else changed it; nothing was written.
     #[error("the header was changed by another program meanwhile")]
     Changed,
+    /// What was written to a keyslot's area and read back does not give the key; the header was not changed.
+    #[error("keyslot {keyslot}: its area does not hold what was written to it")]
+    NotProven {
+        /// The keyslot.
+        keyslot: u32,
+    },
+    /// Without this keyslot nothing opens the container any more, and nobody said that this is meant.
+    #[error("keyslot {keyslot} is the last one: without it nobody can open the container")]
+    LastKeyslot {
+        /// The keyslot.
+        keyslot: u32,
+    },
     /// A header copy is not there at all: whatever overwrote it would be lost by a change, which writes both copies.
     #[error("the {which} header has no LUKS magic: something else may have been written over it")]
     Overwritten {
@@ -243,6 +255,18 @@ pub enum InvalidOption {
         /// The number asked for.
         keyslot: u32,
     },
+    /// The keyslot holds a key already.
+    #[error("keyslot {keyslot} is in use")]
+    KeyslotInUse {
+        /// The number asked for.
+        keyslot: u32,
+    },
+    /// All keyslots hold keys. A change needs one too: the new key is written before the old one goes.
+    #[error("no keyslot is free: all {count} are in use")]
+    NoFreeKeyslot {
+        /// How many the format has.
+        count: u32,
+    },
     /// A volume key of the wrong length.
     #[error("the volume key has {have} bytes, the container's has {need}")]
     VolumeKeySize {
@@ -287,7 +311,7 @@ pub enum InvalidOption {
     /// A keyslots area that cannot be.
     #[error("LUKS2 keyslots size {0} is no multiple of 4096 from 4096 to 128M")]
     KeyslotsSize(u64),
-    /// No room for the first keyslot.
+    /// No room for another keyslot.
     #[error("the keyslots area of {have} bytes has no room for a keyslot of {need} bytes")]
     NoRoomForKeyslot {
         /// Bytes there are.

@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format; edit.
+//! luks2; store, unlock; device, format; edit; keyslots.
 
 #![forbid(unsafe_code)]
 // Every number here may come from a disk.
@@ -48,10 +48,12 @@ pub mod edit;
 pub mod error;
 pub mod format;
 pub mod kdf;
+pub mod keyslots;
 pub mod luks1;
 pub mod luks2;
 mod number;
 pub mod random;
+mod sealing;
 mod store;
 mod unlock;
 
@@ -60,6 +62,7 @@ pub use edit::Edit;
 pub use error::{Corrupt, Error, InvalidOption, MemberProblem, Unsupported};
 pub use format::{FormatOptions, Layout, NewContainer, Version};
 pub use kdf::{KdfLimits, KdfParams};
+pub use keyslots::KeyslotOptions;
 pub use random::{OsRandom, Random, RandomError};
 pub use store::{Copies, Fault};
 pub use unlock::UnlockOptions;

@@ -45,7 +45,7 @@ const LUKS_FLOORS: &[&[&str]] = &[
     &["error"],
     &["codec"],
     &["luks1", "luks2"],
-    &["policy", "store", "unlock"],
+    &["policy", "store", "unlock", "sealing"],
     &["device", "format"],
     &["edit"],
     &["keyslots", "tokens", "config", "convert", "backup", "repair"],

@@ -12,6 +12,8 @@ const REENCRYPTION: [&str; 2] = ["online-reencrypt", "offline-reencrypt"];
 /// What holds for the whole container.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
+    /// Bytes of the JSON area of one copy.
+    pub json_bytes: u64,
     /// Bytes of the keyslots area, which follows the second copy.
     pub keyslots_bytes: u64,
     /// Persistent activation flags, unknown ones too.
@@ -38,6 +40,7 @@ impl Config {
             return Err(Corrupt::KeyslotsSizeTooLarge(keyslots_bytes));
         }
         Ok(Self {
+            json_bytes: json_size,
             keyslots_bytes,
             flags: object.optional_strings("flags")?,
             requirements: requirements(object)?,

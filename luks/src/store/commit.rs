@@ -5,8 +5,8 @@
 //! within a copy no sync is needed; between the copies one is, since the second is written over the only sound one.
 //! For the same reason the copy that does not count (damaged, or older) goes first.
 //!
-//! LUKS1 has one copy and no checksum. Its header lies in two sectors, and keyslot 6 in both: a keyslot is described
-//! first while it is still off, then, after a sync, turned on by a write of one sector.
+//! LUKS1 has one copy and no checksum. Its header lies in two sectors, and keyslot 6 in both: where both change, a
+//! keyslot is described first while it is still off, then, after a sync, turned on by a write of one sector.
 
 use volume::Storage;
 
@@ -14,7 +14,7 @@ use super::{Copies, Fault};
 use crate::error::{Error, InvalidOption};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, Which};
-use crate::number::to_u64;
+use crate::number::{to_u64, to_usize};
 use crate::random::Random;
 
 /// What a disk writes all of or nothing.
@@ -96,47 +96,61 @@ pub(crate) fn luks1(
     old: &luks1::Header,
     new: &luks1::Header,
 ) -> Result<(), Error> {
-    let mut described = new.clone();
-    for (slot, before) in described.keyslots.iter_mut().zip(&old.keyslots) {
-        slot.active &= before.active;
-    }
     let length = storage
         .len()
         .map_err(Error::io("find the size of the container"))?;
     let whole = to_u64(luks1::Header::BYTES.next_multiple_of(SECTOR_BYTES));
-    let mut block = vec![0; crate::number::to_usize(whole.min(length))];
+    let mut block = vec![0; to_usize(whole.min(length))];
     storage
         .read_at(0, &mut block)
         .map_err(Error::io("read the header"))?;
-    let mut before = old.to_bytes();
-    for stage in [&described, new] {
-        let after = stage.to_bytes();
-        let mut changed = Vec::new();
-        for (index, sector) in block.chunks_mut(SECTOR_BYTES).enumerate() {
-            let start = index.saturating_mul(SECTOR_BYTES);
-            let values = before.iter().zip(&after).skip(start);
-            let mut is_changed = false;
-            for (byte, (was, is)) in sector.iter_mut().zip(values) {
-                if was != is {
-                    *byte = *is;
-                    is_changed = true;
-                }
-            }
-            if is_changed {
-                changed.push((to_u64(start), sector.to_vec()));
-            }
+    let mut described = new.clone();
+    for (slot, before) in described.keyslots.iter_mut().zip(&old.keyslots) {
+        slot.active &= before.active;
+    }
+    let (old, described, new) = (old.to_bytes(), described.to_bytes(), new.to_bytes());
+    if changed_sectors(&old, &new).count() == 1 {
+        return write_stage(storage, &mut block, &old, &new);
+    }
+    write_stage(storage, &mut block, &old, &described)?;
+    write_stage(storage, &mut block, &described, &new)
+}
+
+/// Numbers of the sectors in which two headers differ.
+fn changed_sectors(before: &[u8], after: &[u8]) -> impl Iterator<Item = usize> {
+    before
+        .chunks(SECTOR_BYTES)
+        .zip(after.chunks(SECTOR_BYTES))
+        .enumerate()
+        .filter(|(_, (before, after))| before != after)
+        .map(|(number, _)| number)
+}
+
+/// Brings what changes into `block`, which is what is on the disk, and writes the sectors that it changed.
+fn write_stage(
+    storage: &dyn Storage,
+    block: &mut [u8],
+    before: &[u8],
+    after: &[u8],
+) -> Result<(), Error> {
+    for ((byte, was), is) in block.iter_mut().zip(before).zip(after) {
+        if was != is {
+            *byte = *is;
         }
-        for (at, sector) in &changed {
-            storage
-                .write_at(*at, sector)
-                .map_err(Error::io("write the header"))?;
-        }
-        if !changed.is_empty() {
-            storage
-                .sync()
-                .map_err(Error::io("write the header through to the disk"))?;
-        }
-        before = after;
+    }
+    let mut is_changed = false;
+    for number in changed_sectors(before, after) {
+        let start = number.saturating_mul(SECTOR_BYTES);
+        let end = start.saturating_add(SECTOR_BYTES).min(block.len());
+        storage
+            .write_at(to_u64(start), &block[start..end])
+            .map_err(Error::io("write the header"))?;
+        is_changed = true;
+    }
+    if is_changed {
+        storage
+            .sync()
+            .map_err(Error::io("write the header through to the disk"))?;
     }
     Ok(())
 }

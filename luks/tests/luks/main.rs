@@ -19,6 +19,12 @@ mod golden;
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.
 mod kdf_vectors;
+/// Keyslots changed, cut off at every write, with each sync left out in turn.
+mod keyslot_crash;
+/// Keyslots added, changed and removed; what is refused.
+mod keyslots;
+/// Backup, restore, repair, erase, config, tokens: cut off at every write, and each mistake refused.
+mod headers;
 /// How much work a header may ask for.
 mod limits;
 /// One byte range of a good header changed, one exact error expected.
