@@ -3,10 +3,12 @@
 //! Help, man pages and completions are generated from these. Options that several verbs share are groups in
 //! [`keys`], [`container`] and [`work`].
 
+pub mod compare;
 pub mod container;
 pub mod keys;
 pub mod luks;
 pub mod size;
+pub mod verify;
 pub mod work;
 
 use std::ffi::OsString;
@@ -17,9 +19,11 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::output;
 
+pub use compare::CompareArgs;
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
 pub use luks::{FormatArgs, HeaderArgs, Pbkdf, UnlockArgs};
+pub use verify::VerifyArgs;
 pub use work::{Holes, ResultArgs, WorkArgs};
 
 /// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
@@ -47,6 +51,10 @@ pub enum Verb {
     Create(CreateArgs),
     /// Show what is in a LUKS container
     Inspect(InspectArgs),
+    /// Tell whether a LUKS container is sound
+    Verify(VerifyArgs),
+    /// Tell whether two images hold the same plaintext
+    Compare(CompareArgs),
     /// Tell how large a container becomes
     Measure(MeasureArgs),
     /// Work with the keyslots of a LUKS container
@@ -291,7 +299,7 @@ impl From<OsString> for Operand {
     }
 }
 
-fn operand() -> impl TypedValueParser<Value = Operand> {
+pub(crate) fn operand() -> impl TypedValueParser<Value = Operand> {
     OsStringValueParser::new().map(Operand::from)
 }
 

@@ -48,6 +48,32 @@ pub enum Error {
         /// The other.
         other: &'static str,
     },
+    /// An option that may stand twice stands more often.
+    #[error("{option} stands {times} times, for two images")]
+    TooOften {
+        /// The option.
+        option: &'static str,
+        /// How often it stands.
+        times: usize,
+    },
+    /// An image cannot be compared to its end.
+    #[error("{name}: cannot read at byte {offset}: {source}")]
+    Compare {
+        /// The image.
+        name: String,
+        /// Where in its plaintext.
+        offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A container that `verify` found wrong.
+    #[error("{name} is not sound: {}", .problems.join("; "))]
+    NotSound {
+        /// The container.
+        name: String,
+        /// Each thing that is wrong.
+        problems: Vec<String>,
+    },
     /// `--type` says something else than the header.
     #[error("{name} is {found}, which is not the type asked for")]
     OtherType {
@@ -153,8 +179,9 @@ impl Error {
             Self::Transfer(error) => error.exit(),
             Self::Luks { error, .. } => luks_exit(error),
             Self::Explained { .. } => Exit::NoKeyFits,
-            Self::OtherType { .. } => Exit::BadImage,
+            Self::OtherType { .. } | Self::Compare { .. } | Self::NotSound { .. } => Exit::BadImage,
             Self::Conflict { .. }
+            | Self::TooOften { .. }
             | Self::NoSize
             | Self::PayloadSize { .. }
             | Self::ContainerSize { .. }
@@ -182,6 +209,9 @@ impl Error {
             }
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }
+            | Self::TooOften { .. }
+            | Self::Compare { .. }
+            | Self::NotSound { .. }
             | Self::OtherType { .. }
             | Self::PayloadSize { .. }
             | Self::ContainerSize { .. }

@@ -56,12 +56,21 @@ pub use crate::exit::Exit;
 /// Everything but the exit code has happened when it returns: results are on standard output, the error, if there
 /// was one, is on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let compares = arguments.get(1).is_some_and(|verb| verb == "compare");
+    let failed = |exit: Exit| {
+        if compares {
+            exit.without_comparison()
+        } else {
+            exit
+        }
+    };
     let cli = match args::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results; a usage error is cryptsetup's 1 where clap's own code is 2.
             let exit = if error.use_stderr() {
-                Exit::Wrong
+                failed(Exit::Wrong)
             } else {
                 Exit::Done
             };
@@ -73,10 +82,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         .map_err(Error::Signals)
         .and_then(|()| commands::run(cli.verb));
     match outcome {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => {
             error.report();
-            error.exit()
+            failed(error.exit())
         }
     }
 }

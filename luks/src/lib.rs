@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format; edit; keyslots.
+//! luks2; store, unlock; device, format; edit; keyslots, verify.
 
 #![forbid(unsafe_code)]
 // Every number here may come from a disk.
@@ -56,6 +56,7 @@ pub mod random;
 mod sealing;
 mod store;
 mod unlock;
+pub mod verify;
 
 pub use device::{Header, Luks, Unlocked, Warning};
 pub use edit::Edit;

@@ -38,7 +38,7 @@ fn members(report: &Report) -> Value {
     let mut members = serde_json::to_value(report).expect("a report is plain data");
     members["map"] = map::regions(report)
         .into_iter()
-        .map(|region| serde_json::json!({"start": region.start, "end": region.end, "name": region.name}))
+        .map(|region| serde_json::json!({"start": region.start, "end": region.end, "name": region.name, "kind": region.kind.name()}))
         .collect();
     members
 }

@@ -1,10 +1,12 @@
 //! The program as its users see it: arguments in; exit code, output and files out.
 
+mod compare;
 mod conformance;
 mod create;
 mod damage;
 mod destinations;
 mod generated;
+mod inspect;
 mod keys;
 mod luks;
 mod plain;
@@ -13,3 +15,4 @@ mod refusals;
 mod signals;
 mod support;
 mod terminal;
+mod verify;

@@ -7,6 +7,8 @@
 
 /// Running the program, other tools, and a kernel.
 mod common;
+/// `compare` of what qemu-img makes.
+mod compare;
 /// cryptsetup on files, without a kernel: LUKS headers and passphrases both ways.
 mod cryptsetup;
 /// cryptsetup on files, without a kernel: data of LUKS containers both ways, by its reencryption.

@@ -75,6 +75,12 @@ impl Keyslot {
             .u32(STRIPES);
     }
 
+    /// Whether salt or iterations stand in the header. Of a keyslot that is not in use they should not: with them
+    /// and its area, its passphrase still gives the key.
+    pub fn keeps_parameters(&self) -> bool {
+        self.iterations != 0 || self.salt != [0; 32]
+    }
+
     /// Where its key material starts, in bytes.
     pub fn area_offset(&self) -> u64 {
         u64::from(self.material_offset_sectors).saturating_mul(SECTOR_BYTES)
