@@ -41,7 +41,7 @@ pub struct Comparison {
 }
 
 /// The most that a backup holds: both copies and the keyslots area of the largest LUKS2 header.
-const MAX_BYTES: u64 = 2 * METADATA_SIZES[8] + LUKS2_MAX_KEYSLOTS_BYTES;
+pub const MAX_BYTES: u64 = 2 * METADATA_SIZES[8] + LUKS2_MAX_KEYSLOTS_BYTES;
 
 impl Backup {
     /// Reads header and keyslots of a container, under the shared header lock.
@@ -142,7 +142,8 @@ impl Backup {
         let ours = salts(&self.header);
         let theirs = salts(current);
         let only_in = |these: &[(u32, Vec<u8>)], others: &[(u32, Vec<u8>)]| {
-            let missing = |(_, salt): &&(u32, Vec<u8>)| !others.iter().any(|(_, other)| other == salt);
+            let missing =
+                |(_, salt): &&(u32, Vec<u8>)| !others.iter().any(|(_, other)| other == salt);
             these.iter().filter(missing).map(|(id, _)| *id).collect()
         };
         Comparison {

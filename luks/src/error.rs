@@ -1,6 +1,7 @@
 //! Errors by blame: the disk, the header, what is not built, the passphrase, the cost, the caller.
 
 mod corrupt;
+mod refused;
 
 use std::fmt;
 use std::io;
@@ -9,6 +10,7 @@ use crate::kdf::{Excess, KdfError};
 use crate::random::RandomError;
 
 pub use corrupt::{Corrupt, MemberProblem};
+pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
 
 /// Whatever can go wrong with a LUKS container.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +99,9 @@ pub enum Error {
         /// Which copy: `primary` or `secondary`.
         which: &'static str,
     },
+    /// A restore, repair or conversion that would lose something; nothing was written.
+    #[error("{0}")]
+    Refused(#[from] Refused),
     /// The caller asks for something that cannot be.
     #[error("{0}")]
     InvalidOption(#[from] InvalidOption),
@@ -364,6 +369,9 @@ pub enum InvalidOption {
         /// What it has not.
         what: &'static str,
     },
+    /// A token that was named, or is to be added.
+    #[error(transparent)]
+    Token(#[from] TokenProblem),
     /// A cipher that encrypts nothing.
     #[error("the null cipher encrypts nothing")]
     NullCipher,

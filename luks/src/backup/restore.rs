@@ -140,7 +140,10 @@ fn over_anything(
     write_differing(storage, &without, 0)?;
     for head in &heads {
         storage
-            .write_at(to_u64(*head), &bytes[*head..head.saturating_add(SECTOR_BYTES)])
+            .write_at(
+                to_u64(*head),
+                &bytes[*head..head.saturating_add(SECTOR_BYTES)],
+            )
             .map_err(Error::io("write the header"))?;
     }
     storage

@@ -90,7 +90,7 @@ pub enum Mismatch {
 #[non_exhaustive]
 pub enum ConversionObstacle {
     /// A copy that is damaged or older.
-    #[error("the {0} header copy is not sound")]
+    #[error("the {0} header copy is not sound: repair it first")]
     DamagedCopy(&'static str),
     /// No room for eight keyslots, or for two header copies of 16 KiB.
     #[error("there is no room before the data for {0}")]
@@ -115,6 +115,9 @@ pub enum ConversionObstacle {
     /// Data of a fixed size, more than one segment, or none.
     #[error("the data is not one segment that reaches to the end")]
     Segments,
+    /// No keyslot, and with that nothing that tells the size of the volume key.
+    #[error("there is no keyslot, which alone tells the size of the volume key")]
+    NoKeyslot,
     /// A digest that LUKS1 cannot hold.
     #[error("the digest of the volume key is not one that LUKS1 can hold")]
     Digest,

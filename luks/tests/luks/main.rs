@@ -23,6 +23,8 @@ mod kdf_vectors;
 mod keyslot_crash;
 /// Keyslots added, changed and removed; what is refused.
 mod keyslots;
+/// Backup, restore, repair, erase, config, tokens: cut off at every write, and each mistake refused.
+mod headers;
 /// How much work a header may ask for.
 mod limits;
 /// One byte range of a good header changed, one exact error expected.
