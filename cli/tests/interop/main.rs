@@ -27,3 +27,5 @@ mod passphrases;
 mod qemu;
 /// `cryptsetup reencrypt`, on files.
 mod reencrypt;
+/// `verify` of what cryptsetup makes, step by step.
+mod verify;
