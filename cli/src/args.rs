@@ -5,6 +5,8 @@
 
 pub mod compare;
 pub mod container;
+pub mod header;
+pub mod key;
 pub mod keys;
 pub mod luks;
 pub mod size;
@@ -21,8 +23,16 @@ use crate::output;
 
 pub use compare::CompareArgs;
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
+pub use header::{
+    ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
+    HeaderRepairArgs, HeaderRestoreArgs, HeaderVerb, PersistentFlag,
+};
+pub use key::{
+    KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
+    KeyVerb, NewKeyArgs,
+};
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
-pub use luks::{FormatArgs, HeaderArgs, Pbkdf, UnlockArgs};
+pub use luks::{CostArgs, FormatArgs, HeaderArgs, LimitArgs, Pbkdf, UnlockArgs};
 pub use verify::VerifyArgs;
 pub use work::{Holes, ResultArgs, WorkArgs};
 
@@ -187,36 +197,6 @@ pub struct MeasureArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `key VERB IMG`.
-#[derive(Debug, Subcommand)]
-pub enum KeyVerb {
-    /// Tell whether a key opens a keyslot
-    Test(KeyTestArgs),
-}
-
-/// `key test IMG`.
-#[derive(Args, Debug)]
-pub struct KeyTestArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// Where the key comes from.
-    #[command(flatten)]
-    pub keys: KeyArgs,
-    /// How the container is unlocked.
-    #[command(flatten)]
-    pub unlock: UnlockArgs,
-    /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
-    #[arg(long, conflicts_with = "volume_key_file")]
-    pub explain: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// `inspect IMG`.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::builder::styling::{AnsiColor, Style};
 use luks::kdf::Excess;
 
+use crate::change::ChangeError;
 use crate::destination::DestinationError;
 use crate::exit::Exit;
 use crate::output::OutputError;
@@ -22,6 +23,9 @@ pub enum Error {
     /// The destination.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// The image whose header is to be changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The key or passphrase.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -174,6 +178,7 @@ impl Error {
         match self {
             Self::Source(error) => error.exit(),
             Self::Destination(error) => error.exit(),
+            Self::Change(error) => error.exit(),
             Self::Key(error) => error.exit(),
             Self::Plain(error) => error.exit(),
             Self::Transfer(error) => error.exit(),
@@ -200,6 +205,7 @@ impl Error {
         match self {
             Self::Source(error) => error.advice(),
             Self::Destination(error) => error.advice(),
+            Self::Change(error) => error.advice(),
             Self::Key(error) => error.advice(),
             Self::Plain(error) => error.advice(),
             Self::Transfer(error) => error.advice(),
@@ -232,6 +238,7 @@ fn luks_exit(error: &luks::Error) -> Exit {
         luks::Error::OutOfMemory { .. } => Exit::OutOfMemory,
         luks::Error::Busy | luks::Error::Changed => Exit::ExistsOrBusy,
         luks::Error::NoUsableKeyslot(_)
+        | luks::Error::LastKeyslot { .. }
         | luks::Error::Cancelled
         | luks::Error::InvalidOption(_)
         | luks::Error::Random(_) => Exit::Wrong,
@@ -252,6 +259,20 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
             "let the program that began the reencryption finish it"
         }
         luks::Error::NoUsableKeyslot(_) => "--key-slot N tries a keyslot that is not tried unasked",
+        luks::Error::Overwritten { .. } => {
+            "header repair writes that copy anew, --force with it over whatever is there now"
+        }
+        luks::Error::Refused(luks::Refused::BackupDiffers(_)) => {
+            "--force restores it all the same; is it the backup of this container?"
+        }
+        luks::Error::Refused(luks::Refused::BackupDamaged(_)) => {
+            "--force restores it with both copies made from the sound one"
+        }
+        luks::Error::Refused(luks::Refused::Conversion {
+            obstacle: luks::ConversionObstacle::NoRoomToMove { .. },
+            ..
+        }) => "remove a keyslot first; its place is needed",
+        luks::Error::Refused(luks::Refused::Foreign) => "--force repairs it all the same",
         luks::Error::OutOfMemory { .. } => {
             "free some memory, or open the container on a larger machine"
         }

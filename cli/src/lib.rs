@@ -11,6 +11,7 @@
 //! | [`plain`] | the options of a headerless container, complete or refused |
 //! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
 //! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
+//! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
 //! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
 //! | [`new_container`], [`sizes`] | the order in which a new one is written, and how large it becomes |
@@ -21,6 +22,7 @@
 //! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
 pub mod args;
+pub mod change;
 pub mod commands;
 pub mod data_facts;
 pub mod destination;

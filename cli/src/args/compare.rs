@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueHint};
 
-use super::{KeyArgs, KeyEncoding, KeyFormat, Operand, UnlockArgs, WorkArgs, operand};
+use super::{KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, UnlockArgs, WorkArgs, operand};
 
 /// `compare A B`.
 #[derive(Args, Debug)]
@@ -51,15 +51,9 @@ pub struct KeyPairArgs {
     /// What becomes of the key before it is used
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = KeyFormat::AsIs)]
     pub key_format: KeyFormat,
-    /// Time that one keyslot may take, in milliseconds; all together may take ten times that
-    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
-    pub max_kdf_time: u64,
-    /// Memory that one keyslot may take, in KiB [default: 4 GiB or half of what there is]
-    #[arg(long, value_name = "KIB")]
-    pub max_kdf_memory: Option<u64>,
-    /// Read what a null cipher did not encrypt
-    #[arg(long)]
-    pub allow_null_cipher: bool,
+    /// What the headers may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 impl KeyPairArgs {
@@ -80,9 +74,11 @@ impl KeyPairArgs {
         UnlockArgs {
             key_slot: of(&self.key_slot, index),
             volume_key_file: None,
-            max_kdf_time: self.max_kdf_time,
-            max_kdf_memory: self.max_kdf_memory,
-            allow_null_cipher: self.allow_null_cipher,
+            limits: LimitArgs {
+                max_kdf_time: self.limits.max_kdf_time,
+                max_kdf_memory: self.limits.max_kdf_memory,
+                allow_null_cipher: self.limits.allow_null_cipher,
+            },
         }
     }
 }

@@ -8,6 +8,7 @@ mod destinations;
 mod generated;
 mod inspect;
 mod keys;
+mod keyslots;
 mod luks;
 mod plain;
 mod progress;

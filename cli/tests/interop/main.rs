@@ -13,6 +13,8 @@ mod compare;
 mod cryptsetup;
 /// cryptsetup on files, without a kernel: data of LUKS containers both ways, by its reencryption.
 mod cryptsetup_data;
+/// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
+mod keys;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.

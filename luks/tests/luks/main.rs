@@ -19,6 +19,8 @@ mod golden;
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.
 mod kdf_vectors;
+/// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
+mod edit;
 /// Keyslots changed, cut off at every write, with each sync left out in turn.
 mod keyslot_crash;
 /// Keyslots added, changed and removed; what is refused.
