@@ -10,6 +10,7 @@ pub mod key;
 pub mod keys;
 pub mod luks;
 pub mod size;
+pub mod token;
 pub mod verify;
 pub mod work;
 
@@ -33,6 +34,10 @@ pub use key::{
 };
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
 pub use luks::{CostArgs, FormatArgs, HeaderArgs, LimitArgs, Pbkdf, UnlockArgs};
+pub use token::{
+    TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
+    TokenRemoveArgs, TokenVerb,
+};
 pub use verify::VerifyArgs;
 pub use work::{Holes, ResultArgs, WorkArgs};
 
@@ -70,6 +75,12 @@ pub enum Verb {
     /// Work with the keyslots of a LUKS container
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Back up, restore, repair, erase or change the header of a LUKS container
+    #[command(subcommand)]
+    Header(HeaderVerb),
+    /// Work with the tokens of a LUKS2 container
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages, one per verb, into a directory

@@ -5,10 +5,12 @@ pub mod completions;
 pub mod create;
 pub mod decrypt;
 pub mod encrypt;
+pub mod header;
 pub mod inspect;
 pub mod key;
 pub mod man;
 pub mod measure;
+pub mod token;
 pub mod verify;
 
 use crate::args::Verb;
@@ -26,6 +28,8 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Verify(args) => verify::run(&args),
         Verb::Measure(args) => measure::run(&args),
         Verb::Key(verb) => key::run(&verb),
+        Verb::Header(verb) => header::run(&verb),
+        Verb::Token(verb) => token::run(&verb),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
     };

@@ -1,8 +1,8 @@
 //! Header backups: header and keyslot areas as one run of bytes, and back to where they came from.
 //!
 //! A backup holds what lies at the start of the container, byte for byte: of LUKS2 both copies and the keyslots area, of
-//! LUKS1 everything to the end of the last keyslot's area, filled up with zeros to a multiple of 4096. cryptsetup's
-//! backups are the same.
+//! LUKS1 everything to the end of the last keyslot's area, but zeros between the header and the first area, and filled
+//! up with zeros to a multiple of 4096. cryptsetup's backups are the same.
 //!
 //! A backup opens the container with every passphrase that was valid when it was made, whatever was removed since.
 //!
@@ -16,6 +16,7 @@ use volume::{LockMode, MemoryStorage};
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
 use crate::device::{Header, Luks};
 use crate::error::{Corrupt, Error, Mismatch, Refused};
+use crate::luks1;
 use crate::luks2::{KeyslotKind, METADATA_SIZES};
 use crate::number::{to_u64, to_usize};
 use crate::store::{self, Copies, Found};
@@ -40,6 +41,9 @@ pub struct Comparison {
     pub lost: Vec<u32>,
 }
 
+/// Where, before the first keyslot, only the traces of what was on the disk before LUKS1 can be; cryptsetup leaves them
+/// out of a backup too.
+const BEHIND_LUKS1: std::ops::Range<usize> = 1024..4096;
 /// The most that a backup holds: both copies and the keyslots area of the largest LUKS2 header.
 pub const MAX_BYTES: u64 = 2 * METADATA_SIZES[8] + LUKS2_MAX_KEYSLOTS_BYTES;
 
@@ -73,6 +77,11 @@ impl Backup {
         storage
             .read_at(0, &mut bytes)
             .map_err(Error::io("read header and keyslots"))?;
+        if let Header::Luks1(header) = luks.header()
+            && header.keyslots[0].area_offset() == luks1::Header::AREAS_START
+        {
+            bytes[BEHIND_LUKS1].fill(0);
+        }
         bytes.resize(bytes.len().next_multiple_of(to_usize(AREA_ALIGNMENT)), 0);
         let backup = Self::parse(bytes)?;
         if says_the_same(&backup.header, luks.header()) {

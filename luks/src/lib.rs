@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format; edit; backup, config, erase, keyslots, repair, tokens, verify.
+//! luks2; store, unlock; device, format; edit; backup, config, convert, erase, keyslots, repair, tokens, verify.
 
 #![forbid(unsafe_code)]
 // Every number here may come from a disk.
@@ -44,6 +44,7 @@ mod area;
 pub mod backup;
 mod codec;
 pub mod config;
+pub mod convert;
 pub mod defaults;
 mod device;
 pub mod edit;

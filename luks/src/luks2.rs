@@ -15,6 +15,7 @@ pub use area::Area;
 pub use binary_header::{BinaryHeader, METADATA_SIZES, Which};
 pub use config::Config;
 pub use digest::Digest;
+pub(crate) use json::to_base64;
 pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, PassphraseSlot, Priority};
 pub use metadata::Metadata;
 pub(crate) use new::{NewDigest, NewKeyslot, NewMetadata};

@@ -81,7 +81,7 @@ pub fn add(
                 .find(|id| !tokens.contains_key(&id.to_string()))
                 .ok_or(TokenProblem::Full)?,
         };
-        tokens.insert(id.to_string(), Value::Object(token.clone()));
+        tokens.insert(id.to_string(), Value::Object(token));
         Ok(id)
     })
 }

@@ -48,7 +48,9 @@ const LUKS_FLOORS: &[&[&str]] = &[
     &["policy", "store", "unlock", "sealing"],
     &["device", "format"],
     &["edit"],
-    &["keyslots", "tokens", "config", "convert", "backup", "repair", "erase", "verify"],
+    &[
+        "keyslots", "tokens", "config", "convert", "backup", "repair", "erase", "verify",
+    ],
 ];
 
 /// Build-time packages that compile or look for C.

@@ -15,6 +15,8 @@ mod cryptsetup;
 mod cryptsetup_data;
 /// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
 mod keys;
+/// Headers and tokens: backed up, restored, repaired, erased, converted and changed by us and by cryptsetup in turn.
+mod headers;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.

@@ -5,8 +5,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// Backups restored over anything, cut off at every write.
+mod backups;
 /// Folders of data, unpacking, passphrases.
 mod common;
+/// Converted there and back, cut off at every write; what cannot be converted.
+mod conversions;
 /// Both header copies: which one counts.
 mod copies;
 /// Formatting cut off at every write.
@@ -25,7 +29,7 @@ mod edit;
 mod keyslot_crash;
 /// Keyslots added, changed and removed; what is refused.
 mod keyslots;
-/// Backup, restore, repair, erase, config, tokens: cut off at every write, and each mistake refused.
+/// Headers changed and erased, cut off at every write; what is refused. The next ones build on it.
 mod headers;
 /// How much work a header may ask for.
 mod limits;
@@ -33,3 +37,7 @@ mod limits;
 mod patches;
 /// What holds for inputs of any kind.
 mod properties;
+/// Every damage that can be mended, and some that cannot.
+mod repairs;
+/// Tokens changed, cut off at every write; each mistake.
+mod tokens;
