@@ -3,10 +3,15 @@
 //! Help, man pages and completions are generated from these. Options that several verbs share are groups in
 //! [`keys`], [`container`] and [`work`].
 
+pub mod compare;
 pub mod container;
+pub mod header;
+pub mod key;
 pub mod keys;
 pub mod luks;
 pub mod size;
+pub mod token;
+pub mod verify;
 pub mod work;
 
 use std::ffi::OsString;
@@ -17,9 +22,23 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::output;
 
+pub use compare::CompareArgs;
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
+pub use header::{
+    ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
+    HeaderRepairArgs, HeaderRestoreArgs, HeaderVerb, PersistentFlag,
+};
+pub use key::{
+    KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
+    KeyVerb, NewKeyArgs,
+};
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
-pub use luks::{FormatArgs, HeaderArgs, Pbkdf, UnlockArgs};
+pub use luks::{CostArgs, FormatArgs, HeaderArgs, LimitArgs, Pbkdf, UnlockArgs};
+pub use token::{
+    TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
+    TokenRemoveArgs, TokenVerb,
+};
+pub use verify::VerifyArgs;
 pub use work::{Holes, ResultArgs, WorkArgs};
 
 /// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
@@ -47,11 +66,21 @@ pub enum Verb {
     Create(CreateArgs),
     /// Show what is in a LUKS container
     Inspect(InspectArgs),
+    /// Tell whether a LUKS container is sound
+    Verify(VerifyArgs),
+    /// Tell whether two images hold the same plaintext
+    Compare(CompareArgs),
     /// Tell how large a container becomes
     Measure(MeasureArgs),
     /// Work with the keyslots of a LUKS container
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Back up, restore, repair, erase or change the header of a LUKS container
+    #[command(subcommand)]
+    Header(HeaderVerb),
+    /// Work with the tokens of a LUKS2 container
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages, one per verb, into a directory
@@ -181,36 +210,6 @@ pub struct MeasureArgs {
     pub json: bool,
 }
 
-/// `key VERB IMG`.
-#[derive(Debug, Subcommand)]
-pub enum KeyVerb {
-    /// Tell whether a key opens a keyslot
-    Test(KeyTestArgs),
-}
-
-/// `key test IMG`.
-#[derive(Args, Debug)]
-pub struct KeyTestArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// Where the key comes from.
-    #[command(flatten)]
-    pub keys: KeyArgs,
-    /// How the container is unlocked.
-    #[command(flatten)]
-    pub unlock: UnlockArgs,
-    /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
-    #[arg(long, conflicts_with = "volume_key_file")]
-    pub explain: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
-}
-
 /// `inspect IMG`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
@@ -291,7 +290,7 @@ impl From<OsString> for Operand {
     }
 }
 
-fn operand() -> impl TypedValueParser<Value = Operand> {
+pub(crate) fn operand() -> impl TypedValueParser<Value = Operand> {
     OsStringValueParser::new().map(Operand::from)
 }
 

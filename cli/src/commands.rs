@@ -1,27 +1,37 @@
 //! The verbs, one file each.
 
+pub mod compare;
 pub mod completions;
 pub mod create;
 pub mod decrypt;
 pub mod encrypt;
+pub mod header;
 pub mod inspect;
 pub mod key;
 pub mod man;
 pub mod measure;
+pub mod token;
+pub mod verify;
 
 use crate::args::Verb;
 use crate::error::Error;
+use crate::exit::Exit;
 
-/// Does what was asked for.
-pub fn run(verb: Verb) -> Result<(), Error> {
-    match verb {
+/// Does what was asked for; how the program ends where that is done.
+pub fn run(verb: Verb) -> Result<Exit, Error> {
+    let done = match verb {
+        Verb::Compare(args) => return compare::run(&args),
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
         Verb::Create(args) => create::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Measure(args) => measure::run(&args),
         Verb::Key(verb) => key::run(&verb),
+        Verb::Header(verb) => header::run(&verb),
+        Verb::Token(verb) => token::run(&verb),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
-    }
+    };
+    done.map(|()| Exit::Done)
 }

@@ -1,9 +1,14 @@
 //! Everything that ends a command early, and with which exit code.
 
-use std::io;
+use std::io::{self, Write};
 
+use clap::builder::styling::{AnsiColor, Style};
+use luks::kdf::Excess;
+
+use crate::change::ChangeError;
 use crate::destination::DestinationError;
 use crate::exit::Exit;
+use crate::output::OutputError;
 use crate::passphrase::KeyError;
 use crate::plain::PlainError;
 use crate::source::SourceError;
@@ -18,6 +23,9 @@ pub enum Error {
     /// The destination.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// The image whose header is to be changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The key or passphrase.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -43,6 +51,32 @@ pub enum Error {
         one: &'static str,
         /// The other.
         other: &'static str,
+    },
+    /// An option that may stand twice stands more often.
+    #[error("{option} stands {times} times, for two images")]
+    TooOften {
+        /// The option.
+        option: &'static str,
+        /// How often it stands.
+        times: usize,
+    },
+    /// An image cannot be compared to its end.
+    #[error("{name}: cannot read at byte {offset}: {source}")]
+    Compare {
+        /// The image.
+        name: String,
+        /// Where in its plaintext.
+        offset: u64,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A container that `verify` found wrong.
+    #[error("{name} is not sound: {}", .problems.join("; "))]
+    NotSound {
+        /// The container.
+        name: String,
+        /// Each thing that is wrong.
+        problems: Vec<String>,
     },
     /// `--type` says something else than the header.
     #[error("{name} is {found}, which is not the type asked for")]
@@ -113,8 +147,8 @@ pub enum Error {
         source: io::Error,
     },
     /// A result cannot be printed.
-    #[error("cannot write standard output: {0}")]
-    Output(#[source] io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// Signals cannot be taken.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
@@ -129,18 +163,30 @@ impl Error {
         }
     }
 
+    /// Prints it on standard error: first what is wrong, then, where there is one, a line that says what to do.
+    pub fn report(&self) {
+        const RED: Style = AnsiColor::Red.on_default().bold();
+        let mut stderr = anstream::stderr().lock();
+        let _ = writeln!(stderr, "{RED}luksmith:{RED:#} {self}");
+        if let Some(advice) = self.advice() {
+            let _ = writeln!(stderr, "{advice}");
+        }
+    }
+
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Source(error) => error.exit(),
             Self::Destination(error) => error.exit(),
+            Self::Change(error) => error.exit(),
             Self::Key(error) => error.exit(),
             Self::Plain(error) => error.exit(),
             Self::Transfer(error) => error.exit(),
             Self::Luks { error, .. } => luks_exit(error),
             Self::Explained { .. } => Exit::NoKeyFits,
-            Self::OtherType { .. } => Exit::BadImage,
+            Self::OtherType { .. } | Self::Compare { .. } | Self::NotSound { .. } => Exit::BadImage,
             Self::Conflict { .. }
+            | Self::TooOften { .. }
             | Self::NoSize
             | Self::PayloadSize { .. }
             | Self::ContainerSize { .. }
@@ -159,15 +205,19 @@ impl Error {
         match self {
             Self::Source(error) => error.advice(),
             Self::Destination(error) => error.advice(),
+            Self::Change(error) => error.advice(),
             Self::Key(error) => error.advice(),
             Self::Plain(error) => error.advice(),
             Self::Transfer(error) => error.advice(),
-            Self::Luks { error, .. } => luks_advice(error).map(str::to_owned),
+            Self::Luks { error, .. } => luks_advice(error),
             Self::NullCipher => {
                 Some("--force makes such a container, --allow-null-cipher reads one".to_owned())
             }
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }
+            | Self::TooOften { .. }
+            | Self::Compare { .. }
+            | Self::NotSound { .. }
             | Self::OtherType { .. }
             | Self::PayloadSize { .. }
             | Self::ContainerSize { .. }
@@ -186,8 +236,9 @@ fn luks_exit(error: &luks::Error) -> Exit {
     match error {
         luks::Error::NoKeyFits { .. } => Exit::NoKeyFits,
         luks::Error::OutOfMemory { .. } => Exit::OutOfMemory,
-        luks::Error::Busy => Exit::ExistsOrBusy,
+        luks::Error::Busy | luks::Error::Changed => Exit::ExistsOrBusy,
         luks::Error::NoUsableKeyslot(_)
+        | luks::Error::LastKeyslot { .. }
         | luks::Error::Cancelled
         | luks::Error::InvalidOption(_)
         | luks::Error::Random(_) => Exit::Wrong,
@@ -195,24 +246,84 @@ fn luks_exit(error: &luks::Error) -> Exit {
     }
 }
 
-fn luks_advice(error: &luks::Error) -> Option<&'static str> {
-    match error {
+fn luks_advice(error: &luks::Error) -> Option<String> {
+    let advice = match error {
         luks::Error::NotLuks => {
-            Some("a plain container has no header: --type plain, with the cipher and the key size")
+            "a plain container has no header: --type plain, with the cipher and the key size"
         }
-        luks::Error::TooCostly { .. } => Some(
-            "--max-kdf-time MS allows more time, --max-kdf-memory KIB more memory, if you trust the image",
-        ),
-        luks::Error::NullCipher { .. } => Some("--allow-null-cipher reads it all the same"),
+        luks::Error::TooCostly { refused } => {
+            return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));
+        }
+        luks::Error::NullCipher { .. } => "--allow-null-cipher reads it all the same",
         luks::Error::NeedsRecovery { .. } => {
-            Some("let the program that began the reencryption finish it")
+            "let the program that began the reencryption finish it"
         }
-        luks::Error::NoUsableKeyslot(_) => {
-            Some("--key-slot N tries a keyslot that is not tried unasked")
+        luks::Error::NoUsableKeyslot(_) => "--key-slot N tries a keyslot that is not tried unasked",
+        luks::Error::Overwritten { .. } => {
+            "header repair writes that copy anew, --force with it over whatever is there now"
         }
+        luks::Error::Refused(luks::Refused::BackupDiffers(_)) => {
+            "--force restores it all the same; is it the backup of this container?"
+        }
+        luks::Error::Refused(luks::Refused::BackupDamaged(_)) => {
+            "--force restores it with both copies made from the sound one"
+        }
+        luks::Error::Refused(luks::Refused::Conversion {
+            obstacle: luks::ConversionObstacle::NoRoomToMove { .. },
+            ..
+        }) => "remove a keyslot first; its place is needed",
+        luks::Error::Refused(luks::Refused::Foreign) => "--force repairs it all the same",
         luks::Error::OutOfMemory { .. } => {
-            Some("free some memory, or open the container on a larger machine")
+            "free some memory, or open the container on a larger machine"
         }
-        _ => None,
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// What would allow each kind of excess that there is, each kind once.
+fn cost_advice<'a>(excesses: impl Iterator<Item = &'a Excess>) -> String {
+    let mut ways: Vec<&str> = Vec::new();
+    for excess in excesses {
+        let way = match excess {
+            Excess::Memory { .. } => {
+                "--max-kdf-memory KIB allows more memory, if you trust the image"
+            }
+            Excess::Work { .. } => "--max-kdf-time MS allows more time, if you trust the image",
+            Excess::Total { .. } => {
+                "--key-slot N tries one keyslot alone, --max-kdf-time MS allows more time"
+            }
+            Excess::Lanes { .. } => "no option allows more lanes: cryptsetup writes no more than 4",
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_about_costs_is_about_what_is_exceeded() {
+        let lanes = Excess::Lanes {
+            need: 1000,
+            limit: 4,
+        };
+        let memory = Excess::Memory {
+            need_kib: 2,
+            limit_kib: 1,
+        };
+        let work = Excess::Work { times: 3 };
+        assert_eq!(
+            cost_advice([&lanes].into_iter()),
+            "no option allows more lanes: cryptsetup writes no more than 4"
+        );
+        let both = cost_advice([&memory, &work, &memory].into_iter());
+        assert_eq!(both.matches("--max-kdf-memory").count(), 1);
+        assert_eq!(both.matches("--max-kdf-time").count(), 1);
+        assert!(cost_advice([&Excess::Total { slots: 10 }].into_iter()).contains("--key-slot"));
     }
 }

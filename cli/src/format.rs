@@ -6,7 +6,7 @@ use dmcrypt::{CipherSpec, HashAlgorithm, SectorSize};
 use luks::kdf::{Argon2Variant, CalibrationTarget};
 use luks::{FormatOptions, InvalidOption, KdfParams, Version, defaults};
 
-use crate::args::{ContainerArgs, FormatArgs, Pbkdf};
+use crate::args::{ContainerArgs, CostArgs, FormatArgs, Pbkdf};
 use crate::error::Error;
 use crate::limits;
 
@@ -66,7 +66,7 @@ impl NewLuks {
             key_bytes,
             hash,
             sector_size,
-            kdf: forced_kdf(version, hash, format)?,
+            kdf: forced_kdf(version, hash, &format.cost)?,
             digest_iterations: defaults::PBKDF2_MIN_ITERATIONS,
             keyslot: format.key_slot.unwrap_or(0),
             detached,
@@ -93,13 +93,10 @@ impl NewLuks {
             }));
         }
         luks::Layout::new(&options).map_err(invalid)?;
-        let cost = match format.pbkdf_force_iterations {
-            Some(_) => Cost::Forced,
-            None => Cost::Measured(Duration::from_millis(
-                format.iter_time.unwrap_or(defaults::ITER_TIME_MS),
-            )),
-        };
-        Ok(Self { options, cost })
+        Ok(Self {
+            options,
+            cost: Cost::of(&format.cost),
+        })
     }
 
     /// The options as far as they are known without measuring.
@@ -110,54 +107,79 @@ impl NewLuks {
     /// Measures what the key derivation may cost, which takes seconds, and gives the options whole.
     pub fn measured(self) -> FormatOptions {
         let mut options = self.options;
-        let Cost::Measured(wanted) = self.cost else {
-            return options;
-        };
-        let target = match options.kdf {
-            KdfParams::Pbkdf2 { hash, .. } => CalibrationTarget::Pbkdf2 { hash },
-            KdfParams::Argon2 {
-                variant,
-                memory_kib,
-                lanes,
-                ..
-            } => CalibrationTarget::Argon2 {
-                variant,
-                max_memory_kib: memory_kib,
-                lanes,
-            },
-        };
-        options.kdf = limits::calibrated_kdf(target, options.key_bytes, wanted);
-        options.digest_iterations = limits::calibrated_digest(options.hash);
+        if let Cost::Measured(wanted) = self.cost {
+            options.kdf = measured_kdf(&options.kdf, options.key_bytes, wanted);
+            options.digest_iterations = limits::calibrated_digest(options.hash);
+        }
         options
     }
 }
 
-/// The key derivation with the costs that are given, and where none is with the least (PBKDF2's iterations, Argon2's
-/// passes) or the most (memory, lanes), which measuring replaces.
-fn forced_kdf(
+impl Cost {
+    fn of(args: &CostArgs) -> Self {
+        match args.pbkdf_force_iterations {
+            Some(_) => Self::Forced,
+            None => Self::Measured(Duration::from_millis(
+                args.iter_time.unwrap_or(defaults::ITER_TIME_MS),
+            )),
+        }
+    }
+}
+
+/// The key derivation of a new keyslot in a container that there is; it is measured, which takes seconds, unless its
+/// cost is given.
+pub fn keyslot_kdf(
     version: Version,
     hash: HashAlgorithm,
-    format: &FormatArgs,
+    key_bytes: usize,
+    args: &CostArgs,
 ) -> Result<KdfParams, Error> {
-    let kind = format.pbkdf.unwrap_or(match version {
+    let kdf = forced_kdf(version, hash, args)?;
+    Ok(match Cost::of(args) {
+        Cost::Forced => kdf,
+        Cost::Measured(wanted) => measured_kdf(&kdf, key_bytes, wanted),
+    })
+}
+
+fn measured_kdf(kdf: &KdfParams, key_bytes: usize, wanted: Duration) -> KdfParams {
+    let target = match *kdf {
+        KdfParams::Pbkdf2 { hash, .. } => CalibrationTarget::Pbkdf2 { hash },
+        KdfParams::Argon2 {
+            variant,
+            memory_kib,
+            lanes,
+            ..
+        } => CalibrationTarget::Argon2 {
+            variant,
+            max_memory_kib: memory_kib,
+            lanes,
+        },
+    };
+    limits::calibrated_kdf(target, key_bytes, wanted)
+}
+
+/// The key derivation with the costs that are given, and where none is with the least (PBKDF2's iterations, Argon2's
+/// passes) or the most (memory, lanes), which measuring replaces.
+fn forced_kdf(version: Version, hash: HashAlgorithm, args: &CostArgs) -> Result<KdfParams, Error> {
+    let kind = args.pbkdf.unwrap_or(match version {
         Version::Luks1 => Pbkdf::Pbkdf2,
         Version::Luks2 => Pbkdf::Argon2id,
     });
     let variant = match kind {
-        Pbkdf::Pbkdf2 if format.pbkdf_memory.is_some() => {
+        Pbkdf::Pbkdf2 if args.pbkdf_memory.is_some() => {
             return Err(Error::Conflict {
                 one: "--pbkdf-memory",
                 other: "--pbkdf pbkdf2",
             });
         }
-        Pbkdf::Pbkdf2 if format.pbkdf_parallel.is_some() => {
+        Pbkdf::Pbkdf2 if args.pbkdf_parallel.is_some() => {
             return Err(Error::Conflict {
                 one: "--pbkdf-parallel",
                 other: "--pbkdf pbkdf2",
             });
         }
         Pbkdf::Pbkdf2 => {
-            let iterations = format
+            let iterations = args
                 .pbkdf_force_iterations
                 .unwrap_or(defaults::PBKDF2_MIN_ITERATIONS);
             return Ok(KdfParams::Pbkdf2 { hash, iterations });
@@ -167,13 +189,13 @@ fn forced_kdf(
     };
     Ok(KdfParams::Argon2 {
         variant,
-        time: format
+        time: args
             .pbkdf_force_iterations
             .unwrap_or(defaults::ARGON2_MIN_TIME),
-        memory_kib: format
+        memory_kib: args
             .pbkdf_memory
             .unwrap_or_else(limits::calibration_memory_kib),
-        lanes: format
+        lanes: args
             .pbkdf_parallel
             .unwrap_or_else(limits::calibration_lanes),
     })

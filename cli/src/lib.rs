@@ -11,6 +11,7 @@
 //! | [`plain`] | the options of a headerless container, complete or refused |
 //! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
 //! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
+//! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
 //! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
 //! | [`new_container`], [`sizes`] | the order in which a new one is written, and how large it becomes |
@@ -21,6 +22,7 @@
 //! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
 pub mod args;
+pub mod change;
 pub mod commands;
 pub mod data_facts;
 pub mod destination;
@@ -56,12 +58,21 @@ pub use crate::exit::Exit;
 /// Everything but the exit code has happened when it returns: results are on standard output, the error, if there
 /// was one, is on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let compares = arguments.get(1).is_some_and(|verb| verb == "compare");
+    let failed = |exit: Exit| {
+        if compares {
+            exit.without_comparison()
+        } else {
+            exit
+        }
+    };
     let cli = match args::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results; a usage error is cryptsetup's 1 where clap's own code is 2.
             let exit = if error.use_stderr() {
-                Exit::Wrong
+                failed(Exit::Wrong)
             } else {
                 Exit::Done
             };
@@ -73,10 +84,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         .map_err(Error::Signals)
         .and_then(|()| commands::run(cli.verb));
     match outcome {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => {
-            output::report(&error);
-            error.exit()
+            error.report();
+            failed(error.exit())
         }
     }
 }

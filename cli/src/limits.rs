@@ -19,13 +19,13 @@ const SLOTS_TOTAL: u32 = 10;
 /// A key of the usual size.
 const PROBE_KEY_BYTES: usize = 32;
 
-/// The limits on what a header may ask for, from a wanted time and memory and two probes of a few milliseconds.
+/// The limits on what a header may ask for, from a wanted time and memory and two probes of about a millisecond.
 pub fn kdf_limits(one_slot: Duration, memory_kib: Option<u64>) -> KdfLimits {
     KdfLimits {
         memory_kib: memory_kib.unwrap_or_else(|| (usable_memory_kib() / 2).min(MEMORY_KIB)),
         lanes: LANES,
-        argon2_kib: work_in(one_slot, 1024, &argon2(1, 1024)),
-        pbkdf2_rounds: work_in(one_slot, 8192, &pbkdf2(HashAlgorithm::Sha256, 8192)),
+        argon2_kib: work_in(one_slot, 512, &argon2(1, 512)),
+        pbkdf2_rounds: work_in(one_slot, 2048, &pbkdf2(HashAlgorithm::Sha256, 2048)),
         slots_total: SLOTS_TOTAL,
     }
 }

@@ -9,19 +9,7 @@ use std::path::Path;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::Value;
 
-use crate::error::Error;
-
-const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-
-/// Prints an error: first what is wrong, then, where there is one, a line that says what to do.
-pub fn report(error: &Error) {
-    let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{ERROR}luksmith:{ERROR:#} {error}");
-    if let Some(advice) = error.advice() {
-        let _ = writeln!(stderr, "{advice}");
-    }
-}
 
 /// Prints a warning.
 pub fn warn(message: impl std::fmt::Display) {
@@ -32,7 +20,7 @@ pub fn warn(message: impl std::fmt::Display) {
 }
 
 /// Prints text on standard output. A reader that went away is success: it had what it wanted.
-pub fn text(text: &str) -> Result<(), Error> {
+pub fn text(text: &str) -> Result<(), OutputError> {
     let mut stdout = anstream::stdout().lock();
     forgive_broken_pipe(
         stdout
@@ -42,7 +30,7 @@ pub fn text(text: &str) -> Result<(), Error> {
 }
 
 /// Prints a machine-readable result of `verb`: `members` after the member that names their schema.
-pub fn json(verb: &str, members: Value) -> Result<(), Error> {
+pub fn json(verb: &str, members: Value) -> Result<(), OutputError> {
     let mut document = serde_json::Map::new();
     document.insert(
         "schema".to_owned(),
@@ -61,12 +49,17 @@ pub fn json(verb: &str, members: Value) -> Result<(), Error> {
     )
 }
 
-fn forgive_broken_pipe(written: io::Result<()>) -> Result<(), Error> {
+fn forgive_broken_pipe(written: io::Result<()>) -> Result<(), OutputError> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
         _ => Ok(()),
     }
 }
+
+/// A result cannot be printed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write standard output: {0}")]
+pub struct OutputError(#[source] io::Error);
 
 /// A text with its control characters escaped, so that a label or a file name cannot drive the terminal.
 ///

@@ -53,13 +53,11 @@ impl Report {
     pub fn print(&self, verb: &str, as_json: bool) -> Result<(), Error> {
         if as_json {
             let members = serde_json::to_value(self).expect("a report is plain data");
-            return output::json(verb, members);
+            output::json(verb, members)?;
+        } else if self.dry_run {
+            output::text(&self.text())?;
         }
-        if self.dry_run {
-            output::text(&self.text())
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
 
     fn text(&self) -> String {

@@ -11,14 +11,14 @@ use luks::{KdfLimits, Luks, UnlockOptions, Unlocked};
 use volume::Storage;
 use zeroize::Zeroizing;
 
-use crate::args::UnlockArgs;
+use crate::args::{LimitArgs, UnlockArgs};
 use crate::error::Error;
 use crate::limits;
 use crate::output;
 use crate::passphrase::{KeyError, KeyInput, Request};
 
 /// The largest key of any cipher (loop-AES's 65 keys), in bytes.
-const MAX_VOLUME_KEY_BYTES: usize = 4096;
+pub const MAX_VOLUME_KEY_BYTES: usize = 4096;
 
 /// Reads and checks the header; what is wrong with it and could be passed over is printed.
 pub fn open(name: &str, storage: Arc<dyn Storage>) -> Result<Luks, Error> {
@@ -43,6 +43,12 @@ pub fn unlock(
             .unlock_with_volume_key(key, &options(args))
             .map_err(failed);
     }
+    luks.unlock(&passphrase(name, keys)?, &options(args))
+        .map_err(failed)
+}
+
+/// Asks for a passphrase that there is.
+pub fn passphrase(name: &str, keys: &KeyInput) -> Result<Passphrase, Error> {
     let secret = keys.read(Request {
         image: name,
         twice: false,
@@ -51,14 +57,18 @@ pub fn unlock(
     if secret.is_empty() && keys.is_file() {
         output::warn(format_args!("{} is empty (0 bytes)", keys.name()));
     }
-    luks.unlock(&Passphrase::from_bytes(secret), &options(args))
-        .map_err(failed)
+    Ok(Passphrase::from_bytes(secret))
 }
 
 /// What the header may ask for, and which keyslot is tried.
 pub fn options(args: &UnlockArgs) -> UnlockOptions<'static> {
+    options_for(args.key_slot, &args.limits)
+}
+
+/// The same, where a volume key is no way in.
+pub fn options_for(keyslot: Option<u32>, args: &LimitArgs) -> UnlockOptions<'static> {
     UnlockOptions {
-        keyslot: args.key_slot,
+        keyslot,
         limits: kdf_limits(args),
         null_cipher: args.allow_null_cipher,
         // A signal ends the process at once, wherever it is.
@@ -66,7 +76,7 @@ pub fn options(args: &UnlockArgs) -> UnlockOptions<'static> {
     }
 }
 
-fn kdf_limits(args: &UnlockArgs) -> KdfLimits {
+fn kdf_limits(args: &LimitArgs) -> KdfLimits {
     limits::kdf_limits(
         Duration::from_millis(args.max_kdf_time),
         args.max_kdf_memory,

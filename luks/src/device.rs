@@ -236,7 +236,7 @@ fn check_key_size(key: &VolumeKey, need: usize) -> Result<(), InvalidOption> {
     }
 }
 
-fn luks1_digest(header: &luks1::Header) -> Result<KeyDigest, Unsupported> {
+pub(crate) fn luks1_digest(header: &luks1::Header) -> Result<KeyDigest, Unsupported> {
     Ok(KeyDigest {
         id: 0,
         hash: header.hash()?,
@@ -287,7 +287,7 @@ fn luks1_candidates(
         .collect())
 }
 
-fn luks2_digest(digest: &luks2::Digest) -> Result<KeyDigest, Unsupported> {
+pub(crate) fn luks2_digest(digest: &luks2::Digest) -> Result<KeyDigest, Unsupported> {
     let (hash, iterations) = digest.pbkdf2.clone()?;
     Ok(KeyDigest {
         id: digest.id,

@@ -1,6 +1,7 @@
 //! Errors by blame: the disk, the header, what is not built, the passphrase, the cost, the caller.
 
 mod corrupt;
+mod refused;
 
 use std::fmt;
 use std::io;
@@ -9,6 +10,7 @@ use crate::kdf::{Excess, KdfError};
 use crate::random::RandomError;
 
 pub use corrupt::{Corrupt, MemberProblem};
+pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
 
 /// Whatever can go wrong with a LUKS container.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +78,30 @@ pub enum Error {
         /// The requirement that says so.
         requirement: String,
     },
+    /// Between reading the header and changing it somebody else changed it; nothing was written.
+    #[error("the header was changed by another program meanwhile")]
+    Changed,
+    /// What was written to a keyslot's area and read back does not give the key; the header was not changed.
+    #[error("keyslot {keyslot}: its area does not hold what was written to it")]
+    NotProven {
+        /// The keyslot.
+        keyslot: u32,
+    },
+    /// Without this keyslot nothing opens the container any more, and nobody said that this is meant.
+    #[error("keyslot {keyslot} is the last one: without it nobody can open the container")]
+    LastKeyslot {
+        /// The keyslot.
+        keyslot: u32,
+    },
+    /// A header copy is not there at all: whatever overwrote it would be lost by a change, which writes both copies.
+    #[error("the {which} header has no LUKS magic: something else may have been written over it")]
+    Overwritten {
+        /// Which copy: `primary` or `secondary`.
+        which: &'static str,
+    },
+    /// A restore, repair or conversion that would lose something; nothing was written.
+    #[error("{0}")]
+    Refused(#[from] Refused),
     /// The caller asks for something that cannot be.
     #[error("{0}")]
     InvalidOption(#[from] InvalidOption),
@@ -234,6 +260,18 @@ pub enum InvalidOption {
         /// The number asked for.
         keyslot: u32,
     },
+    /// The keyslot holds a key already.
+    #[error("keyslot {keyslot} is in use")]
+    KeyslotInUse {
+        /// The number asked for.
+        keyslot: u32,
+    },
+    /// All keyslots hold keys. A change needs one too: the new key is written before the old one goes.
+    #[error("no keyslot is free: all {count} are in use")]
+    NoFreeKeyslot {
+        /// How many the format has.
+        count: u32,
+    },
     /// A volume key of the wrong length.
     #[error("the volume key has {have} bytes, the container's has {need}")]
     VolumeKeySize {
@@ -278,7 +316,7 @@ pub enum InvalidOption {
     /// A keyslots area that cannot be.
     #[error("LUKS2 keyslots size {0} is no multiple of 4096 from 4096 to 128M")]
     KeyslotsSize(u64),
-    /// No room for the first keyslot.
+    /// No room for another keyslot.
     #[error("the keyslots area of {have} bytes has no room for a keyslot of {need} bytes")]
     NoRoomForKeyslot {
         /// Bytes there are.
@@ -312,6 +350,28 @@ pub enum InvalidOption {
         /// The highest allowed.
         high: u64,
     },
+    /// A change after which the JSON text no longer fits its area.
+    #[error("the changed metadata needs {need} bytes, its area has {have}")]
+    JsonTooLarge {
+        /// Bytes needed, the final NUL counted in.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// A change after which the header would break a rule.
+    #[error("the change would break a rule of the format: {0}")]
+    Breaks(Box<Corrupt>),
+    /// Something that this format has not.
+    #[error("{format} has no {what}")]
+    OtherFormat {
+        /// The container's format.
+        format: &'static str,
+        /// What it has not.
+        what: &'static str,
+    },
+    /// A token that was named, or is to be added.
+    #[error(transparent)]
+    Token(#[from] TokenProblem),
     /// A cipher that encrypts nothing.
     #[error("the null cipher encrypts nothing")]
     NullCipher,

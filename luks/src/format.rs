@@ -8,16 +8,18 @@ use std::sync::Arc;
 use dmcrypt::{CipherSpec, HashAlgorithm, Passphrase, SectorOptions, SectorSize, VolumeKey};
 use volume::{Mapping, Segment, SegmentKind};
 
-use crate::defaults::{self, SALT_BYTES, STRIPES};
+use crate::defaults::{self, SALT_BYTES};
 use crate::error::{Error, InvalidOption};
 use crate::kdf::{self, Argon2Variant, KdfParams};
 use crate::luks1;
-use crate::luks2::{self, BinaryHeader, NewMetadata, Which};
+use crate::luks2::{self, BinaryHeader, NewDigest, NewKeyslot, NewMetadata, Which};
 use crate::number::to_usize;
 use crate::random::Random;
-use crate::{af, area};
+use crate::sealing::{self, Sealing};
 
 pub use check::Layout;
+pub(crate) use check::check_kdf;
+pub(crate) use write::remove_old_headers;
 
 /// Which format to write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,16 +146,15 @@ pub fn prepare(
     random.fill(&mut kdf_salt)?;
     random.fill(&mut digest_salt)?;
     let (area_cipher, area_key_bytes) = area_cipher(options);
-    let area = keyslot_area(
-        options,
-        &key,
-        passphrase,
-        &kdf_salt,
-        &area_cipher,
-        area_key_bytes,
-        random,
-        cancel,
-    )?;
+    let sealing = Sealing {
+        keyslot: options.keyslot,
+        kdf: &options.kdf,
+        salt: &kdf_salt,
+        cipher: &area_cipher,
+        cipher_key_bytes: area_key_bytes,
+        af_hash: options.hash,
+    };
+    let area = sealing.seal(&key, passphrase, random, cancel)?.area;
     let digest_bytes = match options.version {
         Version::Luks1 => luks1::Header::DIGEST_BYTES,
         Version::Luks2 => options.hash.digest_bytes(),
@@ -177,21 +178,27 @@ pub fn prepare(
             let new = NewMetadata {
                 header_bytes: options.metadata_bytes,
                 keyslots_bytes: layout.keyslots_bytes,
-                keyslot: options.keyslot,
-                key_bytes: options.key_bytes,
-                area_offset: layout.area_offset,
-                area_bytes: layout.area_bytes,
-                area_cipher: &area_cipher.to_string(),
-                area_key_bytes,
-                hash: options.hash.name(),
-                kdf: &options.kdf,
-                kdf_salt: &kdf_salt,
+                keyslot: NewKeyslot {
+                    key_bytes: options.key_bytes,
+                    area_offset: layout.area_offset,
+                    area_bytes: layout.area_bytes,
+                    area_cipher: &area_cipher.to_string(),
+                    area_key_bytes,
+                    hash: options.hash.name(),
+                    kdf: &options.kdf,
+                    kdf_salt: &kdf_salt,
+                },
+                digest: NewDigest {
+                    keyslot: options.keyslot,
+                    segment: Some(0),
+                    hash: options.hash.name(),
+                    iterations: options.digest_iterations,
+                    salt: &digest_salt,
+                    digest: digest.expose(),
+                },
                 data_offset: layout.data_offset,
                 cipher: &options.cipher.to_string(),
                 sector_size: u32::try_from(options.sector_size.bytes()).expect("at most 4096"),
-                digest_iterations: options.digest_iterations,
-                digest_salt: &digest_salt,
-                digest: digest.expose(),
             };
             let header = luks2::Header {
                 binary: BinaryHeader {
@@ -262,47 +269,11 @@ impl NewContainer {
     }
 }
 
-/// The data's cipher, as cryptsetup chooses; the kernel crypto API's spelling is not for keyslots.
 fn area_cipher(options: &FormatOptions) -> (CipherSpec, usize) {
     match options.version {
-        Version::Luks2 if options.cipher.to_string().starts_with("capi:") => {
-            let fallback = defaults::CIPHER
-                .parse()
-                .expect("the default cipher is a specification");
-            (fallback, defaults::XTS_KEY_BYTES)
-        }
-        Version::Luks1 | Version::Luks2 => (options.cipher.clone(), options.key_bytes),
+        Version::Luks2 => sealing::luks2_area_cipher(&options.cipher, options.key_bytes),
+        Version::Luks1 => (options.cipher.clone(), options.key_bytes),
     }
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the steps of one derivation, each used once; a struct would hide the order"
-)]
-fn keyslot_area(
-    options: &FormatOptions,
-    key: &VolumeKey,
-    passphrase: &Passphrase,
-    salt: &[u8],
-    cipher: &CipherSpec,
-    area_key_bytes: usize,
-    random: &mut dyn Random,
-    cancel: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<u8>, Error> {
-    let slot_key = kdf::derive(
-        &options.kdf,
-        passphrase.expose(),
-        salt,
-        area_key_bytes,
-        cancel,
-    )
-    .map_err(Error::kdf(options.keyslot))?;
-    let material = af::split(key, STRIPES, options.hash, random)?;
-    let length = area::material_bytes(key.len(), STRIPES).expect("key sizes are checked");
-    let mut sectors = zeroize::Zeroizing::new(vec![0; usize::try_from(length).expect("a few MiB")]);
-    sectors[..material.len()].copy_from_slice(&material);
-    area::encrypt(cipher, &slot_key, &mut sectors).map_err(InvalidOption::from)?;
-    Ok(std::mem::take(&mut *sectors))
 }
 
 fn luks1_header(

@@ -2,7 +2,7 @@
 //!
 //! A [`Luks`] is a container whose header was read and checked. [`Luks::unlock`] turns a passphrase into the volume
 //! key, within limits on what the header may ask for; [`Unlocked::volume`] is the plaintext, readable and writable at
-//! any byte. New containers come from [`mod@format`].
+//! any byte. New containers come from [`mod@format`]; headers are changed through [`Edit`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format.
+//! luks2; store, unlock; device, format; edit; backup, config, convert, erase, keyslots, repair, tokens, verify.
 
 #![forbid(unsafe_code)]
 // Every number here may come from a disk.
@@ -41,23 +41,41 @@
 
 pub mod af;
 mod area;
+pub mod backup;
 mod codec;
+pub mod config;
+pub mod convert;
 pub mod defaults;
 mod device;
+pub mod edit;
+pub mod erase;
 pub mod error;
 pub mod format;
 pub mod kdf;
+pub mod keyslots;
 pub mod luks1;
 pub mod luks2;
 mod number;
 pub mod random;
+pub mod repair;
+mod sealing;
 mod store;
+pub mod tokens;
 mod unlock;
+pub mod verify;
 
+pub use backup::Backup;
+pub use config::ConfigChanges;
 pub use device::{Header, Luks, Unlocked, Warning};
-pub use error::{Corrupt, Error, InvalidOption, MemberProblem, Unsupported};
+pub use edit::Edit;
+pub use error::{
+    ConversionObstacle, Corrupt, Error, InvalidOption, MemberProblem, Mismatch, Refused,
+    TokenProblem, Unsupported,
+};
 pub use format::{FormatOptions, Layout, NewContainer, Version};
 pub use kdf::{KdfLimits, KdfParams};
+pub use keyslots::KeyslotOptions;
 pub use random::{OsRandom, Random, RandomError};
+pub use repair::{Repair, RepairOptions};
 pub use store::{Copies, Fault};
 pub use unlock::UnlockOptions;

@@ -2,6 +2,9 @@
 
 mod header;
 mod keyslot;
+mod repair;
 
 pub use header::{Header, Layout};
 pub use keyslot::Keyslot;
+pub use repair::Damage;
+pub(crate) use repair::repair;

@@ -7,6 +7,7 @@ mod digest;
 mod json;
 mod keyslot;
 mod metadata;
+mod new;
 mod segment;
 mod token;
 
@@ -14,11 +15,14 @@ pub use area::Area;
 pub use binary_header::{BinaryHeader, METADATA_SIZES, Which};
 pub use config::Config;
 pub use digest::Digest;
+pub(crate) use json::to_base64;
 pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, PassphraseSlot, Priority};
 pub use metadata::Metadata;
-pub(crate) use metadata::NewMetadata;
+pub(crate) use new::{NewDigest, NewKeyslot, NewMetadata};
 pub use segment::{Crypt, Segment, SegmentKind, SegmentSize};
 pub use token::Token;
+
+use serde_json::{Map, Value};
 
 use crate::error::Corrupt;
 
@@ -58,4 +62,13 @@ impl Header {
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self.binary.says_the_same_as(&other.binary) && self.metadata.raw() == other.metadata.raw()
     }
+}
+
+/// Parses the text of one JSON object as strictly as a JSON area; blanks around it are left out.
+///
+/// # Errors
+///
+/// What is wrong with the text.
+pub(crate) fn parse_json(text: &[u8]) -> Result<Map<String, Value>, Corrupt> {
+    json::parse(&[text.trim_ascii(), b"\0"].concat())
 }

@@ -1,4 +1,7 @@
-//! Finding and reading headers: each byte once, checked in memory, never written.
+//! Finding and reading headers: each byte once, checked in memory, never written. Writing changed ones is
+//! [`commit`]'s.
+
+pub(crate) mod commit;
 
 use volume::{LockMode, Storage};
 
@@ -60,6 +63,11 @@ pub(crate) fn read(storage: &dyn Storage) -> Result<Found, Error> {
     let _lock = storage
         .lock(LockMode::Shared)
         .map_err(Error::io("lock the header"))?;
+    read_locked(storage)
+}
+
+/// As [`read`], for a caller who holds the lock.
+pub(crate) fn read_locked(storage: &dyn Storage) -> Result<Found, Error> {
     let length = storage
         .len()
         .map_err(Error::io("find the size of the container"))?;

@@ -45,8 +45,12 @@ const LUKS_FLOORS: &[&[&str]] = &[
     &["error"],
     &["codec"],
     &["luks1", "luks2"],
-    &["policy", "store", "unlock"],
-    &["device", "format", "convert", "backup"],
+    &["policy", "store", "unlock", "sealing"],
+    &["device", "format"],
+    &["edit"],
+    &[
+        "keyslots", "tokens", "config", "convert", "backup", "repair", "erase", "verify",
+    ],
 ];
 
 /// Build-time packages that compile or look for C.

@@ -17,6 +17,15 @@ pub struct UnlockArgs {
     /// The volume key itself instead of a passphrase
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
     pub volume_key_file: Option<PathBuf>,
+    /// What the header may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// What a header may ask for.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "LUKS")]
+pub struct LimitArgs {
     /// Time that one keyslot may take, in milliseconds; all together may take ten times that
     #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub max_kdf_time: u64,
@@ -39,10 +48,10 @@ pub enum Pbkdf {
     Argon2id,
 }
 
-/// What a new LUKS container is to be.
+/// What a new keyslot costs to guess.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "New LUKS container")]
-pub struct FormatArgs {
+#[command(next_help_heading = "Key derivation")]
+pub struct CostArgs {
     /// Key derivation
     #[arg(long, value_enum, value_name = "KDF")]
     pub pbkdf: Option<Pbkdf>,
@@ -63,6 +72,15 @@ pub struct FormatArgs {
     /// Iterations of PBKDF2 or passes of Argon2, without measuring anything
     #[arg(long, value_name = "N")]
     pub pbkdf_force_iterations: Option<u32>,
+}
+
+/// What a new LUKS container is to be.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "New LUKS container")]
+pub struct FormatArgs {
+    /// What it costs to guess its passphrase.
+    #[command(flatten)]
+    pub cost: CostArgs,
     /// The keyslot to use
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Option<u32>,
@@ -101,7 +119,7 @@ impl UnlockArgs {
         first_given(&[
             ("--key-slot", self.key_slot.is_some()),
             ("--volume-key-file", self.volume_key_file.is_some()),
-            ("--max-kdf-memory", self.max_kdf_memory.is_some()),
+            ("--max-kdf-memory", self.limits.max_kdf_memory.is_some()),
         ])
     }
 }
@@ -110,13 +128,13 @@ impl FormatArgs {
     /// An option that was given.
     pub fn given(&self) -> Option<&'static str> {
         first_given(&[
-            ("--pbkdf", self.pbkdf.is_some()),
-            ("--iter-time", self.iter_time.is_some()),
-            ("--pbkdf-memory", self.pbkdf_memory.is_some()),
-            ("--pbkdf-parallel", self.pbkdf_parallel.is_some()),
+            ("--pbkdf", self.cost.pbkdf.is_some()),
+            ("--iter-time", self.cost.iter_time.is_some()),
+            ("--pbkdf-memory", self.cost.pbkdf_memory.is_some()),
+            ("--pbkdf-parallel", self.cost.pbkdf_parallel.is_some()),
             (
                 "--pbkdf-force-iterations",
-                self.pbkdf_force_iterations.is_some(),
+                self.cost.pbkdf_force_iterations.is_some(),
             ),
             ("--key-slot", self.key_slot.is_some()),
             ("--volume-key-file", self.volume_key_file.is_some()),

@@ -10,5 +10,5 @@ use crate::output;
 pub fn run(args: &CompletionsArgs) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "luksmith", &mut script);
-    output::text(&String::from_utf8_lossy(&script))
+    Ok(output::text(&String::from_utf8_lossy(&script))?)
 }

@@ -25,19 +25,20 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
         image_bytes,
         &limits::kdf_limits(limits::ONE_SLOT, None),
     );
-    match (args.json, args.map) {
+    let printed = match (args.json, args.map) {
         (true, _) => output::json("inspect", members(&report)),
         (false, Some(MapFormat::Text)) => output::text(&map::text(&report)),
         (false, Some(MapFormat::Svg)) => output::text(&map::svg(&report)),
         (false, None) => output::text(&text::render(&report)),
-    }
+    };
+    Ok(printed?)
 }
 
 fn members(report: &Report) -> Value {
     let mut members = serde_json::to_value(report).expect("a report is plain data");
     members["map"] = map::regions(report)
         .into_iter()
-        .map(|region| serde_json::json!({"start": region.start, "end": region.end, "name": region.name}))
+        .map(|region| serde_json::json!({"start": region.start, "end": region.end, "name": region.name, "kind": region.kind.name()}))
         .collect();
     members
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::{ContainerType, MeasureArgs};
 use crate::error::Error;
-use crate::output;
+use crate::output::{self, OutputError};
 use crate::sizes::{Given, Sizes};
 
 /// Works the sizes out. Nothing is written.
@@ -36,7 +36,7 @@ pub fn run(args: &MeasureArgs) -> Result<(), Error> {
         Some(ContainerType::Luks1) => ("luks1", luks(Version::Luks1)?),
         Some(ContainerType::Luks2) | None => ("luks2", luks(Version::Luks2)?),
     };
-    measured.print(kind, args.json)
+    Ok(measured.print(kind, args.json)?)
 }
 
 fn plain(args: &MeasureArgs, given: Given) -> Result<Measured, Error> {
@@ -75,7 +75,7 @@ struct Measured {
 }
 
 impl Measured {
-    fn print(&self, kind: &str, as_json: bool) -> Result<(), Error> {
+    fn print(&self, kind: &str, as_json: bool) -> Result<(), OutputError> {
         let Self {
             header_bytes,
             payload_offset,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use luks::luks2::BinaryHeader;
+
 use super::Report;
 use crate::output::escape;
 
@@ -21,10 +23,14 @@ pub struct Region {
 /// The kinds of regions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// A header copy.
+    /// A header copy, or the binary part of one.
     Header,
-    /// A keyslot's area.
+    /// The JSON area of a header copy.
+    Json,
+    /// The area of a keyslot whose key opens the data, or of one that holds no key.
     Keyslot,
+    /// The area of a keyslot whose key opens no data.
+    Unbound,
     /// A part of the keyslots area that no keyslot uses.
     Unused,
     /// Bytes that belong to nothing.
@@ -50,12 +56,18 @@ pub fn regions(report: &Report) -> Vec<Region> {
             (_, 0) => "primary header",
             _ => "secondary header",
         };
-        add(
-            copy * report.header_bytes,
-            report.header_bytes,
-            name.into(),
-            Kind::Header,
-        );
+        let start = copy * report.header_bytes;
+        // Of LUKS2 the rest of each copy is JSON.
+        let binary = match report.header_copies {
+            1 => report.header_bytes,
+            _ => BinaryHeader::BYTES as u64,
+        };
+        add(start, binary, name.into(), Kind::Header);
+        let json = report.header_bytes - binary;
+        if json > 0 {
+            let name = name.replace("header", "JSON area");
+            add(start + binary, json, name, Kind::Json);
+        }
     }
     for slot in &report.keyslots {
         let name = format!(
@@ -63,7 +75,12 @@ pub fn regions(report: &Report) -> Vec<Region> {
             slot.id,
             slot.kdf.as_ref().map_or(slot.kind.as_str(), |kdf| kdf.kind)
         );
-        add(slot.area_offset, slot.area_bytes, name, Kind::Keyslot);
+        let kind = if slot.bound || slot.kdf.is_none() {
+            Kind::Keyslot
+        } else {
+            Kind::Unbound
+        };
+        add(slot.area_offset, slot.area_bytes, name, kind);
     }
     for segment in report
         .segments
@@ -202,10 +219,25 @@ pub fn svg(report: &Report) -> String {
 }
 
 impl Kind {
+    /// Its name for a program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Json => "json",
+            Self::Keyslot => "keyslot",
+            Self::Unbound => "unbound",
+            Self::Unused => "free",
+            Self::Gap => "gap",
+            Self::Data => "data",
+        }
+    }
+
     fn colour(self) -> &'static str {
         match self {
             Self::Header => "#3b6ea5",
+            Self::Json => "#8fb3d9",
             Self::Keyslot => "#c9672b",
+            Self::Unbound => "#a08c50",
             Self::Unused => "#ecd6c4",
             Self::Gap => "#dddddd",
             Self::Data => "#4f8a5b",

@@ -7,6 +7,7 @@ use luks::{Header, KdfLimits, KdfParams, Luks, luks1, luks2};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::warnings;
 use crate::limits;
 
 /// Everything that a header says. All offsets and sizes are bytes.
@@ -168,36 +169,14 @@ impl Report {
         };
         report.image = image;
         report.image_bytes = image_bytes;
-        report.warnings = luks.warnings().iter().map(ToString::to_string).collect();
-        let too_costly = report.keyslots.iter().filter_map(|slot| {
-            let refused = slot.guess.as_ref()?.refused.as_ref()?;
-            Some(format!(
-                "keyslot {} will not be tried: it {refused}",
-                slot.id
-            ))
-        });
-        let null = report.segments.iter().filter(|segment| {
-            let spec = segment
-                .cipher
-                .as_deref()
-                .map(str::parse::<dmcrypt::CipherSpec>);
-            spec.is_some_and(|spec| spec.is_ok_and(|spec| spec.is_null()))
-        });
-        let null = null.map(|segment| {
-            format!(
-                "segment {} uses a null cipher: nothing there is encrypted",
-                segment.id
-            )
-        });
-        let more: Vec<_> = too_costly.chain(null).collect();
-        report.warnings.extend(more);
+        report.warnings = warnings::of(&report, luks);
         report
     }
 
-    /// First byte of data, and the size of what there is of it.
-    pub fn data(&self) -> Option<(u64, u64)> {
-        let first = self.segments.iter().map(|segment| segment.offset).min()?;
-        Some((first, self.image_bytes.saturating_sub(first)))
+    /// First byte of data, where any is in this image.
+    pub fn data_start(&self) -> Option<u64> {
+        let starts = self.segments.iter().map(|segment| segment.offset);
+        starts.min().filter(|start| *start < self.image_bytes)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use super::picture;
 use super::report::{Keyslot, Segment};
 use crate::output::escape;
 
@@ -72,6 +73,11 @@ pub fn render(report: &Report) -> String {
             format!("{}, keyslots {}", escape(&token.kind), ids(&token.keyslots)),
         );
     }
+    let mut name = "map";
+    for picture_line in picture::lines(report) {
+        line(name, picture_line);
+        name = "";
+    }
     for warning in &report.warnings {
         line("warning", escape(warning));
     }
@@ -107,8 +113,9 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
                 (_, Some(memory), Some(lanes)) => {
                     write!(
                         text,
-                        ", {} passes over {memory} KiB, {lanes} lanes",
-                        kdf.iterations
+                        ", {} over {memory} KiB, {}",
+                        count(kdf.iterations, "pass", "passes"),
+                        count(lanes, "lane", "lanes")
                     )
                 }
                 _ => Ok(()),
@@ -139,6 +146,10 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
         second.push_str(", unbound: opens no data");
     }
     (first, second)
+}
+
+fn count(number: u32, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn ids(ids: &[u32]) -> String {

@@ -36,15 +36,22 @@ fn every_verb_has_a_page() {
     std::fs::create_dir(place.path("man")).expect("a folder");
     place.run("man man").expect(0);
     let verbs = [
+        "compare",
         "completions",
         "create",
         "decrypt",
         "encrypt",
         "inspect",
         "key",
+        "key-add",
+        "key-change",
+        "key-export",
+        "key-list",
+        "key-remove",
         "key-test",
         "man",
         "measure",
+        "verify",
     ];
     for page in verbs
         .map(|verb| format!("luksmith-{verb}.1"))

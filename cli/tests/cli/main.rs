@@ -1,11 +1,14 @@
 //! The program as its users see it: arguments in; exit code, output and files out.
 
+mod compare;
 mod conformance;
 mod create;
 mod damage;
 mod destinations;
 mod generated;
+mod inspect;
 mod keys;
+mod keyslots;
 mod luks;
 mod plain;
 mod progress;
@@ -13,3 +16,4 @@ mod refusals;
 mod signals;
 mod support;
 mod terminal;
+mod verify;

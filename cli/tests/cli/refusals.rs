@@ -1,5 +1,7 @@
 //! Bad input: each kind has its message and its exit code, and leaves no destination.
 
+use std::time::{Duration, Instant};
+
 use crate::support::{PLAIN, Place, pattern, plain_place};
 
 #[test]
@@ -86,14 +88,19 @@ fn a_container_is_not_taken_for_a_raw_image() {
 
 #[test]
 fn a_source_that_shrinks_while_it_is_read_is_4() {
-    let place = plain_place(512);
-    // The source is cut once the destination has begun to grow; it is far too large to be finished by then.
-    let script = format!(
-        "truncate -s 64G sparse; \"$LUKSMITH\" decrypt sparse box {PLAIN} & \
-         while [ ! -s .box.* ]; do sleep 0.01; done 2>/dev/null; truncate -s 1M sparse; wait $!"
-    );
-    place.sh(&script).expect(4).says("shrank while it was read");
-    assert_eq!(place.names(), ["key", "raw", "sparse"]);
+    // The source is cut once the destination has begun to grow; it is far too large to be finished by then. Of a
+    // source of `encrypt` the holes are not read: they must not be taken for zeros when they are gone.
+    for verb in ["encrypt", "decrypt"] {
+        let place = plain_place(512);
+        let script = format!(
+            "truncate -s 64G sparse; \"$LUKSMITH\" {verb} sparse box {PLAIN} & \
+             while [ ! -s .box.* ]; do sleep 0.01; done 2>/dev/null; truncate -s 1M sparse; wait $!"
+        );
+        let start = Instant::now();
+        place.sh(&script).expect(4).says("shrank while it was read");
+        assert!(start.elapsed() < Duration::from_secs(20), "{verb}");
+        assert_eq!(place.names(), ["key", "raw", "sparse"]);
+    }
 }
 
 #[test]

@@ -167,6 +167,16 @@ pub fn feed(mut command: Command, input: &[u8]) -> Run {
     output.into()
 }
 
+/// A golden image, made by another program: a path below test-vectors, unpacked.
+pub fn golden(path: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../test-vectors");
+    let mut xz = Command::new("xz");
+    let output = xz.arg("-dc").arg(Path::new(folder).join(path)).output();
+    let output = output.expect("xz is installed");
+    assert!(output.status.success(), "{path}");
+    output.stdout
+}
+
 /// Bytes that repeat nowhere near: each 8 are their own number.
 pub fn pattern(bytes: usize) -> Vec<u8> {
     (0_u64..).flat_map(u64::to_le_bytes).take(bytes).collect()

@@ -7,6 +7,8 @@
 
 /// Running the program, other tools, and a kernel.
 mod common;
+/// `compare` of what qemu-img makes.
+mod compare;
 /// cryptsetup on files, without a kernel: LUKS headers and passphrases both ways.
 mod cryptsetup;
 /// cryptsetup on files, without a kernel: data of LUKS containers both ways, by its reencryption.
@@ -15,6 +17,10 @@ mod cryptsetup_data;
 mod cryptsetup_edits;
 /// Images that others made, where the extra conformance run has them.
 mod images;
+/// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
+mod keys;
+/// Headers and tokens: backed up, restored, repaired, erased, converted and changed by us and by cryptsetup in turn.
+mod headers;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.
@@ -27,3 +33,5 @@ mod nbdkit;
 mod passphrases;
 /// QEMU's LUKS driver, which knows LUKS1.
 mod qemu;
+/// `verify` of what cryptsetup makes, step by step.
+mod verify;

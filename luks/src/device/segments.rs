@@ -10,9 +10,6 @@ use crate::error::{Corrupt, Error, Unsupported};
 use crate::luks1;
 use crate::luks2::{self, Crypt, Segment, SegmentKind, SegmentSize};
 
-/// Requirements of a reencryption that was begun, by their beginnings.
-const REENCRYPTION: [&str; 2] = ["online-reencrypt", "offline-reencrypt"];
-
 pub(super) fn mapping(
     header: &Header,
     key: &VolumeKey,
@@ -85,18 +82,7 @@ fn luks2_segments(
     keyslot: Option<u32>,
     data_bytes: u64,
 ) -> Result<Vec<volume::Segment>, Error> {
-    let requirements = &metadata.config.requirements;
-    if let Some(requirement) = requirements
-        .iter()
-        .find(|name| REENCRYPTION.iter().any(|prefix| name.starts_with(prefix)))
-    {
-        return Err(Error::NeedsRecovery {
-            requirement: requirement.clone(),
-        });
-    }
-    if !requirements.is_empty() {
-        return Err(Unsupported::Requirements(requirements.clone()).into());
-    }
+    metadata.config.refuse_requirements()?;
     let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
     if let Some(keyslot) = keyslot.filter(|keyslot| !digest.keyslots.contains(keyslot)) {
         return Err(Unsupported::Unbound { keyslot }.into());

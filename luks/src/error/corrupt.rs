@@ -169,6 +169,9 @@ pub enum Corrupt {
         /// The epoch of both.
         epoch: u64,
     },
+    /// LUKS2: no change is possible any more, because each raises the epoch.
+    #[error("the epoch is the highest there is")]
+    EpochEnd,
     /// LUKS2: neither copy is sound.
     #[error("both header copies are damaged: primary: {primary}; secondary: {secondary}")]
     BothCopies {

@@ -202,7 +202,8 @@ fn luks2_places(options: &FormatOptions, header_bytes: u64) -> Result<(u64, u64)
     Ok((keyslots_bytes, data_offset))
 }
 
-fn check_kdf(kdf: &KdfParams) -> Result<(), InvalidOption> {
+/// Costs that are too low to be written, or too high.
+pub(crate) fn check_kdf(kdf: &KdfParams) -> Result<(), InvalidOption> {
     match *kdf {
         KdfParams::Pbkdf2 { iterations, .. } => within(
             "PBKDF2 iterations",

@@ -84,7 +84,7 @@ impl NewContainer {
 }
 
 /// Old headers go first, by their first sectors alone: what they speak of is still whole if that is cut off.
-fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<(), Error> {
+pub(crate) fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<(), Error> {
     let zeros = [0; SECTOR_BYTES];
     let sector = to_u64(SECTOR_BYTES);
     for at in METADATA_SIZES

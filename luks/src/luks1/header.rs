@@ -44,11 +44,11 @@ impl Header {
     /// Both LUKS versions start with it.
     pub const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";
     /// First byte that key material may use: the header fills its first block.
-    const AREAS_START: u64 = AREA_ALIGNMENT;
+    pub(crate) const AREAS_START: u64 = AREA_ALIGNMENT;
     /// Largest key of any cipher (loop-AES's 64 keys and IV seed), in bytes.
-    const MAX_KEY_BYTES: u32 = 2080;
+    pub(super) const MAX_KEY_BYTES: u32 = 2080;
     /// First byte after the part of the header that [`Self::AREAS_START`] protects at least.
-    const HEADER_END: u64 = 1024;
+    pub(super) const HEADER_END: u64 = 1024;
 
     /// Reads the header from the first [`Header::BYTES`] bytes of a container.
     ///

@@ -10,9 +10,6 @@ use crate::number::to_usize;
 
 /// `active` of a keyslot in use.
 const ENABLED: u32 = 0x00AC_71F3;
-/// `active` of a keyslot that is not.
-const DISABLED: u32 = 0x0000_DEAD;
-
 /// A keyslot; its geometry is kept while it is not in use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Keyslot {
@@ -27,6 +24,9 @@ pub struct Keyslot {
 }
 
 impl Keyslot {
+    /// `active` of a keyslot that is not in use.
+    pub(super) const DISABLED: u32 = 0x0000_DEAD;
+
     /// A keyslot that is not in use.
     pub(super) fn unused(material_offset_sectors: u32) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Keyslot {
 
         let active = match state {
             ENABLED => true,
-            DISABLED => false,
+            Self::DISABLED => false,
             state => return Err(Corrupt::KeyslotState { keyslot: id, state }),
         };
         if stripes != STRIPES {
@@ -68,11 +68,17 @@ impl Keyslot {
 
     pub(super) fn write(&self, writer: &mut Writer) {
         writer
-            .u32(if self.active { ENABLED } else { DISABLED })
+            .u32(if self.active { ENABLED } else { Self::DISABLED })
             .u32(self.iterations)
             .bytes(&self.salt)
             .u32(self.material_offset_sectors)
             .u32(STRIPES);
+    }
+
+    /// Whether salt or iterations stand in the header. Of a keyslot that is not in use they should not: with them
+    /// and its area, its passphrase still gives the key.
+    pub fn keeps_parameters(&self) -> bool {
+        self.iterations != 0 || self.salt != [0; 32]
     }
 
     /// Where its key material starts, in bytes.

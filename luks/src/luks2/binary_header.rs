@@ -52,6 +52,10 @@ impl BinaryHeader {
     pub const USED_BYTES: usize = 512;
     /// Where the checksum stands, and how long it may be.
     const CHECKSUM: std::ops::Range<usize> = 448..512;
+    /// Where the salt stands in a copy; it only makes the checksums of the two copies differ.
+    pub(crate) const SALT_OFFSET: u64 = 104;
+    /// Bytes of the salt.
+    pub(crate) const SALT_BYTES: usize = 64;
 
     /// Whether `bytes` start with the magic of `which`.
     pub fn has_magic(which: Which, bytes: &[u8]) -> bool {
@@ -78,7 +82,7 @@ impl BinaryHeader {
         let epoch = reader.u64("seqid")?;
         let label = reader.c_string::<48>("label")?;
         let checksum_algorithm = reader.c_string::<32>("csum_alg")?;
-        let _salt = reader.take::<64>("salt")?;
+        let _salt = reader.take::<{ Self::SALT_BYTES }>("salt")?;
         let uuid = reader.c_string::<40>("uuid")?;
         let subsystem = reader.c_string::<48>("subsystem")?;
         let header_offset = reader.u64("hdr_offset")?;

@@ -3,12 +3,17 @@
 use super::BinaryHeader;
 use super::json::Object;
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
-use crate::error::{Corrupt, MemberProblem};
+use crate::error::{Corrupt, Error, MemberProblem, Unsupported};
 use crate::number::to_u64;
+
+/// Requirements of a reencryption that was begun, by their beginnings.
+const REENCRYPTION: [&str; 2] = ["online-reencrypt", "offline-reencrypt"];
 
 /// What holds for the whole container.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
+    /// Bytes of the JSON area of one copy.
+    pub json_bytes: u64,
     /// Bytes of the keyslots area, which follows the second copy.
     pub keyslots_bytes: u64,
     /// Persistent activation flags, unknown ones too.
@@ -35,10 +40,34 @@ impl Config {
             return Err(Corrupt::KeyslotsSizeTooLarge(keyslots_bytes));
         }
         Ok(Self {
+            json_bytes: json_size,
             keyslots_bytes,
             flags: object.optional_strings("flags")?,
             requirements: requirements(object)?,
         })
+    }
+
+    /// Whoever does not know a requirement must neither open the data nor change the header
+    /// (LUKS2 specification 3.5); none is known yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedsRecovery`] during a reencryption, [`Error::Unsupported`] for any other requirement.
+    pub fn refuse_requirements(&self) -> Result<(), Error> {
+        if let Some(requirement) = self
+            .requirements
+            .iter()
+            .find(|name| REENCRYPTION.iter().any(|prefix| name.starts_with(prefix)))
+        {
+            return Err(Error::NeedsRecovery {
+                requirement: requirement.clone(),
+            });
+        }
+        if self.requirements.is_empty() {
+            Ok(())
+        } else {
+            Err(Unsupported::Requirements(self.requirements.clone()).into())
+        }
     }
 }
 

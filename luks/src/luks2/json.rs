@@ -291,6 +291,6 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// Binary data as LUKS2 metadata holds it.
-pub(super) fn to_base64(bytes: &[u8]) -> String {
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }

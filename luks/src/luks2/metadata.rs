@@ -1,12 +1,11 @@
 //! The JSON metadata as a whole: its objects, and the rules between them (LUKS2 specification 3).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::json::{self, Object, to_base64};
+use super::json::{self, Object};
 use super::{Config, Digest, Keyslot, KeyslotKind, Segment, SegmentSize, Token};
-use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS, STRIPES};
+use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS};
 use crate::error::Corrupt;
-use crate::kdf::KdfParams;
 use crate::number::{to_u64, to_usize};
 
 /// Metadata that keeps the rules, and the JSON that it came from, unknown members included.
@@ -35,7 +34,12 @@ impl Metadata {
         Self::from_raw(json::parse(area)?, header_bytes)
     }
 
-    fn from_raw(raw: Map<String, Value>, header_bytes: u64) -> Result<Self, Corrupt> {
+    /// Checks JSON of a header copy of `header_bytes` bytes that was built or changed in memory.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn from_raw(raw: Map<String, Value>, header_bytes: u64) -> Result<Self, Corrupt> {
         let root = Object::root(&raw);
         let config = Config::parse(&root.object("config")?, header_bytes)?;
         let keyslots = section(&root, "keyslots", Keyslot::parse)?;
@@ -101,97 +105,19 @@ impl Metadata {
         })
     }
 
+    /// Bytes of the container in which keyslots' areas lie, behind both header copies.
+    pub fn keyslots_area(&self) -> std::ops::Range<u64> {
+        let start = self
+            .config
+            .json_bytes
+            .saturating_add(to_u64(super::BinaryHeader::BYTES))
+            .saturating_mul(2);
+        start..start.saturating_add(self.config.keyslots_bytes)
+    }
+
     /// First byte of data; `None` where there is no segment.
     pub fn data_offset(&self) -> Option<u64> {
         self.data_segments().map(|segment| segment.offset).min()
-    }
-}
-
-/// What a new header with one keyslot, one digest and one segment says.
-#[derive(Debug)]
-pub(crate) struct NewMetadata<'a> {
-    pub(crate) header_bytes: u64,
-    pub(crate) keyslots_bytes: u64,
-    pub(crate) keyslot: u32,
-    pub(crate) key_bytes: usize,
-    pub(crate) area_offset: u64,
-    pub(crate) area_bytes: u64,
-    pub(crate) area_cipher: &'a str,
-    pub(crate) area_key_bytes: usize,
-    pub(crate) hash: &'a str,
-    pub(crate) kdf: &'a KdfParams,
-    pub(crate) kdf_salt: &'a [u8],
-    pub(crate) data_offset: u64,
-    pub(crate) cipher: &'a str,
-    pub(crate) sector_size: u32,
-    pub(crate) digest_iterations: u32,
-    pub(crate) digest_salt: &'a [u8],
-    pub(crate) digest: &'a [u8],
-}
-
-impl NewMetadata<'_> {
-    /// The metadata, its members in the order in which cryptsetup writes them, held to every rule that reading
-    /// holds others to.
-    pub(crate) fn build(&self) -> Result<Metadata, Corrupt> {
-        let salt = to_base64(self.kdf_salt);
-        let kdf = match self.kdf {
-            KdfParams::Pbkdf2 { hash, iterations } => {
-                json!({"type": "pbkdf2", "hash": hash.name(), "iterations": iterations, "salt": salt})
-            }
-            KdfParams::Argon2 {
-                time,
-                memory_kib,
-                lanes,
-                ..
-            } => {
-                json!({"type": self.kdf.name(), "time": time, "memory": memory_kib, "cpus": lanes, "salt": salt})
-            }
-        };
-        let slot = self.keyslot.to_string();
-        let json_bytes = self
-            .header_bytes
-            .saturating_sub(to_u64(super::BinaryHeader::BYTES));
-        let root = json!({
-            "keyslots": { &slot: {
-                "type": "luks2",
-                "key_size": self.key_bytes,
-                "af": {"type": "luks1", "stripes": STRIPES, "hash": self.hash},
-                "area": {
-                    "type": "raw",
-                    "offset": self.area_offset.to_string(),
-                    "size": self.area_bytes.to_string(),
-                    "encryption": self.area_cipher,
-                    "key_size": self.area_key_bytes,
-                },
-                "kdf": kdf,
-            }},
-            "tokens": {},
-            "segments": {"0": {
-                "type": "crypt",
-                "offset": self.data_offset.to_string(),
-                "size": "dynamic",
-                "iv_tweak": "0",
-                "encryption": self.cipher,
-                "sector_size": self.sector_size,
-            }},
-            "digests": {"0": {
-                "type": "pbkdf2",
-                "keyslots": [slot],
-                "segments": ["0"],
-                "hash": self.hash,
-                "iterations": self.digest_iterations,
-                "salt": to_base64(self.digest_salt),
-                "digest": to_base64(self.digest),
-            }},
-            "config": {
-                "json_size": json_bytes.to_string(),
-                "keyslots_size": self.keyslots_bytes.to_string(),
-            },
-        });
-        let Value::Object(raw) = root else {
-            unreachable!("the macro above builds an object")
-        };
-        Metadata::from_raw(raw, self.header_bytes)
     }
 }
 

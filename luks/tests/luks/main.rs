@@ -5,8 +5,12 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// Backups restored over anything, cut off at every write.
+mod backups;
 /// Folders of data, unpacking, passphrases.
 mod common;
+/// Converted there and back, cut off at every write; what cannot be converted.
+mod conversions;
 /// Both header copies: which one counts.
 mod copies;
 /// Formatting cut off at every write.
@@ -19,9 +23,21 @@ mod golden;
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.
 mod kdf_vectors;
+/// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
+mod edit;
+/// Keyslots changed, cut off at every write, with each sync left out in turn.
+mod keyslot_crash;
+/// Keyslots added, changed and removed; what is refused.
+mod keyslots;
+/// Headers changed and erased, cut off at every write; what is refused. The next ones build on it.
+mod headers;
 /// How much work a header may ask for.
 mod limits;
 /// One byte range of a good header changed, one exact error expected.
 mod patches;
 /// What holds for inputs of any kind.
 mod properties;
+/// Every damage that can be mended, and some that cannot.
+mod repairs;
+/// Tokens changed, cut off at every write; each mistake.
+mod tokens;

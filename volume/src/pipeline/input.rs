@@ -127,6 +127,10 @@ impl<'a> Input<'a> {
                     return Ok(None);
                 };
                 if let Some(data) = &chunk.data {
+                    if data.is_empty() {
+                        // Nothing is read of a hole, so that no read tells that the source ends before it.
+                        self.check_end()?;
+                    }
                     let mut position = 0;
                     for range in data {
                         buffer[position..range.start].fill(0);

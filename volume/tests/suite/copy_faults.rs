@@ -378,6 +378,10 @@ fn a_hole_that_is_cut_off_is_not_taken_for_zeros() {
         ),
         "{error}"
     );
+    assert!(
+        to.len().unwrap() <= CHUNK as u64,
+        "noticed at the first hole, not at the end"
+    );
 }
 
 #[test]

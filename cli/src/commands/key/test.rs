@@ -23,18 +23,16 @@ pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
         unlock::unlock(&luks, &source.name, &keys, &args.unlock)?.keyslot()
     };
     if args.json {
-        return output::json(
-            "key test",
-            json!({"image": source.name, "opens": true, "keyslot": keyslot}),
-        );
+        let members = json!({"image": source.name, "opens": true, "keyslot": keyslot});
+        return Ok(output::json("key test", members)?);
     }
-    output::text(&match keyslot {
+    Ok(output::text(&match keyslot {
         Some(keyslot) => format!(
             "keyslot {keyslot} of {} is opened by this key\n",
             source.name
         ),
         None => format!("this is the volume key of {}\n", source.name),
-    })
+    })?)
 }
 
 /// As [`unlock::unlock`], but a passphrase that does not fit is tried again in the ways that people get it wrong.

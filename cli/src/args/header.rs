@@ -1,0 +1,205 @@
+//! `header VERB IMG` and what every verb that changes a header takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+
+use super::{ContainerType, Operand, operand};
+
+/// What every verb that changes a header takes.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Result")]
+pub struct ChangeArgs {
+    /// First write a backup of header and keyslots into this new file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub header_backup_file: Option<PathBuf>,
+    /// Ask nothing: yes to questions about the image
+    #[arg(long, short = 'q')]
+    pub batch_mode: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `header VERB IMG`.
+#[derive(Debug, Subcommand)]
+pub enum HeaderVerb {
+    /// Write header and keyslots into a file
+    #[command(
+        long_about = "Write header and keyslots into a new file that only its owner can read.\n\n\
+        Whoever has the backup and a passphrase of its time opens the container, even after that passphrase was \
+        changed or removed."
+    )]
+    Backup(HeaderBackupArgs),
+    /// Bring header and keyslots back from a backup
+    #[command(long_about = "Bring header and keyslots back from a backup.\n\n\
+        Afterwards the passphrases of the backup open the container, and no others. The keyslots are written first \
+        and then the header: interrupted, it leaves the old header or the new one whole, and restoring again ends what \
+        was begun.")]
+    Restore(HeaderRestoreArgs),
+    /// Mend a damaged header
+    #[command(
+        long_about = "Mend a damaged header: a LUKS2 copy from the other one, and of a LUKS1 header what can be \
+        known from the rest of it (places of unused keyslots, spelling of cipher mode and hash). Key material is never \
+        touched."
+    )]
+    Repair(HeaderRepairArgs),
+    /// Overwrite all keyslots
+    #[command(
+        long_about = "Overwrite all keyslots. No passphrase opens the container any more; a backup of the header \
+        does, and so does the volume key.\n\n\
+        What is overwritten may survive on flash storage, in snapshots and on file systems that copy what is written."
+    )]
+    Erase(HeaderEraseArgs),
+    /// Convert LUKS1 to LUKS2 or back
+    #[command(
+        long_about = "Convert the header between LUKS1 and LUKS2, in place; the data is not touched.\n\n\
+        The passphrases stay. What LUKS1 has not must be gone first: tokens, labels, flags, priorities, unbound \
+        keyslots, keyslots above 7, Argon2, other sectors than 512 bytes. Interrupted at any moment, the container is \
+        of either version, whole."
+    )]
+    Convert(HeaderConvertArgs),
+    /// Change label, subsystem, UUID or persistent flags
+    Config(HeaderConfigArgs),
+}
+
+/// `header backup IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderBackupArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// The new file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub header_backup_file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read the image even while another program may be writing it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `header restore IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderRestoreArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// The backup
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub header_backup_file: PathBuf,
+    /// Ask nothing: yes to questions about the image
+    #[arg(long, short = 'q')]
+    pub batch_mode: bool,
+    /// Say what would change, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Restore a backup that does not fit or that has only one sound header copy, or over something that is no LUKS
+    /// container
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `header repair IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderRepairArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Say what would be mended, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// First write the header and what is behind it, as they are, into this new file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
+    pub header_backup_file: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write over what something else has left in a header copy: a file system, a partition table
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `header erase IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderEraseArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `header convert IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderConvertArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// What it shall become: luks1 or luks2
+    #[arg(long = "type", short = 'M', value_enum, value_name = "TYPE")]
+    pub kind: ContainerType,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `header config IMG`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["label", "subsystem", "uuid", "flags", "no_flags"]))]
+pub struct HeaderConfigArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Label (LUKS2); empty for none
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// Second label (LUKS2); empty for none
+    #[arg(long, value_name = "TEXT")]
+    pub subsystem: Option<String>,
+    /// UUID
+    #[arg(long, value_name = "UUID")]
+    pub uuid: Option<String>,
+    /// The persistent flags of the data (LUKS2), all of them
+    #[arg(long, value_enum, value_name = "FLAG", value_delimiter = ',')]
+    pub flags: Vec<PersistentFlag>,
+    /// Remove the persistent flags
+    #[arg(long, conflicts_with = "flags")]
+    pub no_flags: bool,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// Flags that the kernel's mapping is made with (LUKS2 specification 3.5, table 4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum PersistentFlag {
+    /// Pass discards on
+    AllowDiscards,
+    /// Encrypt on the processor that asked for it
+    SameCpuCrypt,
+    /// Submit writes from the processors that encrypted them
+    SubmitFromCryptCpus,
+    /// No queue for reads
+    NoReadWorkqueue,
+    /// No queue for writes
+    NoWriteWorkqueue,
+}
+
+impl PersistentFlag {
+    /// Its name in the header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllowDiscards => "allow-discards",
+            Self::SameCpuCrypt => "same-cpu-crypt",
+            Self::SubmitFromCryptCpus => "submit-from-crypt-cpus",
+            Self::NoReadWorkqueue => "no-read-workqueue",
+            Self::NoWriteWorkqueue => "no-write-workqueue",
+        }
+    }
+}

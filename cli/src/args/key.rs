@@ -1,0 +1,257 @@
+//! `key VERB IMG`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+
+use super::{ChangeArgs, CostArgs, HeaderArgs, KeyArgs, LimitArgs, Operand, UnlockArgs, operand};
+
+/// `key VERB IMG`.
+#[derive(Debug, Subcommand)]
+pub enum KeyVerb {
+    /// Add a passphrase, beside those that there are
+    #[command(long_about = "Add a passphrase, beside those that there are.\n\n\
+        One that opens the container already is asked for first, then the new one: with no terminal they are two lines \
+        of standard input.")]
+    Add(Box<KeyAddArgs>),
+    /// Replace a passphrase by another one, or its key derivation
+    #[command(
+        long_about = "Replace a passphrase by another one, or its key derivation.\n\n\
+        The new keyslot is written and proven before the old one is overwritten. In LUKS2 it has the old one's number \
+        afterwards; in LUKS1 it is another one."
+    )]
+    Change(Box<KeyChangeArgs>),
+    /// Remove a passphrase
+    #[command(
+        long_about = "Remove a passphrase, which is asked for, or the keyslot that --key-slot names. For that one \
+        another passphrase is asked for, to show that there is a way left; with -q and without a key it goes unasked.\n\n\
+        Its keyslot is overwritten. That may leave copies on flash storage, in snapshots and on file systems that copy \
+        what is written; and a backup of the header keeps the passphrase."
+    )]
+    Remove(KeyRemoveArgs),
+    /// Tell whether a key opens a keyslot
+    Test(KeyTestArgs),
+    /// List the keyslots in use
+    List(KeyListArgs),
+    /// Write the volume key into a file
+    #[command(
+        long_about = "Write the volume key into a new file that only its owner can read.\n\n\
+        Whoever has it opens the container, whatever passphrases are changed or removed later."
+    )]
+    Export(KeyExportArgs),
+}
+
+/// The new key, where there are two.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "New key")]
+pub struct NewKeyArgs {
+    /// Read the new key from a file, newlines and all; `-` is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub new_keyfile: Option<OsString>,
+    /// Leave out so many bytes at the start of the new key file
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub new_keyfile_offset: u64,
+    /// Read exactly so many bytes
+    #[arg(long, value_name = "BYTES")]
+    pub new_keyfile_size: Option<u64>,
+    /// What the new key costs to guess.
+    #[command(flatten)]
+    pub cost: CostArgs,
+    /// The hash of PBKDF2 and of the keyslot's area [default: sha256; LUKS1 has its header's]
+    #[arg(long, value_name = "HASH")]
+    pub hash: Option<String>,
+    /// Cipher of the keyslot's area (LUKS2) [default: the data's]
+    #[arg(long, value_name = "SPEC", requires = "keyslot_key_size")]
+    pub keyslot_cipher: Option<String>,
+    /// Size of the key of that cipher, in bits
+    #[arg(long, value_name = "BITS", requires = "keyslot_cipher")]
+    pub keyslot_key_size: Option<u32>,
+    /// Accept an empty new key
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `--priority`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum KeyPriority {
+    /// Try it only when it is named
+    Ignore,
+    /// Try it in its turn
+    Normal,
+    /// Try it before the others
+    Prefer,
+}
+
+/// `key add IMG`.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("unbound_key").args(["key_size", "volume_key_file"]))]
+pub struct KeyAddArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Where the key comes from that opens the container already.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// How the container is unlocked.
+    #[command(flatten)]
+    pub unlock: UnlockArgs,
+    /// Where its header is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+    /// The new key.
+    #[command(flatten)]
+    pub new: NewKeyArgs,
+    /// The new keyslot's number [default: the first that is free]
+    #[arg(long, value_name = "N", help_heading = "New key")]
+    pub new_key_slot: Option<u32>,
+    /// When the new keyslot is tried (LUKS2)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PRIORITY",
+        default_value = "normal",
+        help_heading = "New key"
+    )]
+    pub priority: KeyPriority,
+    /// Store a key that opens no data: a random one of --key-size, or that of --volume-key-file (LUKS2)
+    #[arg(long, help_heading = "New key", requires = "unbound_key", conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
+    pub unbound: bool,
+    /// Size of a random unbound key, in bits
+    #[arg(
+        long,
+        short = 's',
+        value_name = "BITS",
+        help_heading = "New key",
+        requires = "unbound",
+        conflicts_with = "volume_key_file"
+    )]
+    pub key_size: Option<u32>,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `key change IMG`.
+#[derive(Args, Debug)]
+pub struct KeyChangeArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Where the key comes from that is replaced.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// Try this keyslot only, even one that is not tried unasked
+    #[arg(long, short = 'S', value_name = "N", help_heading = "LUKS")]
+    pub key_slot: Option<u32>,
+    /// What the header may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Where its header is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+    /// The new key.
+    #[command(flatten)]
+    pub new: NewKeyArgs,
+    /// Keep the passphrase, and change only its key derivation and cipher
+    #[arg(long, help_heading = "New key", conflicts_with = "new_keyfile")]
+    pub keep_passphrase: bool,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `key remove IMG`.
+#[derive(Args, Debug)]
+pub struct KeyRemoveArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Where the key comes from that is removed or, with --key-slot, that is left.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// Remove this keyslot
+    #[arg(long, short = 'S', value_name = "N", help_heading = "LUKS")]
+    pub key_slot: Option<u32>,
+    /// What the header may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Where its header is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `key test IMG`.
+#[derive(Args, Debug)]
+pub struct KeyTestArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// How the container is unlocked.
+    #[command(flatten)]
+    pub unlock: UnlockArgs,
+    /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
+    #[arg(long, conflicts_with = "volume_key_file")]
+    pub explain: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read the image even while another program may be writing it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `key list IMG`.
+#[derive(Args, Debug)]
+pub struct KeyListArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// Where its header is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read the image even while another program may be writing it
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `key export IMG`.
+#[derive(Args, Debug)]
+pub struct KeyExportArgs {
+    /// The container, or a detached header
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Operand,
+    /// The new file
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub volume_key_file: PathBuf,
+    /// Where the key comes from that opens the container.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// Try this keyslot only, even one that is not tried unasked: an unbound one gives its own key
+    #[arg(long, short = 'S', value_name = "N", help_heading = "LUKS")]
+    pub key_slot: Option<u32>,
+    /// What the header may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Where its header is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+    /// Ask nothing: yes to the question whether the key is to be written
+    #[arg(long, short = 'q')]
+    pub batch_mode: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Read the image even while another program may be writing it
+    #[arg(long)]
+    pub force: bool,
+}

@@ -1,0 +1,257 @@
+//! `compare A B`: do two images hold the same plaintext?
+
+mod first_difference;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use dmcrypt::Passphrase;
+use luks::{Header, Luks};
+use serde_json::{Value, json};
+use volume::{FileStorage, ImageLock, Storage, Volume};
+use zeroize::Zeroizing;
+
+use self::first_difference::first_difference;
+use crate::args::{CompareArgs, Operand};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output;
+use crate::passphrase::{KeyInput, Request};
+use crate::source::{Bytes, Source};
+use crate::unlock;
+
+/// Compares: [`Exit::Done`] where they hold the same, [`Exit::Wrong`] where they do not. Nothing is written.
+pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
+    for (option, times) in [
+        ("--key-file", args.keys.key_file.len()),
+        ("--key-slot", args.keys.key_slot.len()),
+    ] {
+        if times > 2 {
+            return Err(Error::TooOften { option, times });
+        }
+    }
+    let (a, b) = (
+        Image::open(&args.a, args.force)?,
+        Image::open(&args.b, args.force)?,
+    );
+    check_keys(args, &a, &b)?;
+    let [a, b] = unlocked(args, [a, b])?;
+
+    let difference = Difference {
+        first: first_difference(&a, &b, &args.work)?,
+        a_bytes: a.plaintext.len(),
+        b_bytes: b.plaintext.len(),
+    };
+    if args.json {
+        output::json("compare", difference.members(&a, &b))?;
+    } else {
+        output::text(&difference.text(&a.name, &b.name))?;
+    }
+    Ok(if difference.is_none() {
+        Exit::Done
+    } else {
+        Exit::Wrong
+    })
+}
+
+/// An image as it lies there.
+struct Image {
+    source: Source,
+    storage: Arc<FileStorage>,
+    /// Its size in bytes.
+    bytes: u64,
+    /// Its header; without one it is raw.
+    luks: Option<Luks>,
+}
+
+impl Image {
+    fn open(operand: &Operand, force: bool) -> Result<Self, Error> {
+        let source = Source::open(operand, force)?;
+        let storage = source.seekable()?;
+        let bytes = storage.len().map_err(|error| source.unreadable(error))?;
+        let luks = match unlock::open(&source.name, Arc::clone(&storage) as Arc<dyn Storage>) {
+            Ok(luks) => Some(luks),
+            Err(Error::Luks { error, .. }) if matches!(*error, luks::Error::NotLuks) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            source,
+            storage,
+            bytes,
+            luks,
+        })
+    }
+}
+
+/// What an image holds.
+struct Opened {
+    name: String,
+    /// `raw`, `luks1` or `luks2`.
+    kind: &'static str,
+    keyslot: Option<u32>,
+    plaintext: Plaintext,
+    /// Keeps writers away.
+    _lock: Option<ImageLock>,
+}
+
+/// Bytes that can be read anywhere.
+enum Plaintext {
+    /// As they lie in a file or on a device of so many bytes, holes and all.
+    Raw(Arc<FileStorage>, u64),
+    /// Decrypted; a hole in ciphertext is noise.
+    Volume(Box<Volume>),
+}
+
+impl Plaintext {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Raw(_, bytes) => *bytes,
+            Self::Volume(volume) => volume.len(),
+        }
+    }
+}
+
+/// A key that nothing takes is a mistake.
+fn check_keys(args: &CompareArgs, a: &Image, b: &Image) -> Result<(), Error> {
+    let containers = usize::from(a.luks.is_some()) + usize::from(b.luks.is_some());
+    for (option, times) in [
+        ("--key-file", args.keys.key_file.len()),
+        ("--key-slot", args.keys.key_slot.len()),
+    ] {
+        if times > 0 && containers == 0 {
+            return Err(Error::Conflict {
+                one: option,
+                other: "two raw images",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Unlocks what is a container. One key file for both is read once: it may be a pipe.
+fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error> {
+    let mut shared: Option<Zeroizing<Vec<u8>>> = None;
+    let mut opened = Vec::with_capacity(2);
+    for (index, image) in images.into_iter().enumerate() {
+        let name = image.source.name.clone();
+        let Some(luks) = &image.luks else {
+            opened.push(Opened {
+                name,
+                kind: "raw",
+                keyslot: None,
+                plaintext: Plaintext::Raw(image.storage, image.bytes),
+                _lock: lock_of(image.source),
+            });
+            continue;
+        };
+        let secret = match shared.take() {
+            Some(secret) => secret,
+            None => KeyInput::new(&args.keys.key(index), false)?.read(Request {
+                image: &name,
+                twice: false,
+                exactly: None,
+            })?,
+        };
+        if args.keys.key_file.len() == 1 {
+            shared = Some(secret.clone());
+        }
+        let options = unlock::options(&args.keys.unlock(index));
+        let failed = |error| Error::luks(&name, error);
+        let unlocked = luks
+            .unlock(&Passphrase::from_bytes(secret), &options)
+            .map_err(failed)?;
+        let left_over = unlocked.leftover_bytes(image.bytes);
+        if left_over > 0 {
+            output::warn(format_args!(
+                "{name}: the last {left_over} bytes are no whole sector and are left out"
+            ));
+        }
+        let storage = Arc::clone(&image.storage) as Arc<dyn Storage>;
+        opened.push(Opened {
+            kind: match luks.header() {
+                Header::Luks1(_) => "luks1",
+                Header::Luks2(_) => "luks2",
+            },
+            keyslot: unlocked.keyslot(),
+            plaintext: Plaintext::Volume(Box::new(unlocked.volume(storage).map_err(failed)?)),
+            name,
+            _lock: lock_of(image.source),
+        });
+    }
+    let mut opened = opened.into_iter();
+    let mut next = || opened.next().expect("two images went in");
+    Ok([next(), next()])
+}
+
+fn lock_of(source: Source) -> Option<ImageLock> {
+    match source.bytes {
+        Bytes::Image(_, lock) => lock,
+        Bytes::Stream(_) => None,
+    }
+}
+
+/// How two plaintexts differ.
+struct Difference {
+    /// The first byte at which they do, where that is before the end of both.
+    first: Option<u64>,
+    a_bytes: u64,
+    b_bytes: u64,
+}
+
+impl Difference {
+    fn is_none(&self) -> bool {
+        self.first().is_none()
+    }
+
+    /// The first byte that is not the same in both: that one has and the other has not, too.
+    fn first(&self) -> Option<u64> {
+        let lengths_differ = self.a_bytes != self.b_bytes;
+        self.first
+            .or(lengths_differ.then_some(self.a_bytes.min(self.b_bytes)))
+    }
+
+    fn text(&self, a: &str, b: &str) -> String {
+        let Some(first) = self.first() else {
+            return format!("{a} and {b} hold the same {} bytes\n", self.a_bytes);
+        };
+        let mut text = String::new();
+        let _ = match self.first {
+            Some(_) => writeln!(text, "{a} and {b} differ, first at byte {first}"),
+            None => writeln!(
+                text,
+                "{a} and {b} are the same up to byte {first}, where one of them ends"
+            ),
+        };
+        let (longer, by) = if self.a_bytes > self.b_bytes {
+            (a, self.a_bytes - self.b_bytes)
+        } else {
+            (b, self.b_bytes - self.a_bytes)
+        };
+        if by > 0 {
+            let _ = writeln!(
+                text,
+                "{longer} is longer by {by} bytes: {a} has {}, {b} has {}",
+                self.a_bytes, self.b_bytes
+            );
+        }
+        text
+    }
+
+    fn members(&self, a: &Opened, b: &Opened) -> Value {
+        let image = |image: &Opened| {
+            json!({
+                "image": image.name,
+                "type": image.kind,
+                "keyslot": image.keyslot,
+                "bytes": image.plaintext.len(),
+            })
+        };
+        json!({
+            "same": self.is_none(),
+            "first_difference": self.first(),
+            "length_difference": self.a_bytes.abs_diff(self.b_bytes),
+            "a": image(a),
+            "b": image(b),
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! `header convert IMG`.
+
+use luks::convert::convert;
+use luks::{OsRandom, Version};
+use serde_json::json;
+
+use crate::args::{ContainerType, HeaderConvertArgs};
+use crate::change::{Target, confirm};
+use crate::error::Error;
+use crate::output;
+
+/// Converts the header to the other version.
+pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
+    let (to, name) = match args.kind {
+        ContainerType::Luks1 => (Version::Luks1, "luks1"),
+        ContainerType::Luks2 => (Version::Luks2, "luks2"),
+        ContainerType::Plain => {
+            return Err(Error::Conflict {
+                one: "header convert",
+                other: "--type plain",
+            });
+        }
+    };
+    let target = Target::open(&args.image)?;
+    let question = format!("The header of {} will be converted to {name}.", target.name);
+    confirm(&question, args.change.batch_mode)?;
+    let luks = target.luks_after_backup(&args.change)?;
+    convert(&luks, to, &mut OsRandom).map_err(target.failed())?;
+    if args.change.json {
+        let members = json!({"image": target.name, "type": name});
+        return Ok(output::json("header convert", members)?);
+    }
+    Ok(output::text(&format!("{} is {name} now\n", target.name))?)
+}

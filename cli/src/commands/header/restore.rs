@@ -1,0 +1,125 @@
+//! `header restore IMG`.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use luks::backup::{Comparison, MAX_BYTES, restore};
+use luks::repair::{RepairOptions, repair};
+use luks::{Backup, Header, Luks, OsRandom, Refused};
+use serde_json::json;
+use volume::MemoryStorage;
+
+use crate::args::HeaderRestoreArgs;
+use crate::change::{ChangeError, Target, confirm};
+use crate::error::Error;
+use crate::output;
+use crate::recognise::{Content, recognise};
+
+/// Restores, after it has said which passphrases come back and which are lost.
+pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
+    let target = Target::open(&args.image)?;
+    let backup = read(&args.header_backup_file, args.force)?;
+    let (luks, comparison) = match Luks::open(target.storage.clone()) {
+        Ok(luks) => {
+            let comparison = backup.compare(luks.header());
+            (Some(luks), comparison)
+        }
+        Err(error @ luks::Error::Io { .. }) => return Err(target.failed()(error)),
+        Err(error) => {
+            check_content(&target, args.force)?;
+            output::warn(format_args!("{}: {error}", target.name));
+            (None, Comparison::default())
+        }
+    };
+    if !comparison.mismatches.is_empty() {
+        let refused = Refused::BackupDiffers(comparison.mismatches.clone());
+        if !args.force {
+            return Err(target.failed()(refused.into()));
+        }
+        output::warn(format_args!("{}: {refused}", target.name));
+    }
+    if !comparison.revived.is_empty() {
+        output::warn(format_args!(
+            "keyslots {} of the backup are none of {} now: their passphrases, removed or changed since, open it again",
+            list(&comparison.revived),
+            target.name
+        ));
+    }
+    if !comparison.lost.is_empty() {
+        output::warn(format_args!(
+            "keyslots {} of {} are none of the backup: their passphrases open it no longer",
+            list(&comparison.lost),
+            target.name
+        ));
+    }
+    if !args.dry_run {
+        let question = format!("Header and keyslots of {} will be replaced.", target.name);
+        confirm(&question, args.batch_mode)?;
+        restore(&*target.storage, luks.as_ref(), &backup).map_err(target.failed())?;
+    }
+    if args.json {
+        let members = json!({
+            "image": target.name,
+            "revived": comparison.revived,
+            "lost": comparison.lost,
+            "restored": !args.dry_run,
+        });
+        return Ok(output::json("header restore", members)?);
+    }
+    let kind = match backup.header() {
+        Header::Luks1(_) => "LUKS1",
+        Header::Luks2(_) => "LUKS2",
+    };
+    let done = if args.dry_run { "would be" } else { "is" };
+    let text = format!("the {kind} header of {} {done} restored\n", target.name);
+    Ok(output::text(&text)?)
+}
+
+/// Reads and checks the backup. With `force` one sound header copy is enough, and the other is made from it.
+fn read(path: &Path, force: bool) -> Result<Backup, Error> {
+    let name = output::path(path);
+    let mut bytes = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
+    file.map_err(|source| ChangeError::Read {
+        name: name.clone(),
+        source,
+    })?;
+    let failed = |error: luks::Error| Error::luks(&format!("backup {name}"), error);
+    let backup = Backup::parse(bytes).map_err(failed)?;
+    match backup.check_sound() {
+        Ok(()) => Ok(backup),
+        Err(refused) if force => {
+            output::warn(format_args!("{name}: {refused}"));
+            let storage = MemoryStorage::from_vec(backup.bytes().to_vec());
+            let options = RepairOptions {
+                overwrite_foreign: true,
+                ..RepairOptions::default()
+            };
+            repair(&storage, options, &mut OsRandom).map_err(failed)?;
+            Backup::parse(storage.snapshot()).map_err(failed)
+        }
+        Err(refused) => Err(failed(refused.into())),
+    }
+}
+
+/// What is no LUKS container may be something that somebody needs.
+fn check_content(target: &Target, force: bool) -> Result<(), Error> {
+    let found = recognise(&*target.storage).map_err(|source| ChangeError::Read {
+        name: target.name.clone(),
+        source,
+    })?;
+    match found {
+        Some(content) if content != Content::Luks && !force => {
+            let name = target.name.clone();
+            let content = content.name();
+            Err(ChangeError::HoldsSomethingElse { name, content }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn list(ids: &[u32]) -> String {
+    let ids: Vec<_> = ids.iter().map(u32::to_string).collect();
+    ids.join(", ")
+}

@@ -1,0 +1,99 @@
+//! `key add IMG`: one more passphrase.
+
+use dmcrypt::VolumeKey;
+use luks::keyslots::{self, UnboundKey};
+use luks::luks2::Priority;
+use luks::{KeyslotOptions, Luks, OsRandom, Random};
+use serde_json::json;
+
+use super::{header_of, new};
+use crate::args::{KeyAddArgs, KeyPriority};
+use crate::change::{Target, back_up};
+use crate::error::Error;
+use crate::limits;
+use crate::output;
+use crate::passphrase::KeyInput;
+use crate::unlock;
+
+/// Adds a keyslot.
+pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
+    let target = Target::open(&header_of(&args.image, &args.header))?;
+    let name = &target.name;
+    let input = new::input(&args.keys, &args.new)?;
+    let luks = target.luks()?;
+    let keyslot = if args.unbound {
+        add_unbound(args, &target, &luks, &input)?
+    } else {
+        let keys = KeyInput::new(&args.keys, false)?;
+        let unlocked = unlock::unlock(&luks, name, &keys, &args.unlock)?;
+        let secret = new::passphrase(&input, name, args.change.batch_mode, args.new.force)?;
+        let options = options(args, &luks, name)?;
+        back_up_first(args, name, &luks)?;
+        keyslots::add(&luks, &unlocked, &secret, &options, &mut OsRandom)
+            .map_err(target.failed())?
+    };
+    if args.change.json {
+        let members = json!({"image": name, "keyslot": keyslot, "unbound": args.unbound});
+        return Ok(output::json("key add", members)?);
+    }
+    Ok(output::text(&format!(
+        "keyslot {keyslot} of {name} is new\n"
+    ))?)
+}
+
+fn add_unbound(
+    args: &KeyAddArgs,
+    target: &Target,
+    luks: &Luks,
+    input: &KeyInput,
+) -> Result<u32, Error> {
+    let name = &target.name;
+    let key = if let Some(path) = &args.unlock.volume_key_file {
+        unlock::read_volume_key(path)?
+    } else {
+        random_key(args.key_size.unwrap_or_default(), name)?
+    };
+    let secret = new::passphrase(input, name, args.change.batch_mode, args.new.force)?;
+    let options = options(args, luks, name)?;
+    let digest_iterations = match args.new.cost.pbkdf_force_iterations {
+        Some(_) => luks::defaults::PBKDF2_MIN_ITERATIONS,
+        None => limits::calibrated_digest(options.hash),
+    };
+    let unbound = UnboundKey {
+        key: &key,
+        digest_iterations,
+    };
+    back_up_first(args, name, luks)?;
+    keyslots::add_unbound(luks, &unbound, &secret, &options, &mut OsRandom).map_err(target.failed())
+}
+
+fn random_key(bits: u32, name: &str) -> Result<VolumeKey, Error> {
+    let bytes = bits as usize / 8;
+    if !bits.is_multiple_of(8) || bytes == 0 || bytes > unlock::MAX_VOLUME_KEY_BYTES {
+        return Err(Error::KeyBits { bits });
+    }
+    let mut key = VolumeKey::zeroed(bytes);
+    OsRandom
+        .fill(key.expose_mut())
+        .map_err(|error| Error::luks(name, error.into()))?;
+    Ok(key)
+}
+
+fn options(args: &KeyAddArgs, luks: &Luks, name: &str) -> Result<KeyslotOptions<'static>, Error> {
+    Ok(KeyslotOptions {
+        keyslot: args.new_key_slot,
+        priority: match args.priority {
+            KeyPriority::Ignore => Priority::Ignore,
+            KeyPriority::Normal => Priority::Normal,
+            KeyPriority::Prefer => Priority::Prefer,
+        },
+        ..new::options(luks.header(), name, &args.new)?
+    })
+}
+
+fn back_up_first(args: &KeyAddArgs, name: &str, luks: &Luks) -> Result<(), Error> {
+    if let Some(path) = &args.change.header_backup_file {
+        back_up(name, luks, path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The new key: where it comes from, and what its keyslot is to be.
+
+use dmcrypt::{HashAlgorithm, Passphrase};
+use luks::{Header, InvalidOption, KeyslotOptions, Version, defaults};
+
+use crate::args::{KeyArgs, NewKeyArgs};
+use crate::error::Error;
+use crate::format::keyslot_kdf;
+use crate::passphrase::{KeyInput, Request};
+
+/// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
+pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
+    let stdin = |file: &Option<std::ffi::OsString>| file.as_ref().is_some_and(|file| file == "-");
+    if stdin(&new.new_keyfile) && (stdin(&keys.key_file) || keys.key_fd == Some(0)) {
+        return Err(Error::Conflict {
+            one: "--key-file -",
+            other: "--new-keyfile -",
+        });
+    }
+    Ok(KeyInput::new(
+        &KeyArgs {
+            key_file: new.new_keyfile.clone(),
+            key_fd: None,
+            keyfile_offset: new.new_keyfile_offset,
+            keyfile_size: new.new_keyfile_size,
+            key_encoding: keys.key_encoding,
+            key_format: keys.key_format,
+        },
+        false,
+    )?)
+}
+
+/// Asks for the new passphrase; an empty one is refused unless forced.
+pub fn passphrase(
+    input: &KeyInput,
+    image: &str,
+    batch_mode: bool,
+    force: bool,
+) -> Result<Passphrase, Error> {
+    let secret = input.read(Request {
+        image: &format!("the new keyslot of {image}"),
+        twice: !batch_mode,
+        exactly: None,
+    })?;
+    if secret.is_empty() && !force {
+        input.refuse_empty()?;
+    }
+    Ok(Passphrase::from_bytes(secret))
+}
+
+/// What the new keyslot is to be; its key derivation is measured unless its cost is given.
+pub fn options(
+    header: &Header,
+    image: &str,
+    new: &NewKeyArgs,
+) -> Result<KeyslotOptions<'static>, Error> {
+    let invalid = |error: InvalidOption| Error::luks(image, error.into());
+    let (version, of_header, key_bytes) = match header {
+        Header::Luks1(header) => {
+            let hash = header
+                .hash()
+                .map_err(|error| Error::luks(image, error.into()))?;
+            (Version::Luks1, hash, header.key_bytes as usize)
+        }
+        Header::Luks2(_) => (Version::Luks2, defaults::HASH, defaults::XTS_KEY_BYTES),
+    };
+    let hash = match &new.hash {
+        Some(name) => {
+            HashAlgorithm::parse(name).map_err(|error| invalid(InvalidOption::Cipher(error)))?
+        }
+        None => of_header,
+    };
+    let cipher = match (&new.keyslot_cipher, new.keyslot_key_size) {
+        (Some(_), Some(bits)) if !bits.is_multiple_of(8) => return Err(Error::KeyBits { bits }),
+        (Some(text), Some(bits)) => {
+            let spec = text
+                .parse()
+                .map_err(|error| invalid(InvalidOption::Cipher(error)))?;
+            Some((spec, bits as usize / 8))
+        }
+        _ => None,
+    };
+    let area_key_bytes = cipher.as_ref().map_or(key_bytes, |(_, bytes)| *bytes);
+    Ok(KeyslotOptions {
+        kdf: keyslot_kdf(version, hash, area_key_bytes, &new.cost)?,
+        hash,
+        cipher,
+        ..KeyslotOptions::default()
+    })
+}

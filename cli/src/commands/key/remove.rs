@@ -1,0 +1,55 @@
+//! `key remove IMG`: a passphrase less.
+
+use luks::{OsRandom, keyslots};
+use serde_json::json;
+
+use super::header_of;
+use crate::args::KeyRemoveArgs;
+use crate::change::{Target, back_up, confirm};
+use crate::error::Error;
+use crate::output;
+use crate::passphrase::KeyInput;
+use crate::unlock;
+
+/// Removes a keyslot.
+pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
+    let target = Target::open(&header_of(&args.image, &args.header))?;
+    let name = &target.name;
+    let keys = KeyInput::new(&args.keys, false)?;
+    let luks = target.luks()?;
+    let options = unlock::options_for(None, &args.limits);
+    let keyslot = if let Some(keyslot) = args.key_slot {
+        let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();
+        // Of the last one no other can be asked for: the question below is what guards it.
+        let asks = has_key || !args.change.batch_mode;
+        if asks && !keyslots::is_last(luks.header(), keyslot) {
+            let left = unlock::passphrase(name, &keys)?;
+            keyslots::unlock_other(&luks, keyslot, &left, &options).map_err(target.failed())?;
+        }
+        keyslot
+    } else {
+        let secret = unlock::passphrase(name, &keys)?;
+        let unlocked = luks.unlock(&secret, &options).map_err(target.failed())?;
+        unlocked
+            .keyslot()
+            .expect("a passphrase opened it, so a keyslot did")
+    };
+    let last = keyslots::is_last(luks.header(), keyslot);
+    if last {
+        let question = format!(
+            "Keyslot {keyslot} is the last one of {name}: without it nobody can open the container."
+        );
+        confirm(&question, args.change.batch_mode)?;
+    }
+    if let Some(path) = &args.change.header_backup_file {
+        back_up(name, &luks, path)?;
+    }
+    keyslots::remove(&luks, keyslot, last, &mut OsRandom).map_err(target.failed())?;
+    if args.change.json {
+        let members = json!({"image": name, "keyslot": keyslot, "last": last});
+        return Ok(output::json("key remove", members)?);
+    }
+    Ok(output::text(&format!(
+        "keyslot {keyslot} of {name} is removed\n"
+    ))?)
+}

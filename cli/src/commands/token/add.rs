@@ -1,0 +1,94 @@
+//! `token add IMG` and `token import IMG`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use luks::{OsRandom, tokens};
+use serde_json::{Map, Value, json};
+
+use super::show::metadata;
+use crate::args::{ChangeArgs, Operand, TokenAddArgs, TokenImportArgs};
+use crate::change::{ChangeError, Target};
+use crate::error::Error;
+use crate::output;
+
+/// Adds a keyring token.
+pub fn add(args: &TokenAddArgs) -> Result<(), Error> {
+    let number = Number {
+        id: args.token_id,
+        replace: args.token_replace,
+    };
+    insert(&args.image, &args.change, number, "token add", |all| {
+        let keyslots = if args.unbound {
+            &[][..]
+        } else if args.key_slot.is_empty() {
+            all
+        } else {
+            &args.key_slot
+        };
+        Ok(tokens::keyring(&args.key_description, keyslots))
+    })
+}
+
+/// Adds a token from its JSON.
+pub fn import(args: &TokenImportArgs) -> Result<(), Error> {
+    let number = Number {
+        id: args.token_id,
+        replace: args.token_replace,
+    };
+    insert(&args.image, &args.change, number, "token import", |_| {
+        let (name, text) = read(&args.json_file)?;
+        tokens::parse(&text).map_err(|error| Error::luks(&name, error.into()))
+    })
+}
+
+/// The place that was asked for.
+struct Number {
+    id: Option<u32>,
+    replace: bool,
+}
+
+fn insert(
+    image: &Operand,
+    change: &ChangeArgs,
+    number: Number,
+    verb: &str,
+    token: impl FnOnce(&[u32]) -> Result<Map<String, Value>, Error>,
+) -> Result<(), Error> {
+    let target = Target::open(image)?;
+    let luks = target.luks_after_backup(change)?;
+    let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
+    let token = token(&tokens::assignable(metadata))?;
+    let id = tokens::add(&luks, token, number.id, number.replace, &mut OsRandom)
+        .map_err(target.failed())?;
+    if change.json {
+        return Ok(output::json(
+            verb,
+            json!({"image": target.name, "token": id}),
+        )?);
+    }
+    Ok(output::text(&format!(
+        "token {id} of {} is added\n",
+        target.name
+    ))?)
+}
+
+/// No JSON area is larger than this, in bytes.
+const MAX_TOKEN_BYTES: u64 = 4 << 20;
+
+fn read(path: &Path) -> Result<(String, Vec<u8>), ChangeError> {
+    let mut text = Vec::new();
+    let (name, outcome) = if path == Path::new("-") {
+        let read = io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut text);
+        ("standard input".to_owned(), read)
+    } else {
+        let read =
+            File::open(path).and_then(|file| file.take(MAX_TOKEN_BYTES).read_to_end(&mut text));
+        (output::path(path), read)
+    };
+    match outcome {
+        Ok(_) => Ok((name, text)),
+        Err(source) => Err(ChangeError::Read { name, source }),
+    }
+}

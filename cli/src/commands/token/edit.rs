@@ -1,0 +1,69 @@
+//! `token remove IMG`, `token assign IMG` and `token unassign IMG`.
+
+use luks::{Luks, OsRandom, tokens};
+use serde_json::json;
+
+use crate::args::{ChangeArgs, Operand, TokenAssignArgs, TokenRemoveArgs};
+use crate::change::Target;
+use crate::error::Error;
+use crate::output;
+
+/// Removes a token.
+pub fn remove(args: &TokenRemoveArgs) -> Result<(), Error> {
+    let done = Done {
+        verb: "token remove",
+        id: args.token_id,
+        text: "is removed".to_owned(),
+    };
+    change(&args.image, &args.change, done, |luks| {
+        tokens::remove(luks, args.token_id, &mut OsRandom)
+    })
+}
+
+/// Assigns a token to a keyslot.
+pub fn assign(args: &TokenAssignArgs) -> Result<(), Error> {
+    let done = Done {
+        verb: "token assign",
+        id: args.token_id,
+        text: format!("is assigned to keyslot {}", args.key_slot),
+    };
+    change(&args.image, &args.change, done, |luks| {
+        tokens::assign(luks, args.token_id, args.key_slot, &mut OsRandom)
+    })
+}
+
+/// Takes a keyslot off a token.
+pub fn unassign(args: &TokenAssignArgs) -> Result<(), Error> {
+    let done = Done {
+        verb: "token unassign",
+        id: args.token_id,
+        text: format!("is no longer assigned to keyslot {}", args.key_slot),
+    };
+    change(&args.image, &args.change, done, |luks| {
+        tokens::unassign(luks, args.token_id, args.key_slot, &mut OsRandom)
+    })
+}
+
+/// What is said afterwards.
+struct Done {
+    verb: &'static str,
+    id: u32,
+    text: String,
+}
+
+fn change(
+    image: &Operand,
+    args: &ChangeArgs,
+    done: Done,
+    change: impl FnOnce(&Luks) -> Result<(), luks::Error>,
+) -> Result<(), Error> {
+    let target = Target::open(image)?;
+    let luks = target.luks_after_backup(args)?;
+    change(&luks).map_err(target.failed())?;
+    if args.json {
+        let members = json!({"image": target.name, "token": done.id});
+        return Ok(output::json(done.verb, members)?);
+    }
+    let text = format!("token {} of {} {}\n", done.id, target.name, done.text);
+    Ok(output::text(&text)?)
+}

@@ -1,0 +1,88 @@
+//! `token list IMG` and `token export IMG`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use luks::luks2::Metadata;
+use luks::{Header, InvalidOption, Luks, tokens};
+use serde_json::{Value, json};
+
+use crate::args::{TokenExportArgs, TokenListArgs};
+use crate::change::write_new;
+use crate::error::Error;
+use crate::output;
+use crate::source::Source;
+use crate::unlock;
+
+/// Lists the tokens.
+pub fn list(args: &TokenListArgs) -> Result<(), Error> {
+    let source = Source::open(&args.image, args.force)?;
+    let storage: Arc<_> = source.seekable()?;
+    let luks = unlock::open(&source.name, storage)?;
+    // LUKS1 has none.
+    let tokens = match luks.header() {
+        Header::Luks1(_) => &[][..],
+        Header::Luks2(header) => &header.metadata.tokens,
+    };
+    if args.json {
+        let each = |token: &luks::luks2::Token| json!({"id": token.id, "type": token.kind, "keyslots": token.keyslots});
+        let tokens: Vec<_> = tokens.iter().map(each).collect();
+        let members = json!({"image": source.name, "tokens": tokens});
+        return Ok(output::json("token list", members)?);
+    }
+    let mut text = String::new();
+    for token in tokens {
+        let keyslots: Vec<_> = token.keyslots.iter().map(u32::to_string).collect();
+        let keyslots = match keyslots.len() {
+            0 => "no keyslot".to_owned(),
+            1 => format!("keyslot {}", keyslots[0]),
+            _ => format!("keyslots {}", keyslots.join(", ")),
+        };
+        text.push_str(&format!(
+            "token {}: {}, {keyslots}{}\n",
+            token.id,
+            output::escape(&token.kind),
+            description(&luks, token.id)
+        ));
+    }
+    Ok(output::text(&text)?)
+}
+
+/// Which key a keyring token names.
+fn description(luks: &Luks, id: u32) -> String {
+    let Header::Luks2(header) = luks.header() else {
+        return String::new();
+    };
+    let token = &header.metadata.raw()["tokens"][id.to_string()];
+    match token.get("key_description").and_then(Value::as_str) {
+        Some(text) if token["type"] == tokens::KEYRING => {
+            format!(", key {}", output::escape(text))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Exports one token.
+pub fn export(args: &TokenExportArgs) -> Result<(), Error> {
+    let source = Source::open(&args.image, args.force)?;
+    let luks = unlock::open(&source.name, source.seekable()?)?;
+    let token = metadata(&luks)
+        .and_then(|metadata| tokens::export(metadata, args.token_id))
+        .map_err(|error| Error::luks(&source.name, error.into()))?;
+    let line = format!("{token}\n");
+    if args.json_file == Path::new("-") {
+        return Ok(output::text(&line)?);
+    }
+    Ok(write_new(&args.json_file, 0o600, line.as_bytes())?)
+}
+
+/// The metadata of a LUKS2 container.
+pub fn metadata(luks: &Luks) -> Result<&Metadata, InvalidOption> {
+    match luks.header() {
+        Header::Luks2(header) => Ok(&header.metadata),
+        Header::Luks1(_) => Err(InvalidOption::OtherFormat {
+            format: "LUKS1",
+            what: "tokens",
+        }),
+    }
+}

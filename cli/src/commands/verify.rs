@@ -1,0 +1,188 @@
+//! `verify IMG`: is a container sound, as far as can be seen?
+
+mod areas;
+
+use std::fmt::Write as _;
+
+use luks::luks2::SegmentSize;
+use luks::verify::{Role, Stretch};
+use luks::{Header, Luks};
+use serde_json::{Value, json};
+use volume::Storage;
+
+use crate::args::{Operand, VerifyArgs};
+use crate::error::Error;
+use crate::output;
+use crate::passphrase::KeyInput;
+use crate::source::Source;
+use crate::unlock;
+
+/// Verifies. Nothing is written; a key is checked where one is given.
+pub fn run(args: &VerifyArgs) -> Result<(), Error> {
+    let source = Source::open(&args.image, args.force)?;
+    let storage = source.seekable()?;
+    let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
+    let failed = |error| Error::luks(&source.name, error);
+    let luks = Luks::open(storage).map_err(failed)?;
+    let stretches = luks::verify::examine(&**luks.storage(), luks.header()).map_err(failed)?;
+
+    let mut findings = Findings::default();
+    findings.header(&luks, image_bytes);
+    for stretch in &stretches {
+        areas::judge(stretch, &mut findings);
+    }
+    let key = args.has_key().then(|| check_key(args, &source.name, &luks));
+    let report = Report {
+        name: &source.name,
+        luks: &luks,
+        stretches: &stretches,
+        findings: &findings,
+        key: key.as_ref(),
+    };
+    if args.json {
+        output::json("verify", report.members())?;
+    } else {
+        output::text(&report.text())?;
+    }
+    if !findings.problems.is_empty() {
+        return Err(Error::NotSound {
+            name: source.name,
+            problems: findings.problems,
+        });
+    }
+    key.map_or(Ok(()), |outcome| outcome.map(drop))
+}
+
+/// The keyslot that the key opens; none for the volume key itself. Either way the volume key matches its digest.
+fn check_key(args: &VerifyArgs, name: &str, luks: &Luks) -> Result<Option<u32>, Error> {
+    let keys = KeyInput::new(&args.keys, args.image == Operand::Standard)?;
+    Ok(unlock::unlock(luks, name, &keys, &args.unlock)?.keyslot())
+}
+
+/// What was found.
+#[derive(Default)]
+struct Findings {
+    /// What is wrong.
+    problems: Vec<String>,
+    /// What is worth knowing, and may be as it should.
+    notes: Vec<String>,
+}
+
+impl Findings {
+    fn header(&mut self, luks: &Luks, image_bytes: u64) {
+        self.problems
+            .extend(luks.warnings().iter().map(ToString::to_string));
+        let data = match luks.header() {
+            Header::Luks1(header) => Some(header.data_offset()),
+            Header::Luks2(header) => header.metadata.data_offset(),
+        };
+        match data {
+            Some(start) if start >= image_bytes && start != 0 => self.notes.push(format!(
+                "data would start at {start}, and the image ends at {image_bytes}: a header alone, or the data is cut off"
+            )),
+            Some(_) => self.segments(luks, image_bytes),
+            None => {}
+        }
+    }
+
+    /// Only LUKS2 says how long its data is, and that rarely.
+    fn segments(&mut self, luks: &Luks, image_bytes: u64) {
+        let Header::Luks2(header) = luks.header() else {
+            return;
+        };
+        for segment in header.metadata.data_segments() {
+            if let SegmentSize::Bytes(bytes) = segment.size
+                && segment.offset.saturating_add(bytes) > image_bytes
+            {
+                self.problems.push(format!(
+                    "segment {}: {bytes} bytes at {} do not fit the image's {image_bytes}",
+                    segment.id, segment.offset
+                ));
+            }
+        }
+    }
+}
+
+struct Report<'a> {
+    name: &'a str,
+    luks: &'a Luks,
+    stretches: &'a [Stretch],
+    findings: &'a Findings,
+    /// What the key opens, where one was given.
+    key: Option<&'a Result<Option<u32>, Error>>,
+}
+
+impl Report<'_> {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| {
+            let _ = writeln!(text, "{name:<12}{value}");
+        };
+        line("image", self.name.to_owned());
+        line(
+            "header",
+            match self.luks.header() {
+                Header::Luks1(_) => {
+                    "LUKS1, sound; there is one copy, without a checksum".to_owned()
+                }
+                Header::Luks2(header) => {
+                    let copies = if self.luks.warnings().is_empty() {
+                        "both copies are sound and agree"
+                    } else {
+                        "only one copy is used"
+                    };
+                    format!("LUKS2, {copies}, epoch {}", header.binary.epoch)
+                }
+            },
+        );
+        for stretch in self.stretches {
+            line(&areas::name(stretch.role), areas::line(stretch));
+        }
+        match self.key {
+            Some(Ok(Some(keyslot))) => line(
+                "key",
+                format!("opens keyslot {keyslot}, and the volume key matches its digest"),
+            ),
+            Some(Ok(None)) => line("key", "is the volume key: it matches its digest".to_owned()),
+            Some(Err(_)) | None => {}
+        }
+        for note in &self.findings.notes {
+            line("note", output::escape(note));
+        }
+        if self.findings.problems.is_empty() && !matches!(self.key, Some(Err(_))) {
+            line("result", "sound, as far as can be seen".to_owned());
+        }
+        text
+    }
+
+    fn members(&self) -> Value {
+        let areas: Vec<_> = self.stretches.iter().map(areas::members).collect();
+        let key = match self.key {
+            Some(Ok(keyslot)) => json!({"fits": true, "keyslot": keyslot}),
+            Some(Err(error)) => json!({"fits": false, "error": error.to_string()}),
+            None => Value::Null,
+        };
+        json!({
+            "image": self.name,
+            "type": match self.luks.header() {
+                Header::Luks1(_) => "luks1",
+                Header::Luks2(_) => "luks2",
+            },
+            "sound": self.findings.problems.is_empty(),
+            "problems": self.findings.problems,
+            "notes": self.findings.notes,
+            "areas": areas,
+            "key": key,
+        })
+    }
+}
+
+impl Findings {
+    fn problem(&mut self, role: Role, what: &str) {
+        self.problems.push(format!("{}: {what}", areas::name(role)));
+    }
+
+    fn note(&mut self, role: Role, what: &str) {
+        self.notes.push(format!("{}: {what}", areas::name(role)));
+    }
+}

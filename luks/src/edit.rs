@@ -1,0 +1,288 @@
+//! Changing a header: read, think without the lock, then change what was read under the exclusive lock, or refuse.
+//!
+//! An [`Edit`] is a header under its lock. [`Edit::begin`] takes the lock, reads the header again and refuses when it
+//! is no longer what the [`Luks`] saw ([`Error::Changed`]), so that whatever was derived from that still holds. Until
+//! it is dropped nobody else reads or writes the header; passphrases are asked for and keys derived before.
+//!
+//! - LUKS2: [`Edit::draft`] gives the texts and the raw JSON, unknown members included; the caller changes them, and
+//!   [`Edit::commit_draft`] checks every rule and writes both copies with the next epoch.
+//! - LUKS1: [`Edit::luks1`] gives the header; a changed one goes through [`Edit::commit_luks1`].
+//! - Key material: [`Edit::write_area`] and [`Edit::wipe`], each of which is on the disk when it returns. Order is the
+//!   caller's: an area before the metadata that names it, and wiped before the metadata that frees it.
+//!
+//! Several commits in one edit are fine; [`Edit::header`] always is what is on the disk. After an error of writing,
+//! drop the edit: what is on the disk is the old or the new header, and only reading it again tells which.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use dmcrypt::{HashAlgorithm, Passphrase};
+//! # use luks::{Edit, FormatOptions, KdfParams, Luks, OsRandom, format};
+//! # use volume::{MemoryStorage, Storage};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(20 << 20));
+//! # let kdf = KdfParams::Pbkdf2 { hash: HashAlgorithm::Sha256, iterations: 1000 };
+//! # let options = FormatOptions { kdf, digest_iterations: 1000, ..FormatOptions::default() };
+//! # let passphrase = Passphrase::from_bytes(b"correct horse".to_vec().into());
+//! # let new = format::prepare(&options, &passphrase, None, &mut OsRandom, &|| false)?;
+//! # new.write_areas(&*disk, &mut OsRandom)?;
+//! # new.commit(&*disk)?;
+//! let luks = Luks::open(disk.clone())?;
+//!
+//! let mut edit = Edit::begin(&luks)?;
+//! let mut draft = edit.draft()?;
+//! draft.label = "archive".into();
+//! draft.json["tokens"]["0"] = serde_json::json!({"type": "note", "keyslots": []});
+//! edit.commit_draft(draft, &mut OsRandom)?;
+//! drop(edit);
+//!
+//! // What `luks` saw is out of date now.
+//! assert!(matches!(Edit::begin(&luks), Err(luks::Error::Changed)));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use volume::{HeaderLock, LockMode, Storage};
+
+use crate::device::{Header, Luks};
+use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
+use crate::luks1;
+use crate::luks2::{self, BinaryHeader, Metadata};
+use crate::number::{to_u64, to_usize};
+use crate::random::Random;
+use crate::store::{self, Copies, Fault, Found, commit};
+
+/// A header under its exclusive lock, which is released on drop.
+pub struct Edit {
+    storage: Arc<dyn Storage>,
+    header: Header,
+    /// LUKS2: the state of the copies on the disk.
+    copies: Option<Copies<luks2::Header>>,
+    _lock: HeaderLock,
+}
+
+/// What can be changed in a LUKS2 header.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Label, at most 47 bytes.
+    pub label: String,
+    /// Second label, at most 47 bytes.
+    pub subsystem: String,
+    /// UUID as text, at most 39 bytes.
+    pub uuid: String,
+    /// The JSON, unknown members included, in the order in which it came.
+    pub json: Map<String, Value>,
+}
+
+impl Edit {
+    /// Takes the exclusive lock (waiting for it) and reads the header of `luks` again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`]; [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements or a copy of an
+    /// unknown version; [`Error::Overwritten`] when a LUKS2 copy is gone, which only a repair may write again; what
+    /// [`Luks::open`] says.
+    pub fn begin(luks: &Luks) -> Result<Self, Error> {
+        let storage = Arc::clone(luks.storage());
+        let lock = storage
+            .lock(LockMode::Exclusive)
+            .map_err(Error::io("lock the header"))?;
+        let (header, copies) = match (store::read_locked(&*storage)?, luks.header()) {
+            (Found::Luks1(now), Header::Luks1(before)) if now == *before => {
+                (Header::Luks1(now), None)
+            }
+            (Found::Luks2(copies), Header::Luks2(before))
+                if copies.header().says_the_same_as(before) =>
+            {
+                copies.header().metadata.config.refuse_requirements()?;
+                match &copies {
+                    Copies::Both(_) => {}
+                    Copies::PrimaryOnly(_, fault) => refuse_copy(fault, "secondary")?,
+                    Copies::SecondaryOnly(_, fault) => refuse_copy(fault, "primary")?,
+                }
+                (Header::Luks2(copies.header().clone()), Some(copies))
+            }
+            _ => return Err(Error::Changed),
+        };
+        Ok(Self {
+            storage,
+            header,
+            copies,
+            _lock: lock,
+        })
+    }
+
+    /// Writes a changed LUKS2 header, both copies, with the next epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for texts or JSON that the format does not allow or that do not fit, all before
+    /// anything is written; [`Error::Io`], [`Error::Random`].
+    pub fn commit_draft(&mut self, draft: Draft, random: &mut dyn Random) -> Result<(), Error> {
+        let (Header::Luks2(old), Some(copies)) = (&self.header, &self.copies) else {
+            return Err(not_luks2().into());
+        };
+        for (field, value, limit) in [
+            ("label", &draft.label, 47),
+            ("subsystem", &draft.subsystem, 47),
+            ("UUID", &draft.uuid, 39),
+        ] {
+            if value.len() > limit {
+                let value = value.clone();
+                return Err(InvalidOption::TextTooLong {
+                    field,
+                    value,
+                    limit,
+                }
+                .into());
+            }
+            if value.contains('\0') {
+                let value = value.clone();
+                return Err(InvalidOption::TextNul { field, value }.into());
+            }
+        }
+        let header_bytes = old.binary.header_bytes;
+        let metadata = Metadata::from_raw(draft.json, header_bytes)
+            .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
+        let new = luks2::Header {
+            binary: BinaryHeader {
+                header_bytes,
+                epoch: old.binary.epoch.checked_add(1).ok_or(Corrupt::EpochEnd)?,
+                label: draft.label,
+                uuid: draft.uuid,
+                subsystem: draft.subsystem,
+            },
+            metadata,
+        };
+        commit::luks2(&*self.storage, copies, &new, random)?;
+        self.copies = Some(Copies::Both(new.clone()));
+        self.header = Header::Luks2(new);
+        Ok(())
+    }
+
+    /// Writes a changed LUKS1 header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] when it breaks a rule; [`Error::Io`].
+    pub fn commit_luks1(&mut self, new: luks1::Header) -> Result<(), Error> {
+        let old = self.luks1()?;
+        luks1::Header::parse(&new.to_bytes())
+            .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
+        commit::luks1(&*self.storage, old, &new)?;
+        self.header = Header::Luks1(new);
+        Ok(())
+    }
+
+    /// Writes a keyslot's area and syncs it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn write_area(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.storage
+            .write_at(offset, bytes)
+            .and_then(|()| self.storage.sync())
+            .map_err(Error::io(format!("write the area at {offset:#x}")))
+    }
+
+    /// Overwrites a keyslot's area with random bytes and syncs that. What lies behind the end of the storage is left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Random`].
+    pub fn wipe(&mut self, area: Range<u64>, random: &mut dyn Random) -> Result<(), Error> {
+        let length = self
+            .storage
+            .len()
+            .map_err(Error::io("find the size of the container"))?;
+        let mut chunk = vec![0; WIPE_BYTES];
+        let (mut at, end) = (area.start, area.end.min(length));
+        while at < end {
+            let piece = &mut chunk[..to_usize(end.saturating_sub(at)).min(WIPE_BYTES)];
+            random.fill(piece)?;
+            self.storage
+                .write_at(at, piece)
+                .map_err(Error::io(format!("wipe the area at {at:#x}")))?;
+            at = at.saturating_add(to_u64(piece.len()));
+        }
+        self.storage
+            .sync()
+            .map_err(Error::io("write the wiped area through to the disk"))
+    }
+
+    /// What is on the disk.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The storage, for reading; [`Luks::open`] on it would wait for this edit's own lock.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// The LUKS2 header as a draft to change.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption::OtherFormat`] for LUKS1.
+    pub fn draft(&self) -> Result<Draft, InvalidOption> {
+        let header = self.luks2()?;
+        Ok(Draft {
+            label: header.binary.label.clone(),
+            subsystem: header.binary.subsystem.clone(),
+            uuid: header.binary.uuid.clone(),
+            json: header.metadata.raw().clone(),
+        })
+    }
+
+    /// The LUKS2 header.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption::OtherFormat`] for LUKS1.
+    pub fn luks2(&self) -> Result<&luks2::Header, InvalidOption> {
+        match &self.header {
+            Header::Luks2(header) => Ok(header),
+            Header::Luks1(_) => Err(not_luks2()),
+        }
+    }
+
+    /// The LUKS1 header.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption::OtherFormat`] for LUKS2.
+    pub fn luks1(&self) -> Result<&luks1::Header, InvalidOption> {
+        match &self.header {
+            Header::Luks1(header) => Ok(header),
+            Header::Luks2(_) => Err(InvalidOption::OtherFormat {
+                format: "LUKS2",
+                what: "LUKS1 header",
+            }),
+        }
+    }
+}
+
+/// Bytes of random filler that are made and written at a time.
+const WIPE_BYTES: usize = 1024 * 1024;
+
+fn not_luks2() -> InvalidOption {
+    InvalidOption::OtherFormat {
+        format: "LUKS1",
+        what: "JSON metadata",
+    }
+}
+
+/// A damaged or older copy is replaced by a change; one that is something else altogether is not.
+fn refuse_copy(fault: &Fault, which: &'static str) -> Result<(), Error> {
+    match fault {
+        Fault::Corrupt(Corrupt::Magic) => Err(Error::Overwritten { which }),
+        Fault::Unsupported(unsupported) => Err(Unsupported::clone(unsupported).into()),
+        Fault::Corrupt(_) | Fault::Older { .. } => Ok(()),
+    }
+}

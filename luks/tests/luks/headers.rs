@@ -1,0 +1,221 @@
+use std::sync::Arc;
+
+use luks::config::{ConfigChanges, configure};
+use luks::erase::erase;
+use luks::{Error, Header, InvalidOption, Luks, OsRandom, Version, format};
+use volume::{MemoryStorage, SimulatedStorage, Storage};
+
+use crate::common::{memory, passphrase, unlock};
+use crate::crash::small;
+
+/// The data of [`small`] containers starts where these bytes end.
+const HEADER_BYTES: [usize; 2] = [0x9_0000, 0x1_8000];
+pub const COPY: usize = 0x4000;
+
+/// A small container with the passphrase `pw`, behind it a payload that nobody may touch.
+pub fn container(version: Version) -> Vec<u8> {
+    let mut image = vec![0x5a; 0xa_0000];
+    image[..header_bytes(version)].fill(0);
+    let disk = memory(image);
+    let new = format::prepare(
+        &small(version),
+        &passphrase(b"pw"),
+        None,
+        &mut OsRandom,
+        &|| false,
+    )
+    .unwrap();
+    new.write_areas(&*disk, &mut OsRandom).unwrap();
+    new.commit(&*disk).unwrap();
+    disk.snapshot()
+}
+
+/// First byte behind the keyslots, where a backup ends but for the zeros that fill it up.
+pub fn end_of_areas(version: Version) -> usize {
+    match version {
+        Version::Luks1 => 0x1000 + 7 * 0x1_0000 + 64000,
+        Version::Luks2 => 0x1_8000,
+    }
+}
+
+fn header_bytes(version: Version) -> usize {
+    HEADER_BYTES[usize::from(version == Version::Luks2)]
+}
+
+pub fn open(storage: &Arc<impl Storage + 'static>) -> Luks {
+    Luks::open(storage.clone()).unwrap()
+}
+
+pub fn opens(storage: &Arc<impl Storage + 'static>) -> bool {
+    Luks::open(storage.clone()).is_ok_and(|luks| unlock(&luks, b"pw").is_ok())
+}
+
+/// Runs a change on a disk that loses power at every moment of it, and once to its end: `check` sees each state, and
+/// whether the change is done. Bytes from `fixed` on are the same in all of them.
+pub fn cut_everywhere(
+    what: &str,
+    image: &[u8],
+    fixed: usize,
+    change: impl Fn(&Arc<SimulatedStorage>),
+    check: impl Fn(Arc<MemoryStorage>, bool) -> Result<(), String>,
+) -> Vec<u8> {
+    let disk = Arc::new(SimulatedStorage::from_vec(image.to_vec()));
+    disk.restart();
+    change(&disk);
+    let mut count = 0;
+    for (done, states) in [
+        (false, disk.crash_states(1)),
+        (true, disk.crash_states_now(1)),
+    ] {
+        for state in states {
+            let name = state.to_string();
+            let storage = Arc::new(state.storage);
+            assert!(
+                storage.snapshot()[fixed..] == image[fixed..],
+                "{what}: data changed at {name}"
+            );
+            check(storage, done).unwrap_or_else(|problem| panic!("{what}: {name}: {problem}"));
+            count += 1;
+        }
+    }
+    println!("cases: crash states of {what} {count} passed, 0 failed");
+    assert!(count > 3, "{what}: {count}");
+    disk.snapshot()
+}
+
+pub fn require(condition: bool, problem: &str) -> Result<(), String> {
+    if condition {
+        Ok(())
+    } else {
+        Err(problem.into())
+    }
+}
+
+#[test]
+fn a_crash_of_config_leaves_the_old_texts_or_the_new_ones() {
+    let uuid = "01234567-89ab-4def-8123-456789abcdef";
+    for version in [Version::Luks1, Version::Luks2] {
+        let is_luks2 = version == Version::Luks2;
+        let text = is_luks2.then(|| "größe".to_owned());
+        let changes = ConfigChanges {
+            label: text.clone(),
+            subsystem: text,
+            uuid: Some(uuid.into()),
+            flags: is_luks2.then(|| vec!["allow-discards".into()]),
+        };
+        let image = container(version);
+        let fixed = if is_luks2 { 2 * COPY } else { 512 };
+        let change = |disk: &Arc<SimulatedStorage>| {
+            configure(&open(disk), &changes, &mut OsRandom).unwrap();
+        };
+        let what = format!("config {version:?}");
+        let after = cut_everywhere(&what, &image, fixed, change, |disk, done| {
+            require(opens(&disk), "the passphrase does not open it")?;
+            let is_new = match open(&disk).header() {
+                Header::Luks1(header) => header.uuid == uuid,
+                Header::Luks2(header) => {
+                    let is_new = header.binary.uuid == uuid;
+                    let flags = header.metadata.config.flags == ["allow-discards"];
+                    require(
+                        is_new == (header.binary.label == "größe") && is_new == flags,
+                        "half",
+                    )?;
+                    is_new
+                }
+            };
+            require(is_new || !done, "done is not durable")
+        });
+        if let Header::Luks2(header) = open(&memory(after)).header() {
+            assert_eq!(header.binary.epoch, 2);
+        }
+    }
+}
+
+#[test]
+fn config_refuses_what_the_format_has_not() {
+    let disk = memory(container(Version::Luks1));
+    for changes in [
+        ConfigChanges {
+            label: Some("x".into()),
+            ..ConfigChanges::default()
+        },
+        ConfigChanges {
+            flags: Some(vec![]),
+            ..ConfigChanges::default()
+        },
+    ] {
+        let error = configure(&open(&disk), &changes, &mut OsRandom).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::InvalidOption(InvalidOption::OtherFormat { .. })
+            ),
+            "{error}"
+        );
+    }
+    let no_uuid = ConfigChanges {
+        uuid: Some("none".into()),
+        ..ConfigChanges::default()
+    };
+    let error = configure(&open(&disk), &no_uuid, &mut OsRandom).unwrap_err();
+    assert_eq!(error.to_string(), "\"none\" is not a UUID");
+    let long = ConfigChanges {
+        label: Some("x".repeat(48)),
+        ..ConfigChanges::default()
+    };
+    let disk = memory(container(Version::Luks2));
+    let error = configure(&open(&disk), &long, &mut OsRandom).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::InvalidOption(InvalidOption::TextTooLong { limit: 47, .. })
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn flags_that_are_taken_away_leave_no_member() {
+    let before = container(Version::Luks2);
+    let disk = memory(before);
+    for flags in [vec!["allow-discards".to_owned()], vec![]] {
+        let changes = ConfigChanges {
+            flags: Some(flags),
+            ..ConfigChanges::default()
+        };
+        configure(&open(&disk), &changes, &mut OsRandom).unwrap();
+    }
+    let luks = open(&disk);
+    let Header::Luks2(header) = luks.header() else {
+        panic!("LUKS2")
+    };
+    assert!(header.metadata.raw()["config"].get("flags").is_none());
+}
+
+#[test]
+fn an_erased_container_opens_no_more_and_a_second_run_ends_a_first() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let image = container(version);
+        let fixed = header_bytes(version);
+        let change = |disk: &Arc<SimulatedStorage>| {
+            assert_eq!(erase(&open(disk), &mut OsRandom).unwrap(), [0]);
+        };
+        let what = format!("erase {version:?}");
+        let after = cut_everywhere(&what, &image, fixed, change, |disk, done| {
+            let luks = Luks::open(disk.clone()).map_err(|error| error.to_string())?;
+            require(!done || !opens(&disk), "it opens after it was erased")?;
+            erase(&luks, &mut OsRandom).map_err(|error| error.to_string())?;
+            require(!opens(&disk), "it opens after a second run")
+        });
+        let area = if version == Version::Luks1 {
+            0x1000..0x1000 + 64000
+        } else {
+            0x8000..0x8000 + 64000
+        };
+        let survived = image[area.clone()]
+            .chunks(16)
+            .zip(after[area].chunks(16))
+            .filter(|(old, new)| old == new);
+        assert_eq!(survived.count(), 0, "{version:?}");
+    }
+}

@@ -1,0 +1,125 @@
+use std::sync::Arc;
+
+use luks::{Error, Header, InvalidOption, OsRandom, TokenProblem, Version, tokens};
+use volume::{MemoryStorage, SimulatedStorage};
+
+use crate::common::memory;
+use crate::headers::{COPY, container, cut_everywhere, open, opens, require};
+
+#[test]
+fn a_crash_of_a_change_of_tokens_leaves_the_old_or_the_new_ones() {
+    let image = container(Version::Luks2);
+    let token = tokens::parse(br#" {"type":"theirs","keyslots":["0"],"own":{"x":[1.5,null]}} "#);
+    let token = token.unwrap();
+    let count = |disk: &Arc<MemoryStorage>| match open(disk).header() {
+        Header::Luks2(header) => header.metadata.tokens.len(),
+        Header::Luks1(_) => panic!("LUKS2"),
+    };
+    let add = |disk: &Arc<SimulatedStorage>| {
+        let id = tokens::add(&open(disk), token.clone(), None, false, &mut OsRandom);
+        assert_eq!(id.unwrap(), 0);
+    };
+    let added = cut_everywhere("token add", &image, 2 * COPY, add, |disk, done| {
+        require(opens(&disk), "the passphrase does not open it")?;
+        require(!done || count(&disk) == 1, "done is not durable")
+    });
+    let luks = open(&memory(added.clone()));
+    let Header::Luks2(header) = luks.header() else {
+        panic!("LUKS2")
+    };
+    assert_eq!(
+        tokens::export(&header.metadata, 0).unwrap(),
+        r#"{"type":"theirs","keyslots":["0"],"own":{"x":[1.5,null]}}"#
+    );
+    let remove = |disk: &Arc<SimulatedStorage>| {
+        tokens::remove(&open(disk), 0, &mut OsRandom).unwrap();
+    };
+    cut_everywhere("token remove", &added, 2 * COPY, remove, |disk, done| {
+        require(opens(&disk), "the passphrase does not open it")?;
+        require(!done || count(&disk) == 0, "done is not durable")
+    });
+}
+
+#[test]
+fn each_mistake_with_a_token_has_its_error() {
+    let disk = memory(container(Version::Luks2));
+    let luks = || open(&disk);
+    let problem = |outcome: Result<(), Error>| match outcome {
+        Err(Error::InvalidOption(InvalidOption::Token(problem))) => problem,
+        other => panic!("{other:?}"),
+    };
+    let add = |id, replace| {
+        let token = tokens::keyring("key", &[0]);
+        tokens::add(&luks(), token, id, replace, &mut OsRandom).map(drop)
+    };
+    add(Some(3), false).unwrap();
+    assert_eq!(problem(add(Some(3), false)), TokenProblem::InUse(3));
+    add(Some(3), true).unwrap();
+    assert_eq!(problem(add(Some(32), false)), TokenProblem::Number(32));
+    let mut random = OsRandom;
+    assert_eq!(
+        problem(tokens::remove(&luks(), 4, &mut random)),
+        TokenProblem::Missing(4)
+    );
+    assert_eq!(
+        problem(tokens::assign(&luks(), 3, 0, &mut random)),
+        TokenProblem::Assigned {
+            token: 3,
+            keyslot: 0
+        }
+    );
+    tokens::unassign(&luks(), 3, 0, &mut random).unwrap();
+    assert_eq!(
+        problem(tokens::unassign(&luks(), 3, 0, &mut random)),
+        TokenProblem::NotAssigned {
+            token: 3,
+            keyslot: 0
+        }
+    );
+    let breaks = |outcome: Result<(), Error>| match outcome {
+        Err(Error::InvalidOption(InvalidOption::Breaks(corrupt))) => corrupt.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        breaks(tokens::assign(&luks(), 3, 7, &mut random)),
+        "tokens.3.keyslots: names \"7\", which does not exist"
+    );
+    for (text, says) in [
+        (r#"{"keyslots":[]}"#, "tokens.0.type is missing"),
+        (r#"{"type":"x"}"#, "tokens.0.keyslots is missing"),
+        (
+            r#"{"type":"luks2-keyring","keyslots":[]}"#,
+            "tokens.0.key_description is missing",
+        ),
+    ] {
+        let token = tokens::parse(text.as_bytes()).unwrap();
+        let outcome = tokens::add(&luks(), token, None, false, &mut random).map(drop);
+        assert_eq!(breaks(outcome), says);
+    }
+    for text in ["", "[]", "{", r#"{"type":"x","type":"y"}"#] {
+        assert!(
+            matches!(
+                tokens::parse(text.as_bytes()),
+                Err(InvalidOption::Token(TokenProblem::NotAnObject(_)))
+            ),
+            "{text}"
+        );
+    }
+    let large = format!(
+        r#"{{"type":"x","keyslots":[],"x":"{}"}}"#,
+        "x".repeat(12288)
+    );
+    let token = tokens::parse(large.as_bytes()).unwrap();
+    let error = tokens::add(&luks(), token, None, false, &mut random).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::InvalidOption(InvalidOption::JsonTooLarge { have: 12288, .. })
+        ),
+        "{error}"
+    );
+    for _ in 1..32 {
+        add(None, false).unwrap();
+    }
+    assert_eq!(problem(add(None, false)), TokenProblem::Full);
+}
