@@ -46,7 +46,7 @@ impl FromStr for PassphraseHash {
             "" => return Err(malformed(text, "it has no name")),
             "plain" => Self::Plain { bytes },
             name => Self::Hash {
-                algorithm: HashAlgorithm::parse(name)?,
+                algorithm: HashAlgorithm::parse_plain(name)?,
                 bytes,
             },
         })

@@ -1,9 +1,30 @@
 //! The table of block ciphers. A new cipher is a row here and a file in `ciphers/`.
 
 mod aes;
+mod anubis;
+mod aria;
+mod blowfish;
+mod camellia;
+mod cast5;
+mod cast6;
+mod des3_ede;
+mod galois;
+mod involution;
+mod khazad;
+mod kuznyechik;
+mod own;
+mod seed;
+mod serpent;
+mod sm4;
+mod tea;
+mod twofish;
+mod xtea;
 
-use crate::kernels::{cbc::Chains, xts::XtsKernel};
-use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt};
+use crate::kernels::{
+    cbc::Chains,
+    xts::{Batched, XtsKernel},
+};
+use ::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 
 /// A block cipher that is built here.
 pub(crate) struct Cipher {
@@ -11,7 +32,7 @@ pub(crate) struct Cipher {
     pub(crate) name: &'static str,
     /// Bytes in one block.
     pub(crate) block_bytes: usize,
-    /// The sizes of key that it takes, in bytes.
+    /// The sizes of key that it takes, in bytes, the smallest first.
     pub(crate) key_bytes: &'static [usize],
     /// The cipher with a key of one of these sizes.
     pub(crate) expand: fn(key: &[u8]) -> Box<dyn BlockCipher>,
@@ -22,7 +43,24 @@ pub(crate) struct Cipher {
 
 type ExpandXts = fn(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>;
 
-const BUILT: &[Cipher] = &[aes::AES];
+const BUILT: &[Cipher] = &[
+    aes::AES,
+    anubis::ANUBIS,
+    aria::ARIA,
+    blowfish::BLOWFISH,
+    camellia::CAMELLIA,
+    cast5::CAST5,
+    cast6::CAST6,
+    des3_ede::DES3_EDE,
+    khazad::KHAZAD,
+    kuznyechik::KUZNYECHIK,
+    seed::SEED,
+    serpent::SERPENT,
+    sm4::SM4,
+    tea::TEA,
+    twofish::TWOFISH,
+    xtea::XTEA,
+];
 
 /// The cipher that dm-crypt calls `name`, if it is built here.
 pub(crate) fn find(name: &str) -> Option<&'static Cipher> {
@@ -67,4 +105,78 @@ impl<C: BlockCipherDecrypt + BlockCipherEncrypt + Send + Sync> BlockCipher for C
             data,
         });
     }
+}
+
+/// [`Cipher::expand`] of a type that takes every size of key.
+///
+/// # Panics
+/// When it does not take this one.
+fn expand<C: BlockCipher + KeyInit + 'static>(key: &[u8]) -> Box<dyn BlockCipher> {
+    Box::new(C::new_from_slice(key).expect("the length of the key was checked"))
+}
+
+/// [`Cipher::expand_xts`] of such a type.
+///
+/// # Panics
+/// When it does not take keys of these sizes.
+fn expand_xts<C>(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>
+where
+    C: KeyInit + 'static,
+    Batched<C>: XtsKernel,
+{
+    Box::new(Batched::<C>::new(
+        data_key,
+        tweak_key,
+        "xts batched (block cipher crate)",
+    ))
+}
+
+/// [`Cipher::expand`] of three types, for keys of 16, 24 and 32 bytes.
+///
+/// # Panics
+/// When the key has another size.
+fn expand_by_size<C128, C192, C256>(key: &[u8]) -> Box<dyn BlockCipher>
+where
+    C128: BlockCipher + KeyInit + 'static,
+    C192: BlockCipher + KeyInit + 'static,
+    C256: BlockCipher + KeyInit + 'static,
+{
+    match key.len() {
+        16 => expand::<C128>(key),
+        24 => expand::<C192>(key),
+        32 => expand::<C256>(key),
+        bytes => panic!("there is no key of {bytes} bytes"),
+    }
+}
+
+/// [`Cipher::expand_xts`] of such types.
+///
+/// # Panics
+/// When the keys have another size.
+fn expand_xts_by_size<C128, C192, C256>(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>
+where
+    C128: KeyInit + 'static,
+    C192: KeyInit + 'static,
+    C256: KeyInit + 'static,
+    Batched<C128>: XtsKernel,
+    Batched<C192>: XtsKernel,
+    Batched<C256>: XtsKernel,
+{
+    match data_key.len() {
+        16 => expand_xts::<C128>(data_key, tweak_key),
+        24 => expand_xts::<C192>(data_key, tweak_key),
+        32 => expand_xts::<C256>(data_key, tweak_key),
+        bytes => panic!("there is no key of {bytes} bytes"),
+    }
+}
+
+/// N sizes of key, `first`, `first + step` and so on.
+const fn sizes<const N: usize>(first: usize, step: usize) -> [usize; N] {
+    let mut sizes = [first; N];
+    let mut index = 1;
+    while index < N {
+        sizes[index] = sizes[index - 1] + step;
+        index += 1;
+    }
+    sizes
 }

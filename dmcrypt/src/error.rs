@@ -35,14 +35,6 @@ pub enum Error {
         /// Its name, with its options.
         iv: String,
     },
-    /// More than one key for one cipher (`aes:64-cbc-lmk`).
-    #[error("{keys} keys for cipher {cipher:?} are not supported")]
-    UnsupportedKeyCount {
-        /// The name of the cipher.
-        cipher: String,
-        /// How many keys the specification asks for.
-        keys: u32,
-    },
     /// The hash is not built here, or exists nowhere.
     #[error("hash {hash:?} is not supported")]
     UnsupportedHash {
@@ -74,5 +66,13 @@ pub enum Error {
         cipher: &'static str,
         /// The lengths of a key that the cipher takes, as text: `16, 24 or 32`.
         expected: String,
+    },
+    /// Two parts of the specification, or one and the size of the sectors, do not go together.
+    #[error("{spec}: {reason}")]
+    Misfit {
+        /// The specification.
+        spec: String,
+        /// Why not.
+        reason: &'static str,
     },
 }

@@ -6,7 +6,10 @@
 use crate::{
     Error, HashAlgorithm, SectorOptions,
     ciphers::{BlockCipher, Cipher},
+    kernels::xor,
+    modes::{IvShape, Keys},
 };
+use zeroize::Zeroizing;
 
 /// How the IV of a sector is made, of the ways that are built here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,6 +26,12 @@ pub(crate) enum Iv {
     Essiv(HashAlgorithm),
     /// 1 + the number of the cipher block that n starts at, as 64 bits, big-endian, after zeros.
     Benbi,
+    /// [`Eboiv`](Self::Eboiv), below a diffuser over the plaintext: BitLocker's.
+    Elephant,
+    /// loop-AES's: a digest of the plaintext, so that the IV of a sector is known once it is decrypted.
+    Lmk,
+    /// TrueCrypt's of CBC: a part of the key ^ n, below a whitening of the ciphertext.
+    Tcw,
     /// One block of zeros encrypted by the volume's own cipher and mode, with the byte offset as plain64 IV; for CBC that
     /// is E(key, byte offset).
     Eboiv,
@@ -31,22 +40,33 @@ pub(crate) enum Iv {
 impl Iv {
     pub(crate) fn parse(iv: &str) -> Result<Self, Error> {
         match iv.split_once(':') {
-            Some(("essiv", hash)) => HashAlgorithm::parse(hash).map(Self::Essiv),
+            Some(("essiv", hash)) => HashAlgorithm::parse_kernel(hash).map(Self::Essiv),
             None if iv == "null" => Ok(Self::Null),
             None if iv == "plain" => Ok(Self::Plain),
             None if iv == "plain64" => Ok(Self::Plain64),
             None if iv == "plain64be" => Ok(Self::Plain64Be),
             None if iv == "benbi" => Ok(Self::Benbi),
             None if iv == "eboiv" => Ok(Self::Eboiv),
+            None if iv == "elephant" => Ok(Self::Elephant),
+            None if iv == "lmk" => Ok(Self::Lmk),
+            None if iv == "tcw" => Ok(Self::Tcw),
             _ => Err(Error::UnsupportedIv { iv: iv.to_owned() }),
         }
+    }
+
+    /// Whether the way is defined for sectors of 512 bytes only.
+    pub(crate) fn wants_512_bytes(self) -> bool {
+        matches!(self, Self::Lmk | Self::Tcw)
     }
 }
 
 /// The IVs of a volume.
 pub(crate) struct IvGenerator {
     iv: Iv,
-    block_bytes: usize,
+    iv_bytes: usize,
+    /// 2^this many of what the mode cannot divide are in 512 bytes.
+    shift: u32,
+    seed: Zeroizing<Vec<u8>>,
     options: SectorOptions,
     /// What encrypts the IVs, for the ways that do.
     encrypt: Option<EncryptIvs>,
@@ -56,34 +76,37 @@ pub(crate) struct IvGenerator {
 type EncryptIvs = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 
 impl IvGenerator {
-    /// `key` is the whole key of the volume. Its size, and for ESSIV that of the digest, were checked. `eboiv` makes
-    /// what eboiv needs, which depends on the mode.
+    /// The sizes of the keys, and for ESSIV that of the digest, were checked. `eboiv` makes what eboiv needs, which
+    /// depends on the mode.
     pub(crate) fn new(
         iv: Iv,
         cipher: &Cipher,
-        key: &[u8],
+        shape: IvShape,
+        keys: Keys<'_>,
         options: SectorOptions,
         eboiv: impl FnOnce() -> EncryptIvs,
     ) -> Self {
         let encrypt = match iv {
-            Iv::Essiv(hash) => Some(block_by_block((cipher.expand)(&hash.digest(&[key])))),
-            Iv::Eboiv => Some(eboiv()),
+            Iv::Essiv(hash) => Some(block_by_block((cipher.expand)(&hash.digest(&[keys.data])))),
+            Iv::Eboiv | Iv::Elephant => Some(eboiv()),
             _ => None,
         };
         Self {
             iv,
-            block_bytes: cipher.block_bytes,
+            iv_bytes: shape.bytes(cipher),
+            shift: 9 - shape.unit_bytes(cipher).ilog2(),
+            seed: Zeroizing::new(keys.seed.to_vec()),
             options,
             encrypt,
         }
     }
 
-    /// Writes the IVs of consecutive sectors, as many as `ivs` has blocks, the first of them at `first_sector` (in 512-byte
+    /// Writes the IVs of consecutive sectors, as many as fit `ivs`, the first of them at `first_sector` (in 512-byte
     /// units).
     pub(crate) fn fill(&self, first_sector: u64, ivs: &mut [u8]) {
         let step = self.options.sector_size.units();
         let mut sector = first_sector;
-        for iv in ivs.chunks_exact_mut(self.block_bytes) {
+        for iv in ivs.chunks_exact_mut(self.iv_bytes) {
             self.write(
                 if self.options.iv_large_sectors {
                     sector / step
@@ -102,18 +125,24 @@ impl IvGenerator {
     /// The IV of number `n`, before encryption.
     fn write(&self, n: u64, iv: &mut [u8]) {
         iv.fill(0);
-        let last_8_bytes = self.block_bytes - 8;
+        let last_8_bytes = self.iv_bytes - 8;
         match self.iv {
-            Iv::Null => {}
+            // The digest is added once there is plaintext to make it of.
+            Iv::Null | Iv::Lmk => {}
             Iv::Plain => iv[..4].copy_from_slice(&n.to_le_bytes()[..4]),
             Iv::Plain64 | Iv::Essiv(_) => iv[..8].copy_from_slice(&n.to_le_bytes()),
             Iv::Plain64Be => iv[last_8_bytes..].copy_from_slice(&n.to_be_bytes()),
             Iv::Benbi => {
-                // In 512 bytes are 2^shift blocks.
-                let shift = 9 - self.block_bytes.ilog2();
-                iv[last_8_bytes..].copy_from_slice(&(n << shift).wrapping_add(1).to_be_bytes());
+                let count = (n << self.shift).wrapping_add(1);
+                iv[last_8_bytes..].copy_from_slice(&count.to_be_bytes());
             }
-            Iv::Eboiv => {
+            Iv::Tcw => {
+                iv.copy_from_slice(&self.seed[..iv.len()]);
+                for eight in iv.chunks_mut(8) {
+                    xor(eight, &n.to_le_bytes());
+                }
+            }
+            Iv::Eboiv | Iv::Elephant => {
                 let offset_bytes = n.wrapping_mul(self.options.sector_size.bytes() as u64);
                 iv[..8].copy_from_slice(&offset_bytes.to_le_bytes());
             }

@@ -27,6 +27,18 @@
 //! | [`units`] | sectors and their sizes |
 //! | [`aes_xts`] | XTS on data units whose tweak is not a sector number |
 //!
+//! ## What is built
+//!
+//! | part | names | proven by |
+//! | --- | --- | --- |
+//! | ciphers | aes, anubis, camellia, cast6, seed, serpent, twofish; with 64-bit blocks blowfish, cast5, `des3_ede`, khazad, tea, xtea | a Linux kernel's sectors |
+//! | | aria, sm4, kuznyechik | published vectors: no kernel of Debian's user-mode-linux has them |
+//! | modes | xts, lrw (128-bit blocks), cbc, ctr, ecb, `xchacha12,...-adiantum`, `xchacha20,...-adiantum` | a Linux kernel's sectors |
+//! | | hctr2 | the vectors of its authors |
+//! | IVs | null, plain, plain64, plain64be, essiv, benbi, eboiv, elephant, lmk, tcw | a Linux kernel's sectors |
+//!
+//! Ciphers that look tables up are not constant-time; their files say so. AES, Serpent, TEA and XTEA are.
+//!
 //! Inside, lowest first: `kernels` are the inner loops, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
 //! project knows a cipher by name.
 

@@ -1,7 +1,15 @@
 //! The table of chaining modes. A new mode is a row here and a file in `modes/`.
 
+mod adiantum;
 mod cbc;
+mod ctr;
 mod ecb;
+mod elephant;
+mod hctr2;
+mod lmk;
+mod lrw;
+mod multi_key;
+mod tcw;
 mod xts;
 
 use crate::{
@@ -15,23 +23,145 @@ use crate::{
 pub(crate) struct Mode {
     /// dm-crypt's name.
     pub(crate) name: &'static str,
-    /// How many keys of the cipher make up the key of a volume.
-    pub(crate) keys: usize,
-    /// Whether a sector has an IV.
-    pub(crate) has_iv: bool,
+    /// The stream cipher that a specification names before the block cipher, as in `xchacha12,aes`; usually none.
+    pub(crate) stream: &'static str,
+    /// The size of one key of the mode, from the size of a key of the cipher, both in bytes.
+    pub(crate) key_bytes: fn(cipher_key_bytes: usize) -> usize,
+    /// What the IV of a sector looks like, `None` where there is none.
+    pub(crate) iv: Option<IvShape>,
     /// Whether the mode works with the cipher.
     pub(crate) fits: fn(&Cipher) -> bool,
-    /// The sector cipher, from a key whose size was checked.
-    pub(crate) build: fn(&Cipher, Iv, key: &[u8], SectorOptions) -> Box<dyn SectorCipher>,
+    /// The sector cipher, from keys whose sizes were checked.
+    pub(crate) build: fn(&Cipher, Iv, Keys<'_>, SectorOptions) -> Box<dyn SectorCipher>,
 }
 
-const BUILT: &[Mode] = &[cbc::CBC, ecb::ECB, xts::XTS];
+/// What the kernel's crypto API says about a mode, and dm-crypt makes IVs by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum IvShape {
+    /// An IV is a block of the cipher, and sectors are whole blocks.
+    Block,
+    /// An IV is a block of the cipher, and sectors may be of any length: the mode makes a stream of the cipher.
+    BlockOfStream,
+    /// An IV is 32 bytes, and a sector is one wide block.
+    Wide,
+}
 
-/// The mode that dm-crypt calls `name`, if it is built here and works with `cipher`.
-pub(crate) fn find(name: &str, cipher: &Cipher) -> Option<&'static Mode> {
+impl IvShape {
+    /// Bytes in an IV.
+    pub(crate) fn bytes(self, cipher: &Cipher) -> usize {
+        match self {
+            Self::Block | Self::BlockOfStream => cipher.block_bytes,
+            Self::Wide => 32,
+        }
+    }
+
+    /// Bytes that the mode cannot divide: what benbi IVs count.
+    pub(crate) fn unit_bytes(self, cipher: &Cipher) -> usize {
+        match self {
+            Self::Block | Self::Wide => cipher.block_bytes,
+            Self::BlockOfStream => 1,
+        }
+    }
+}
+
+/// The parts of a volume's key that one sector cipher is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    /// The key that encrypts its sectors.
+    pub(crate) data: &'a [u8],
+    /// The first key of the volume, where several take turns; it makes the IVs of all where the cipher makes IVs.
+    pub(crate) first: &'a [u8],
+    /// What IVs are made of besides ([`Iv::Tcw`]).
+    pub(crate) seed: &'a [u8],
+}
+
+const BUILT: &[Mode] = &[
+    adiantum::XCHACHA12,
+    adiantum::XCHACHA20,
+    cbc::CBC,
+    ctr::CTR,
+    ecb::ECB,
+    hctr2::HCTR2,
+    lrw::LRW,
+    xts::XTS,
+];
+
+/// The mode that dm-crypt calls `name`, with the stream cipher `stream` or an empty text, if it is built here and works
+/// with `cipher`.
+pub(crate) fn find(name: &str, stream: &str, cipher: &Cipher) -> Option<&'static Mode> {
     BUILT
         .iter()
-        .find(|mode| mode.name == name && (mode.fits)(cipher))
+        .find(|mode| mode.name == name && mode.stream == stream && (mode.fits)(cipher))
+}
+
+/// How a volume's key is divided: into so many keys of the mode, and a rest that the IVs take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct KeyLayout {
+    pub(crate) keys: usize,
+    pub(crate) mode_key_bytes: usize,
+    pub(crate) extra_bytes: usize,
+}
+
+impl KeyLayout {
+    /// Every way to divide a key.
+    pub(crate) fn all(cipher: &Cipher, mode: &Mode, iv: Iv, keys: usize) -> Vec<Self> {
+        let mut layouts = Vec::new();
+        for &size in cipher.key_bytes {
+            let mode_key_bytes = (mode.key_bytes)(size);
+            let mut add = |extra_bytes| {
+                layouts.push(Self {
+                    keys,
+                    mode_key_bytes,
+                    extra_bytes,
+                });
+            };
+            match (iv, mode.iv) {
+                (Iv::Elephant, _) => elephant::extra_bytes(keys.saturating_mul(mode_key_bytes))
+                    .into_iter()
+                    .for_each(add),
+                (Iv::Lmk, _) => lmk::extra_bytes(keys, mode_key_bytes)
+                    .into_iter()
+                    .for_each(add),
+                (Iv::Tcw, Some(shape)) => add(tcw::extra_bytes(shape.bytes(cipher))),
+                _ => add(0),
+            }
+        }
+        layouts.sort_by_key(Self::bytes);
+        layouts
+    }
+
+    /// Bytes of the volume's key.
+    pub(crate) fn bytes(&self) -> usize {
+        self.keys
+            .saturating_mul(self.mode_key_bytes)
+            .saturating_add(self.extra_bytes)
+    }
+}
+
+/// The sector cipher of a volume, from the whole key, as `layout` divides it.
+pub(crate) fn build(
+    cipher: &Cipher,
+    mode: &Mode,
+    iv: Iv,
+    layout: KeyLayout,
+    key: &[u8],
+    options: SectorOptions,
+) -> Box<dyn SectorCipher> {
+    let (data, extra) = key.split_at(layout.keys * layout.mode_key_bytes);
+    let inner = multi_key::build(data, layout.mode_key_bytes, options, |data, first| {
+        let keys = Keys {
+            data,
+            first,
+            seed: extra,
+        };
+        (mode.build)(cipher, iv, keys, options)
+    });
+    match (iv, mode.iv) {
+        (Iv::Elephant, _) => elephant::wrap(inner, extra, options),
+        (Iv::Lmk, _) => lmk::wrap(inner, cipher.block_bytes, extra),
+        (Iv::Tcw, Some(shape)) => tcw::wrap(inner, &extra[shape.bytes(cipher)..]),
+        _ => inner,
+    }
 }
 
 /// The sector cipher of `cipher_null`: plaintext and ciphertext are the same.

@@ -5,10 +5,10 @@
 //! dm-crypt does (`null`), what cryptsetup takes it for.
 
 use crate::{
-    Error, SectorCipher, SectorOptions,
+    Error, SectorCipher, SectorOptions, SectorSize,
     ciphers::{self, Cipher},
     iv::Iv,
-    modes::{self, Mode},
+    modes::{self, IvShape, KeyLayout, Mode},
 };
 use std::{fmt, str::FromStr};
 
@@ -30,6 +30,13 @@ pub struct CipherSpec {
 enum Spelling {
     DmCrypt,
     Capi,
+}
+
+/// What a specification names, out of the tables of what is built.
+struct Parts {
+    cipher: &'static Cipher,
+    mode: &'static Mode,
+    iv: Iv,
 }
 
 /// The cipher that encrypts nothing: for tests, and in headers that somebody was fooled with.
@@ -120,8 +127,8 @@ impl CipherSpec {
         }
     }
 
-    /// Whether a key of `bytes` bytes goes with this cipher and mode. AES takes 16, 24 or 32 bytes, and twice that with
-    /// XTS. A null cipher has no key, and headers give it one of any size.
+    /// Whether a key of `bytes` bytes goes with this. AES takes 16, 24 or 32 bytes, twice that with XTS, 16 bytes more with
+    /// LRW; the IVs elephant, lmk and tcw take a part for themselves. A null cipher has no key, and headers give it one of any size.
     ///
     /// # Errors
     /// [`Error::KeySize`], or what [`check_supported`](Self::check_supported) says.
@@ -129,21 +136,7 @@ impl CipherSpec {
         if self.is_null() {
             return self.check_null_mode();
         }
-        let (cipher, mode, _) = self.resolve()?;
-        let sizes: Vec<usize> = cipher
-            .key_bytes
-            .iter()
-            .map(|size| size * mode.keys)
-            .collect();
-        if sizes.contains(&bytes) {
-            Ok(())
-        } else {
-            Err(Error::KeySize {
-                spec: self.to_string(),
-                bytes,
-                expected: alternatives(&sizes),
-            })
-        }
+        self.layout(&self.resolve()?, bytes).map(drop)
     }
 
     /// Whether both halves of an XTS key are the same, which makes XTS weak (SP 800-38E and FIPS 140 forbid it). The
@@ -152,6 +145,17 @@ impl CipherSpec {
         use subtle::ConstantTimeEq;
         let (first, second) = key.split_at(key.len() / 2);
         self.mode == "xts" && first.ct_eq(second).into()
+    }
+
+    /// Why nobody should make a new volume with this cipher unless he insists, where there is a reason: it encrypts nothing,
+    /// or its blocks have 64 bits.
+    pub fn creation_risk(&self) -> Option<&'static str> {
+        if self.is_null() {
+            return Some("the null cipher encrypts nothing");
+        }
+        let parts = self.resolve().ok()?;
+        (parts.cipher.block_bytes < 16)
+            .then_some("blocks of 64 bits repeat within some gigabytes, which shows what is equal")
     }
 
     /// Why somebody who makes a new volume should choose another specification, where there is a reason.
@@ -174,7 +178,8 @@ impl CipherSpec {
     /// The cipher of the sectors of a volume, with all keys expanded.
     ///
     /// # Errors
-    /// What [`check_supported`](Self::check_supported) and [`check_key_bytes`](Self::check_key_bytes) say.
+    /// What [`check_supported`](Self::check_supported) and [`check_key_bytes`](Self::check_key_bytes) say, and
+    /// [`Error::Misfit`] for sectors of a size that the IVs cannot have.
     pub fn sector_cipher(
         &self,
         key: &[u8],
@@ -184,44 +189,87 @@ impl CipherSpec {
         if self.is_null() {
             return Ok(modes::identity(options));
         }
-        let (cipher, mode, iv) = self.resolve()?;
-        Ok((mode.build)(cipher, iv, key, options))
+        let parts = self.resolve()?;
+        if parts.iv.wants_512_bytes() && options.sector_size != SectorSize::B512 {
+            return Err(self.misfit("these IVs go with sectors of 512 bytes only"));
+        }
+        Ok(modes::build(
+            parts.cipher,
+            parts.mode,
+            parts.iv,
+            self.layout(&parts, key.len())?,
+            key,
+            options,
+        ))
     }
 
     /// Looks the parts up in the tables of what is built.
-    fn resolve(&self) -> Result<(&'static Cipher, &'static Mode, Iv), Error> {
-        let cipher = ciphers::find(&self.cipher).ok_or_else(|| Error::UnsupportedCipher {
+    fn resolve(&self) -> Result<Parts, Error> {
+        let (stream, block) = self.cipher.rsplit_once(',').unwrap_or(("", &self.cipher));
+        let cipher = ciphers::find(block).ok_or_else(|| Error::UnsupportedCipher {
             cipher: self.cipher.clone(),
         })?;
-        let mode = modes::find(&self.mode, cipher).ok_or_else(|| self.unsupported_mode())?;
-        if self.keys != 1 {
-            return Err(Error::UnsupportedKeyCount {
-                cipher: self.cipher.clone(),
-                keys: self.keys,
-            });
-        }
-        let iv = match (&self.iv, mode.has_iv) {
-            (Some(iv), true) => Iv::parse(iv)?,
+        let mode =
+            modes::find(&self.mode, stream, cipher).ok_or_else(|| self.unsupported_mode())?;
+        let iv = match (&self.iv, mode.iv) {
+            (Some(iv), Some(shape)) => {
+                let iv = Iv::parse(iv)?;
+                self.check_fit(cipher, shape, iv)?;
+                iv
+            }
             // Only the crypto API's form can leave the IV of such a mode out; the kernel then takes what memory holds.
-            (None, true) => {
+            (None, Some(_)) => {
                 return Err(Error::UnsupportedIv {
                     iv: "none".to_owned(),
                 });
             }
-            (_, false) => Iv::Null,
+            (_, None) => Iv::Null,
         };
-        if let Iv::Essiv(hash) = iv
-            && !cipher.key_bytes.contains(&hash.digest_bytes())
-        {
-            return Err(Error::IvHash {
-                spec: self.to_string(),
-                hash: hash.name(),
-                bytes: hash.digest_bytes(),
-                cipher: cipher.name,
-                expected: alternatives(cipher.key_bytes),
-            });
+        Ok(Parts { cipher, mode, iv })
+    }
+
+    /// Whether the IV goes with cipher and mode, by the kernel's rules.
+    fn check_fit(&self, cipher: &Cipher, shape: IvShape, iv: Iv) -> Result<(), Error> {
+        match iv {
+            Iv::Essiv(hash) if !cipher.key_bytes.contains(&hash.digest_bytes()) => {
+                Err(Error::IvHash {
+                    spec: self.to_string(),
+                    hash: hash.name(),
+                    bytes: hash.digest_bytes(),
+                    cipher: cipher.name,
+                    expected: alternatives(cipher.key_bytes),
+                })
+            }
+            Iv::Essiv(_) | Iv::Tcw if shape == IvShape::Wide => {
+                Err(self.misfit("these IVs are a block of the cipher, and the mode's IV is longer"))
+            }
+            Iv::Eboiv | Iv::Elephant if shape != IvShape::Block => Err(self.misfit(
+                "these IVs are a block that the volume's own mode encrypts, and the mode's IV is none",
+            )),
+            // Elsewhere the IV of a sector cannot be added to its plaintext once that is known.
+            Iv::Lmk if self.mode != "cbc" => Err(self.misfit("lmk IVs go with CBC only")),
+            _ => Ok(()),
         }
-        Ok((cipher, mode, iv))
+    }
+
+    fn layout(&self, parts: &Parts, key_bytes: usize) -> Result<KeyLayout, Error> {
+        let keys = usize::try_from(self.keys).unwrap_or(usize::MAX);
+        let layouts = KeyLayout::all(parts.cipher, parts.mode, parts.iv, keys);
+        match layouts.iter().find(|layout| layout.bytes() == key_bytes) {
+            Some(layout) => Ok(*layout),
+            None => Err(Error::KeySize {
+                spec: self.to_string(),
+                bytes: key_bytes,
+                expected: alternatives(&layouts.iter().map(KeyLayout::bytes).collect::<Vec<_>>()),
+            }),
+        }
+    }
+
+    fn misfit(&self, reason: &'static str) -> Error {
+        Error::Misfit {
+            spec: self.to_string(),
+            reason,
+        }
     }
 
     /// The kernel combines its null cipher with ECB and CBC, and so do old headers.
@@ -435,11 +483,16 @@ fn balanced(name: &str) -> bool {
     depth == 0
 }
 
-/// `[16, 24, 32]` as `16, 24 or 32`.
+/// `[16, 24, 32]` as `16, 24 or 32`, and a longer run of neighbours as `4 to 56`.
 fn alternatives(sizes: &[usize]) -> String {
     let text: Vec<String> = sizes.iter().map(usize::to_string).collect();
     match text.as_slice() {
+        [first, .., last] if is_run(sizes) => format!("{first} to {last}"),
         [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
         _ => text.concat(),
     }
+}
+
+fn is_run(sizes: &[usize]) -> bool {
+    sizes.len() > 3 && sizes.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }

@@ -264,8 +264,8 @@ fn options_of_another_type_are_refused() {
             "\"nonsense\" is not a UUID",
         ),
         (
-            format!("encrypt raw no {CHEAP} --cipher serpent-xts-plain64"),
-            "cipher \"serpent\" is not supported",
+            format!("encrypt raw no {CHEAP} --cipher nonsense-xts-plain64"),
+            "cipher \"nonsense\" is not supported",
         ),
         (
             format!("encrypt raw no {CHEAP} --hash md5"),

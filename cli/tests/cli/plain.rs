@@ -241,8 +241,8 @@ fn options_that_cannot_be_are_refused() {
     for (options, what) in [
         ("--cipher aes-xts --key-size 512", "aes-xts"),
         (
-            "--cipher serpent-xts-plain64 --key-size 512",
-            "cipher \"serpent\" is not supported",
+            "--cipher paes-xts-plain64 --key-size 512",
+            "cipher \"paes\" is not supported",
         ),
         (
             "--cipher nonsense-xts-plain64 --key-size 512",

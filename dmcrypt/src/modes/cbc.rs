@@ -1,6 +1,6 @@
 //! CBC (SP 800-38A, 6.2): C\[i\] = E(P\[i\] ^ C\[i-1\]), and C\[-1\] is the IV of the sector.
 
-use super::Mode;
+use super::{IvShape, Mode};
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
     ciphers::BlockCipher,
@@ -11,14 +11,15 @@ use crate::{
 
 pub(super) const CBC: Mode = Mode {
     name: "cbc",
-    keys: 1,
-    has_iv: true,
+    stream: "",
+    key_bytes: |cipher_key_bytes| cipher_key_bytes,
+    iv: Some(IvShape::Block),
     fits: |_| true,
-    build: |cipher, iv, key, options| {
+    build: |cipher, iv, keys, options| {
         Box::new(Cbc {
-            cipher: (cipher.expand)(key),
-            iv: IvGenerator::new(iv, cipher, key, options, || {
-                block_by_block((cipher.expand)(key))
+            cipher: (cipher.expand)(keys.data),
+            iv: IvGenerator::new(iv, cipher, IvShape::Block, keys, options, || {
+                block_by_block((cipher.expand)(keys.first))
             }),
             block_bytes: cipher.block_bytes,
             sector_size: options.sector_size,

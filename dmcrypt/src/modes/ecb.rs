@@ -9,12 +9,13 @@ use crate::{
 
 pub(super) const ECB: Mode = Mode {
     name: "ecb",
-    keys: 1,
-    has_iv: false,
+    stream: "",
+    key_bytes: |cipher_key_bytes| cipher_key_bytes,
+    iv: None,
     fits: |_| true,
-    build: |cipher, _, key, options| {
+    build: |cipher, _, keys, options| {
         Box::new(Ecb {
-            cipher: (cipher.expand)(key),
+            cipher: (cipher.expand)(keys.data),
             sector_size: options.sector_size,
         })
     },

@@ -1,6 +1,6 @@
 //! XTS (IEEE 1619, SP 800-38E) over sectors.
 
-use super::Mode;
+use super::{IvShape, Mode};
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
     iv::IvGenerator,
@@ -13,19 +13,23 @@ use crate::{
 
 pub(super) const XTS: Mode = Mode {
     name: "xts",
-    keys: 2,
-    has_iv: true,
+    stream: "",
+    key_bytes: |cipher_key_bytes| 2 * cipher_key_bytes,
+    iv: Some(IvShape::Block),
     fits: |cipher| cipher.expand_xts.is_some(),
-    build: |cipher, iv, key, options| {
+    build: |cipher, iv, keys, options| {
         let expand = cipher
             .expand_xts
             .expect("a mode is built only for a cipher that it fits");
-        let (data_key, tweak_key) = key.split_at(key.len() / 2);
+        let halves = |key: &[u8]| {
+            let (data_key, tweak_key) = key.split_at(key.len() / 2);
+            expand(data_key, tweak_key)
+        };
         Box::new(Xts {
-            kernel: expand(data_key, tweak_key),
-            iv: IvGenerator::new(iv, cipher, key, options, || {
+            kernel: halves(keys.data),
+            iv: IvGenerator::new(iv, cipher, IvShape::Block, keys, options, || {
                 // The volume's own cipher and mode is XTS here: the IV is a block of zeros encrypted as a unit of its own.
-                let kernel = expand(data_key, tweak_key);
+                let kernel = halves(keys.first);
                 Box::new(move |ivs| {
                     let mut blocks = vec![0; ivs.len()];
                     kernel.apply(Direction::Encrypt, ivs, BLOCK_BYTES, &mut blocks);

@@ -212,9 +212,24 @@ fn pbkdf2_rounds(hash: HashAlgorithm, iterations: u32, key_bytes: usize) -> u128
 fn weight(hash: HashAlgorithm) -> u32 {
     match hash {
         HashAlgorithm::Sha1 | HashAlgorithm::Sha224 | HashAlgorithm::Sha256 => 1,
-        HashAlgorithm::Ripemd160 => 4,
-        HashAlgorithm::Sha384 | HashAlgorithm::Sha512 => 8,
-        HashAlgorithm::Whirlpool => 24,
+        HashAlgorithm::Md5 => 2,
+        HashAlgorithm::Ripemd160 | HashAlgorithm::Sm3 => 4,
+        HashAlgorithm::Blake2s128
+        | HashAlgorithm::Blake2s160
+        | HashAlgorithm::Blake2s224
+        | HashAlgorithm::Blake2s256 => 6,
+        HashAlgorithm::Sha384
+        | HashAlgorithm::Sha512
+        | HashAlgorithm::Blake2b160
+        | HashAlgorithm::Blake2b256
+        | HashAlgorithm::Blake2b384
+        | HashAlgorithm::Blake2b512 => 8,
+        HashAlgorithm::Whirlpool | HashAlgorithm::Wp384 | HashAlgorithm::Wp256 => 24,
+        HashAlgorithm::Sha3_224
+        | HashAlgorithm::Sha3_256
+        | HashAlgorithm::Sha3_384
+        | HashAlgorithm::Sha3_512 => 32,
+        HashAlgorithm::Streebog256 | HashAlgorithm::Streebog512 => 56,
     }
 }
 

@@ -1,8 +1,7 @@
 //! PBKDF2 that can be stopped while it runs, which the crate of that name has no hook for.
 
-use digest::Digest;
+use digest::{Digest, FixedOutput, KeyInit, Mac, MacMarker, Update};
 use dmcrypt::{HashAlgorithm, HashVisitor};
-use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use zeroize::Zeroize;
 
 use super::KdfError;
@@ -43,16 +42,18 @@ struct Pbkdf2<'a> {
 impl HashVisitor for Pbkdf2<'_> {
     type Output = Result<(), KdfError>;
 
-    fn visit<D>(self) -> Self::Output
+    fn visit<D, M>(self) -> Self::Output
     where
-        D: Clone + Digest + EagerHash<Core: Send + Sync> + Send + Sync + 'static,
+        D: Clone + Digest + Send + Sync + 'static,
+        M: Clone + FixedOutput + KeyInit + MacMarker + Send + Sync + Update + 'static,
     {
-        let keyed = Hmac::<D>::new_from_slice(self.secret).expect("HMAC takes a key of any length");
-        let block_bytes = <D as Digest>::output_size();
+        let keyed =
+            <M as KeyInit>::new_from_slice(self.secret).expect("HMAC takes a key of any length");
+        let block_bytes = M::output_size();
         for (index, block) in (1u32..).zip(self.out.chunks_mut(block_bytes)) {
             let mut round = keyed.clone();
-            round.update(self.salt);
-            round.update(&index.to_be_bytes());
+            Mac::update(&mut round, self.salt);
+            Mac::update(&mut round, &index.to_be_bytes());
             let mut u = round.finalize().into_bytes();
             block.copy_from_slice(&u[..block.len()]);
             for done in 1..self.iterations {
@@ -60,7 +61,7 @@ impl HashVisitor for Pbkdf2<'_> {
                     return Err(KdfError::Cancelled);
                 }
                 let mut round = keyed.clone();
-                round.update(&u);
+                Mac::update(&mut round, &u);
                 u = round.finalize().into_bytes();
                 for (t, x) in block.iter_mut().zip(&u) {
                     *t ^= x;

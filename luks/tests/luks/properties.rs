@@ -1,6 +1,5 @@
-use digest::Digest;
+use digest::{Digest, FixedOutput, KeyInit, MacMarker, Update};
 use dmcrypt::{DerivedKey, HashAlgorithm, HashVisitor, VolumeKey};
-use hmac::EagerHash;
 use luks::{KdfParams, Luks, OsRandom, af, kdf, luks1};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
@@ -23,12 +22,13 @@ struct Oracle<'a> {
 impl HashVisitor for Oracle<'_> {
     type Output = Vec<u8>;
 
-    fn visit<D>(self) -> Vec<u8>
+    fn visit<D, M>(self) -> Vec<u8>
     where
-        D: Clone + Digest + EagerHash<Core: Send + Sync> + Send + Sync + 'static,
+        D: Clone + Digest + Send + Sync + 'static,
+        M: Clone + FixedOutput + KeyInit + MacMarker + Send + Sync + Update + 'static,
     {
         let mut out = vec![0; self.bytes];
-        pbkdf2::pbkdf2_hmac::<D>(self.secret, self.salt, self.iterations, &mut out);
+        pbkdf2::pbkdf2::<M>(self.secret, self.salt, self.iterations, &mut out).unwrap();
         out
     }
 }

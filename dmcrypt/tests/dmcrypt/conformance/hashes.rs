@@ -4,8 +4,9 @@ use super::{
     vectors,
 };
 use crate::common::unhex;
+use digest::{Digest, FixedOutput, Mac, MacMarker, Update};
 use dmcrypt::{HashAlgorithm, HashVisitor};
-use hmac::{EagerHash, Hmac, KeyInit, Mac};
+use hmac::KeyInit;
 
 struct HmacOf<'a> {
     key: &'a [u8],
@@ -15,12 +16,14 @@ struct HmacOf<'a> {
 impl HashVisitor for HmacOf<'_> {
     type Output = Vec<u8>;
 
-    fn visit<D>(self) -> Vec<u8>
+    fn visit<D, M>(self) -> Vec<u8>
     where
-        D: Clone + digest::Digest + EagerHash<Core: Send + Sync> + Send + Sync + 'static,
+        D: Clone + Digest + Send + Sync + 'static,
+        M: Clone + FixedOutput + KeyInit + MacMarker + Send + Sync + Update + 'static,
     {
-        let mut mac = Hmac::<D>::new_from_slice(self.key).expect("HMAC takes keys of any length");
-        mac.update(self.message);
+        let mut mac =
+            <M as KeyInit>::new_from_slice(self.key).expect("HMAC takes keys of any length");
+        Mac::update(&mut mac, self.message);
         mac.finalize().into_bytes().to_vec()
     }
 }
@@ -49,12 +52,17 @@ fn digests() {
         let digest = HashAlgorithm::Ripemd160.digest(&[message]);
         tally.check(&record.place, *digest == record.bytes("md"));
     }
-    for file in files(&folder.join("blake2"), "txt") {
-        for _ in records(&file, "md") {
-            tally.outside("of hashes that are not built");
+    for (file, hash) in [
+        ("blake2b.txt", HashAlgorithm::Blake2b512),
+        ("blake2s.txt", HashAlgorithm::Blake2s256),
+    ] {
+        for record in records(&folder.join("blake2").join(file), "md") {
+            let bits: usize = record.field("len").parse().expect("a number");
+            let digest = hash.digest(&[&record.bytes("msg")[..bits / 8]]);
+            tally.check(&record.place, *digest == record.bytes("md"));
         }
     }
-    tally.finish(8);
+    tally.finish(22);
 }
 
 #[test]
@@ -68,19 +76,17 @@ fn hmac_of_rfcs() {
             .expect("a name");
         let hash = name.rsplit('-').next().expect("the name of a hash");
         for record in records(&file, "md") {
-            let Ok(hash) = HashAlgorithm::parse(hash) else {
-                tally.outside("of hashes that are not built");
-                continue;
-            };
+            let hash = HashAlgorithm::parse_plain(hash).expect("it is built");
             let [key, message, expected] = ["key", "msg", "md"].map(|name| record.bytes(name));
             let mac = hash.visit(HmacOf {
                 key: &key,
                 message: &message,
             });
-            tally.check(&record.place, mac == expected);
+            // One of MD5's is given in its first 96 bits as well.
+            tally.check(&record.place, mac.starts_with(&expected));
         }
     }
-    tally.finish(38);
+    tally.finish(45);
 }
 
 /// A tag may be cut off; one that is marked as invalid must not come out.
