@@ -15,6 +15,9 @@ fn type_at(place: &Place, arguments: &str, lines: &[(&str, &str)]) -> (i32, Stri
         .args(["--quiet", "--return", "--command", &program, "/dev/null"])
         .current_dir(place.path(""))
         .env("SHELL", "/bin/sh")
+        // Whatever the tests run in: a terminal that has colours.
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -129,7 +132,7 @@ fn errors_have_colours_unless_nobody_wants_them() {
     let (_, seen) = type_at(&place, "decrypt missing box --type plain", &[]);
     assert!(seen.contains("\u{1b}["), "{seen:?}");
     let program = format!(
-        "NO_COLOR=1 '{}' decrypt missing box --type plain",
+        "TERM=xterm-256color NO_COLOR=1 '{}' decrypt missing box --type plain",
         env!("CARGO_BIN_EXE_luksmith")
     );
     let run = place.sh(&format!(
