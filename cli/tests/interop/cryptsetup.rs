@@ -32,6 +32,65 @@ fn both_make_the_same_header() {
     });
 }
 
+/// What neither makes.
+const REFUSED: [&str; 31] = [
+    "luks1 --key-slot 8",
+    "luks1 --offset 7",
+    "luks1 --offset 8",
+    "luks1 --offset 4032",
+    "luks1 --offset 2048 --key-size 256",
+    "luks1 --sector-size 4096",
+    "luks1 --pbkdf-force-iterations 999",
+    "luks1 --iter-time 100 --pbkdf-force-iterations 1000",
+    "luks2 --key-slot 32",
+    "luks2 --luks2-metadata-size 20k",
+    "luks2 --luks2-metadata-size 8M",
+    "luks2 --luks2-keyslots-size 4095",
+    "luks2 --luks2-keyslots-size 4096",
+    "luks2 --luks2-keyslots-size 128k",
+    "luks2 --luks2-keyslots-size 300000",
+    "luks2 --luks2-keyslots-size 129M",
+    "luks2 --luks2-metadata-size 4M --offset 16384",
+    "luks2 --offset 7",
+    "luks2 --offset 8",
+    "luks2 --offset 64",
+    "luks2 --offset 560",
+    "luks2 --sector-size 513",
+    "luks2 --sector-size 8192",
+    "luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 999",
+    "luks2 --pbkdf argon2id --pbkdf-force-iterations 3 --pbkdf-memory 64",
+    "luks2 --pbkdf argon2id --pbkdf-force-iterations 4 --pbkdf-memory 31",
+    "luks2 --pbkdf argon2id --pbkdf-force-iterations 4 --pbkdf-memory 4194305",
+    "luks2 --hash nosuch",
+    "luks2 --key-size 511",
+    "luks2 --cipher aes-cbc",
+    "luks2 --uuid nonsense",
+];
+
+#[test]
+fn both_refuse() {
+    check_all("luks options that both refuse", &REFUSED, |options| {
+        let place = Place::new();
+        place.write("key", "secret");
+        place.hole("image", 64 << 20);
+        let force = if options.contains("--pbkdf") {
+            ""
+        } else {
+            "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+        };
+        let arguments = format!("--key-file key --type {options} {force}");
+        let theirs = place.sh_code(&format!(
+            "cryptsetup luksFormat --batch-mode image {arguments}"
+        ));
+        assert_eq!(theirs, 1);
+        let ours = place.sh_code(&format!(
+            "luksmith create new --payload-size 64K {arguments}"
+        ));
+        assert_eq!(ours, 1);
+        assert!(!place.path("new").exists());
+    });
+}
+
 /// The right key, a wrong one and the volume key, for cryptsetup and for us.
 fn opens_for_both(case: &Case, place: &Place, header: &str) {
     for open in ["cryptsetup open --test-passphrase", "luksmith key test"] {

@@ -193,6 +193,7 @@ fn luks1_data() -> Vec<Case> {
         ("aes-cbc-essiv:sha256", 192),
         ("aes-cbc-essiv:sha256", 256),
         ("aes-cbc-plain64", 256),
+        ("aes-cbc-benbi", 256),
     ] {
         add(&format!("--cipher {cipher} --key-size {bits}"));
     }
@@ -201,6 +202,12 @@ fn luks1_data() -> Vec<Case> {
         cases.push(Case::new(1, format!("{options} {PBKDF2}")).detached());
     }
     cases
+}
+
+/// What cryptsetup formats only where there is a kernel.
+pub fn kernel_cases() -> Vec<Case> {
+    let options = format!("--cipher 'capi:xts(aes)-plain64' --key-size 256 {PBKDF2}");
+    vec![Case::new(2, options)]
 }
 
 fn luks1_headers() -> Vec<Case> {
@@ -212,6 +219,10 @@ fn luks1_headers() -> Vec<Case> {
     cases.push(Case::new(1, "--iter-time 50"));
     let mut add = |options: &str| cases.push(Case::new(1, format!("{options} {PBKDF2}")));
     add("--volume-key-file volume-key");
+    add("--cipher aes");
+    add("--cipher aes-ecb --key-size 128");
+    add("--cipher aes-cbc-essiv:sha256");
+    add("--offset 4040 --uuid 01234567-89AB-4DEF-8123-456789ABCDEF");
     add("--key-slot 7 --cipher aes-cbc-essiv:sha256 --key-size 256");
     add("--offset 8192 --uuid 01234567-89ab-4def-8123-456789abcdef");
     cases
@@ -235,6 +246,17 @@ fn luks2_data() -> Vec<Case> {
         add(&format!(
             "--sector-size {sector_bytes} {}",
             argon2("argon2id", 4, 32, 1)
+        ));
+    }
+    for (cipher, bits, sector_bytes) in [
+        ("aes-xts-plain64be", 512, 4096),
+        ("aes-xts-essiv:sha256", 512, 2048),
+        ("aes-cbc-benbi", 256, 1024),
+        ("aes-cbc-eboiv", 192, 4096),
+        ("aes-cbc-null", 128, 512),
+    ] {
+        add(&format!(
+            "--cipher {cipher} --key-size {bits} --sector-size {sector_bytes} {PBKDF2}"
         ));
     }
     for shift in 0..9 {
@@ -271,6 +293,13 @@ fn luks2_headers() -> Vec<Case> {
         add(&format!("--luks2-keyslots-size {size} {PBKDF2}"));
     }
     for options in [
+        "--cipher aes",
+        "--cipher aes-ecb",
+        "--cipher aes-cbc-essiv:sha256",
+        "--key-size 256",
+        "--luks2-keyslots-size 256k",
+        "--uuid 01234567-89AB-4DEF-8123-456789ABCDEF",
+        "--offset 568 --sector-size 512",
         "--offset 262144",
         "--key-slot 31",
         "--volume-key-file volume-key",
