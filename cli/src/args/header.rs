@@ -82,6 +82,10 @@ pub struct HeaderBackupArgs {
 
 /// `header restore IMG`.
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line"
+)]
 pub struct HeaderRestoreArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
@@ -113,7 +117,7 @@ pub struct HeaderRepairArgs {
     /// Say what would be mended, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// First write the header and what is behind it, as they are, into this new file
+    /// First write a backup of header and keyslots as they are into this new file; not of a LUKS1 header that is damaged
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
     pub header_backup_file: Option<PathBuf>,
     /// Print the result as JSON

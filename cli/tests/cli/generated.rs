@@ -41,6 +41,13 @@ fn every_verb_has_a_page() {
         "create",
         "decrypt",
         "encrypt",
+        "header",
+        "header-backup",
+        "header-config",
+        "header-convert",
+        "header-erase",
+        "header-repair",
+        "header-restore",
         "inspect",
         "key",
         "key-add",
@@ -52,6 +59,14 @@ fn every_verb_has_a_page() {
         "man",
         "measure",
         "verify",
+        "token",
+        "token-add",
+        "token-assign",
+        "token-export",
+        "token-import",
+        "token-list",
+        "token-remove",
+        "token-unassign",
     ];
     for page in verbs
         .map(|verb| format!("luksmith-{verb}.1"))

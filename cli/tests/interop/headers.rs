@@ -1,3 +1,8 @@
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "the bytes that a change may touch are one range or several"
+)]
+
 use std::ops::Range;
 
 use crate::common::Place;

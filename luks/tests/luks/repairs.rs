@@ -10,6 +10,9 @@ use volume::{SimulatedStorage, Storage};
 use crate::common::memory;
 use crate::headers::{COPY, container, cut_everywhere, open, opens, require};
 
+/// Damages an image, or one copy.
+type Patch = dyn Fn(&mut [u8]);
+
 const MEND: RepairOptions = RepairOptions {
     overwrite_foreign: false,
     dry_run: false,
@@ -81,13 +84,12 @@ fn an_older_copy_is_brought_up_to_date() {
 #[test]
 fn what_something_else_wrote_is_overwritten_only_when_asked() {
     let image = container(Version::Luks2);
-    type Patch = fn(&mut [u8]);
-    let cases: [(&str, Patch, bool); 5] = [
-        ("zeros", |copy| copy[..4096].fill(0), false),
-        ("a file system", |copy| copy[..8192].fill(0x11), true),
-        ("its superblock", |copy| copy[1080..1082].fill(0x53), true),
-        ("a boot sector", |copy| copy[510..512].fill(0x55), true),
-        ("one bit", |copy| copy[6000] ^= 1, false),
+    let cases: [(&str, &Patch, bool); 5] = [
+        ("zeros", &|copy| copy[..4096].fill(0), false),
+        ("a file system", &|copy| copy[..8192].fill(0x11), true),
+        ("its superblock", &|copy| copy[1080..1082].fill(0x53), true),
+        ("a boot sector", &|copy| copy[510..512].fill(0x55), true),
+        ("one bit", &|copy| copy[6000] ^= 1, false),
     ];
     for (what, patch, is_foreign) in cases {
         for at in [0, COPY] {
@@ -159,8 +161,7 @@ fn each_known_damage_of_luks1_is_mended() {
         let at = slot(keyslot) + 40;
         u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
     };
-    type Patch = Box<dyn Fn(&mut [u8])>;
-    let cases: Vec<(&str, Patch, Vec<Damage>)> = vec![
+    let cases: Vec<(&str, Box<Patch>, Vec<Damage>)> = vec![
         (
             "hash",
             Box::new(|b| b[72..79].copy_from_slice(b"SHA256\0")),

@@ -43,13 +43,13 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
     } else {
         "is repaired"
     };
-    let mut text = String::new();
-    for damage in &damages {
-        text.push_str(&format!("{}\n", output::escape(damage)));
-    }
-    text.push_str(&match damages.len() {
-        0 => format!("nothing is wrong with the header of {}\n", target.name),
-        _ => format!("the header of {} {done}\n", target.name),
+    let mut lines: Vec<_> = damages
+        .iter()
+        .map(|damage| output::escape(damage))
+        .collect();
+    lines.push(match damages.len() {
+        0 => format!("nothing is wrong with the header of {}", target.name),
+        _ => format!("the header of {} {done}", target.name),
     });
-    Ok(output::text(&text)?)
+    Ok(output::text(&format!("{}\n", lines.join("\n")))?)
 }

@@ -44,6 +44,7 @@ pub fn import(args: &TokenImportArgs) -> Result<(), Error> {
 }
 
 /// The place that was asked for.
+#[derive(Clone, Copy)]
 struct Number {
     id: Option<u32>,
     replace: bool,

@@ -15,7 +15,7 @@ pub fn remove(args: &TokenRemoveArgs) -> Result<(), Error> {
         id: args.token_id,
         text: "is removed".to_owned(),
     };
-    change(&args.image, &args.change, done, |luks| {
+    change(&args.image, &args.change, &done, |luks| {
         tokens::remove(luks, args.token_id, &mut OsRandom)
     })
 }
@@ -27,7 +27,7 @@ pub fn assign(args: &TokenAssignArgs) -> Result<(), Error> {
         id: args.token_id,
         text: format!("is assigned to keyslot {}", args.key_slot),
     };
-    change(&args.image, &args.change, done, |luks| {
+    change(&args.image, &args.change, &done, |luks| {
         tokens::assign(luks, args.token_id, args.key_slot, &mut OsRandom)
     })
 }
@@ -39,7 +39,7 @@ pub fn unassign(args: &TokenAssignArgs) -> Result<(), Error> {
         id: args.token_id,
         text: format!("is no longer assigned to keyslot {}", args.key_slot),
     };
-    change(&args.image, &args.change, done, |luks| {
+    change(&args.image, &args.change, &done, |luks| {
         tokens::unassign(luks, args.token_id, args.key_slot, &mut OsRandom)
     })
 }
@@ -54,7 +54,7 @@ struct Done {
 fn change(
     image: &Operand,
     args: &ChangeArgs,
-    done: Done,
+    done: &Done,
     change: impl FnOnce(&Luks) -> Result<(), luks::Error>,
 ) -> Result<(), Error> {
     let target = Target::open(image)?;

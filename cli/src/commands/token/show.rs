@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use luks::luks2::Metadata;
+use luks::luks2::{Metadata, Token};
 use luks::{Header, InvalidOption, Luks, tokens};
 use serde_json::{Value, json};
 
@@ -25,26 +25,24 @@ pub fn list(args: &TokenListArgs) -> Result<(), Error> {
         Header::Luks2(header) => &header.metadata.tokens,
     };
     if args.json {
-        let each = |token: &luks::luks2::Token| json!({"id": token.id, "type": token.kind, "keyslots": token.keyslots});
+        let each =
+            |token: &Token| json!({"id": token.id, "type": token.kind, "keyslots": token.keyslots});
         let tokens: Vec<_> = tokens.iter().map(each).collect();
         let members = json!({"image": source.name, "tokens": tokens});
         return Ok(output::json("token list", members)?);
     }
-    let mut text = String::new();
-    for token in tokens {
+    let line = |token: &Token| {
         let keyslots: Vec<_> = token.keyslots.iter().map(u32::to_string).collect();
-        let keyslots = match keyslots.len() {
-            0 => "no keyslot".to_owned(),
-            1 => format!("keyslot {}", keyslots[0]),
-            _ => format!("keyslots {}", keyslots.join(", ")),
+        let keyslots = match &keyslots[..] {
+            [] => "no keyslot".to_owned(),
+            [one] => format!("keyslot {one}"),
+            many => format!("keyslots {}", many.join(", ")),
         };
-        text.push_str(&format!(
-            "token {}: {}, {keyslots}{}\n",
-            token.id,
-            output::escape(&token.kind),
-            description(&luks, token.id)
-        ));
-    }
+        let kind = output::escape(&token.kind);
+        let description = description(&luks, token.id);
+        format!("token {}: {kind}, {keyslots}{description}\n", token.id)
+    };
+    let text: String = tokens.iter().map(line).collect();
     Ok(output::text(&text)?)
 }
 
