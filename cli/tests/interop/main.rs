@@ -15,16 +15,16 @@ mod cryptsetup;
 mod cryptsetup_data;
 /// cryptsetup changing the headers that we made, and what it left unfinished.
 mod cryptsetup_edits;
-/// Images that others made, where the extra conformance run has them.
-mod images;
-/// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
-mod keys;
 /// Headers and tokens: backed up, restored, repaired, erased, converted and changed by us and by cryptsetup in turn.
 mod headers;
+/// Images that others made, where the extra conformance run has them.
+mod images;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.
 mod kernel_luks;
+/// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
+mod keys;
 /// The options of LUKS containers, each with a key: one table for both directions.
 mod luks_cases;
 /// nbdkit's LUKS filter, which knows LUKS1.

@@ -15,22 +15,22 @@ mod conversions;
 mod copies;
 /// Formatting cut off at every write.
 mod crash;
+/// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
+mod edit;
 /// New containers: places, options that cannot be, failing parts.
 mod format;
 /// The project's golden data: what cryptsetup, qemu-img and the kernel made.
 mod golden;
+/// Headers changed and erased, cut off at every write; what is refused. The next ones build on it.
+mod headers;
 /// Images of other projects: payload hashes, refusals, no file changed.
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.
 mod kdf_vectors;
-/// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
-mod edit;
 /// Keyslots changed, cut off at every write, with each sync left out in turn.
 mod keyslot_crash;
 /// Keyslots added, changed and removed; what is refused.
 mod keyslots;
-/// Headers changed and erased, cut off at every write; what is refused. The next ones build on it.
-mod headers;
 /// How much work a header may ask for.
 mod limits;
 /// One byte range of a good header changed, one exact error expected.
