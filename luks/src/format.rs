@@ -329,7 +329,10 @@ fn luks2_copies(
 
 fn uuid(options: &FormatOptions) -> String {
     match &options.uuid {
-        Some(text) => text.to_ascii_lowercase(),
+        // Whatever its spelling: the field holds the usual one.
+        Some(text) => uuid::Uuid::parse_str(text)
+            .expect("checked with the layout")
+            .to_string(),
         None => uuid::Uuid::new_v4().to_string(),
     }
 }
