@@ -22,9 +22,10 @@ pub fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-/// Runs ECB over `blocks`, padded to a sector for the call.
-pub fn ecb(key: &[u8], encrypt: bool, blocks: &[u8]) -> Vec<u8> {
-    let cipher = cipher("aes-ecb", key, 512).expect("AES is built");
+/// Runs ECB of the cipher `name` over `blocks`, padded to a sector for the call.
+pub fn ecb(name: &str, key: &[u8], encrypt: bool, blocks: &[u8]) -> Vec<u8> {
+    let cipher =
+        cipher(&format!("{name}-ecb"), key, 512).unwrap_or_else(|error| panic!("{name}: {error}"));
     let mut data = padded(blocks);
     if encrypt {
         cipher.encrypt(0, &mut data);
@@ -35,11 +36,12 @@ pub fn ecb(key: &[u8], encrypt: bool, blocks: &[u8]) -> Vec<u8> {
     data
 }
 
-/// Runs CBC with any `iv` over `blocks`. Sector ciphers make their own IVs; with that of zeros, the IV may as well be
+/// Runs CBC of the cipher `name` with any `iv` over `blocks`. Sector ciphers make their own IVs; with that of zeros, the IV may as well be
 /// added to the first block: C[0] = E(P[0] ^ IV).
-pub fn cbc(key: &[u8], iv: &[u8], encrypt: bool, blocks: &[u8]) -> Vec<u8> {
+pub fn cbc(name: &str, key: &[u8], iv: &[u8], encrypt: bool, blocks: &[u8]) -> Vec<u8> {
     let sector_size = if blocks.len() <= 512 { 512 } else { 4096 };
-    let cipher = cipher("aes-cbc-null", key, sector_size).expect("AES is built");
+    let cipher = cipher(&format!("{name}-cbc-null"), key, sector_size)
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     let mut data = blocks.to_vec();
     data.resize(sector_size, 0);
     let add_iv = |data: &mut [u8]| data.iter_mut().zip(iv).for_each(|(byte, iv)| *byte ^= iv);

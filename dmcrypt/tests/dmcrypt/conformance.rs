@@ -4,7 +4,7 @@ mod formats;
 mod hashes;
 /// Sectors of a Linux kernel's dm-crypt, of every cipher it has.
 mod linux;
-/// AES with ECB and CBC.
+/// Block ciphers with ECB and CBC.
 mod modes;
 /// AES-XTS.
 mod xts;

@@ -11,8 +11,8 @@ fn fips_197_appendix_c() {
         (32, "8ea2b7ca516745bfeafc49904b496089"),
     ] {
         let key: Vec<u8> = (0..key_bytes).collect();
-        assert_eq!(hex::encode(ecb(&key, true, &plaintext)), ciphertext);
-        assert_eq!(ecb(&key, false, &unhex(ciphertext)), plaintext);
+        assert_eq!(hex::encode(ecb("aes", &key, true, &plaintext)), ciphertext);
+        assert_eq!(ecb("aes", &key, false, &unhex(ciphertext)), plaintext);
     }
 }
 
@@ -42,8 +42,11 @@ fn sp_800_38a_cbc() {
         ),
     ] {
         let key = unhex(key);
-        assert_eq!(hex::encode(cbc(&key, &iv, true, &plaintext)), ciphertext);
-        assert_eq!(cbc(&key, &iv, false, &unhex(ciphertext)), plaintext);
+        assert_eq!(
+            hex::encode(cbc("aes", &key, &iv, true, &plaintext)),
+            ciphertext
+        );
+        assert_eq!(cbc("aes", &key, &iv, false, &unhex(ciphertext)), plaintext);
     }
 }
 
@@ -56,8 +59,8 @@ fn sp_800_38a_ecb() {
         "3ad77bb40d7a3660a89ecaf32466ef97f5d3d58503b9699de785895a96fdbaaf\
          43b1cd7f598ece23881b00e3ed0306887b0c785e27e8ad3f8223207104725dd4",
     );
-    assert_eq!(ecb(&key, true, &plaintext), ciphertext);
-    assert_eq!(ecb(&key, false, &ciphertext), plaintext);
+    assert_eq!(ecb("aes", &key, true, &plaintext), ciphertext);
+    assert_eq!(ecb("aes", &key, false, &ciphertext), plaintext);
 }
 
 /// IEEE 1619-2007, annex B: vectors 1 to 3, of two blocks each.
@@ -119,5 +122,47 @@ fn ieee_1619_units_of_512_bytes_are_sectors() {
         assert_eq!(hex::encode(&data[496..]), last);
         xts.decrypt(sector, &mut data);
         assert_eq!(data, plaintext);
+    }
+}
+
+/// RFC 5794 (ARIA), appendix A; GB/T 32907 (SM4), appendix A.1; RFC 7801 (Kuznyechik), 5.5: no kernel at hand has these.
+#[test]
+fn ciphers_that_no_kernel_at_hand_has() {
+    const COUNTING: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    for (cipher, key, plaintext, ciphertext) in [
+        (
+            "aria",
+            &COUNTING[..32],
+            "00112233445566778899aabbccddeeff",
+            "d718fbd6ab644c739da95f3be6451778",
+        ),
+        (
+            "aria",
+            &COUNTING[..48],
+            "00112233445566778899aabbccddeeff",
+            "26449c1805dbe7aa25a468ce263a9e79",
+        ),
+        (
+            "aria",
+            COUNTING,
+            "00112233445566778899aabbccddeeff",
+            "f92bd7c79fb72e2f2b8f80c1972d24fc",
+        ),
+        (
+            "sm4",
+            "0123456789abcdeffedcba9876543210",
+            "0123456789abcdeffedcba9876543210",
+            "681edf34d206965e86b3e94f536e4246",
+        ),
+        (
+            "kuznyechik",
+            "8899aabbccddeeff0011223344556677fedcba98765432100123456789abcdef",
+            "1122334455667700ffeeddccbbaa9988",
+            "7f679d90bebc24305a468d42b9d4edcd",
+        ),
+    ] {
+        let [key, plaintext, ciphertext] = [key, plaintext, ciphertext].map(unhex);
+        assert_eq!(ecb(cipher, &key, true, &plaintext), ciphertext, "{cipher}");
+        assert_eq!(ecb(cipher, &key, false, &ciphertext), plaintext, "{cipher}");
     }
 }

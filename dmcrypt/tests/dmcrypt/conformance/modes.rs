@@ -6,14 +6,17 @@ use super::{
 use crate::common::{cbc, ecb, unhex};
 use std::path::Path;
 
-fn check_ecb(tally: &mut Tally, place: &str, key: &[u8], plaintext: &[u8], ciphertext: &[u8]) {
-    let holds = ecb(key, true, plaintext) == ciphertext && ecb(key, false, ciphertext) == plaintext;
+fn check_ecb(tally: &mut Tally, place: &str, cipher: &str, vector: [&[u8]; 3]) {
+    let [key, plaintext, ciphertext] = vector;
+    let holds = ecb(cipher, key, true, plaintext) == ciphertext
+        && ecb(cipher, key, false, ciphertext) == plaintext;
     tally.check(place, holds);
 }
 
-fn check_cbc(tally: &mut Tally, place: &str, [key, iv, plaintext, ciphertext]: [&[u8]; 4]) {
-    let holds =
-        cbc(key, iv, true, plaintext) == ciphertext && cbc(key, iv, false, ciphertext) == plaintext;
+fn check_cbc(tally: &mut Tally, place: &str, cipher: &str, vector: [&[u8]; 4]) {
+    let [key, iv, plaintext, ciphertext] = vector;
+    let holds = cbc(cipher, key, iv, true, plaintext) == ciphertext
+        && cbc(cipher, key, iv, false, ciphertext) == plaintext;
     tally.check(place, holds);
 }
 
@@ -39,7 +42,12 @@ fn aes_ecb() {
         for record in cavp(&file) {
             let [key, plaintext, ciphertext] =
                 ["key", "plaintext", "ciphertext"].map(|name| record.bytes(name));
-            check_ecb(&mut tally, &record.place, &key, &plaintext, &ciphertext);
+            check_ecb(
+                &mut tally,
+                &record.place,
+                "aes",
+                [&key, &plaintext, &ciphertext],
+            );
         }
     }
     tally.finish(2138);
@@ -47,7 +55,12 @@ fn aes_ecb() {
     let mut tally = Tally::new("botan-aes");
     for record in records(&vectors.join("botan/aes.vec"), "out") {
         let [key, plaintext, ciphertext] = ["key", "in", "out"].map(|name| record.bytes(name));
-        check_ecb(&mut tally, &record.place, &key, &plaintext, &ciphertext);
+        check_ecb(
+            &mut tally,
+            &record.place,
+            "aes",
+            [&key, &plaintext, &ciphertext],
+        );
     }
     tally.finish(1353);
 
@@ -58,9 +71,8 @@ fn aes_ecb() {
             check_ecb(
                 &mut tally,
                 &format!("{name} {index}"),
-                &vector[0],
-                &vector[1],
-                &vector[2],
+                "aes",
+                [&vector[0], &vector[1], &vector[2]],
             );
         }
     }
@@ -81,6 +93,7 @@ fn aes_cbc() {
             check_cbc(
                 &mut tally,
                 &record.place,
+                "aes",
                 vector.each_ref().map(Vec::as_slice),
             );
         }
@@ -89,32 +102,89 @@ fn aes_cbc() {
 
     let mut tally = Tally::new("botan-cbc");
     for record in records(&vectors.join("botan/cbc.vec"), "out") {
-        match record.section.split_once('/') {
-            Some((cipher, "CBC/NoPadding")) if cipher.starts_with("AES-") => {
-                let vector = ["key", "nonce", "in", "out"].map(|name| record.bytes(name));
-                check_cbc(
-                    &mut tally,
-                    &record.place,
-                    vector.each_ref().map(Vec::as_slice),
-                );
+        let (cipher, mode) = record.section.split_once('/').expect("a cipher and a mode");
+        let built = match cipher {
+            "AES-128" | "AES-192" | "AES-256" => "aes",
+            "ARIA-256" => "aria",
+            "Blowfish" => "blowfish",
+            "TripleDES" => "des3_ede",
+            _ => {
+                tally.outside("of ciphers that dm-crypt does not have, or padded");
+                continue;
             }
-            Some((cipher, _)) if cipher.starts_with("AES-") => {
-                tally.outside("with padding or stealing");
-            }
-            _ => tally.outside("of ciphers that are not built"),
+        };
+        if mode != "CBC/NoPadding" {
+            tally.outside("with padding or stealing");
+            continue;
         }
+        let vector = ["key", "nonce", "in", "out"].map(|name| record.bytes(name));
+        check_cbc(
+            &mut tally,
+            &record.place,
+            built,
+            vector.each_ref().map(Vec::as_slice),
+        );
     }
-    tally.finish(14);
+    tally.finish(17);
 
     let mut tally = Tally::new("rustcrypto-cbc");
     for name in ["cbc-aes128", "cbc-aes192", "cbc-aes256"] {
         let blobs = blobs(&vectors.join(format!("block-modes-blb/{name}.blb")));
         for (vector, index) in blobs.chunks(4).zip(0..) {
             let vector = [0, 1, 2, 3].map(|part: usize| vector[part].as_slice());
-            check_cbc(&mut tally, &format!("{name} {index}"), vector);
+            check_cbc(&mut tally, &format!("{name} {index}"), "aes", vector);
         }
     }
     tally.finish(57);
+}
+
+#[test]
+fn other_ciphers_ecb() {
+    let Some(vectors) = vectors() else { return };
+
+    let mut tally = Tally::new("botan-other-ciphers");
+    for (file, cipher) in [
+        ("aria", "aria"),
+        ("camellia", "camellia"),
+        ("cast128", "cast5"),
+        ("kuznyechik", "kuznyechik"),
+        ("serpent", "serpent"),
+        ("sm4", "sm4"),
+        ("twofish", "twofish"),
+    ] {
+        for record in records(&vectors.join(format!("botan/{file}.vec")), "out") {
+            let [key, plaintext, ciphertext] = ["key", "in", "out"].map(|name| record.bytes(name));
+            check_ecb(
+                &mut tally,
+                &record.place,
+                cipher,
+                [&key, &plaintext, &ciphertext],
+            );
+        }
+    }
+    tally.finish(1931);
+
+    let mut tally = Tally::new("rustcrypto-other-ciphers");
+    for (name, cipher) in [
+        ("camellia128", "camellia"),
+        ("camellia192", "camellia"),
+        ("camellia256", "camellia"),
+        ("cast5", "cast5"),
+        ("serpent128", "serpent"),
+        ("serpent192", "serpent"),
+        ("serpent256", "serpent"),
+    ] {
+        let blobs = blobs(&vectors.join(format!("block-ciphers-blb/{name}.blb")));
+        for (vector, index) in blobs.chunks(3).zip(0..) {
+            check_ecb(
+                &mut tally,
+                &format!("{name} {index}"),
+                cipher,
+                [&vector[0], &vector[1], &vector[2]],
+            );
+        }
+    }
+    tally.finish(6102);
 }
 
 /// These pad messages as PKCS #7 does, which is done here; what tests that padding is refused is outside.
@@ -136,6 +206,7 @@ fn wycheproof_aes_cbc() {
             check_cbc(
                 &mut tally,
                 &test.to_string(),
+                "aes",
                 [&key, &iv, &plaintext, &ciphertext],
             );
         }
