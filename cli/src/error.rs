@@ -113,9 +113,17 @@ pub enum Error {
         /// What does not fit.
         source: volume::Error,
     },
-    /// A cipher that encrypts nothing, and nobody asked for it by force.
+    /// A cipher that encrypts nothing, in a container that somebody reads.
     #[error("the null cipher encrypts nothing")]
     NullCipher,
+    /// A cipher that no new container should have, and nobody asked for it by force.
+    #[error("{cipher}: {risk}")]
+    RiskyCipher {
+        /// The specification.
+        cipher: String,
+        /// What is wrong with it.
+        risk: &'static str,
+    },
     /// The passphrase does not fit as it was given, and one of the usual mistakes explains it.
     #[error("{name}: no key fits: not this passphrase, but {mistake} it opens keyslot {keyslot}")]
     Explained {
@@ -193,6 +201,7 @@ impl Error {
             | Self::Size { .. }
             | Self::KeyBits { .. }
             | Self::NullCipher
+            | Self::RiskyCipher { .. }
             | Self::SectorSize { .. }
             | Self::Generate { .. }
             | Self::Output(_)
@@ -210,9 +219,8 @@ impl Error {
             Self::Plain(error) => error.advice(),
             Self::Transfer(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
-            Self::NullCipher => {
-                Some("--force makes such a container, --allow-null-cipher reads one".to_owned())
-            }
+            Self::NullCipher => Some("--allow-null-cipher reads it all the same".to_owned()),
+            Self::RiskyCipher { .. } => Some("--force makes such a container".to_owned()),
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }
             | Self::TooOften { .. }

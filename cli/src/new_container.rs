@@ -141,11 +141,22 @@ pub fn write<T>(
     Ok(filled)
 }
 
-/// Tells who makes a container if its cipher should not be used for new ones.
-pub fn warn_of_weakness(cipher: &CipherSpec) {
-    if let Some(weakness) = cipher.weakness() {
+/// Refuses a cipher that no new container should have, unless by force, and tells of its weaknesses.
+pub fn check_cipher(cipher: &CipherSpec, force: bool) -> Result<(), Error> {
+    if let Some(risk) = cipher.creation_risk() {
+        if !force {
+            return Err(Error::RiskyCipher {
+                cipher: cipher.to_string(),
+                risk,
+            });
+        }
+        output::warn(format_args!("{cipher}: {risk}"));
+    }
+    // What is wrong with the null cipher was said.
+    if let Some(weakness) = cipher.weakness().filter(|_| !cipher.is_null()) {
         output::warn(format_args!("{cipher}: {weakness}"));
     }
+    Ok(())
 }
 
 /// What lies before the payload and means nothing: zeros in a stream, untouched elsewhere.

@@ -49,7 +49,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         header.check_room(sizes.layout.reserved_bytes)?;
     }
     let options = sizes.new.options();
-    new_container::warn_of_weakness(&options.cipher);
+    new_container::check_cipher(&options.cipher, force)?;
     let report = Report {
         dry_run: args.result.dry_run,
         source: None,

@@ -45,10 +45,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
         });
     }
     let plain = Plain::new(&args.container, &args.plain, keys)?;
-    if plain.cipher().is_null() && !args.result.force {
-        return Err(Error::NullCipher);
-    }
-    new_container::warn_of_weakness(plain.cipher());
+    new_container::check_cipher(plain.cipher(), args.result.force)?;
     let extent = Extent::of(&source, args, plain.sector_bytes())?;
     let target = places.data;
     let report = Report {
@@ -114,7 +111,7 @@ fn luks(
         sector_size,
     )?;
     let options = new.options().clone();
-    new_container::warn_of_weakness(&options.cipher);
+    new_container::check_cipher(&options.cipher, args.result.force)?;
     let layout = Layout::new(&options).map_err(|error| Error::luks(&name, error.into()))?;
     let sector_bytes = options.sector_size.bytes();
     let extent = Extent::of(&source, args, sector_bytes)?;

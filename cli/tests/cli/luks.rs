@@ -277,6 +277,19 @@ fn options_of_another_type_are_refused() {
             "null cipher",
         ),
         (
+            format!("encrypt raw no {CHEAP} --cipher cast5-cbc-essiv:md5 --key-size 128"),
+            "blocks of 64 bits",
+        ),
+        (
+            format!("create no {CHEAP} --payload-size 1M --cipher xtea-cbc-plain --key-size 128"),
+            "blocks of 64 bits",
+        ),
+        (
+            "encrypt raw no --type plain --key-file pw --cipher des3_ede-ecb --key-size 192"
+                .to_owned(),
+            "blocks of 64 bits",
+        ),
+        (
             "encrypt raw no --key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 999".to_owned(),
             "999 is outside 1000",
         ),
@@ -284,6 +297,22 @@ fn options_of_another_type_are_refused() {
         place.run(&arguments).expect(1).says(what);
     }
     assert_eq!(place.names(), ["pw", "raw"]);
+}
+
+#[test]
+fn a_risky_cipher_is_made_by_force_with_a_warning() {
+    let place = cheap_luks_place(8192);
+    let options = format!("{CHEAP} --cipher cast5-cbc-essiv:md5 --key-size 128");
+    let run = place
+        .run(&format!("encrypt raw box {options} --force"))
+        .expect(0);
+    assert!(
+        run.stderr.contains("warning:") && run.stderr.contains("blocks of 64 bits"),
+        "{}",
+        run.stderr
+    );
+    place.run("decrypt box back --key-file pw").expect(0);
+    assert!(place.read("back") == place.read("raw"));
 }
 
 #[test]
