@@ -5,6 +5,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// Every cipher, mode and IV that the kernel has, drawn at random, and LUKS containers of other ciphers than AES.
+mod ciphers;
 /// Running the program, other tools, and a kernel.
 mod common;
 /// `compare` of what qemu-img makes.
