@@ -15,7 +15,7 @@ use xts_mode::{Xts128, get_tweak_default};
 const BUFFER_BYTES: usize = 128 * 1024;
 const SIZES: [SectorSize; 2] = [SectorSize::B512, SectorSize::B4096];
 
-criterion_group!(benches, aes_xts, aes_cbc);
+criterion_group!(benches, aes_xts, aes_cbc, other_ciphers, other_modes);
 criterion_main!(benches);
 
 fn aes_xts(criterion: &mut Criterion) {
@@ -39,6 +39,57 @@ fn aes_cbc(criterion: &mut Criterion) {
     for sector_size in SIZES {
         ours(criterion, "aes-cbc-essiv:sha256", 32, sector_size);
     }
+}
+
+/// Every other cipher, in the modes that people use it in.
+fn other_ciphers(criterion: &mut Criterion) {
+    for cipher in [
+        "serpent",
+        "twofish",
+        "camellia",
+        "cast6",
+        "anubis",
+        "seed",
+        "aria",
+        "sm4",
+        "kuznyechik",
+    ] {
+        let key_bytes = if matches!(cipher, "seed" | "sm4") {
+            16
+        } else {
+            32
+        };
+        for (mode, keys) in [("xts", 2), ("cbc", 1)] {
+            let spec = format!("{cipher}-{mode}-plain64");
+            ours(criterion, &spec, keys * key_bytes, SectorSize::B4096);
+        }
+    }
+    for (cipher, key_bytes) in [
+        ("blowfish", 32),
+        ("cast5", 16),
+        ("des3_ede", 24),
+        ("khazad", 16),
+        ("tea", 16),
+        ("xtea", 16),
+    ] {
+        let spec = format!("{cipher}-cbc-plain64");
+        ours(criterion, &spec, key_bytes, SectorSize::B4096);
+    }
+}
+
+fn other_modes(criterion: &mut Criterion) {
+    for (spec, key_bytes) in [
+        ("aes-ctr-plain64", 32),
+        ("aes-lrw-benbi", 48),
+        ("aes-cbc-elephant", 64),
+        ("xchacha12,aes-adiantum-plain64", 32),
+        ("xchacha20,aes-adiantum-plain64", 32),
+        ("aes-hctr2-plain64", 32),
+    ] {
+        ours(criterion, spec, key_bytes, SectorSize::B4096);
+    }
+    ours(criterion, "aes-cbc-tcw", 64, SectorSize::B512);
+    ours(criterion, "aes:64-cbc-lmk", 65 * 32, SectorSize::B512);
 }
 
 fn ours(criterion: &mut Criterion, spec: &str, key_bytes: usize, sector_size: SectorSize) {
