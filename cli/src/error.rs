@@ -105,6 +105,14 @@ pub enum Error {
         /// What the header needs.
         needed: u64,
     },
+    /// A payload that ends where no file can end.
+    #[error("a payload of {bytes} bytes at {offset} ends beyond 2^63 bytes, where no file does")]
+    BeyondFiles {
+        /// Size of the payload.
+        bytes: u64,
+        /// Where it starts.
+        offset: u64,
+    },
     /// `--size` ends within a sector.
     #[error("size of {bytes} bytes: {source}")]
     Size {
@@ -198,6 +206,7 @@ impl Error {
             | Self::NoSize
             | Self::PayloadSize { .. }
             | Self::ContainerSize { .. }
+            | Self::BeyondFiles { .. }
             | Self::Size { .. }
             | Self::KeyBits { .. }
             | Self::NullCipher
@@ -229,6 +238,7 @@ impl Error {
             | Self::OtherType { .. }
             | Self::PayloadSize { .. }
             | Self::ContainerSize { .. }
+            | Self::BeyondFiles { .. }
             | Self::Size { .. }
             | Self::Explained { .. }
             | Self::KeyBits { .. }

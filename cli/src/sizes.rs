@@ -23,26 +23,38 @@ impl Given {
         payload.or(args.container_size.map(Self::Container))
     }
 
-    /// Bytes of payload behind `offset`: whole sectors.
+    /// Bytes of payload behind `offset`: whole sectors, that end where a file can end.
     pub fn payload_bytes(self, offset: u64, sector_bytes: u64) -> Result<u64, Error> {
-        match self {
+        let payload = match self {
             Self::Payload(bytes) if !bytes.is_multiple_of(sector_bytes) => {
-                Err(Error::PayloadSize {
+                return Err(Error::PayloadSize {
                     bytes,
                     sector_bytes,
-                })
+                });
             }
-            Self::Payload(bytes) => Ok(bytes),
+            Self::Payload(bytes) => bytes,
             Self::Container(bytes) => match bytes.checked_sub(offset) {
-                Some(payload) => Ok(payload - payload % sector_bytes),
-                None => Err(Error::ContainerSize {
-                    bytes,
-                    needed: offset,
-                }),
+                Some(payload) => payload - payload % sector_bytes,
+                None => {
+                    return Err(Error::ContainerSize {
+                        bytes,
+                        needed: offset,
+                    });
+                }
             },
+        };
+        match offset.checked_add(payload) {
+            Some(end) if end <= MAX_FILE_BYTES => Ok(payload),
+            _ => Err(Error::BeyondFiles {
+                bytes: payload,
+                offset,
+            }),
         }
     }
 }
+
+/// File offsets are signed.
+const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 /// A new LUKS container and its sizes in bytes.
 pub struct Sizes {
@@ -85,7 +97,8 @@ impl Sizes {
 
     /// Bytes of the container, or with a detached header of the data file.
     pub fn container_bytes(&self) -> u64 {
-        self.layout.data_offset.saturating_add(self.payload_bytes)
+        // `Given::payload_bytes` has seen that the sum is a file's size.
+        self.layout.data_offset + self.payload_bytes
     }
 }
 

@@ -54,7 +54,9 @@ impl CipherSpec {
     /// # Errors
     /// [`Error::Spec`] when the fields are malformed.
     pub fn from_luks1(cipher_name: &str, cipher_mode: &str) -> Result<Self, Error> {
-        if cipher_name.contains('-') || cipher_name.starts_with(CAPI) || cipher_mode.is_empty() {
+        // cryptsetup puts the kernel's spelling into the fields too: `capi:xts(aes)` and `plain64`.
+        let has_mode = cipher_name.contains('-') && !cipher_name.starts_with(CAPI);
+        if has_mode || cipher_mode.is_empty() {
             return Err(Error::Spec {
                 spec: format!("{cipher_name}-{cipher_mode}"),
                 reason: "a LUKS1 header holds a cipher and its mode in two fields",

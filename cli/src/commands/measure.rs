@@ -60,7 +60,8 @@ fn plain(args: &MeasureArgs, given: Given) -> Result<Measured, Error> {
         header_bytes: 0,
         payload_offset: offset,
         payload_bytes,
-        container_bytes: offset.saturating_add(payload_bytes),
+        // `Given::payload_bytes` has seen that the sum is a file's size.
+        container_bytes: offset + payload_bytes,
         sector_size,
     })
 }

@@ -115,6 +115,18 @@ fn sizes_that_do_not_fit() {
             format!("create box --payload-size 1Q {CHEAP}"),
             "invalid value '1Q'",
         ),
+        (
+            format!("create box --payload-size 16777215T {CHEAP}"),
+            "18446742974197923840 bytes at 16777216 ends beyond 2^63",
+        ),
+        (
+            "measure --payload-size 18446744073709551104".to_owned(),
+            "18446744073709551104 bytes at 16777216 ends beyond 2^63",
+        ),
+        (
+            "measure --payload-size 1M --type plain --offset 18446744073709551615".to_owned(),
+            "ends beyond 2^63",
+        ),
     ] {
         place.run(&arguments).expect(1).says(what);
     }

@@ -207,7 +207,7 @@ fn luks1_data() -> Vec<Case> {
 /// What cryptsetup formats only where there is a kernel.
 pub fn kernel_cases() -> Vec<Case> {
     let options = format!("--cipher 'capi:xts(aes)-plain64' --key-size 256 {PBKDF2}");
-    vec![Case::new(2, options)]
+    vec![Case::new(1, options.clone()), Case::new(2, options)]
 }
 
 fn luks1_headers() -> Vec<Case> {
