@@ -103,11 +103,41 @@ impl Luks {
         passphrase: &Passphrase,
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
+        let candidates = self.candidates(options.keyslot)?;
+        self.try_candidates(candidates, passphrase, options)
+    }
+
+    /// As [`Self::unlock`], with these keyslots in this order, all within one budget.
+    pub(crate) fn unlock_among(
+        &self,
+        keyslots: &[u32],
+        passphrase: &Passphrase,
+        options: &UnlockOptions<'_>,
+    ) -> Result<Unlocked, Error> {
+        let mut candidates = Vec::with_capacity(keyslots.len());
+        for keyslot in keyslots {
+            candidates.extend(self.candidates(Some(*keyslot))?);
+        }
+        self.try_candidates(candidates, passphrase, options)
+    }
+
+    fn candidates(
+        &self,
+        only: Option<u32>,
+    ) -> Result<Vec<Result<Candidate, Unsupported>>, InvalidOption> {
+        match &self.header {
+            Header::Luks1(header) => luks1_candidates(header, only),
+            Header::Luks2(header) => luks2_candidates(&header.metadata, only),
+        }
+    }
+
+    fn try_candidates(
+        &self,
+        candidates: Vec<Result<Candidate, Unsupported>>,
+        passphrase: &Passphrase,
+        options: &UnlockOptions<'_>,
+    ) -> Result<Unlocked, Error> {
         self.check_null_cipher(options)?;
-        let candidates = match &self.header {
-            Header::Luks1(header) => luks1_candidates(header, options.keyslot)?,
-            Header::Luks2(header) => luks2_candidates(&header.metadata, options.keyslot)?,
-        };
         let (keyslot, key) = unlock::try_all(&*self.storage, candidates, passphrase, options)?;
         Ok(Unlocked {
             header: self.header.clone(),

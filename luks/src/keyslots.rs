@@ -225,24 +225,12 @@ pub fn unlock_other(
     passphrase: &Passphrase,
     options: &UnlockOptions<'_>,
 ) -> Result<Unlocked, Error> {
-    let mut tried = Vec::new();
-    for keyslot in opening(luks.header()) {
-        if keyslot == except {
-            continue;
-        }
-        let one = UnlockOptions {
-            keyslot: Some(keyslot),
-            ..*options
-        };
-        match luks.unlock(passphrase, &one) {
-            Err(Error::NoKeyFits { tried: one }) => tried.extend(one),
-            done => return done,
-        }
-    }
-    if tried.is_empty() {
+    let mut others = opening(luks.header());
+    others.retain(|keyslot| *keyslot != except);
+    if others.is_empty() {
         return Err(Error::NoUsableKeyslot("there is no other one"));
     }
-    Err(Error::NoKeyFits { tried })
+    luks.unlock_among(&others, passphrase, options)
 }
 
 /// The keyslots that hold the key of the data.

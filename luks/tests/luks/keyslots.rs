@@ -6,8 +6,8 @@ use luks::kdf::Argon2Variant;
 use luks::keyslots::{self, UnboundKey};
 use luks::luks2::{KeyslotKind, Priority};
 use luks::{
-    Error, FormatOptions, Header, InvalidOption, KdfParams, KeyslotOptions, Luks, OsRandom, Random,
-    RandomError, UnlockOptions, Unsupported,
+    Error, FormatOptions, Header, InvalidOption, KdfLimits, KdfParams, KeyslotOptions, Luks,
+    OsRandom, Random, RandomError, UnlockOptions, Unsupported,
 };
 use volume::MemoryStorage;
 use zeroize::Zeroizing;
@@ -411,5 +411,48 @@ fn any_other_passphrase_shows_that_there_is_a_way_left() {
         ));
         let other = keyslots::unlock_other(&luks, 1, &old, &options).unwrap();
         assert_eq!(other.keyslot(), Some(0));
+    }
+}
+
+/// The limits hold over all the other keyslots, and one that is too costly leaves the rest to be tried.
+#[test]
+fn unlocking_another_keyslot_keeps_the_limits() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let disk = container(version);
+        let iterations = |iterations| KeyslotOptions {
+            kdf: KdfParams::Pbkdf2 {
+                hash: HashAlgorithm::Sha256,
+                iterations,
+            },
+            ..cheap()
+        };
+        add(&disk, "costly", &iterations(5000)).unwrap();
+        add(&disk, "cheap", &iterations(1000)).unwrap();
+        let luks = open(&disk);
+        let with = |slots_total| UnlockOptions {
+            limits: KdfLimits {
+                pbkdf2_rounds: 2000,
+                slots_total,
+                ..KdfLimits::default()
+            },
+            ..UnlockOptions::default()
+        };
+        let other = |secret: &[u8], slots_total| {
+            keyslots::unlock_other(&luks, 0, &passphrase(secret), &with(slots_total))
+        };
+        assert_eq!(other(b"cheap", 1).unwrap().keyslot(), Some(2));
+        assert!(matches!(
+            other(b"costly", 1).err(),
+            Some(Error::TooCostly { refused }) if refused.len() == 1
+        ));
+        // Three cheap ones, and a sum that ends after two of them.
+        add(&disk, "more", &iterations(1000)).unwrap();
+        add(&disk, "most", &iterations(1000)).unwrap();
+        let luks = open(&disk);
+        let refused = keyslots::unlock_other(&luks, 0, &passphrase(b"most"), &with(2)).err();
+        assert!(
+            matches!(refused, Some(Error::TooCostly { refused }) if refused.len() == 2),
+            "the costly one, and the one beyond the sum"
+        );
     }
 }
