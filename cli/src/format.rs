@@ -63,6 +63,8 @@ impl NewLuks {
         let options = FormatOptions {
             version,
             cipher,
+            // Who makes a container was asked for --force.
+            null_cipher: true,
             key_bytes,
             hash,
             sector_size,

@@ -372,6 +372,16 @@ pub enum InvalidOption {
     /// A token that was named, or is to be added.
     #[error(transparent)]
     Token(#[from] TokenProblem),
+    /// A key for a cipher that has none, of a size that no header holds.
+    #[error("a volume key of {bytes} bytes for the null cipher is outside 1 to 64")]
+    NullKeySize {
+        /// Bytes asked for.
+        bytes: usize,
+    },
+    /// LUKS1 encrypts the keyslot as the data, and a null cipher then takes any passphrase: cryptsetup opens such a
+    /// keyslot with an empty one only.
+    #[error("LUKS1 with the null cipher takes only an empty passphrase")]
+    NullPassphrase,
     /// A cipher that encrypts nothing.
     #[error("the null cipher encrypts nothing")]
     NullCipher,

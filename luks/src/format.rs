@@ -37,6 +37,8 @@ pub struct FormatOptions {
     pub version: Version,
     /// Cipher of the data, and of the keyslot unless LUKS2 cannot say it there.
     pub cipher: CipherSpec,
+    /// Make a container with the null cipher, which encrypts nothing.
+    pub null_cipher: bool,
     /// Bytes of the volume key.
     pub key_bytes: usize,
     /// Hash of the digest and of the anti-forensic splitter; in LUKS1 of PBKDF2 too.
@@ -72,6 +74,7 @@ impl Default for FormatOptions {
             cipher: defaults::CIPHER
                 .parse()
                 .expect("the default cipher is a specification"),
+            null_cipher: false,
             key_bytes: defaults::XTS_KEY_BYTES,
             hash: defaults::HASH,
             sector_size: SectorSize::B512,
@@ -122,6 +125,9 @@ pub fn prepare(
     cancel: &(dyn Fn() -> bool + Sync),
 ) -> Result<NewContainer, Error> {
     let layout = Layout::new(options)?;
+    if options.version == Version::Luks1 && options.cipher.is_null() && !passphrase.is_empty() {
+        return Err(InvalidOption::NullPassphrase.into());
+    }
     let key = match volume_key {
         Some(key) if key.len() != options.key_bytes => {
             return Err(InvalidOption::VolumeKeySize {

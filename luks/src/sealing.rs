@@ -77,9 +77,9 @@ impl Sealing<'_> {
 }
 
 /// The cipher of a LUKS2 keyslot and its key bytes where nobody says otherwise: the data's, as cryptsetup chooses; the
-/// kernel crypto API's spelling is not for keyslots.
+/// kernel crypto API's spelling is not for keyslots, and a null cipher would give the key away.
 pub(crate) fn luks2_area_cipher(data: &CipherSpec, key_bytes: usize) -> (CipherSpec, usize) {
-    if data.to_string().starts_with("capi:") {
+    if data.is_null() || data.to_string().starts_with("capi:") {
         default_area_cipher()
     } else {
         (data.clone(), key_bytes)

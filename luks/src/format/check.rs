@@ -4,7 +4,7 @@ use crate::area;
 use crate::defaults::{
     AREA_ALIGNMENT, ARGON2_MAX_LANES, ARGON2_MAX_MEMORY_KIB, ARGON2_MIN_MEMORY_KIB,
     ARGON2_MIN_TIME, DATA_ALIGNMENT, LUKS2_DATA_OFFSET, LUKS2_MAX_KEYSLOTS_BYTES,
-    PBKDF2_MIN_ITERATIONS, STRIPES,
+    PBKDF2_MIN_ITERATIONS, STRIPES, XTS_KEY_BYTES,
 };
 use crate::error::InvalidOption;
 use crate::kdf::KdfParams;
@@ -43,7 +43,7 @@ impl Layout {
         options.cipher.check_supported()?;
         options.cipher.check_key_bytes(options.key_bytes)?;
         if options.cipher.is_null() {
-            return Err(InvalidOption::NullCipher);
+            check_null(options)?;
         }
         check_kdf(&options.kdf)?;
         within(
@@ -200,6 +200,18 @@ fn luks2_places(options: &FormatOptions, header_bytes: u64) -> Result<(u64, u64)
         None => areas_end.next_multiple_of(DATA_ALIGNMENT),
     };
     Ok((keyslots_bytes, data_offset))
+}
+
+/// A null cipher takes a key of any size, a header does not.
+fn check_null(options: &FormatOptions) -> Result<(), InvalidOption> {
+    let bytes = options.key_bytes;
+    if !options.null_cipher {
+        Err(InvalidOption::NullCipher)
+    } else if (1..=XTS_KEY_BYTES).contains(&bytes) {
+        Ok(())
+    } else {
+        Err(InvalidOption::NullKeySize { bytes })
+    }
 }
 
 /// Costs that are too low to be written, or too high.

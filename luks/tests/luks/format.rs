@@ -136,8 +136,20 @@ fn options_that_cannot_be_are_named() {
             cipher: "cipher_null-ecb".parse().unwrap(),
             ..luks2()
         }),
-        InvalidOption::NullCipher | InvalidOption::Cipher(_)
+        InvalidOption::NullCipher
     ));
+    for key_bytes in [0, 65] {
+        let options = FormatOptions {
+            cipher: "cipher_null-ecb".parse().unwrap(),
+            null_cipher: true,
+            key_bytes,
+            ..luks2()
+        };
+        assert_eq!(
+            refused(options),
+            InvalidOption::NullKeySize { bytes: key_bytes }
+        );
+    }
     assert!(matches!(
         refused(FormatOptions {
             metadata_bytes: 12 << 10,
@@ -386,4 +398,44 @@ fn formatting_twice_gives_different_bytes() {
             .all(|block| block.iter().any(|byte| *byte != 0)),
         "the keyslots area is filled"
     );
+}
+
+/// As cryptsetup under a kernel does: the keyslot of LUKS2 is encrypted all the same, that of LUKS1 cannot be.
+#[test]
+fn a_null_container_is_made_and_opened_only_by_who_asks_for_it() {
+    for (version, secret) in [(Version::Luks2, "x"), (Version::Luks1, "")] {
+        let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(1 << 20));
+        let options = FormatOptions {
+            cipher: "cipher_null-ecb".parse().unwrap(),
+            null_cipher: true,
+            data_offset: Some(0x9_0000),
+            ..small(version)
+        };
+        let prepare = |secret: &str| {
+            let secret = passphrase(secret.as_bytes());
+            format::prepare(&options, &secret, None, &mut OsRandom, &|| false)
+        };
+        let new = prepare(secret).unwrap();
+        new.write_areas(&*disk, &mut OsRandom).unwrap();
+        new.commit(&*disk).unwrap();
+        let luks = Luks::open(disk).unwrap();
+        let refused = unlock(&luks, secret.as_bytes()).err();
+        assert!(matches!(refused, Some(Error::NullCipher { .. })));
+        let allowed = UnlockOptions {
+            null_cipher: true,
+            ..UnlockOptions::default()
+        };
+        let secret = passphrase(secret.as_bytes());
+        assert!(luks.unlock(&secret, &allowed).is_ok());
+        let wrong = luks.unlock(&passphrase(b"wrong"), &allowed);
+        if version == Version::Luks1 {
+            let refused = prepare("x").err();
+            assert!(matches!(
+                refused,
+                Some(Error::InvalidOption(InvalidOption::NullPassphrase))
+            ));
+        } else {
+            assert!(matches!(wrong, Err(Error::NoKeyFits { .. })));
+        }
+    }
 }
