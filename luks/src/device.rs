@@ -9,6 +9,7 @@ use dmcrypt::{Passphrase, VolumeKey};
 use volume::{Storage, Volume};
 
 use crate::error::{Error, InvalidOption, Unsupported};
+use crate::fingerprint::Fingerprint;
 use crate::kdf::KdfParams;
 use crate::luks1;
 use crate::luks2::{self, KeyslotKind, Priority, SegmentKind};
@@ -20,6 +21,7 @@ use crate::unlock::{self, Candidate, KeyDigest, UnlockOptions};
 pub struct Luks {
     storage: Arc<dyn Storage>,
     header: Header,
+    fingerprint: Option<Fingerprint>,
     warnings: Vec<Warning>,
 }
 
@@ -58,7 +60,8 @@ impl Luks {
     ///
     /// [`Error::NotLuks`], [`Error::Corrupt`], [`Error::Unsupported`] for an unknown version, [`Error::Io`].
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
-        let (header, warnings) = match store::read(&*storage)? {
+        let (found, fingerprint) = store::read(&*storage)?;
+        let (header, warnings) = match found {
             Found::Luks1(header) => (Header::Luks1(header), Vec::new()),
             Found::Luks2(copies) => {
                 let warnings = match &copies {
@@ -72,6 +75,7 @@ impl Luks {
         Ok(Self {
             storage,
             header,
+            fingerprint,
             warnings,
         })
     }
@@ -79,6 +83,11 @@ impl Luks {
     /// The header that was read.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Which bytes the header was read from, all of them; `None` when a LUKS2 copy is not used.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// What is wrong and could be passed over.

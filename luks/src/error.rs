@@ -1,6 +1,7 @@
 //! Errors by blame: the disk, the header, what is not built, the passphrase, the cost, the caller.
 
 mod corrupt;
+mod policy;
 mod refused;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use crate::kdf::{Excess, KdfError};
 use crate::random::RandomError;
 
 pub use corrupt::{Corrupt, MemberProblem};
+pub use policy::PolicyViolation;
 pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
 
 /// Whatever can go wrong with a LUKS container.
@@ -102,6 +104,9 @@ pub enum Error {
     /// A restore, repair or conversion that would lose something; nothing was written.
     #[error("{0}")]
     Refused(#[from] Refused),
+    /// The header says something that the caller's policy does not allow; nothing of it was used.
+    #[error("{}", policy_refuses(.0))]
+    PolicyRefuses(Vec<PolicyViolation>),
     /// The caller asks for something that cannot be.
     #[error("{0}")]
     InvalidOption(#[from] InvalidOption),
@@ -160,6 +165,11 @@ fn too_costly(refused: &[(Costly, Excess)]) -> String {
         .map(|(what, excess)| format!("{what} {excess}"))
         .collect();
     format!("refused as too costly: {}", each.join("; "))
+}
+
+fn policy_refuses(violations: &[PolicyViolation]) -> String {
+    let each: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    format!("refused by the policy: {}", each.join("; "))
 }
 
 fn list(ids: &[u32]) -> String {

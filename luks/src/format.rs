@@ -6,6 +6,7 @@ mod write;
 use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, HashAlgorithm, Passphrase, SectorOptions, SectorSize, VolumeKey};
+use serde::{Deserialize, Serialize};
 use volume::{Mapping, Segment, SegmentKind};
 
 use crate::defaults::{self, SALT_BYTES};
@@ -22,7 +23,8 @@ pub(crate) use check::check_kdf;
 pub(crate) use write::remove_old_headers;
 
 /// Which format to write.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Version {
     /// LUKS1.
     Luks1,

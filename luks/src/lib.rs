@@ -31,8 +31,8 @@
 //! # }
 //! ```
 //!
-//! Floors, lowest first: number, defaults, random; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format; edit; backup, config, convert, erase, keyslots, repair, tokens, verify.
+//! Floors, lowest first: number, defaults, random, fingerprint; kdf, af, area; error; codec; luks1,
+//! luks2; store, unlock; device, format; edit, policy; backup, config, convert, erase, keyslots, repair, tokens, verify.
 
 #![forbid(unsafe_code)]
 // Every number here may come from a disk.
@@ -50,12 +50,14 @@ mod device;
 pub mod edit;
 pub mod erase;
 pub mod error;
+mod fingerprint;
 pub mod format;
 pub mod kdf;
 pub mod keyslots;
 pub mod luks1;
 pub mod luks2;
 mod number;
+pub mod policy;
 pub mod random;
 pub mod repair;
 mod sealing;
@@ -69,12 +71,14 @@ pub use config::ConfigChanges;
 pub use device::{Header, Luks, Unlocked, Warning};
 pub use edit::Edit;
 pub use error::{
-    ConversionObstacle, Corrupt, Error, InvalidOption, MemberProblem, Mismatch, Refused,
-    TokenProblem, Unsupported,
+    ConversionObstacle, Corrupt, Error, InvalidOption, MemberProblem, Mismatch, PolicyViolation,
+    Refused, TokenProblem, Unsupported,
 };
+pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use format::{FormatOptions, Layout, NewContainer, Version};
 pub use kdf::{KdfLimits, KdfParams};
 pub use keyslots::KeyslotOptions;
+pub use policy::Policy;
 pub use random::{OsRandom, Random, RandomError};
 pub use repair::{Repair, RepairOptions};
 pub use store::{Copies, Fault};

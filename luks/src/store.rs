@@ -6,6 +6,7 @@ pub(crate) mod commit;
 use volume::{LockMode, Storage};
 
 use crate::error::{Corrupt, Error, Unsupported};
+use crate::fingerprint::Fingerprint;
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, METADATA_SIZES, Which};
 use crate::number::{to_u64, to_usize};
@@ -58,16 +59,26 @@ impl<H> Copies<H> {
     }
 }
 
-/// Reads whatever header is there, under the shared header lock.
-pub(crate) fn read(storage: &dyn Storage) -> Result<Found, Error> {
+/// Reads whatever header is there, under the shared header lock, and takes its fingerprint.
+pub(crate) fn read(storage: &dyn Storage) -> Result<(Found, Option<Fingerprint>), Error> {
     let _lock = storage
         .lock(LockMode::Shared)
         .map_err(Error::io("lock the header"))?;
-    read_locked(storage)
+    let (found, bytes) = read_bytes(storage)?;
+    let parts: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+    // Without both copies there is none.
+    let fingerprint = (!parts.is_empty()).then(|| Fingerprint::of(&parts));
+    Ok((found, fingerprint))
 }
 
 /// As [`read`], for a caller who holds the lock.
 pub(crate) fn read_locked(storage: &dyn Storage) -> Result<Found, Error> {
+    read_bytes(storage).map(|(found, _)| found)
+}
+
+/// The header, and the bytes that it was parsed from where none of them was passed over: LUKS1's header, or both
+/// LUKS2 copies.
+fn read_bytes(storage: &dyn Storage) -> Result<(Found, Vec<Vec<u8>>), Error> {
     let length = storage
         .len()
         .map_err(Error::io("find the size of the container"))?;
@@ -79,20 +90,38 @@ pub(crate) fn read_locked(storage: &dyn Storage) -> Result<Found, Error> {
     if BinaryHeader::has_magic(Which::Primary, &first) {
         // Another version than 1 may be damage of one copy: the other one tells.
         match version(&first) {
-            Some(1) => return luks1_header(&first, length).map(Found::Luks1),
+            Some(1) => {
+                let header = luks1_header(&first, length)?;
+                first.truncate(luks1::Header::BYTES);
+                return Ok((Found::Luks1(header), vec![first]));
+            }
             Some(_) => {}
             None => return Err(truncated("the header", 8, length)),
         }
     }
     let primary = luks2_copy(storage, Which::Primary, 0, first, length)?;
     let secondary = match &primary {
-        Ok(header) => luks2_secondary(storage, header.binary.header_bytes, length)?,
+        Ok((header, _)) => luks2_secondary(storage, header.binary.header_bytes, length)?,
         Err(_) => find_secondary(storage, length)?,
     };
     if let (Err(NO_MAGIC), Err(NO_MAGIC)) = (&primary, &secondary) {
         return Err(Error::NotLuks);
     }
-    Ok(Found::Luks2(choose(primary, secondary)?))
+    let (primary, first) = split(primary);
+    let (secondary, second) = split(secondary);
+    let copies = choose(primary, secondary)?;
+    let bytes = match &copies {
+        Copies::Both(_) => first.into_iter().chain(second).collect(),
+        Copies::PrimaryOnly(..) | Copies::SecondaryOnly(..) => Vec::new(),
+    };
+    Ok((Found::Luks2(copies), bytes))
+}
+
+fn split(copy: CopyBytes) -> (ReadCopy, Option<Vec<u8>>) {
+    match copy {
+        Ok((header, bytes)) => (Ok(header), Some(bytes)),
+        Err(fault) => (Err(fault), None),
+    }
 }
 
 fn version(first: &[u8]) -> Option<u16> {
@@ -123,10 +152,12 @@ fn truncated(object: &str, need: u64, have: u64) -> Error {
 
 /// A copy, or what is wrong with it.
 type ReadCopy = Result<luks2::Header, Fault>;
+/// The same with the bytes that it was parsed from.
+type CopyBytes = Result<(luks2::Header, Vec<u8>), Fault>;
 
 const NO_MAGIC: Fault = Fault::Corrupt(Corrupt::Magic);
 
-fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<ReadCopy, Error> {
+fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<CopyBytes, Error> {
     let rest = length.saturating_sub(at);
     let mut first = vec![0; to_usize(rest).min(BinaryHeader::BYTES)];
     if !first.is_empty() {
@@ -139,7 +170,7 @@ fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<ReadCo
 
 /// "If the primary header is corrupted, a scan on several known offsets for the secondary header can be performed"
 /// (LUKS2 specification 4.5). The first sound one counts.
-fn find_secondary(storage: &dyn Storage, length: u64) -> Result<ReadCopy, Error> {
+fn find_secondary(storage: &dyn Storage, length: u64) -> Result<CopyBytes, Error> {
     let mut found = Err(NO_MAGIC);
     for at in METADATA_SIZES.into_iter().take_while(|at| *at < length) {
         match luks2_secondary(storage, at, length)? {
@@ -159,7 +190,7 @@ fn luks2_copy(
     at: u64,
     first: Vec<u8>,
     length: u64,
-) -> Result<ReadCopy, Error> {
+) -> Result<CopyBytes, Error> {
     if !BinaryHeader::has_magic(which, &first) {
         return Ok(Err(NO_MAGIC));
     }
@@ -190,7 +221,10 @@ fn luks2_copy(
     storage
         .read_at(rest_at, &mut bytes[BinaryHeader::BYTES..])
         .map_err(Error::io("read the JSON area"))?;
-    Ok(luks2::Header::parse(binary, &bytes).map_err(Fault::Corrupt))
+    Ok(match luks2::Header::parse(binary, &bytes) {
+        Ok(header) => Ok((header, bytes)),
+        Err(corrupt) => Err(Fault::Corrupt(corrupt)),
+    })
 }
 
 /// "The header with a higher seqid is more recent and is used"; equal ones must say the same.

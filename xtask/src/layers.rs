@@ -39,15 +39,15 @@ const FREE_CRATES: &[&str] = &["luksmith-benches", "luksmith-fuzz", "xtask"];
 
 /// The floors of `luks`, lowest first: a module uses floors below its own, never a neighbour on it.
 const LUKS_FLOORS: &[&[&str]] = &[
-    &["defaults", "number", "random"],
+    &["defaults", "fingerprint", "number", "random"],
     // These have error types of their own, which `error` gathers.
     &["kdf", "af", "area"],
     &["error"],
     &["codec"],
     &["luks1", "luks2"],
-    &["policy", "store", "unlock", "sealing"],
+    &["store", "unlock", "sealing"],
     &["device", "format"],
-    &["edit"],
+    &["edit", "policy"],
     &[
         "keyslots", "tokens", "config", "convert", "backup", "repair", "erase", "verify",
     ],

@@ -33,11 +33,17 @@ mod keyslot_crash;
 mod keyslots;
 /// How much work a header may ask for.
 mod limits;
+/// A storage that gives another header when it is asked again.
+mod one_read;
 /// One byte range of a good header changed, one exact error expected.
 mod patches;
+/// Each rule of a policy.
+mod policy;
 /// What holds for inputs of any kind.
 mod properties;
 /// Every damage that can be mended, and some that cannot.
 mod repairs;
+/// Every change of a header is refused under its exact policy.
+mod tampering;
 /// Tokens changed, cut off at every write; each mistake.
 mod tokens;
