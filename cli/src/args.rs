@@ -33,7 +33,7 @@ pub use key::{
     KeyVerb, NewKeyArgs,
 };
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
-pub use luks::{CostArgs, FormatArgs, HeaderArgs, LimitArgs, Pbkdf, UnlockArgs};
+pub use luks::{CostArgs, FormatArgs, HeaderArgs, LimitArgs, Pbkdf, PolicyArgs, UnlockArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
     TokenRemoveArgs, TokenVerb,
@@ -153,6 +153,9 @@ pub struct DecryptArgs {
     /// How a LUKS container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Where its header is.
     #[command(flatten)]
     pub header: HeaderArgs,
@@ -216,9 +219,15 @@ pub struct InspectArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Draw where everything lies instead: a list with bars, or an SVG drawing
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
     pub map: Option<MapFormat>,
+    /// Print the policy that only this header fulfils, as TOML for --policy
+    #[arg(long, conflicts_with_all = ["json", "map"])]
+    pub policy_template: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

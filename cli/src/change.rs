@@ -9,7 +9,7 @@ use std::sync::Arc;
 use luks::{Backup, Luks};
 use volume::{Access, FileStorage, ImageLock, ImageRole};
 
-use crate::args::{ChangeArgs, Operand};
+use crate::args::{ChangeArgs, Operand, PolicyArgs};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
@@ -57,14 +57,14 @@ impl Target {
         })
     }
 
-    /// Reads and checks its header; what is wrong with it and could be passed over is printed.
-    pub fn luks(&self) -> Result<Luks, Error> {
-        crate::unlock::open(&self.name, self.storage.clone())
+    /// Reads its header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
+    pub fn luks(&self, policy: &PolicyArgs) -> Result<Luks, Error> {
+        crate::unlock::open(&self.name, self.storage.clone(), policy)
     }
 
     /// The header, after its backup was written where one was asked for.
     pub fn luks_after_backup(&self, args: &ChangeArgs) -> Result<Luks, Error> {
-        let luks = self.luks()?;
+        let luks = self.luks(&args.policy)?;
         if let Some(path) = &args.header_backup_file {
             back_up(&self.name, &luks, path)?;
         }

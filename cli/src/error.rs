@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::output::OutputError;
 use crate::passphrase::KeyError;
 use crate::plain::PlainError;
+use crate::policy::PolicyError;
 use crate::source::SourceError;
 use crate::transfer::TransferError;
 
@@ -32,6 +33,9 @@ pub enum Error {
     /// The options of a plain container.
     #[error(transparent)]
     Plain(#[from] PlainError),
+    /// The policy that a header is to be held to.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The copy of the payload.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -209,6 +213,7 @@ impl Error {
             | Self::BeyondFiles { .. }
             | Self::Size { .. }
             | Self::KeyBits { .. }
+            | Self::Policy(_)
             | Self::NullCipher
             | Self::RiskyCipher { .. }
             | Self::SectorSize { .. }
@@ -227,6 +232,7 @@ impl Error {
             Self::Key(error) => error.advice(),
             Self::Plain(error) => error.advice(),
             Self::Transfer(error) => error.advice(),
+            Self::Policy(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
             Self::NullCipher => Some("--allow-null-cipher reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => Some("--force makes such a container".to_owned()),

@@ -13,6 +13,7 @@
 //! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
 //! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
+//! | [`policy`] | what a header must look like, as text: `--policy` and the policies in the box |
 //! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
 //! | [`new_container`], [`sizes`] | the order in which a new one is written, and how large it becomes |
 //! | [`data_facts`], [`stream_header`] | what a header says of its data, and a header that comes in a stream |
@@ -36,6 +37,7 @@ pub mod output;
 pub mod passphrase;
 pub mod payload;
 pub mod plain;
+pub mod policy;
 pub mod progress;
 pub mod recognise;
 pub mod report;

@@ -11,18 +11,20 @@ use luks::{KdfLimits, Luks, UnlockOptions, Unlocked};
 use volume::Storage;
 use zeroize::Zeroizing;
 
-use crate::args::{LimitArgs, UnlockArgs};
+use crate::args::{LimitArgs, PolicyArgs, UnlockArgs};
 use crate::error::Error;
 use crate::limits;
 use crate::output;
 use crate::passphrase::{KeyError, KeyInput, Request};
+use crate::policy;
 
 /// The largest key of any cipher (loop-AES's 65 keys), in bytes.
 pub const MAX_VOLUME_KEY_BYTES: usize = 4096;
 
-/// Reads and checks the header; what is wrong with it and could be passed over is printed.
-pub fn open(name: &str, storage: Arc<dyn Storage>) -> Result<Luks, Error> {
+/// Reads the header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
+pub fn open(name: &str, storage: Arc<dyn Storage>, policy: &PolicyArgs) -> Result<Luks, Error> {
     let luks = Luks::open(storage).map_err(|error| Error::luks(name, error))?;
+    policy::check(policy, &luks, name)?;
     for warning in luks.warnings() {
         output::warn(format_args!("{name}: {warning}"));
     }

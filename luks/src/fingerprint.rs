@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// SHA-256 over every byte that a header was read from, salts and filling included: the 592 bytes of a LUKS1 header,
 /// or both LUKS2 copies in their order (the first `2 * hdr_size` bytes). `head -c BYTES IMG | sha256sum` says the
 /// same.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Fingerprint([u8; 32]);
 
@@ -28,6 +28,12 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueHint};
 
-use super::{KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, UnlockArgs, WorkArgs, operand};
+use super::{
+    KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, PolicyArgs, UnlockArgs, WorkArgs, operand,
+};
 
 /// `compare A B`.
 #[derive(Args, Debug)]
@@ -18,6 +20,9 @@ pub struct CompareArgs {
     /// How the containers are unlocked.
     #[command(flatten)]
     pub keys: KeyPairArgs,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// How the work is done.
     #[command(flatten)]
     pub work: WorkArgs,

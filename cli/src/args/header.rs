@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::{ContainerType, Operand, operand};
+use super::{ContainerType, Operand, PolicyArgs, operand};
 
 /// What every verb that changes a header takes.
 #[derive(Args, Debug)]
@@ -13,6 +13,9 @@ pub struct ChangeArgs {
     /// First write a backup of header and keyslots into this new file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: Option<PathBuf>,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Ask nothing: yes to questions about the image
     #[arg(long, short = 'q')]
     pub batch_mode: bool,
@@ -69,6 +72,9 @@ pub struct HeaderBackupArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// The new file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: PathBuf,
@@ -90,6 +96,9 @@ pub struct HeaderRestoreArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// The backup
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: PathBuf,
@@ -114,6 +123,9 @@ pub struct HeaderRepairArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Say what would be mended, and write nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::{ChangeArgs, CostArgs, HeaderArgs, KeyArgs, LimitArgs, Operand, UnlockArgs, operand};
+use super::{
+    ChangeArgs, CostArgs, HeaderArgs, KeyArgs, LimitArgs, Operand, PolicyArgs, UnlockArgs, operand,
+};
 
 /// `key VERB IMG`.
 #[derive(Debug, Subcommand)]
@@ -196,6 +198,9 @@ pub struct KeyTestArgs {
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
     #[arg(long, conflicts_with = "volume_key_file")]
     pub explain: bool,
@@ -213,6 +218,9 @@ pub struct KeyListArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Where its header is.
     #[command(flatten)]
     pub header: HeaderArgs,
@@ -242,6 +250,9 @@ pub struct KeyExportArgs {
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Where its header is.
     #[command(flatten)]
     pub header: HeaderArgs,

@@ -37,6 +37,16 @@ pub struct LimitArgs {
     pub allow_null_cipher: bool,
 }
 
+/// `--policy`.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "LUKS")]
+pub struct PolicyArgs {
+    /// What the header must look like, or it is refused: a TOML file as `inspect --policy-template` writes it, or
+    /// builtin:confidential-vm
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub policy: Option<PathBuf>,
+}
+
 /// `--pbkdf`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Pbkdf {

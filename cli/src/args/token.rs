@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{ChangeArgs, Operand, operand};
+use super::{ChangeArgs, Operand, PolicyArgs, operand};
 
 /// `token VERB IMG`.
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,9 @@ pub struct TokenListArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -105,6 +108,9 @@ pub struct TokenExportArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Operand,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// The token's number
     #[arg(long, value_name = "N")]
     pub token_id: u32,

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueHint};
 
-use super::{KeyArgs, Operand, UnlockArgs, operand};
+use super::{KeyArgs, Operand, PolicyArgs, UnlockArgs, operand};
 
 /// `verify IMG`.
 #[derive(Args, Debug)]
@@ -16,6 +16,9 @@ pub struct VerifyArgs {
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
+    /// What the header must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

@@ -30,10 +30,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
             return Err(Error::TooOften { option, times });
         }
     }
-    let (a, b) = (
-        Image::open(&args.a, args.force)?,
-        Image::open(&args.b, args.force)?,
-    );
+    let (a, b) = (Image::open(&args.a, args)?, Image::open(&args.b, args)?);
     check_keys(args, &a, &b)?;
     let [a, b] = unlocked(args, [a, b])?;
 
@@ -65,11 +62,12 @@ struct Image {
 }
 
 impl Image {
-    fn open(operand: &Operand, force: bool) -> Result<Self, Error> {
-        let source = Source::open(operand, force)?;
+    fn open(operand: &Operand, args: &CompareArgs) -> Result<Self, Error> {
+        let source = Source::open(operand, args.force)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
-        let luks = match unlock::open(&source.name, Arc::clone(&storage) as Arc<dyn Storage>) {
+        let header = Arc::clone(&storage) as Arc<dyn Storage>;
+        let luks = match unlock::open(&source.name, header, &args.policy) {
             Ok(luks) => Some(luks),
             Err(Error::Luks { error, .. }) if matches!(*error, luks::Error::NotLuks) => None,
             Err(error) => return Err(error),
@@ -117,6 +115,7 @@ fn check_keys(args: &CompareArgs, a: &Image, b: &Image) -> Result<(), Error> {
     for (option, times) in [
         ("--key-file", args.keys.key_file.len()),
         ("--key-slot", args.keys.key_slot.len()),
+        ("--policy", usize::from(args.policy.policy.is_some())),
     ] {
         if times > 0 && containers == 0 {
             return Err(Error::Conflict {

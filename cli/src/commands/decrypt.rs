@@ -47,7 +47,8 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
 
 fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) -> Result<(), Error> {
     let header = args.header.header.as_ref().map(|_| "--header");
-    if let Some(one) = args.unlock.given().or(header) {
+    let policy = args.policy.policy.as_ref().map(|_| "--policy");
+    if let Some(one) = args.unlock.given().or(header).or(policy) {
         return Err(Error::Conflict {
             one,
             other: "a plain container",
@@ -140,7 +141,7 @@ fn luks(
             Arc::new(memory)
         }
     };
-    let luks = unlock::open(&header_name, header_storage)?;
+    let luks = unlock::open(&header_name, header_storage, &args.policy)?;
     check_kind(&luks, kind, &header_name)?;
     let len = source.len()?;
     if args.result.dry_run {

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::inspect::{Report, map, text};
 use crate::limits;
 use crate::output;
+use crate::policy;
 use crate::source::Source;
 
 /// Inspects. Nothing is unlocked and nothing is written.
@@ -19,6 +20,16 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
     let storage: Arc<FileStorage> = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage).map_err(|error| Error::luks(&source.name, error))?;
+    policy::check(&args.policy, &luks, &source.name)?;
+    if args.policy_template {
+        return match policy::template(&luks) {
+            Some(text) => Ok(output::text(&text)?),
+            None => Err(Error::NotSound {
+                name: source.name,
+                problems: luks.warnings().iter().map(ToString::to_string).collect(),
+            }),
+        };
+    }
     let report = Report::new(
         source.name,
         &luks,

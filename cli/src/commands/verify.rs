@@ -14,6 +14,7 @@ use crate::args::{Operand, VerifyArgs};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
+use crate::policy;
 use crate::source::Source;
 use crate::unlock;
 
@@ -24,6 +25,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let failed = |error| Error::luks(&source.name, error);
     let luks = Luks::open(storage).map_err(failed)?;
+    policy::check(&args.policy, &luks, &source.name)?;
     let stretches = luks::verify::examine(&**luks.storage(), luks.header()).map_err(failed)?;
 
     let mut findings = Findings::default();

@@ -11,6 +11,7 @@ mod keys;
 mod keyslots;
 mod luks;
 mod plain;
+mod policy;
 mod progress;
 mod refusals;
 mod signals;

@@ -33,6 +33,8 @@ mod luks_cases;
 mod nbdkit;
 /// Every way to hand over a passphrase, beside cryptsetup.
 mod passphrases;
+/// The policy in the box, and what cryptsetup makes.
+mod policy;
 /// QEMU's LUKS driver, which knows LUKS1.
 mod qemu;
 /// `verify` of what cryptsetup makes, step by step.

@@ -5,12 +5,19 @@ use std::fmt::{self, Debug, Display};
 use super::facts::{Costs, DigestFacts, Facts, KeyslotFacts, Luks2Facts, SegmentFacts};
 use super::{Bounds, Policy};
 use crate::error::PolicyViolation;
+use crate::format::Version;
 use crate::number::to_u64;
 
 /// Everything in `facts` that `policy` does not allow.
 pub(super) fn violations(policy: &Policy, facts: &Facts) -> Vec<PolicyViolation> {
     let mut check = Check::default();
-    check.one_of("format", &facts.version, policy.format.as_deref());
+    let formats = policy.format.iter().flatten().copied().map(format_name);
+    let formats: Vec<_> = formats.collect();
+    check.one_of(
+        "format",
+        &format_name(facts.version),
+        policy.format.is_some().then_some(&formats),
+    );
     if let Some(allowed) = &policy.fingerprint {
         match facts.fingerprint {
             Some(fingerprint) => check.one_of("fingerprint", &fingerprint, Some(allowed)),
@@ -49,6 +56,13 @@ pub(super) fn violations(policy: &Policy, facts: &Facts) -> Vec<PolicyViolation>
         digest_rules(policy, digest, &mut check);
     }
     check.violations
+}
+
+fn format_name(version: Version) -> &'static str {
+    match version {
+        Version::Luks1 => "luks1",
+        Version::Luks2 => "luks2",
+    }
 }
 
 fn luks2_rules(policy: &Policy, luks2: &Luks2Facts, check: &mut Check) {

@@ -12,7 +12,7 @@ use crate::unlock;
 /// Writes the backup; the image is only read, whatever state its header copies are in.
 pub fn run(args: &HeaderBackupArgs) -> Result<(), Error> {
     let source = Source::open(&args.image, args.force)?;
-    let luks = unlock::open(&source.name, source.seekable()?)?;
+    let luks = unlock::open(&source.name, source.seekable()?, &args.policy)?;
     let bytes = change::back_up(&source.name, &luks, &args.header_backup_file)?;
     let file = output::path(&args.header_backup_file);
     if args.json {

@@ -12,7 +12,7 @@ use crate::output;
 /// Overwrites every keyslot.
 pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {
     let target = Target::open(&args.image)?;
-    let luks = target.luks()?;
+    let luks = target.luks(&args.change.policy)?;
     let question = format!(
         "All keyslots of {} will be overwritten: no passphrase will open it again.",
         target.name

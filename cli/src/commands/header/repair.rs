@@ -1,18 +1,23 @@
 //! `header repair IMG`.
 
+use std::sync::Arc;
+
 use luks::luks2::Which;
 use luks::repair::{Repair, RepairOptions, repair};
 use luks::{Luks, OsRandom};
 use serde_json::json;
+use volume::{MemoryStorage, Storage};
 
 use crate::args::HeaderRepairArgs;
-use crate::change::{Target, back_up};
+use crate::change::{ChangeError, Target, back_up};
 use crate::error::Error;
 use crate::output;
+use crate::policy;
 
 /// Mends what is damaged, and says what.
 pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
     let target = Target::open(&args.image)?;
+    check_policy(&target, args)?;
     if let Some(path) = &args.header_backup_file {
         let luks = Luks::open(target.storage.clone()).map_err(target.failed())?;
         back_up(&target.name, &luks, path)?;
@@ -53,3 +58,30 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
     });
     Ok(output::text(&format!("{}\n", lines.join("\n")))?)
 }
+
+/// What the header becomes must keep the policy: it is mended in memory first.
+fn check_policy(target: &Target, args: &HeaderRepairArgs) -> Result<(), Error> {
+    if args.policy.policy.is_none() {
+        return Ok(());
+    }
+    let read = || {
+        let len = usize::try_from(target.storage.len()?).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len.min(MAX_HEADER_BYTES)];
+        target.storage.read_at(0, &mut bytes).map(|()| bytes)
+    };
+    let bytes = read().map_err(|source| ChangeError::Read {
+        name: target.name.clone(),
+        source,
+    })?;
+    let memory = Arc::new(MemoryStorage::from_vec(bytes));
+    let options = RepairOptions {
+        overwrite_foreign: args.force,
+        dry_run: false,
+    };
+    repair(&*memory, options, &mut OsRandom).map_err(target.failed())?;
+    let luks = Luks::open(memory).map_err(target.failed())?;
+    policy::check(&args.policy, &luks, &target.name)
+}
+
+/// Both copies of the largest header.
+const MAX_HEADER_BYTES: usize = 8 << 20;

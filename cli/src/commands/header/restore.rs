@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use luks::backup::{Comparison, MAX_BYTES, restore};
 use luks::repair::{RepairOptions, repair};
@@ -14,12 +15,14 @@ use crate::args::HeaderRestoreArgs;
 use crate::change::{ChangeError, Target, confirm};
 use crate::error::Error;
 use crate::output;
+use crate::policy;
 use crate::recognise::{Content, recognise};
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
     let target = Target::open(&args.image)?;
     let backup = read(&args.header_backup_file, args.force)?;
+    check_policy(args, &backup)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
         Ok(luks) => {
             let comparison = backup.compare(luks.header());
@@ -101,6 +104,14 @@ fn read(path: &Path, force: bool) -> Result<Backup, Error> {
         }
         Err(refused) => Err(failed(refused.into())),
     }
+}
+
+/// What is restored must keep the policy; what it replaces need not.
+fn check_policy(args: &HeaderRestoreArgs, backup: &Backup) -> Result<(), Error> {
+    let name = format!("backup {}", output::path(&args.header_backup_file));
+    let storage = Arc::new(MemoryStorage::from_vec(backup.bytes().to_vec()));
+    let luks = Luks::open(storage).map_err(|error| Error::luks(&name, error))?;
+    policy::check(&args.policy, &luks, &name)
 }
 
 /// What is no LUKS container may be something that somebody needs.

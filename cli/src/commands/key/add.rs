@@ -20,7 +20,7 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
     let target = Target::open(&header_of(&args.image, &args.header))?;
     let name = &target.name;
     let input = new::input(&args.keys, &args.new)?;
-    let luks = target.luks()?;
+    let luks = target.luks(&args.change.policy)?;
     let keyslot = if args.unbound {
         add_unbound(args, &target, &luks, &input)?
     } else {

@@ -17,7 +17,7 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;
-    let luks = target.luks()?;
+    let luks = target.luks(&args.change.policy)?;
     let old = unlock::passphrase(name, &keys)?;
     let unlocked = luks
         .unlock(&old, &unlock::options_for(args.key_slot, &args.limits))

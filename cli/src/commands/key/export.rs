@@ -17,7 +17,7 @@ pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
     let name = &source.name;
     let file = output::path(&args.volume_key_file);
     let keys = KeyInput::new(&args.keys, false)?;
-    let luks = unlock::open(name, source.seekable()?)?;
+    let luks = unlock::open(name, source.seekable()?, &args.policy)?;
     let question = format!(
         "Whoever has {file} opens {name}, whatever passphrases are changed or removed later."
     );

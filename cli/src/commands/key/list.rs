@@ -17,7 +17,7 @@ pub fn run(args: &KeyListArgs) -> Result<(), Error> {
     let source = Source::open(&header_of(&args.image, &args.header), args.force)?;
     let storage = source.seekable()?;
     let bytes = storage.len().map_err(|error| source.unreadable(error))?;
-    let luks = unlock::open(&source.name, storage)?;
+    let luks = unlock::open(&source.name, storage, &args.policy)?;
     let limits = limits::kdf_limits(limits::ONE_SLOT, None);
     let report = Report::new(source.name.clone(), &luks, bytes, &limits);
     if args.json {

@@ -16,7 +16,7 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
     let target = Target::open(&header_of(&args.image, &args.header))?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
-    let luks = target.luks()?;
+    let luks = target.luks(&args.change.policy)?;
     let options = unlock::options_for(None, &args.limits);
     let keyslot = if let Some(keyslot) = args.key_slot {
         let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();

@@ -16,7 +16,7 @@ use crate::unlock;
 pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
     let source = Source::open(&args.image, args.force)?;
     let keys = KeyInput::new(&args.keys, args.image == Operand::Standard)?;
-    let luks = unlock::open(&source.name, source.seekable()?)?;
+    let luks = unlock::open(&source.name, source.seekable()?, &args.policy)?;
     let keyslot = if args.explain {
         explained(&luks, &source.name, &keys, args)?
     } else {

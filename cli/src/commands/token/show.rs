@@ -18,7 +18,7 @@ use crate::unlock;
 pub fn list(args: &TokenListArgs) -> Result<(), Error> {
     let source = Source::open(&args.image, args.force)?;
     let storage: Arc<_> = source.seekable()?;
-    let luks = unlock::open(&source.name, storage)?;
+    let luks = unlock::open(&source.name, storage, &args.policy)?;
     // LUKS1 has none.
     let tokens = match luks.header() {
         Header::Luks1(_) => &[][..],
@@ -63,7 +63,7 @@ fn description(luks: &Luks, id: u32) -> String {
 /// Exports one token.
 pub fn export(args: &TokenExportArgs) -> Result<(), Error> {
     let source = Source::open(&args.image, args.force)?;
-    let luks = unlock::open(&source.name, source.seekable()?)?;
+    let luks = unlock::open(&source.name, source.seekable()?, &args.policy)?;
     let token = metadata(&luks)
         .and_then(|metadata| tokens::export(metadata, args.token_id))
         .map_err(|error| Error::luks(&source.name, error.into()))?;

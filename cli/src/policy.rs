@@ -1,0 +1,147 @@
+//! `--policy`: what a header must look like, as text.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use luks::{Luks, Policy};
+
+use crate::args::PolicyArgs;
+use crate::error::Error;
+use crate::output;
+
+/// What stands before the name of a policy that comes with the program.
+const BUILTIN: &str = "builtin:";
+
+/// The policies that come with the program, by name.
+const BUILTINS: &[(&str, &str)] = &[(
+    "confidential-vm",
+    include_str!("../policies/confidential-vm.toml"),
+)];
+
+/// A policy is a page or two.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The policy that was asked for.
+pub fn read(args: &PolicyArgs) -> Result<Option<Policy>, PolicyError> {
+    let Some(path) = &args.policy else {
+        return Ok(None);
+    };
+    let name = output::path(path);
+    let text = match path.to_str().and_then(|text| text.strip_prefix(BUILTIN)) {
+        Some(builtin) => BUILTINS
+            .iter()
+            .find(|(known, _)| *known == builtin)
+            .map(|(_, text)| (*text).to_owned())
+            .ok_or_else(|| PolicyError::Unknown {
+                name: output::escape(builtin),
+            })?,
+        None => read_text(path).map_err(|source| PolicyError::Unreadable {
+            name: name.clone(),
+            source,
+        })?,
+    };
+    parse(&text).map(Some).map_err(|error| {
+        let line = error.span().map_or(1, |span| {
+            1 + text[..span.start.min(text.len())].matches('\n').count()
+        });
+        PolicyError::Wrong {
+            name,
+            line,
+            problem: output::escape(error.message()),
+        }
+    })
+}
+
+/// Checks `luks`, which messages call `name`, where a policy was asked for.
+pub fn check(args: &PolicyArgs, luks: &Luks, name: &str) -> Result<(), Error> {
+    match read(args)? {
+        Some(policy) => policy.check(luks).map_err(|error| Error::luks(name, error)),
+        None => Ok(()),
+    }
+}
+
+/// The policy that only the header of `luks` fulfils, as text; `None` while one of its copies is not used.
+pub fn template(luks: &Luks) -> Option<String> {
+    let policy = Policy::exact(luks)?;
+    let rules = toml::to_string(&policy).expect("a policy of lists and numbers that fit");
+    Some(format!("{TEMPLATE_COMMENT}\n{rules}"))
+}
+
+const TEMPLATE_COMMENT: &str = "\
+# This header and no other. A wanted change of it, such as a new passphrase, changes the fingerprint and the epoch:
+# leave these two lines out to allow such changes within the other rules. A rule that is absent allows everything.
+";
+
+fn parse(text: &str) -> Result<Policy, toml::de::Error> {
+    toml::from_str(text)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Why there is no policy to hold a header to.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The file.
+    #[error("cannot read policy {name}: {source}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Its content.
+    #[error("policy {name}, line {line}: {problem}")]
+    Wrong {
+        /// The file.
+        name: String,
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No policy of this name comes with the program.
+    #[error("no policy {name} comes with luksmith")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+}
+
+impl PolicyError {
+    /// What to do.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => {
+                let names: Vec<_> = BUILTINS
+                    .iter()
+                    .map(|(name, _)| format!("{BUILTIN}{name}"))
+                    .collect();
+                Some(format!("there is {}", names.join(", ")))
+            }
+            Self::Wrong { .. } => {
+                Some("inspect IMG --policy-template writes one that is right".to_owned())
+            }
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policies_that_come_with_the_program_are_right() {
+        for (name, text) in BUILTINS {
+            let policy = parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_ne!(policy, Policy::default(), "{name}");
+        }
+    }
+}
