@@ -1,5 +1,6 @@
 //! A container whose header is to be changed: opened for it, asked about, backed up first.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::{Backup, Luks};
-use volume::{Access, FileStorage, ImageLock, ImageRole};
+use serde_json::{Value, json};
+use volume::{Access, FileStorage, ImageLock, ImageRole, RehearsedStorage, Storage};
 
 use crate::args::{ChangeArgs, Operand, PolicyArgs};
 use crate::error::Error;
@@ -20,20 +22,31 @@ pub struct Target {
     /// How messages name it.
     pub name: String,
     /// Its bytes.
-    pub storage: Arc<FileStorage>,
+    pub storage: Arc<dyn Storage>,
+    /// The same, where nothing is to be written.
+    rehearsed: Option<Arc<RehearsedStorage>>,
     _lock: ImageLock,
 }
 
 impl Target {
-    /// Opens the image that `operand` names.
-    pub fn open(operand: &Operand) -> Result<Self, ChangeError> {
+    /// Opens the image that `operand` names. `dry_run`: its changes are kept in memory.
+    pub fn open(operand: &Operand, dry_run: bool) -> Result<Self, ChangeError> {
         let name = operand.source_name();
         let Operand::Path(path) = operand else {
             return Err(ChangeError::Stream { name });
         };
-        let failed = |source| ChangeError::Open {
-            name: name.clone(),
-            source,
+        let failed = |source| {
+            let name = name.clone();
+            if dry_run {
+                ChangeError::Read { name, source }
+            } else {
+                ChangeError::Open { name, source }
+            }
+        };
+        let (access, role) = if dry_run {
+            (Access::Read, ImageRole::Reader)
+        } else {
+            (Access::ReadWrite, ImageRole::Writer)
         };
         let kind = path.metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
@@ -42,17 +55,27 @@ impl Target {
         if !(kind.is_file() || kind.is_block_device()) {
             return Err(ChangeError::Stream { name });
         }
-        let storage = FileStorage::open(path, Access::ReadWrite).map_err(failed)?;
-        let lock = match storage.lock_image(ImageRole::Writer) {
+        let file = Arc::new(FileStorage::open(path, access).map_err(failed)?);
+        let lock = match file.lock_image(role) {
             Ok(lock) => lock,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(ChangeError::Busy { name });
             }
             Err(source) => return Err(ChangeError::Lock { name, source }),
         };
+        let rehearsed = if dry_run {
+            let rehearsed = RehearsedStorage::new(file.clone()).map_err(failed)?;
+            Some(Arc::new(rehearsed))
+        } else {
+            None
+        };
         Ok(Self {
             name,
-            storage: Arc::new(storage),
+            storage: match &rehearsed {
+                Some(rehearsed) => rehearsed.clone(),
+                None => file,
+            },
+            rehearsed,
             _lock: lock,
         })
     }
@@ -65,10 +88,66 @@ impl Target {
     /// The header, after its backup was written where one was asked for.
     pub fn luks_after_backup(&self, args: &ChangeArgs) -> Result<Luks, Error> {
         let luks = self.luks(&args.policy)?;
-        if let Some(path) = &args.header_backup_file {
-            back_up(&self.name, &luks, path)?;
-        }
+        self.back_up(&luks, args.header_backup_file.as_deref())?;
         Ok(luks)
+    }
+
+    /// Writes the backup that was asked for.
+    pub fn back_up(&self, luks: &Luks, path: Option<&Path>) -> Result<(), Error> {
+        match path {
+            Some(path) if self.rehearsed.is_none() => back_up(&self.name, luks, path).map(drop),
+            Some(path) if path.symlink_metadata().is_ok() => {
+                let name = output::path(path);
+                Err(ChangeError::Exists { name }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks a question about the image that is to be answered with `yes`, unless nothing is written anyway.
+    /// `batch_mode` is yes to it.
+    pub fn confirm(&self, question: &str, batch_mode: bool) -> Result<(), ChangeError> {
+        confirm(question, batch_mode || self.rehearsed.is_some())
+    }
+
+    /// Says what was done: `members` to programs, `text` to people. After a dry run that is what would have been.
+    pub fn done(
+        &self,
+        verb: &str,
+        as_json: bool,
+        mut members: Value,
+        text: &str,
+    ) -> Result<(), Error> {
+        let mut lines = String::new();
+        if let Some(rehearsed) = &self.rehearsed {
+            let written = rehearsed.written();
+            lines.push_str("nothing is written; without --dry-run:\n");
+            lines.push_str(text);
+            if written.is_empty() {
+                lines.push_str("no byte would change\n");
+            }
+            for range in &written {
+                let _ = writeln!(
+                    lines,
+                    "bytes {} to {} of {} would be written",
+                    range.start,
+                    range.end - 1,
+                    self.name
+                );
+            }
+            let writes: Vec<_> = written
+                .iter()
+                .map(|range| json!({"offset": range.start, "length": range.end - range.start}))
+                .collect();
+            members["dry_run"] = true.into();
+            members["writes"] = writes.into();
+        } else {
+            lines.push_str(text);
+        }
+        if as_json {
+            return Ok(output::json(verb, members)?);
+        }
+        Ok(output::text(&lines)?)
     }
 
     /// An error of the library about this container.
@@ -200,7 +279,7 @@ pub enum ChangeError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The backup of the header, or another file to be read.
+    /// The image, the backup of its header, or another file to be read.
     #[error("cannot read {name}: {source}")]
     Read {
         /// The file.

@@ -1,6 +1,7 @@
 //! Mending a header: a LUKS2 copy from the other one, and the damages of a LUKS1 header that are known and harmless.
 //!
-//! Key material is never written, nor is anything that is in order. A crash leaves the damage, or less of it.
+//! Key material is never written, nor is anything that is in order. A crash leaves the damage, or less of it. What would
+//! be done shows a [`RehearsedStorage`](volume::RehearsedStorage).
 
 use volume::{LockMode, Storage};
 
@@ -11,7 +12,7 @@ use crate::number::to_u64;
 use crate::random::Random;
 use crate::store::{self, Copies, Fault, Found};
 
-/// What was mended, or would be.
+/// What was mended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Repair {
     /// Nothing is wrong.
@@ -32,8 +33,6 @@ pub enum Repair {
 pub struct RepairOptions {
     /// Write over what something else has left in a header copy: a file system that was made there, a partition table.
     pub overwrite_foreign: bool,
-    /// Say what would be done, and write nothing.
-    pub dry_run: bool,
 }
 
 /// Mends the header of `storage`.
@@ -49,14 +48,10 @@ pub fn repair(
     random: &mut dyn Random,
 ) -> Result<Repair, Error> {
     let _lock = storage
-        .lock(if options.dry_run {
-            LockMode::Shared
-        } else {
-            LockMode::Exclusive
-        })
+        .lock(LockMode::Exclusive)
         .map_err(Error::io("lock the header"))?;
     if let Some(block) = luks1_block(storage)? {
-        return repair_luks1(storage, options, &block);
+        return repair_luks1(storage, &block);
     }
     match store::read_locked(storage)? {
         Found::Luks1(_) => Err(Error::Changed),
@@ -90,18 +85,11 @@ const SECTOR_BYTES: usize = 512;
 /// The sectors that a LUKS1 header lies in.
 const LUKS1_BLOCK_BYTES: usize = 2 * SECTOR_BYTES;
 
-fn repair_luks1(
-    storage: &dyn Storage,
-    options: RepairOptions,
-    block: &[u8],
-) -> Result<Repair, Error> {
+fn repair_luks1(storage: &dyn Storage, block: &[u8]) -> Result<Repair, Error> {
     let (header, rest) = block.split_at(luks1::Header::BYTES);
     let (mended, damages) = luks1::repair(header).map_err(Refused::Irreparable)?;
     if damages.is_empty() {
         return Ok(Repair::Nothing);
-    }
-    if options.dry_run {
-        return Ok(Repair::Luks1(damages));
     }
     let mended = [&mended, rest].concat();
     let sectors = mended.chunks(SECTOR_BYTES).zip(block.chunks(SECTOR_BYTES));
@@ -154,17 +142,15 @@ fn repair_copy(
     if !options.overwrite_foreign && holds_something_else(storage, which, at)? {
         return Err(Refused::Foreign.into());
     }
-    if !options.dry_run {
-        let mut salt = [0; BinaryHeader::SALT_BYTES];
-        random.fill(&mut salt)?;
-        let bytes = good.to_bytes(which, salt)?;
-        let (sector, rest) = bytes.split_at(SECTOR_BYTES);
-        storage
-            .write_at(at.saturating_add(to_u64(SECTOR_BYTES)), rest)
-            .and_then(|()| storage.write_at(at, sector))
-            .and_then(|()| storage.sync())
-            .map_err(Error::io("write the header copy"))?;
-    }
+    let mut salt = [0; BinaryHeader::SALT_BYTES];
+    random.fill(&mut salt)?;
+    let bytes = good.to_bytes(which, salt)?;
+    let (sector, rest) = bytes.split_at(SECTOR_BYTES);
+    storage
+        .write_at(at.saturating_add(to_u64(SECTOR_BYTES)), rest)
+        .and_then(|()| storage.write_at(at, sector))
+        .and_then(|()| storage.sync())
+        .map_err(Error::io("write the header copy"))?;
     Ok(Repair::Copy { which, fault })
 }
 

@@ -54,6 +54,6 @@ pub use mapping::{Mapping, Segment, SegmentKind};
 pub use pipeline::{Copied, CopyOptions, Sink, Source, copy};
 pub use storage::{
     Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
-    SimulatedStorage, Storage,
+    RehearsedStorage, SimulatedStorage, Storage,
 };
 pub use volume::Volume;

@@ -1,7 +1,8 @@
-//! Where bytes are kept: the trait, and its three implementations.
+//! Where bytes are kept: the trait, and its implementations.
 
 mod file;
 mod memory;
+mod rehearsed;
 mod simulated;
 
 use std::io;
@@ -9,6 +10,7 @@ use std::ops::Range;
 
 pub use file::{Access, FileStorage};
 pub use memory::MemoryStorage;
+pub use rehearsed::RehearsedStorage;
 pub use simulated::{CrashState, CrashStates, Fault, FaultOn, Operation, SimulatedStorage};
 
 use crate::lock::{HeaderLock, LockMode};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::{ContainerType, Operand, PolicyArgs, operand};
+use super::{ContainerType, KeyPriority, Operand, PolicyArgs, operand};
 
 /// What every verb that changes a header takes.
 #[derive(Args, Debug)]
@@ -19,6 +19,9 @@ pub struct ChangeArgs {
     /// Ask nothing: yes to questions about the image
     #[arg(long, short = 'q')]
     pub batch_mode: bool,
+    /// Say what would change, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -62,7 +65,7 @@ pub enum HeaderVerb {
         of either version, whole."
     )]
     Convert(HeaderConvertArgs),
-    /// Change label, subsystem, UUID or persistent flags
+    /// Change label, subsystem, UUID, persistent flags or the priority of a keyslot
     Config(HeaderConfigArgs),
 }
 
@@ -130,7 +133,7 @@ pub struct HeaderRepairArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// First write a backup of header and keyslots as they are into this new file; not of a LUKS1 header that is damaged
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "dry_run")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
@@ -167,7 +170,7 @@ pub struct HeaderConvertArgs {
 
 /// `header config IMG`.
 #[derive(Args, Debug)]
-#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["label", "subsystem", "uuid", "flags", "no_flags"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["label", "subsystem", "uuid", "flags", "no_flags", "priority"]))]
 pub struct HeaderConfigArgs {
     /// The container, or a detached header
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
@@ -187,6 +190,13 @@ pub struct HeaderConfigArgs {
     /// Remove the persistent flags
     #[arg(long, conflicts_with = "flags")]
     pub no_flags: bool,
+    /// When the keyslot of --key-slot is tried (LUKS2)
+    #[arg(long, value_enum, value_name = "PRIORITY", requires = "key_slot",
+        conflicts_with_all = ["label", "subsystem", "uuid", "flags", "no_flags"])]
+    pub priority: Option<KeyPriority>,
+    /// The keyslot of --priority
+    #[arg(long, short = 'S', value_name = "N", requires = "priority")]
+    pub key_slot: Option<u32>,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use luks::luks2::Priority;
 
 use super::{
     ChangeArgs, CostArgs, HeaderArgs, KeyArgs, LimitArgs, Operand, PolicyArgs, UnlockArgs, operand,
@@ -85,6 +86,16 @@ pub enum KeyPriority {
     Prefer,
 }
 
+impl From<KeyPriority> for Priority {
+    fn from(typed: KeyPriority) -> Self {
+        match typed {
+            KeyPriority::Ignore => Self::Ignore,
+            KeyPriority::Normal => Self::Normal,
+            KeyPriority::Prefer => Self::Prefer,
+        }
+    }
+}
+
 /// `key add IMG`.
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("unbound_key").args(["key_size", "volume_key_file"]))]
@@ -146,6 +157,10 @@ pub struct KeyChangeArgs {
     /// Try this keyslot only, even one that is not tried unasked
     #[arg(long, short = 'S', value_name = "N", help_heading = "LUKS")]
     pub key_slot: Option<u32>,
+    /// The volume key itself instead of the passphrase of --key-slot
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "LUKS", requires = "key_slot",
+        conflicts_with_all = ["key_file", "key_fd", "keep_passphrase"])]
+    pub volume_key_file: Option<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -175,6 +190,10 @@ pub struct KeyRemoveArgs {
     /// Remove this keyslot
     #[arg(long, short = 'S', value_name = "N", help_heading = "LUKS")]
     pub key_slot: Option<u32>,
+    /// The volume key itself instead of another passphrase, to show that there is a way left
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "LUKS", requires = "key_slot",
+        conflicts_with_all = ["key_file", "key_fd"])]
+    pub volume_key_file: Option<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,

@@ -5,6 +5,7 @@ mod conformance;
 mod create;
 mod damage;
 mod destinations;
+mod dry_run;
 mod generated;
 mod inspect;
 mod keys;

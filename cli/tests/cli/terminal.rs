@@ -10,7 +10,11 @@ const HASHED: &str = "--type plain --cipher aes-xts-plain64 --key-size 512 --has
 /// Runs the program on a terminal of its own, typing a line each time a prompt has appeared; the exit code, and all
 /// that was to be seen.
 fn type_at(place: &Place, arguments: &str, lines: &[(&str, &str)]) -> (i32, String) {
-    let program = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_luksmith"));
+    // A prompt that nobody expects would be waited at for ever.
+    let program = format!(
+        "timeout --foreground 60 '{}' {arguments}",
+        env!("CARGO_BIN_EXE_luksmith")
+    );
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--command", &program, "/dev/null"])
         .current_dir(place.path(""))
@@ -111,6 +115,53 @@ fn an_image_on_standard_input_leaves_the_terminal_for_the_passphrase() {
         .run_with(&format!("decrypt box back {HASHED}"), b"pw\n")
         .expect(0);
     assert_eq!(place.read("back"), place.read("raw"));
+}
+
+/// The changes of a header ask for the key there is, the new one twice, and whether that is meant.
+#[test]
+fn changes_of_a_header_ask() {
+    let place = plain_place(512);
+    let cheap = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    place
+        .run_with(
+            &format!("create box --payload-size 4K --sector-size 512 -q {cheap}"),
+            b"first",
+        )
+        .expect(0);
+    let new = [
+        ("Passphrase for box: ", "first\n"),
+        ("Passphrase for the new keyslot of box: ", "second\n"),
+        ("The same again: ", "second\n"),
+    ];
+    let key = [("Passphrase for box: ", "second\n")];
+    let meant = |answer| [("Type yes to go on: ", answer)];
+    for (line, asked, code) in [
+        (format!("key add box {cheap}"), &new[..], 0),
+        ("key test box".to_owned(), &key, 0),
+        ("key remove box --key-slot 0".to_owned(), &key, 0),
+        ("key test box".to_owned(), &new[..1], 2),
+        ("header erase box".to_owned(), &meant("no\n"), 1),
+        ("key test box".to_owned(), &key, 0),
+        (
+            "header convert box --type luks1".to_owned(),
+            &meant("yes\n"),
+            0,
+        ),
+        ("key remove box --key-slot 1".to_owned(), &meant("\n"), 1),
+        ("key test box".to_owned(), &key, 0),
+        ("header erase box".to_owned(), &meant("YES\n"), 0),
+        ("key test box".to_owned(), &key, 1),
+    ] {
+        let (got, seen) = type_at(&place, &line, asked);
+        assert_eq!(got, code, "{line}: {seen}");
+        for (prompt, _) in asked {
+            assert!(seen.contains(prompt), "{line}: {seen}");
+        }
+        assert!(
+            !seen.contains("second") && !seen.contains("first"),
+            "{line}: {seen}"
+        );
+    }
 }
 
 #[test]

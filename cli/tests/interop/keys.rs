@@ -142,6 +142,10 @@ fn what_we_change_cryptsetup_opens() {
         both("luksmith key change box --key-slot 1 --key-file b --new-keyfile c $K", "a c", "b", &[1, 2]),
         both("luksmith key change box --key-file b --keep-passphrase --pbkdf pbkdf2 --pbkdf-force-iterations 1234 && \
               cryptsetup luksDump box | grep -q 1234", "a b", "c", &[1, 2]),
+        both("luksmith key export box -q --key-file b --volume-key-file key && \
+              luksmith key change box --key-slot 0 --volume-key-file key --new-keyfile c $K", "b c", "a", &[0, 2]),
+        both("luksmith key export box -q --key-file b --volume-key-file key && \
+              luksmith key remove box --key-slot 0 --volume-key-file key", "b", "a", &[0]),
         both("luksmith key remove box --key-file a", "b", "a", &[0]),
         both("luksmith key remove box <b", "a", "b", &[1]),
         both("luksmith key remove box --key-slot 0 --key-file b", "b", "a", &[0]),
@@ -155,6 +159,10 @@ fn what_we_change_cryptsetup_opens() {
                cryptsetup luksDump box | grep -q 'aes-cbc-essiv:sha256'", "a b c", "", &[2]),
         luks2("luksmith key add box --key-file a --new-keyfile c $K --priority prefer && \
                cryptsetup luksDump box | grep -q preferred", "a b c", "", &[2]),
+        luks2("luksmith header config box --key-slot 1 --priority ignore && \
+               cryptsetup luksDump box | grep -q ignored && cryptsetup open --test-passphrase box -S 1 --key-file b && \
+               luksmith header config box --key-slot 0 --priority prefer && \
+               cryptsetup luksDump box | grep -q preferred", "a", "b", &[]),
         luks2("luksmith key add box --unbound --key-size 256 --new-keyfile c $K && \
                cryptsetup open --test-passphrase --unbound -S 2 box --key-file c", "a b", "c", &[2]),
         luks2("luksmith key add box --unbound --volume-key-file vk --new-keyfile c --new-key-slot 9 $K && \

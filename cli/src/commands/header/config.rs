@@ -1,32 +1,34 @@
 //! `header config IMG`.
 
-use luks::OsRandom;
 use luks::config::{ConfigChanges, configure};
+use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::HeaderConfigArgs;
 use crate::change::Target;
 use crate::error::Error;
-use crate::output;
 
 /// Changes what was given.
 pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image)?;
+    let target = Target::open(&args.image, args.change.dry_run)?;
     let luks = target.luks_after_backup(&args.change)?;
+    if let (Some(priority), Some(keyslot)) = (args.priority, args.key_slot) {
+        keyslots::set_priority(&luks, keyslot, priority.into(), &mut OsRandom)
+            .map_err(target.failed())?;
+    } else {
+        configure(&luks, &changes(args), &mut OsRandom).map_err(target.failed())?;
+    }
+    let members = json!({"image": target.name, "changed": true});
+    let text = format!("the header of {} is changed\n", target.name);
+    target.done("header config", args.change.json, members, &text)
+}
+
+fn changes(args: &HeaderConfigArgs) -> ConfigChanges {
     let flags = args.flags.iter().map(|flag| flag.name().to_owned());
-    let changes = ConfigChanges {
+    ConfigChanges {
         label: args.label.clone(),
         subsystem: args.subsystem.clone(),
         uuid: args.uuid.clone(),
         flags: (args.no_flags || !args.flags.is_empty()).then(|| flags.collect()),
-    };
-    configure(&luks, &changes, &mut OsRandom).map_err(target.failed())?;
-    if args.change.json {
-        let members = json!({"image": target.name, "changed": true});
-        return Ok(output::json("header config", members)?);
     }
-    Ok(output::text(&format!(
-        "the header of {} is changed\n",
-        target.name
-    ))?)
 }

@@ -5,9 +5,8 @@ use luks::{OsRandom, Version};
 use serde_json::json;
 
 use crate::args::{ContainerType, HeaderConvertArgs};
-use crate::change::{Target, confirm};
+use crate::change::Target;
 use crate::error::Error;
-use crate::output;
 
 /// Converts the header to the other version.
 pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
@@ -21,14 +20,12 @@ pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
             });
         }
     };
-    let target = Target::open(&args.image)?;
+    let target = Target::open(&args.image, args.change.dry_run)?;
     let question = format!("The header of {} will be converted to {name}.", target.name);
-    confirm(&question, args.change.batch_mode)?;
+    target.confirm(&question, args.change.batch_mode)?;
     let luks = target.luks_after_backup(&args.change)?;
     convert(&luks, to, &mut OsRandom).map_err(target.failed())?;
-    if args.change.json {
-        let members = json!({"image": target.name, "type": name});
-        return Ok(output::json("header convert", members)?);
-    }
-    Ok(output::text(&format!("{} is {name} now\n", target.name))?)
+    let members = json!({"image": target.name, "type": name});
+    let text = format!("{} is {name} now\n", target.name);
+    target.done("header convert", args.change.json, members, &text)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use volume::MemoryStorage;
 
 use crate::args::HeaderRestoreArgs;
-use crate::change::{ChangeError, Target, confirm};
+use crate::change::{ChangeError, Target};
 use crate::error::Error;
 use crate::output;
 use crate::policy;
@@ -20,7 +20,7 @@ use crate::recognise::{Content, recognise};
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image)?;
+    let target = Target::open(&args.image, args.dry_run)?;
     let backup = read(&args.header_backup_file, args.force)?;
     check_policy(args, &backup)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
@@ -56,27 +56,21 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
             target.name
         ));
     }
-    if !args.dry_run {
-        let question = format!("Header and keyslots of {} will be replaced.", target.name);
-        confirm(&question, args.batch_mode)?;
-        restore(&*target.storage, luks.as_ref(), &backup).map_err(target.failed())?;
-    }
-    if args.json {
-        let members = json!({
-            "image": target.name,
-            "revived": comparison.revived,
-            "lost": comparison.lost,
-            "restored": !args.dry_run,
-        });
-        return Ok(output::json("header restore", members)?);
-    }
+    let question = format!("Header and keyslots of {} will be replaced.", target.name);
+    target.confirm(&question, args.batch_mode)?;
+    restore(&*target.storage, luks.as_ref(), &backup).map_err(target.failed())?;
+    let members = json!({
+        "image": target.name,
+        "revived": comparison.revived,
+        "lost": comparison.lost,
+        "restored": !args.dry_run,
+    });
     let kind = match backup.header() {
         Header::Luks1(_) => "LUKS1",
         Header::Luks2(_) => "LUKS2",
     };
-    let done = if args.dry_run { "would be" } else { "is" };
-    let text = format!("the {kind} header of {} {done} restored\n", target.name);
-    Ok(output::text(&text)?)
+    let text = format!("the {kind} header of {} is restored\n", target.name);
+    target.done("header restore", args.json, members, &text)
 }
 
 /// Reads and checks the backup. With `force` one sound header copy is enough, and the other is made from it.
@@ -97,7 +91,6 @@ fn read(path: &Path, force: bool) -> Result<Backup, Error> {
             let storage = MemoryStorage::from_vec(backup.bytes().to_vec());
             let options = RepairOptions {
                 overwrite_foreign: true,
-                ..RepairOptions::default()
             };
             repair(&storage, options, &mut OsRandom).map_err(failed)?;
             Backup::parse(storage.snapshot()).map_err(failed)

@@ -2,22 +2,20 @@
 
 use dmcrypt::VolumeKey;
 use luks::keyslots::{self, UnboundKey};
-use luks::luks2::Priority;
 use luks::{KeyslotOptions, Luks, OsRandom, Random};
 use serde_json::json;
 
 use super::{header_of, new};
-use crate::args::{KeyAddArgs, KeyPriority};
-use crate::change::{Target, back_up};
+use crate::args::KeyAddArgs;
+use crate::change::Target;
 use crate::error::Error;
 use crate::limits;
-use crate::output;
 use crate::passphrase::KeyInput;
 use crate::unlock;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
-    let target = Target::open(&header_of(&args.image, &args.header))?;
+    let target = Target::open(&header_of(&args.image, &args.header), args.change.dry_run)?;
     let name = &target.name;
     let input = new::input(&args.keys, &args.new)?;
     let luks = target.luks(&args.change.policy)?;
@@ -28,17 +26,13 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
         let unlocked = unlock::unlock(&luks, name, &keys, &args.unlock)?;
         let secret = new::passphrase(&input, name, args.change.batch_mode, args.new.force)?;
         let options = options(args, &luks, name)?;
-        back_up_first(args, name, &luks)?;
+        target.back_up(&luks, args.change.header_backup_file.as_deref())?;
         keyslots::add(&luks, &unlocked, &secret, &options, &mut OsRandom)
             .map_err(target.failed())?
     };
-    if args.change.json {
-        let members = json!({"image": name, "keyslot": keyslot, "unbound": args.unbound});
-        return Ok(output::json("key add", members)?);
-    }
-    Ok(output::text(&format!(
-        "keyslot {keyslot} of {name} is new\n"
-    ))?)
+    let members = json!({"image": name, "keyslot": keyslot, "unbound": args.unbound});
+    let text = format!("keyslot {keyslot} of {name} is new\n");
+    target.done("key add", args.change.json, members, &text)
 }
 
 fn add_unbound(
@@ -63,7 +57,7 @@ fn add_unbound(
         key: &key,
         digest_iterations,
     };
-    back_up_first(args, name, luks)?;
+    target.back_up(luks, args.change.header_backup_file.as_deref())?;
     keyslots::add_unbound(luks, &unbound, &secret, &options, &mut OsRandom).map_err(target.failed())
 }
 
@@ -82,18 +76,7 @@ fn random_key(bits: u32, name: &str) -> Result<VolumeKey, Error> {
 fn options(args: &KeyAddArgs, luks: &Luks, name: &str) -> Result<KeyslotOptions<'static>, Error> {
     Ok(KeyslotOptions {
         keyslot: args.new_key_slot,
-        priority: match args.priority {
-            KeyPriority::Ignore => Priority::Ignore,
-            KeyPriority::Normal => Priority::Normal,
-            KeyPriority::Prefer => Priority::Prefer,
-        },
+        priority: args.priority.into(),
         ..new::options(luks.header(), name, &args.new)?
     })
-}
-
-fn back_up_first(args: &KeyAddArgs, name: &str, luks: &Luks) -> Result<(), Error> {
-    if let Some(path) = &args.change.header_backup_file {
-        back_up(name, luks, path)?;
-    }
-    Ok(())
 }

@@ -5,47 +5,45 @@ use serde_json::json;
 
 use super::{header_of, new};
 use crate::args::KeyChangeArgs;
-use crate::change::{Target, back_up};
+use crate::change::Target;
 use crate::error::Error;
-use crate::output;
 use crate::passphrase::KeyInput;
 use crate::unlock;
 
 /// Changes a keyslot.
 pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
-    let target = Target::open(&header_of(&args.image, &args.header))?;
+    let target = Target::open(&header_of(&args.image, &args.header), args.change.dry_run)?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;
     let luks = target.luks(&args.change.policy)?;
-    let old = unlock::passphrase(name, &keys)?;
-    let unlocked = luks
-        .unlock(&old, &unlock::options_for(args.key_slot, &args.limits))
-        .map_err(target.failed())?;
-    let secret = if args.keep_passphrase {
-        old
+    let limits = unlock::options_for(args.key_slot, &args.limits);
+    let (unlocked, old) = if let Some(path) = &args.volume_key_file {
+        let key = unlock::read_volume_key(path)?;
+        (luks.unlock_with_volume_key(key, &limits), None)
     } else {
-        new::passphrase(&input, name, args.change.batch_mode, args.new.force)?
+        let old = unlock::passphrase(name, &keys)?;
+        (luks.unlock(&old, &limits), Some(old))
     };
-    let options = new::options(luks.header(), name, &args.new)?;
-    if let Some(path) = &args.change.header_backup_file {
-        back_up(name, &luks, path)?;
-    }
+    let unlocked = unlocked.map_err(target.failed())?;
     let before = unlocked
         .keyslot()
-        .expect("a passphrase opened it, so a keyslot did");
+        .or(args.key_slot)
+        .expect("a keyslot was opened, or named beside the volume key");
+    let secret = match old {
+        Some(old) if args.keep_passphrase => old,
+        _ => new::passphrase(&input, name, args.change.batch_mode, args.new.force)?,
+    };
+    let options = new::options(luks.header(), name, &args.new)?;
+    target.back_up(&luks, args.change.header_backup_file.as_deref())?;
     let keyslot = keyslots::change(&luks, &unlocked, before, &secret, &options, &mut OsRandom)
         .map_err(target.failed())?;
-    if args.change.json {
-        let members = json!({"image": name, "keyslot": keyslot, "old_keyslot": before});
-        return Ok(output::json("key change", members)?);
-    }
     let moved = if keyslot == before {
         String::new()
     } else {
         format!(" and is keyslot {keyslot} now")
     };
-    Ok(output::text(&format!(
-        "keyslot {before} of {name} is changed{moved}\n"
-    ))?)
+    let members = json!({"image": name, "keyslot": keyslot, "old_keyslot": before});
+    let text = format!("keyslot {before} of {name} is changed{moved}\n");
+    target.done("key change", args.change.json, members, &text)
 }

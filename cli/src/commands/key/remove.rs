@@ -5,15 +5,14 @@ use serde_json::json;
 
 use super::header_of;
 use crate::args::KeyRemoveArgs;
-use crate::change::{Target, back_up, confirm};
+use crate::change::Target;
 use crate::error::Error;
-use crate::output;
 use crate::passphrase::KeyInput;
 use crate::unlock;
 
 /// Removes a keyslot.
 pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
-    let target = Target::open(&header_of(&args.image, &args.header))?;
+    let target = Target::open(&header_of(&args.image, &args.header), args.change.dry_run)?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let luks = target.luks(&args.change.policy)?;
@@ -22,7 +21,11 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
         let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();
         // Of the last one no other can be asked for: the question below is what guards it.
         let asks = has_key || !args.change.batch_mode;
-        if asks && !keyslots::is_last(luks.header(), keyslot) {
+        if let Some(path) = &args.volume_key_file {
+            let key = unlock::read_volume_key(path)?;
+            luks.unlock_with_volume_key(key, &options)
+                .map_err(target.failed())?;
+        } else if asks && !keyslots::is_last(luks.header(), keyslot) {
             let left = unlock::passphrase(name, &keys)?;
             keyslots::unlock_other(&luks, keyslot, &left, &options).map_err(target.failed())?;
         }
@@ -39,17 +42,11 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
         let question = format!(
             "Keyslot {keyslot} is the last one of {name}: without it nobody can open the container."
         );
-        confirm(&question, args.change.batch_mode)?;
+        target.confirm(&question, args.change.batch_mode)?;
     }
-    if let Some(path) = &args.change.header_backup_file {
-        back_up(name, &luks, path)?;
-    }
+    target.back_up(&luks, args.change.header_backup_file.as_deref())?;
     keyslots::remove(&luks, keyslot, last, &mut OsRandom).map_err(target.failed())?;
-    if args.change.json {
-        let members = json!({"image": name, "keyslot": keyslot, "last": last});
-        return Ok(output::json("key remove", members)?);
-    }
-    Ok(output::text(&format!(
-        "keyslot {keyslot} of {name} is removed\n"
-    ))?)
+    let members = json!({"image": name, "keyslot": keyslot, "last": last});
+    let text = format!("keyslot {keyslot} of {name} is removed\n");
+    target.done("key remove", args.change.json, members, &text)
 }

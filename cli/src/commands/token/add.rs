@@ -57,22 +57,15 @@ fn insert(
     verb: &str,
     token: impl FnOnce(&[u32]) -> Result<Map<String, Value>, Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(image)?;
+    let target = Target::open(image, change.dry_run)?;
     let luks = target.luks_after_backup(change)?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
     let token = token(&tokens::assignable(metadata))?;
     let id = tokens::add(&luks, token, number.id, number.replace, &mut OsRandom)
         .map_err(target.failed())?;
-    if change.json {
-        return Ok(output::json(
-            verb,
-            json!({"image": target.name, "token": id}),
-        )?);
-    }
-    Ok(output::text(&format!(
-        "token {id} of {} is added\n",
-        target.name
-    ))?)
+    let members = json!({"image": target.name, "token": id});
+    let text = format!("token {id} of {} is added\n", target.name);
+    target.done(verb, change.json, members, &text)
 }
 
 /// No JSON area is larger than this, in bytes.

@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::args::{ChangeArgs, Operand, TokenAssignArgs, TokenRemoveArgs};
 use crate::change::Target;
 use crate::error::Error;
-use crate::output;
 
 /// Removes a token.
 pub fn remove(args: &TokenRemoveArgs) -> Result<(), Error> {
@@ -57,13 +56,10 @@ fn change(
     done: &Done,
     change: impl FnOnce(&Luks) -> Result<(), luks::Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(image)?;
+    let target = Target::open(image, args.dry_run)?;
     let luks = target.luks_after_backup(args)?;
     change(&luks).map_err(target.failed())?;
-    if args.json {
-        let members = json!({"image": target.name, "token": done.id});
-        return Ok(output::json(done.verb, members)?);
-    }
+    let members = json!({"image": target.name, "token": done.id});
     let text = format!("token {} of {} {}\n", done.id, target.name, done.text);
-    Ok(output::text(&text)?)
+    target.done(done.verb, args.json, members, &text)
 }
