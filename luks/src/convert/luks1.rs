@@ -32,7 +32,9 @@ pub(super) fn from_luks2(edit: &Edit, luks: &Luks) -> Result<(), Error> {
     block.resize(2 * SECTOR_BYTES, 0);
     let (first, second) = block.split_at(SECTOR_BYTES);
     let storage = &**edit.storage();
-    write_through(storage, to_u64(SECTOR_BYTES), second)?;
+    storage
+        .write_at(to_u64(SECTOR_BYTES), second)
+        .map_err(Error::io("write the header"))?;
     // Magic and version stay LUKS2's until all else is there: then a single byte turns it into LUKS1.
     let mut unnamed = first.to_vec();
     unnamed[..VERSION_END].copy_from_slice(&[&Which::Primary.magic()[..], &[0, 2]].concat());

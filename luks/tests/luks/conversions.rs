@@ -7,11 +7,11 @@ use luks::{
     ConversionObstacle, Error, FormatOptions, Header, KdfParams, Luks, OsRandom, Refused, Repair,
     RepairOptions, Version, format, tokens,
 };
-use volume::{MemoryStorage, SimulatedStorage};
+use volume::{MemoryStorage, Storage};
 
 use crate::common::{memory, passphrase};
 use crate::crash::small;
-use crate::headers::{container, cut_everywhere, open, opens, require};
+use crate::headers::{Cut, container, open, open_any, opens, require};
 
 const ENABLED: [u8; 8] = [0x00, 0xac, 0x71, 0xf3, 0, 0, 0x03, 0xe8];
 
@@ -37,10 +37,16 @@ fn is_luks2(luks: &Luks) -> bool {
 
 /// Converts with a crash at every write: the passphrase opens every state, which is one format or the other.
 fn converted(what: &str, image: &[u8], to: Version, fixed: usize) -> Vec<u8> {
-    let change = |disk: &Arc<SimulatedStorage>| {
-        convert(&open(disk), to, &mut OsRandom).unwrap();
+    let change = |disk: &Arc<dyn Storage>| {
+        convert(&open_any(disk), to, &mut OsRandom).unwrap();
     };
-    cut_everywhere(what, image, fixed, change, |disk, done| {
+    Cut {
+        what,
+        image,
+        fixed,
+        spare: &[],
+    }
+    .everywhere(change, |disk, done| {
         if Luks::open(disk.clone()).is_err() {
             // Two keyslots change places in one sector; torn, an unused one is where one in use is.
             let damages = repair(&*disk, RepairOptions::default(), &mut OsRandom);
@@ -51,7 +57,12 @@ fn converted(what: &str, image: &[u8], to: Version, fixed: usize) -> Vec<u8> {
         let luks = open(&disk);
         let is_new = is_luks2(&luks) == (to == Version::Luks2);
         require(is_new || !done, "done is not durable")?;
-        require(!done || luks.warnings().is_empty(), "a copy is damaged")
+        require(!done || luks.warnings().is_empty(), "a copy is damaged")?;
+        let secondary = &disk.snapshot()[0x4000..0x4006];
+        require(
+            !done || to == Version::Luks2 || secondary != b"SKUL\xba\xbe",
+            "the secondary header is still there",
+        )
     })
 }
 

@@ -7,6 +7,7 @@ use volume::{MemoryStorage, SimulatedStorage, Storage};
 
 use crate::common::{memory, passphrase, unlock};
 use crate::crash::small;
+use crate::forgetful::{Forgetful, count_syncs};
 
 /// The data of [`small`] containers starts where these bytes end.
 const HEADER_BYTES: [usize; 2] = [0x9_0000, 0x1_8000];
@@ -43,6 +44,10 @@ fn header_bytes(version: Version) -> usize {
 }
 
 pub fn open(storage: &Arc<impl Storage + 'static>) -> Luks {
+    open_any(&(storage.clone() as Arc<dyn Storage>))
+}
+
+pub fn open_any(storage: &Arc<dyn Storage>) -> Luks {
     Luks::open(storage.clone()).unwrap()
 }
 
@@ -50,37 +55,76 @@ pub fn opens(storage: &Arc<impl Storage + 'static>) -> bool {
     Luks::open(storage.clone()).is_ok_and(|luks| unlock(&luks, b"pw").is_ok())
 }
 
-/// Runs a change on a disk that loses power at every moment of it, and once to its end: `check` sees each state, and
-/// whether the change is done. Bytes from `fixed` on are the same in all of them.
-pub fn cut_everywhere(
-    what: &str,
-    image: &[u8],
-    fixed: usize,
-    change: impl Fn(&Arc<SimulatedStorage>),
-    check: impl Fn(Arc<MemoryStorage>, bool) -> Result<(), String>,
-) -> Vec<u8> {
-    let disk = Arc::new(SimulatedStorage::from_vec(image.to_vec()));
-    disk.restart();
-    change(&disk);
-    let mut count = 0;
-    for (done, states) in [
-        (false, disk.crash_states(1)),
-        (true, disk.crash_states_now(1)),
-    ] {
-        for state in states {
-            let name = state.to_string();
-            let storage = Arc::new(state.storage);
-            assert!(
-                storage.snapshot()[fixed..] == image[fixed..],
-                "{what}: data changed at {name}"
+/// A change of a header, and what is to hold of it.
+pub struct Cut<'a> {
+    pub what: &'a str,
+    pub image: &'a [u8],
+    /// Bytes from here on are the same in every state.
+    pub fixed: usize,
+    /// Syncs that nobody misses, by number.
+    pub spare: &'a [usize],
+}
+
+impl Cut<'_> {
+    /// Runs the change on a disk that loses power at every moment of it, and once to its end: `check` sees each state,
+    /// and whether the change is done. Then again with each sync left out, which `check` has to notice.
+    pub fn everywhere(
+        &self,
+        change: impl Fn(&Arc<dyn Storage>),
+        check: impl Fn(Arc<MemoryStorage>, bool) -> Result<(), String>,
+    ) -> Vec<u8> {
+        let what = self.what;
+        let (disk, outcome) = self.run(usize::MAX, &change, &check);
+        let count = outcome.unwrap_or_else(|problem| panic!("{what}: {problem}"));
+        println!("cases: crash states of {what} {count} passed, 0 failed");
+        assert!(count > 3, "{what}: {count}");
+        let syncs = count_syncs(&disk);
+        for forgotten in 0..syncs {
+            let (_, outcome) = self.run(forgotten, &change, &check);
+            assert_eq!(
+                outcome.is_ok(),
+                self.spare.contains(&forgotten),
+                "{what}: without sync {forgotten} of {syncs}: {outcome:?}"
             );
-            check(storage, done).unwrap_or_else(|problem| panic!("{what}: {name}: {problem}"));
-            count += 1;
         }
+        disk.snapshot()
     }
-    println!("cases: crash states of {what} {count} passed, 0 failed");
-    assert!(count > 3, "{what}: {count}");
-    disk.snapshot()
+
+    fn run(
+        &self,
+        forgotten: usize,
+        change: impl Fn(&Arc<dyn Storage>),
+        check: impl Fn(Arc<MemoryStorage>, bool) -> Result<(), String>,
+    ) -> (Arc<SimulatedStorage>, Result<usize, String>) {
+        let disk = Arc::new(SimulatedStorage::from_vec(self.image.to_vec()));
+        disk.restart();
+        change(&Forgetful::of(&disk, forgotten));
+        let mut count = 0;
+        for (done, states) in [
+            (false, disk.crash_states(1)),
+            (true, disk.crash_states_now(1)),
+        ] {
+            for state in states {
+                let name = state.to_string();
+                let storage = Arc::new(state.storage);
+                let fixed = storage.snapshot()[self.fixed..] == self.image[self.fixed..];
+                let outcome = require(fixed, "data changed").and_then(|()| check(storage, done));
+                if let Err(problem) = outcome {
+                    return (disk, Err(format!("{name}: {problem}")));
+                }
+                count += 1;
+            }
+        }
+        (disk, Ok(count))
+    }
+}
+
+/// Whether the header has a keyslot in use.
+pub fn names_keyslots(luks: &Luks) -> bool {
+    match luks.header() {
+        Header::Luks1(header) => header.keyslots.iter().any(|slot| slot.active),
+        Header::Luks2(header) => !header.metadata.keyslots.is_empty(),
+    }
 }
 
 pub fn require(condition: bool, problem: &str) -> Result<(), String> {
@@ -105,11 +149,17 @@ fn a_crash_of_config_leaves_the_old_texts_or_the_new_ones() {
         };
         let image = container(version);
         let fixed = if is_luks2 { 2 * COPY } else { 512 };
-        let change = |disk: &Arc<SimulatedStorage>| {
-            configure(&open(disk), &changes, &mut OsRandom).unwrap();
+        let change = |disk: &Arc<dyn Storage>| {
+            configure(&open_any(disk), &changes, &mut OsRandom).unwrap();
         };
         let what = format!("config {version:?}");
-        let after = cut_everywhere(&what, &image, fixed, change, |disk, done| {
+        let after = Cut {
+            what: &what,
+            image: &image,
+            fixed,
+            spare: &[],
+        }
+        .everywhere(change, |disk, done| {
             require(opens(&disk), "the passphrase does not open it")?;
             let is_new = match open(&disk).header() {
                 Header::Luks1(header) => header.uuid == uuid,
@@ -123,7 +173,8 @@ fn a_crash_of_config_leaves_the_old_texts_or_the_new_ones() {
                     is_new
                 }
             };
-            require(is_new || !done, "done is not durable")
+            let both_copies = open(&disk).warnings().is_empty();
+            require(!done || is_new && both_copies, "done is not durable")
         });
         if let Header::Luks2(header) = open(&memory(after)).header() {
             assert_eq!(header.binary.epoch, 2);
@@ -192,30 +243,55 @@ fn flags_that_are_taken_away_leave_no_member() {
     assert!(header.metadata.raw()["config"].get("flags").is_none());
 }
 
+/// Where the key material of keyslot 0 lies in a [`container`]: 16 bytes of key, 4000 stripes.
+fn area_of(version: Version) -> std::ops::Range<usize> {
+    let start = if version == Version::Luks1 {
+        0x1000
+    } else {
+        0x8000
+    };
+    start..start + 64000
+}
+
+/// No 16 bytes are what they were.
+fn is_overwritten(old: &[u8], new: &[u8]) -> bool {
+    let mut pairs = old.chunks(16).zip(new.chunks(16));
+    pairs.all(|(old, new)| old != new)
+}
+
 #[test]
 fn an_erased_container_opens_no_more_and_a_second_run_ends_a_first() {
     for version in [Version::Luks1, Version::Luks2] {
         let image = container(version);
         let fixed = header_bytes(version);
-        let change = |disk: &Arc<SimulatedStorage>| {
-            assert_eq!(erase(&open(disk), &mut OsRandom).unwrap(), [0]);
+        let change = |disk: &Arc<dyn Storage>| {
+            assert_eq!(erase(&open_any(disk), &mut OsRandom).unwrap(), [0]);
         };
         let what = format!("erase {version:?}");
-        let after = cut_everywhere(&what, &image, fixed, change, |disk, done| {
+        let after = Cut {
+            what: &what,
+            image: &image,
+            fixed,
+            spare: &[],
+        }
+        .everywhere(change, |disk, done| {
             let luks = Luks::open(disk.clone()).map_err(|error| error.to_string())?;
             require(!done || !opens(&disk), "it opens after it was erased")?;
+            let names_none = !names_keyslots(&luks);
+            let both_copies = luks.warnings().is_empty();
+            require(!done || names_none && both_copies, "done is not durable")?;
+            let area = &disk.snapshot()[area_of(version)];
+            require(
+                !names_none || is_overwritten(&image[area_of(version)], area),
+                "the area is there and the header does not name it",
+            )?;
             erase(&luks, &mut OsRandom).map_err(|error| error.to_string())?;
             require(!opens(&disk), "it opens after a second run")
         });
-        let area = if version == Version::Luks1 {
-            0x1000..0x1000 + 64000
-        } else {
-            0x8000..0x8000 + 64000
-        };
-        let survived = image[area.clone()]
-            .chunks(16)
-            .zip(after[area].chunks(16))
-            .filter(|(old, new)| old == new);
-        assert_eq!(survived.count(), 0, "{version:?}");
+        let area = area_of(version);
+        assert!(
+            is_overwritten(&image[area.clone()], &after[area]),
+            "{version:?}"
+        );
     }
 }

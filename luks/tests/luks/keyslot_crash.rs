@@ -1,20 +1,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use luks::format::{self, Version};
 use luks::luks2::Priority;
 use luks::{Error, FormatOptions, Header, KeyslotOptions, Luks, OsRandom, UnlockOptions, keyslots};
-use volume::{
-    Fault, FaultOn, HeaderLock, LockMode, MemoryStorage, Operation, SimulatedStorage, Storage,
-};
+use volume::{Fault, FaultOn, MemoryStorage, SimulatedStorage, Storage};
 
 use crate::common::{passphrase, unlock};
 use crate::crash::small;
+use crate::forgetful::{Forgetful, count_syncs};
 
 const SIZE: u64 = 1 << 20;
 /// Every passphrase of these tests.
@@ -364,42 +361,6 @@ fn a_crash_at_each_write_leaves_the_old_or_the_new_passphrase_working() {
     assert!(count > 5000, "{count}");
 }
 
-/// Forgets one sync.
-struct Forgetful {
-    disk: Arc<SimulatedStorage>,
-    until: AtomicUsize,
-}
-
-impl Storage for Forgetful {
-    fn len(&self) -> io::Result<u64> {
-        self.disk.len()
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.disk.read_at(offset, buf)
-    }
-    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.write_at(offset, data)
-    }
-    fn sync(&self) -> io::Result<()> {
-        if self.until.fetch_sub(1, Ordering::Relaxed) == 0 {
-            return Ok(());
-        }
-        self.disk.sync()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.set_len(len)
-    }
-    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.disk.punch_hole(offset, len)
-    }
-    fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        self.disk.data_extent(offset)
-    }
-    fn lock(&self, mode: LockMode) -> io::Result<HeaderLock> {
-        self.disk.lock(mode)
-    }
-}
-
 /// What the test above would not notice may as well not be there.
 #[test]
 fn each_sync_matters() {
@@ -409,20 +370,12 @@ fn each_sync_matters() {
         let judge = Judge::new(&case, &before);
         let run = |forgotten: usize| {
             let disk = Arc::new(SimulatedStorage::from_vec(before.clone()));
-            let storage: Arc<dyn Storage> = Arc::new(Forgetful {
-                disk: disk.clone(),
-                until: AtomicUsize::new(forgotten),
-            });
-            let luks = Luks::open(storage).unwrap();
+            let luks = Luks::open(Forgetful::of(&disk, forgotten)).unwrap();
             disk.restart();
             (case.run)(&luks).unwrap();
             disk
         };
-        let whole = run(usize::MAX).operations();
-        let syncs = whole
-            .iter()
-            .filter(|operation| **operation == Operation::Sync)
-            .count();
+        let syncs = count_syncs(&run(usize::MAX));
         for forgotten in 0..syncs {
             let what = format!("{} {:?}", case.name, case.version);
             assert_ne!(

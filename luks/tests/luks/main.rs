@@ -18,6 +18,7 @@ mod crash;
 /// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
 mod edit;
 /// New containers: places, options that cannot be, failing parts.
+mod forgetful;
 mod format;
 /// The project's golden data: what cryptsetup, qemu-img and the kernel made.
 mod golden;

@@ -8,7 +8,7 @@ use luks::{Corrupt, Error, Fault, Header, OsRandom, Refused, Repair, RepairOptio
 use volume::{SimulatedStorage, Storage};
 
 use crate::common::memory;
-use crate::headers::{COPY, container, cut_everywhere, open, opens, require};
+use crate::headers::{COPY, Cut, container, open, opens, require};
 
 /// Damages an image, or one copy.
 type Patch = dyn Fn(&mut [u8]);
@@ -25,11 +25,17 @@ fn a_damaged_copy_is_made_from_the_other_with_a_fresh_salt() {
         damaged[at + 5000] ^= 1;
         let fault = Fault::Corrupt(Corrupt::Checksum);
         let expected = Repair::Copy { which, fault };
-        let change = |disk: &Arc<SimulatedStorage>| {
+        let change = |disk: &Arc<dyn Storage>| {
             assert_eq!(repair(&**disk, MEND, &mut OsRandom).unwrap(), expected);
         };
         let what = format!("repair {which:?}");
-        let after = cut_everywhere(&what, &damaged, 2 * COPY, change, |disk, done| {
+        let after = Cut {
+            what: &what,
+            image: &damaged,
+            fixed: 2 * COPY,
+            spare: &[],
+        }
+        .everywhere(change, |disk, done| {
             require(opens(&disk), "the passphrase does not open it")?;
             require(!done || open(&disk).warnings().is_empty(), "not durable")?;
             repair(&*disk, MEND, &mut OsRandom).map_err(|error| error.to_string())?;
@@ -203,13 +209,19 @@ fn each_known_damage_of_luks1_is_mended() {
     for (what, patch, expected) in cases {
         let mut damaged = image.clone();
         patch(&mut damaged);
-        let change = |disk: &Arc<SimulatedStorage>| {
+        let change = |disk: &Arc<dyn Storage>| {
             let repaired = repair(&**disk, MEND, &mut OsRandom).unwrap();
             assert_eq!(repaired, Repair::Luks1(expected.clone()), "{what}");
         };
         let name = format!("repair LUKS1 {}", what.replace(',', ""));
-        let after = cut_everywhere(&name, &damaged, 1024, change, |disk, done| {
-            require(!done || opens(&disk), "done is not durable")?;
+        let after = Cut {
+            what: &name,
+            image: &damaged,
+            fixed: 1024,
+            spare: &[],
+        }
+        .everywhere(change, |disk, done| {
+            require(!done || disk.snapshot() == image, "done is not durable")?;
             repair(&*disk, MEND, &mut OsRandom).map_err(|error| error.to_string())?;
             require(opens(&disk), "a second repair fails")
         });
