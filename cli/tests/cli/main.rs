@@ -2,6 +2,8 @@
 
 mod compare;
 mod conformance;
+mod costs;
+mod crafted;
 mod create;
 mod damage;
 mod destinations;
@@ -14,6 +16,7 @@ mod luks;
 mod plain;
 mod policy;
 mod progress;
+mod read_only;
 mod refusals;
 mod signals;
 mod support;

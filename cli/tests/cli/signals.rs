@@ -4,7 +4,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::support::{PLAIN, Place, Run, plain_place};
+use crate::crafted::Crafted;
+use crate::support::{PLAIN, Place, Run, golden, plain_place};
 
 /// Waits until something is true, which it becomes soon or never.
 fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
@@ -123,4 +124,45 @@ fn a_long_key_derivation_ends_at_once() {
         assert!(took < Duration::from_secs(1), "{cost}: {took:?}");
         assert_eq!(place.names(), ["key", "raw"]);
     }
+}
+
+/// What a header may ask for takes hours here, because the user allows it; a signal ends it all the same.
+#[test]
+fn b1_a_long_unlock_that_is_allowed_ends_at_once_and_changes_nothing() {
+    let mut luks1 = golden("luks1/xts-256-sha1.img.xz");
+    // The iterations of keyslot 0.
+    luks1[212..216].copy_from_slice(&u32::MAX.to_be_bytes());
+    let mut luks2 = Crafted::argon2id();
+    luks2.json["keyslots"]["0"]["kdf"]["time"] = u32::MAX.into();
+    let mut longest = Duration::ZERO;
+    let mut count = 0;
+    for image in [luks1, luks2.bytes()] {
+        for verb in [
+            "key test box --key-file pw",
+            "decrypt box back --key-file pw",
+            "key change box --key-file pw --new-keyfile new -q",
+        ] {
+            for (signal, number) in [("TERM", 15), ("INT", 2)] {
+                let place = Place::new();
+                place.write("box", &image);
+                place.write("pw", "golden");
+                place.write("new", "new");
+                let names = place.names();
+                let mut command = place.command(&format!("{verb} --max-kdf-time 1099511627776"));
+                let child = command
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .expect("the program starts");
+                sleep(Duration::from_millis(300));
+                let (run, took) = interrupt(child, signal);
+                assert_eq!(run.code, 128 + number, "{verb}: {}", run.stderr);
+                assert!(took < Duration::from_secs(2), "{verb}: {took:?}");
+                assert!(place.read("box") == image, "{verb}");
+                assert_eq!(place.names(), names, "{verb}");
+                longest = longest.max(took);
+                count += 1;
+            }
+        }
+    }
+    println!("cases: interrupted unlocks {count} passed, 0 failed (the longest took {longest:?})");
 }
