@@ -32,7 +32,7 @@ fn an_existing_file_is_replaced_only_by_force_and_only_whole() {
 }
 
 #[test]
-fn a_new_file_is_for_its_owner_only() {
+fn e4_a_new_file_is_for_its_owner_only() {
     let place = plain_place(512);
     place.run(&format!("encrypt raw box {PLAIN}")).expect(0);
     let mode = place
@@ -67,7 +67,7 @@ fn the_source_is_no_destination() {
 }
 
 #[test]
-fn a_symlink_is_not_followed() {
+fn e4_a_symlink_is_not_followed() {
     let place = plain_place(512);
     place.write("target", "precious");
     symlink("target", place.path("link")).expect("a symlink");

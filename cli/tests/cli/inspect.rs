@@ -42,7 +42,7 @@ fn one_warns(place: &Place, words: &[&str]) {
 }
 
 #[test]
-fn a_keyslot_that_is_cheap_to_guess() {
+fn d8_a_keyslot_that_is_cheap_to_guess() {
     let place = patched("luks1/xts-512-sha256.img.xz", |_| {});
     one_warns(
         &place,
@@ -163,7 +163,7 @@ fn one_of_a_thing_is_one() {
 }
 
 #[test]
-fn nothing_from_the_image_drives_the_terminal() {
+fn c5_nothing_from_the_image_drives_the_terminal() {
     let place = patched("luks1/xts-512-sha256.img.xz", |bytes| {
         // The UUID, and the hash that a warning might name.
         bytes[168..174].copy_from_slice(b"\x1b[31m\n");

@@ -153,7 +153,7 @@ fn the_volume_key_opens_it_and_can_be_given() {
 }
 
 #[test]
-fn a_wrong_passphrase_is_2_and_leaves_nothing() {
+fn a6_a_wrong_passphrase_is_2_and_leaves_nothing() {
     let place = cheap_luks_place(4096);
     for kind in ["luks1", "luks2"] {
         place
@@ -300,7 +300,7 @@ fn options_of_another_type_are_refused() {
 }
 
 #[test]
-fn a_risky_cipher_is_made_by_force_with_a_warning() {
+fn d3_a_risky_cipher_is_made_by_force_with_a_warning() {
     let place = cheap_luks_place(8192);
     let options = format!("{CHEAP} --cipher cast5-cbc-essiv:md5 --key-size 128");
     let run = place

@@ -121,7 +121,7 @@ fn either_restores_the_others_backup() {
 }
 
 #[test]
-fn a_restore_says_which_passphrases_come_back() {
+fn c4_a_restore_says_which_passphrases_come_back() {
     let place = theirs(2);
     place.sh("luksmith header backup box --header-backup-file backup");
     place.sh(&format!("cryptsetup luksAddKey {CHEAP} box second"));

@@ -254,7 +254,7 @@ fn the_last_keyslot_goes_when_it_is_meant() {
 
 /// Both take turns under the header lock: every change that says that it was made is there.
 #[test]
-fn eight_processes_change_one_header_at_once() {
+fn e5_eight_processes_change_one_header_at_once() {
     const ROUNDS: u32 = 3;
     let place = place(2);
     // Each has a keyslot of its own, which it gives and takes; one that was refused tries again.

@@ -32,7 +32,7 @@ const INPUTS: [&str; 27] = [
 ];
 
 #[test]
-fn a_passphrase_is_what_it_is_for_cryptsetup() {
+fn d9_a_passphrase_is_what_it_is_for_cryptsetup() {
     let place = Place::new();
     let secrets: [(&str, &[u8]); 5] = [
         ("abc", b"abc"),

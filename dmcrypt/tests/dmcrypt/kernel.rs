@@ -67,7 +67,7 @@ fn sha256(data: &[u8]) -> String {
 }
 
 #[test]
-fn sectors_are_those_of_the_kernel_both_ways() {
+fn d5_sectors_are_those_of_the_kernel_both_ways() {
     let cases = cases();
     for case in &cases {
         let mut data = plaintext();

@@ -351,7 +351,7 @@ fn short_blocks_and_null_ciphers_are_a_risk_to_create() {
 }
 
 #[test]
-fn equal_halves_are_seen_with_xts_only() {
+fn d2_equal_halves_are_seen_with_xts_only() {
     let xts = parse("aes-xts-plain64");
     assert!(xts.has_equal_xts_halves(&[5; 64]));
     let mut key = [5; 64];

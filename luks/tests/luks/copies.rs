@@ -37,7 +37,7 @@ enum State {
 
 /// All nine combinations of new, old and damaged: which copy counts, and what is said about the other.
 #[test]
-fn the_newer_sound_copy_counts_in_all_nine_combinations() {
+fn c2_the_newer_sound_copy_counts_in_all_nine_combinations() {
     use State::{Damaged, New, Old};
     for primary in [New, Old, Damaged] {
         for secondary in [New, Old, Damaged] {
@@ -123,7 +123,7 @@ fn a_version_or_checksum_algorithm_that_is_not_known_is_the_copys_own_matter() {
 
 /// Torn at each 512 bytes of either copy: the other one serves.
 #[test]
-fn a_copy_torn_anywhere_is_replaced_by_the_other() {
+fn c2_a_copy_torn_anywhere_is_replaced_by_the_other() {
     for at in [0, COPY] {
         for sector in 0..COPY / 512 {
             let mut image = good();

@@ -278,7 +278,7 @@ impl Random for FailingRandom {
 }
 
 #[test]
-fn a_failing_random_source_leaves_no_header() {
+fn d6_a_failing_random_source_leaves_no_header() {
     for version in [Version::Luks1, Version::Luks2] {
         let mut failures = 0;
         for answers in 0.. {
@@ -367,7 +367,7 @@ fn a_given_volume_key_is_the_one_that_is_used() {
 
 /// Two containers under one passphrase share nothing: no salt, no key, no filler.
 #[test]
-fn formatting_twice_gives_different_bytes() {
+fn d7_formatting_twice_gives_different_bytes() {
     let image = || {
         let disk = MemoryStorage::new(1 << 20);
         let new = format::prepare(

@@ -104,7 +104,7 @@ fn luks1_images_give_their_keys_and_payloads() {
 }
 
 #[test]
-fn evil_luks1_headers_are_refused_each_for_its_own_reason() {
+fn c1_evil_luks1_headers_are_refused_each_for_its_own_reason() {
     let Some(folder) = conformance("evil luks1 headers") else {
         return;
     };

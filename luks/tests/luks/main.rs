@@ -34,6 +34,8 @@ mod keyslot_crash;
 mod keyslots;
 /// How much work a header may ask for.
 mod limits;
+/// Attacks that are known, one test each; the index is in SECURITY.md, the others stand with their topics.
+mod obligations;
 /// A storage that gives another header when it is asked again.
 mod one_read;
 /// One byte range of a good header changed, one exact error expected.

@@ -25,7 +25,7 @@ macro_rules! corrupt {
 
 /// Offsets from the LUKS1 specification, figures 1 and 2.
 #[test]
-fn luks1_fields() {
+fn a8_luks1_fields() {
     let max = &u32::MAX.to_be_bytes();
     corrupt!(
         luks1_patched(8, &[b'x'; 32]),
@@ -198,7 +198,7 @@ fn member(from: &str, to: &str) -> (String, MemberProblem) {
 }
 
 #[test]
-fn luks2_members() {
+fn b5_luks2_members() {
     let not_u64 = |path: &str| (path.to_owned(), MemberProblem::NotU64String);
     let missing = |path: &str| (path.to_owned(), MemberProblem::Missing);
     for value in [
@@ -280,7 +280,7 @@ fn luks2_members() {
 }
 
 #[test]
-fn luks2_rules_between_objects() {
+fn c1_luks2_rules_between_objects() {
     corrupt!(
         json_error("\"stripes\":4000", "\"stripes\":4001"),
         Corrupt::Stripes {
