@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod campaign;
 mod fuzz;
 mod interop;
 mod layers;
@@ -26,6 +27,8 @@ usage: cargo xtask TASK
   interop                                only the tests against other tools
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
   bench [ARGUMENT...]                    the benchmarks
+  campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
+                                         edits each), faults (every write and sync failed and killed)
   fuzz [--seconds N] [TARGET]            a fuzz campaign (60 seconds, every target)
 ";
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "interop" => interop::run(rest),
         "uml" => uml::run(rest),
         "bench" => bench::run(rest),
+        "campaign" => campaign::run(rest),
         "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

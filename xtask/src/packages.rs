@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kmod", "modprobe"),
     ("dmsetup", "dmsetup"),
     ("xz-utils", "xz"),
+    ("strace", "strace"),
 ];
 
 /// An error that names the command that installs what is missing.
