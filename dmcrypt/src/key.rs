@@ -3,7 +3,7 @@
 //! All are wiped when dropped, are compared in constant time only, and have neither `Debug` nor `Clone`.
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 macro_rules! secret_bytes {
     ($(#[$doc:meta])* $name:ident) => {
@@ -60,6 +60,19 @@ secret_bytes! {
 secret_bytes! {
     /// What a key derivation function makes of a [`Passphrase`]: it encrypts the area of a keyslot.
     DerivedKey
+}
+
+/// Overwrites what calls that have returned left on this thread's stack, 64 KiB deep: ciphers hold round keys in
+/// registers, which compilers spill there.
+#[inline(never)]
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "the stack is what is to be overwritten"
+)]
+pub fn wipe_stack() {
+    let mut below = [0_u8; 64 << 10];
+    below.zeroize();
+    std::hint::black_box(&below);
 }
 
 #[cfg(test)]

@@ -58,6 +58,6 @@ pub use aes_xts::AesXts;
 pub use cipher::{SectorCipher, SectorOptions};
 pub use error::Error;
 pub use hash::{HashAlgorithm, HashVisitor};
-pub use key::{DerivedKey, Passphrase, VolumeKey};
+pub use key::{DerivedKey, Passphrase, VolumeKey, wipe_stack};
 pub use spec::CipherSpec;
 pub use units::{SECTOR_BYTES, SectorSize};

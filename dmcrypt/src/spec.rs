@@ -8,6 +8,7 @@ use crate::{
     Error, SectorCipher, SectorOptions, SectorSize,
     ciphers::{self, Cipher},
     iv::Iv,
+    key::wipe_stack,
     modes::{self, IvShape, KeyLayout, Mode},
 };
 use std::{fmt, str::FromStr};
@@ -187,6 +188,14 @@ impl CipherSpec {
         key: &[u8],
         options: SectorOptions,
     ) -> Result<Box<dyn SectorCipher>, Error> {
+        let cipher = self.expand(key, options);
+        // Expanded keys are made on the stack and moved from there.
+        wipe_stack();
+        cipher
+    }
+
+    #[inline(never)]
+    fn expand(&self, key: &[u8], options: SectorOptions) -> Result<Box<dyn SectorCipher>, Error> {
         self.check_key_bytes(key.len())?;
         if self.is_null() {
             return Ok(modes::identity(options));

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use dmcrypt::SectorCipher;
+use dmcrypt::{SectorCipher, wipe_stack};
 
 use self::buffer::AlignedBuffer;
 use self::input::Input;
@@ -175,6 +175,8 @@ pub fn copy(
         }
         job.work();
     });
+    // The round keys that this thread encrypted with; the others' stacks are gone.
+    wipe_stack();
     job.finish()
 }
 

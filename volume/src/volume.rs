@@ -20,6 +20,13 @@ pub struct Volume {
     regions: RegionLocks,
 }
 
+/// What ciphers left on this thread's stack goes with the keys.
+impl Drop for Volume {
+    fn drop(&mut self) {
+        dmcrypt::wipe_stack();
+    }
+}
+
 impl Volume {
     /// A view of `storage` through `mapping`. Nothing is read; a storage that is too short shows when its end is used.
     pub fn new(storage: Arc<dyn Storage>, mapping: Mapping) -> Self {

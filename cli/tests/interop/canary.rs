@@ -1,0 +1,215 @@
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::common::{PROGRAM, Place, check_all};
+
+const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+const ARGON2: &str =
+    "--pbkdf argon2id --pbkdf-force-iterations 4 --pbkdf-memory 64 --pbkdf-parallel 2";
+/// Long enough to be found nowhere by chance.
+const PASSPHRASES: [&str; 2] = [
+    "canary Tm9ib2R5IGtub3dz first passphrase",
+    "canary dGhpcyBvbmUgYXQgYWxs second passphrase",
+];
+
+/// 64 bytes that no program has.
+fn volume_key() -> Vec<u8> {
+    (1_u8..=64)
+        .map(|n| n.wrapping_mul(0x9d) ^ n.rotate_left(3) ^ 0xa7)
+        .collect()
+}
+
+/// What may be left of the secrets, in each of the forms that they are read and written in.
+fn needles() -> Vec<(String, Vec<u8>)> {
+    use base64::Engine as _;
+    let mut needles = Vec::new();
+    let mut secret = |name: String, bytes: &[u8]| {
+        let text = hex::encode(bytes);
+        // Without what depends on the bytes behind.
+        let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes);
+        let base64 = base64.as_bytes()[..bytes.len() / 3 * 4].to_vec();
+        needles.push((
+            format!("{name} as hexadecimal"),
+            text.to_uppercase().into_bytes(),
+        ));
+        needles.push((format!("{name} as hexadecimal"), text.into_bytes()));
+        needles.push((format!("{name} as base64"), base64));
+        needles.push((name, bytes.to_vec()));
+    };
+    for passphrase in PASSPHRASES {
+        secret(format!("passphrase {passphrase:?}"), passphrase.as_bytes());
+    }
+    // Halves of the two AES keys too: a round key is 16 bytes of one.
+    for (number, part) in volume_key().chunks(16).enumerate() {
+        secret(format!("part {number} of the volume key"), part);
+    }
+    needles
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("a", PASSPHRASES[0]);
+    place.write("b", PASSPHRASES[1]);
+    place.write("vk", volume_key());
+    place.write("raw", vec![0x5a; 64 << 10]);
+    place.write("token", r#"{"type":"own","keyslots":[]}"#);
+    place.sh(&format!(
+        "luksmith encrypt raw box --key-file a --volume-key-file vk {CHEAP} && cp box box2 && \
+         luksmith encrypt raw box1 --type luks1 --key-file a --volume-key-file vk {CHEAP} && \
+         luksmith header backup box --header-backup-file saved"
+    ));
+    place
+}
+
+/// Every verb that there is; one in a form for each way that a secret takes.
+fn lines() -> Vec<String> {
+    [
+        "encrypt raw new --key-file a --volume-key-file vk $K",
+        "encrypt raw new --key-file a --volume-key-file vk $A",
+        "encrypt raw new --type luks1 --key-file a --volume-key-file vk $K",
+        "encrypt raw new --type plain --cipher aes-xts-plain64 --key-size 512 --key-file vk",
+        "encrypt raw new --type plain --cipher aes-xts-plain64 --key-size 512 --hash sha512 <a",
+        "decrypt box new --key-file a",
+        "decrypt box1 new <a",
+        "decrypt box new --volume-key-file vk",
+        "create new --payload-size 64K --key-file a --volume-key-file vk $K",
+        "measure --payload-size 64K",
+        "inspect box",
+        "inspect box1 --json",
+        "verify box --key-file a",
+        "verify box1 --volume-key-file vk",
+        "compare raw box --key-file a",
+        "compare box box1 --key-file a --key-file a",
+        "key add box --key-file a --new-keyfile b $K",
+        "key add box --volume-key-file vk --new-keyfile b $A",
+        "key add box1 --key-file a --new-keyfile b $K",
+        "key add box --unbound --volume-key-file vk --new-keyfile b $K",
+        "key change box --key-file a --new-keyfile b $K",
+        "key change box1 --key-slot 0 --volume-key-file vk --new-keyfile b $K",
+        "key remove box -q --key-file a",
+        "key test box <a",
+        "key test box --key-file a",
+        "key test box --key-file b",
+        "key test box --explain --key-file b",
+        "key test box1 --volume-key-file vk",
+        "key test box --key-file a --key-encoding hex",
+        "key list box",
+        "key export box -q --key-file a --volume-key-file new",
+        "header backup box --header-backup-file new",
+        "header restore box -q --header-backup-file saved",
+        "header repair box",
+        "header erase box2 -q",
+        "header convert box1 -q --type luks2",
+        "header config box --label x",
+        "token add box --key-description x",
+        "token list box",
+        "token import box --json-file token --token-id 5",
+        "completions bash",
+    ]
+    .map(|line| line.replace("$K", CHEAP).replace("$A", ARGON2))
+    .to_vec()
+}
+
+/// Holds the program when it is about to exit, all of its values dropped, and looks for the secrets in every byte that
+/// it could have written; what was found.
+fn scan(place: &Place, line: &str) -> Vec<String> {
+    let mut tracer = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"])
+        .args(["-e", "inject=exit_group:delay_enter=30000000"])
+        .args(["sh", "-c", &format!("exec {line}")])
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(25);
+    let process = loop {
+        let held = children(tracer.id()).into_iter().find(|process| {
+            // strace tries the kernel's features out in children of its own.
+            let program = fs::read_link(format!("/proc/{process}/exe"));
+            let is_tracer = program.is_ok_and(|program| program.ends_with("strace"));
+            let call = fs::read_to_string(format!("/proc/{process}/syscall"));
+            !is_tracer && call.is_ok_and(|call| call.split(' ').next() == Some(EXIT_GROUP))
+        });
+        if let Some(process) = held {
+            break process;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{line}: it does not come to its end"
+        );
+        sleep(Duration::from_millis(2));
+    };
+    let found = search(&process);
+    Command::new("kill")
+        .args(["-9", &process])
+        .status()
+        .unwrap();
+    tracer.kill().unwrap();
+    tracer.wait().unwrap();
+    found
+}
+
+/// The number of the system call, on the processors that Debian's user-mode-linux runs on.
+const EXIT_GROUP: &str = "231";
+
+fn children(parent: u32) -> Vec<String> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    children
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn search(process: &str) -> Vec<String> {
+    let needles = needles();
+    let memory = File::open(format!("/proc/{process}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let mut found = Vec::new();
+    let mut scanned = 0;
+    for map in maps.lines() {
+        let mut fields = map.split_whitespace();
+        let (range, access) = (fields.next().unwrap(), fields.next().unwrap());
+        if !access.starts_with("rw") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        let outcome = memory.read_exact_at(&mut bytes, start);
+        outcome.unwrap_or_else(|error| panic!("{map}: {error}"));
+        scanned += bytes.len();
+        for (name, needle) in &needles {
+            if bytes.windows(needle.len()).any(|window| window == needle) {
+                found.push(format!("{name} in {map}"));
+            }
+        }
+    }
+    assert!(scanned > 100 << 10, "{scanned} bytes of memory are too few");
+    found
+}
+
+/// A program that forgets nothing is found out.
+#[test]
+fn a_shell_that_read_the_passphrase_still_has_it() {
+    let place = place();
+    // The passphrase has no newline, so that the shell's `read` fails: what it read is there.
+    let found = scan(&place, "sh -c 'read -r x <a; exit 0'");
+    assert!(
+        found.iter().any(|hit| hit.contains("first passphrase")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn no_verb_leaves_a_secret_in_memory() {
+    check_all("verbs that leave no secret in memory", &lines(), |line| {
+        let found = scan(&place(), &format!("'{PROGRAM}' {line}"));
+        assert!(found.is_empty(), "{line}: {found:#?}");
+    });
+}
