@@ -206,8 +206,22 @@ fn a_shell_that_read_the_passphrase_still_has_it() {
     );
 }
 
+/// Neither a debugger of the same user nor a core dump reaches it.
 #[test]
-fn no_verb_leaves_a_secret_in_memory() {
+fn e2_the_process_cannot_be_dumped() {
+    let place = place();
+    place.sh(&format!(
+        "strace -f -o trace -e trace=prctl '{PROGRAM}' key test box --key-file a"
+    ));
+    let trace = String::from_utf8(place.read("trace")).unwrap();
+    assert!(
+        trace.contains("PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0"),
+        "{trace}"
+    );
+}
+
+#[test]
+fn e2_no_verb_leaves_a_secret_in_memory() {
     check_all("verbs that leave no secret in memory", &lines(), |line| {
         let found = scan(&place(), &format!("'{PROGRAM}' {line}"));
         assert!(found.is_empty(), "{line}: {found:#?}");
