@@ -1,8 +1,9 @@
 //! AES-XTS (IEEE 1619, SP 800-38E), by the kernel that suits the machine and the key.
 
-use crate::kernels::xts::{Batched, Direction, XtsKernel};
-use aes::{Aes128, Aes192, Aes256};
-use cipher::KeyInit;
+use crate::{
+    AesKernel,
+    kernels::xts::{Direction, XtsKernel},
+};
 
 /// AES-XTS on data units whose tweak is given as bytes: XTS as the standard defines it, without dm-crypt's sectors.
 ///
@@ -12,8 +13,13 @@ pub struct AesXts(Box<dyn XtsKernel>);
 impl AesXts {
     /// XTS with `key`, the key of the data followed by the key of the tweaks; `None` unless it has 32, 48 or 64 bytes.
     pub fn new(key: &[u8]) -> Option<Self> {
+        Self::with_kernel(AesKernel::best(), key)
+    }
+
+    /// The same by other code than the fastest, for tests and measurements.
+    pub fn with_kernel(kernel: AesKernel, key: &[u8]) -> Option<Self> {
         let (data_key, tweak_key) = key.split_at(key.len() / 2);
-        matches!(key.len(), 32 | 48 | 64).then(|| Self(choose_kernel(data_key, tweak_key)))
+        matches!(key.len(), 32 | 48 | 64).then(|| Self(kernel.expand_xts(data_key, tweak_key)))
     }
 
     /// Encrypts one data unit in place. `tweak` is the number of the unit, as the standard has it: little-endian.
@@ -42,27 +48,4 @@ impl AesXts {
             self.0.apply(direction, &mut tweak, unit.len(), unit);
         }
     }
-}
-
-/// Chooses once, when the key is known, which code will run; every kernel gives the same bytes as the portable
-/// [`Batched`], which is the model of all others.
-pub(crate) fn choose_kernel(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel> {
-    match data_key.len() {
-        16 => batched::<Aes128>(data_key, tweak_key),
-        24 => batched::<Aes192>(data_key, tweak_key),
-        32 => batched::<Aes256>(data_key, tweak_key),
-        bytes => panic!("AES has no key of {bytes} bytes"),
-    }
-}
-
-fn batched<C>(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>
-where
-    C: KeyInit + 'static,
-    Batched<C>: XtsKernel,
-{
-    Box::new(Batched::<C>::new(
-        data_key,
-        tweak_key,
-        "aes-xts batched (aes crate)",
-    ))
 }

@@ -29,7 +29,8 @@ pub trait SectorCipher: Send + Sync {
     /// Ciphertext to plaintext.
     fn decrypt(&self, first_sector: u64, data: &mut [u8]);
 
-    /// Which implementation was chosen at construction, for people: `aes-xts batched (aes crate)`.
+    /// Which implementation was chosen at construction, for people: `vaes-avx512`, and `portable` where
+    /// there is nothing special for the processor.
     fn kernel(&self) -> &'static str;
 }
 

@@ -20,9 +20,14 @@ mod tea;
 mod twofish;
 mod xtea;
 
-use crate::kernels::{
-    cbc::Chains,
-    xts::{Batched, XtsKernel},
+use crate::{
+    AesKernel,
+    kernels::{
+        PORTABLE,
+        cbc::Chains,
+        xor,
+        xts::{Batched, XtsKernel},
+    },
 };
 use ::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 
@@ -62,6 +67,11 @@ const BUILT: &[Cipher] = &[
     xtea::XTEA,
 ];
 
+/// AES by that code.
+pub(crate) fn aes_by(kernel: AesKernel) -> &'static Cipher {
+    &aes::BY_RANK[kernel.rank()]
+}
+
 /// The cipher that dm-crypt calls `name`, if it is built here.
 pub(crate) fn find(name: &str) -> Option<&'static Cipher> {
     BUILT.iter().find(|cipher| cipher.name == name)
@@ -75,9 +85,20 @@ pub(crate) trait BlockCipher: Send + Sync {
     /// Each block on its own. Panics unless `blocks` is a whole number of them.
     fn decrypt_blocks(&self, blocks: &mut [u8]);
 
+    /// D(block) ^ mask for each block.
+    fn decrypt_under(&self, masks: &[u8], blocks: &mut [u8]) {
+        self.decrypt_blocks(blocks);
+        xor(blocks, masks);
+    }
+
     /// CBC over several chains of `chain_bytes` each, which fill `data` one after the other. `links` holds the IV of
     /// each, and its last block afterwards.
     fn encrypt_chains(&self, links: &mut [u8], chain_bytes: usize, data: &mut [u8]);
+
+    /// The name of the code for people.
+    fn kernel(&self) -> &'static str {
+        PORTABLE
+    }
 }
 
 impl<C: BlockCipherDecrypt + BlockCipherEncrypt + Send + Sync> BlockCipher for C {
@@ -124,18 +145,14 @@ where
     C: KeyInit + 'static,
     Batched<C>: XtsKernel,
 {
-    Box::new(Batched::<C>::new(
-        data_key,
-        tweak_key,
-        "xts batched (block cipher crate)",
-    ))
+    Box::new(Batched::<C>::new(data_key, tweak_key))
 }
 
 /// [`Cipher::expand`] of three types, for keys of 16, 24 and 32 bytes.
 ///
 /// # Panics
 /// When the key has another size.
-fn expand_by_size<C128, C192, C256>(key: &[u8]) -> Box<dyn BlockCipher>
+pub(crate) fn expand_by_size<C128, C192, C256>(key: &[u8]) -> Box<dyn BlockCipher>
 where
     C128: BlockCipher + KeyInit + 'static,
     C192: BlockCipher + KeyInit + 'static,
@@ -153,7 +170,10 @@ where
 ///
 /// # Panics
 /// When the keys have another size.
-fn expand_xts_by_size<C128, C192, C256>(data_key: &[u8], tweak_key: &[u8]) -> Box<dyn XtsKernel>
+pub(crate) fn expand_xts_by_size<C128, C192, C256>(
+    data_key: &[u8],
+    tweak_key: &[u8],
+) -> Box<dyn XtsKernel>
 where
     C128: KeyInit + 'static,
     C192: KeyInit + 'static,

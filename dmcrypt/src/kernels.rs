@@ -5,6 +5,9 @@ pub(crate) mod xts;
 
 use zeroize::optimization_barrier;
 
+/// The name of what runs where there is no code of our own for the processor: a crate's cipher in these loops.
+pub(crate) const PORTABLE: &str = "portable";
+
 /// target ^= mask, byte by byte.
 pub(crate) fn xor(target: &mut [u8], mask: &[u8]) {
     for (byte, mask) in target.iter_mut().zip(mask) {

@@ -26,6 +26,7 @@
 //! | [`key`] | one type for each role that secret bytes play |
 //! | [`units`] | sectors and their sizes |
 //! | [`aes_xts`] | XTS on data units whose tweak is not a sector number |
+//! | [`aes_kernel`] | which code computes AES |
 //!
 //! ## What is built
 //!
@@ -42,6 +43,7 @@
 //! Inside, lowest first: `kernels` are the inner loops, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
 //! project knows a cipher by name.
 
+pub mod aes_kernel;
 pub mod aes_xts;
 pub mod cipher;
 mod ciphers;
@@ -50,10 +52,12 @@ pub mod hash;
 mod iv;
 mod kernels;
 pub mod key;
+mod low;
 mod modes;
 pub mod spec;
 pub mod units;
 
+pub use aes_kernel::AesKernel;
 pub use aes_xts::AesXts;
 pub use cipher::{SectorCipher, SectorOptions};
 pub use error::Error;

@@ -5,7 +5,7 @@
 //! dm-crypt does (`null`), what cryptsetup takes it for.
 
 use crate::{
-    Error, SectorCipher, SectorOptions, SectorSize,
+    AesKernel, Error, SectorCipher, SectorOptions, SectorSize,
     ciphers::{self, Cipher},
     iv::Iv,
     key::wipe_stack,
@@ -188,19 +188,42 @@ impl CipherSpec {
         key: &[u8],
         options: SectorOptions,
     ) -> Result<Box<dyn SectorCipher>, Error> {
-        let cipher = self.expand(key, options);
+        self.sector_cipher_by(None, key, options)
+    }
+
+    /// The same, and AES by other code than the fastest, for tests and measurements.
+    ///
+    /// # Errors
+    /// Those of [`sector_cipher`](Self::sector_cipher).
+    pub fn sector_cipher_by(
+        &self,
+        aes_kernel: Option<AesKernel>,
+        key: &[u8],
+        options: SectorOptions,
+    ) -> Result<Box<dyn SectorCipher>, Error> {
+        let cipher = self.expand(aes_kernel, key, options);
         // Expanded keys are made on the stack and moved from there.
         wipe_stack();
         cipher
     }
 
     #[inline(never)]
-    fn expand(&self, key: &[u8], options: SectorOptions) -> Result<Box<dyn SectorCipher>, Error> {
+    fn expand(
+        &self,
+        aes_kernel: Option<AesKernel>,
+        key: &[u8],
+        options: SectorOptions,
+    ) -> Result<Box<dyn SectorCipher>, Error> {
         self.check_key_bytes(key.len())?;
         if self.is_null() {
             return Ok(modes::identity(options));
         }
-        let parts = self.resolve()?;
+        let mut parts = self.resolve()?;
+        if let Some(kernel) = aes_kernel
+            && parts.cipher.name == "aes"
+        {
+            parts.cipher = ciphers::aes_by(kernel);
+        }
         if parts.iv.wants_512_bytes() && options.sector_size != SectorSize::B512 {
             return Err(self.misfit("these IVs go with sectors of 512 bytes only"));
         }

@@ -8,7 +8,7 @@
     reason = "all of a pass must be compiled inside the function that the cipher has for the processor it found"
 )]
 
-use super::wipe;
+use super::{PORTABLE, wipe};
 use crate::units::SectorSize;
 use cipher::{
     Array, Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt,
@@ -44,18 +44,16 @@ const BATCH_BLOCKS: usize = SectorSize::B4096.bytes() / BLOCK_BYTES;
 pub(crate) struct Batched<C> {
     data: C,
     tweak: C,
-    name: &'static str,
 }
 
 impl<C: KeyInit> Batched<C> {
     /// # Panics
     /// When the cipher takes no keys of these lengths.
-    pub(crate) fn new(data_key: &[u8], tweak_key: &[u8], name: &'static str) -> Self {
+    pub(crate) fn new(data_key: &[u8], tweak_key: &[u8]) -> Self {
         let expand = |key| C::new_from_slice(key).expect("the length of the key was checked");
         Self {
             data: expand(data_key),
             tweak: expand(tweak_key),
-            name,
         }
     }
 }
@@ -84,7 +82,7 @@ where
     }
 
     fn name(&self) -> &'static str {
-        self.name
+        PORTABLE
     }
 }
 
@@ -215,6 +213,6 @@ fn fill_tweaks(first: u128, tweaks: &mut [u128]) -> u128 {
 
 /// t * x modulo x^128 + x^7 + x^2 + x + 1, without a branch on the secret.
 #[inline(always)]
-fn double(t: u128) -> u128 {
+pub(crate) fn double(t: u128) -> u128 {
     (t << 1) ^ (0x87 & 0_u128.wrapping_sub(t >> 127))
 }

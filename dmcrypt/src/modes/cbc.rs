@@ -5,7 +5,6 @@ use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
     ciphers::BlockCipher,
     iv::{IvGenerator, block_by_block},
-    kernels::xor,
     units::SectorSize,
 };
 
@@ -36,7 +35,8 @@ struct Cbc {
 
 /// A chain cannot be encrypted in parallel, but the chains of several sectors can: this many keep the cipher busy.
 const LANES: usize = 8;
-/// Decryption works on this much at once, so that the copy of the ciphertext stays in the first cache.
+/// Decryption works on this much at once, so that the masks, which are what the ciphertext was, stay in the
+/// first cache.
 const GROUP_BYTES: usize = SectorSize::B4096.bytes();
 /// The most sectors in such a group.
 const GROUP_SECTORS: usize = GROUP_BYTES / SectorSize::B512.bytes();
@@ -64,29 +64,29 @@ impl SectorCipher for Cbc {
     fn decrypt(&self, first_sector: u64, data: &mut [u8]) {
         assert_whole_sectors(data, self.sector_size);
         let sector_bytes = self.sector_size.bytes();
-        let mut ciphertext = [0; GROUP_BYTES];
+        let mut masks = [0; GROUP_BYTES];
         let mut ivs = [0; GROUP_SECTORS * MAX_BLOCK_BYTES];
         let mut sector = first_sector;
         for group in data.chunks_mut(GROUP_BYTES) {
             let count = group.len() / sector_bytes;
-            let ciphertext = &mut ciphertext[..group.len()];
-            ciphertext.copy_from_slice(group);
             let ivs = &mut ivs[..count * self.block_bytes];
             self.iv.fill(sector, ivs);
-            self.cipher.decrypt_blocks(group);
-            let sectors = group
+            let masks = &mut masks[..group.len()];
+            for ((mask, ciphertext), iv) in masks
                 .chunks_exact_mut(sector_bytes)
-                .zip(ciphertext.chunks_exact(sector_bytes));
-            for ((plaintext, ciphertext), iv) in sectors.zip(ivs.chunks_exact(self.block_bytes)) {
-                let (first, rest) = plaintext.split_at_mut(self.block_bytes);
-                xor(first, iv);
-                xor(rest, ciphertext);
+                .zip(group.chunks_exact(sector_bytes))
+                .zip(ivs.chunks_exact(self.block_bytes))
+            {
+                let (first, rest) = mask.split_at_mut(self.block_bytes);
+                first.copy_from_slice(iv);
+                rest.copy_from_slice(&ciphertext[..rest.len()]);
             }
+            self.cipher.decrypt_under(masks, group);
             sector = sector.wrapping_add(self.sector_size.units() * count as u64);
         }
     }
 
     fn kernel(&self) -> &'static str {
-        "cbc (block cipher crate)"
+        self.cipher.kernel()
     }
 }

@@ -78,6 +78,6 @@ impl SectorCipher for Ctr {
     }
 
     fn kernel(&self) -> &'static str {
-        "ctr (block cipher crate)"
+        self.cipher.kernel()
     }
 }

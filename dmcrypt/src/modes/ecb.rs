@@ -42,6 +42,6 @@ impl SectorCipher for Ecb {
     }
 
     fn kernel(&self) -> &'static str {
-        "ecb (block cipher crate)"
+        self.cipher.kernel()
     }
 }

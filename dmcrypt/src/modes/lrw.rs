@@ -98,7 +98,7 @@ impl SectorCipher for Lrw {
     }
 
     fn kernel(&self) -> &'static str {
-        "lrw (block cipher crate)"
+        self.cipher.kernel()
     }
 }
 

@@ -41,8 +41,9 @@ pub(super) const XTS: Mode = Mode {
     },
 };
 
-/// The IVs of so many sectors are encrypted at once: as many as the widest backend of the cipher takes.
-const BATCH_SECTORS: usize = 64;
+/// The IVs of so many sectors are encrypted at once: enough for the pauses between batches not to matter.
+const BATCH_SECTORS: usize = 256;
+const FEW_SECTORS: usize = 16;
 
 struct Xts {
     kernel: Box<dyn XtsKernel>,
@@ -54,17 +55,28 @@ impl Xts {
     #[track_caller]
     fn apply(&self, direction: Direction, first_sector: u64, data: &mut [u8]) {
         assert_whole_sectors(data, self.sector_size);
+        // A short request need not wait until the room for many IVs is cleared.
+        if data.len() <= FEW_SECTORS * self.sector_size.bytes() {
+            let mut ivs = [[0; BLOCK_BYTES]; FEW_SECTORS];
+            self.apply_with(ivs.as_flattened_mut(), direction, first_sector, data);
+        } else {
+            let mut ivs = [[0; BLOCK_BYTES]; BATCH_SECTORS];
+            self.apply_with(ivs.as_flattened_mut(), direction, first_sector, data);
+        }
+    }
+
+    /// As many sectors at a time as there is room for their IVs.
+    fn apply_with(&self, ivs: &mut [u8], direction: Direction, first_sector: u64, data: &mut [u8]) {
         let sector_bytes = self.sector_size.bytes();
-        let mut ivs = [0; BATCH_SECTORS * BLOCK_BYTES];
         let mut sector = first_sector;
-        for batch in data.chunks_mut(BATCH_SECTORS * sector_bytes) {
+        for batch in data.chunks_mut(ivs.len() / BLOCK_BYTES * sector_bytes) {
             let count = batch.len() / sector_bytes;
             let ivs = &mut ivs[..count * BLOCK_BYTES];
             self.iv.fill(sector, ivs);
             self.kernel.apply(direction, ivs, sector_bytes, batch);
             sector = sector.wrapping_add(self.sector_size.units() * count as u64);
         }
-        wipe(&mut ivs, 0);
+        wipe(ivs, 0);
     }
 }
 

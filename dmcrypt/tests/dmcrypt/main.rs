@@ -1,5 +1,7 @@
 //! What the crate computes, against other implementations and standards.
 
+/// Every kernel of AES against the portable code.
+mod aes_kernels;
 mod common;
 /// Vectors that others published, from the folder that `LUKSMITH_CONFORMANCE` names.
 mod conformance;

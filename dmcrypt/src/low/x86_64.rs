@@ -1,0 +1,15 @@
+//! AES by the instructions of x86-64, in vectors of one, two or four blocks.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`cpu`] | tokens: proof that the processor has the instructions |
+//! | [`schedule`] | round keys |
+//! | `text` | the assembly, which is the same for every width |
+//! | [`width`] | the kernels, from that text |
+//! | [`aes`] | [`BlockCipher`](crate::ciphers::BlockCipher) and [`XtsKernel`](crate::kernels::xts::XtsKernel), in safe code |
+
+pub(crate) mod aes;
+pub(crate) mod cpu;
+mod schedule;
+mod text;
+pub(crate) mod width;

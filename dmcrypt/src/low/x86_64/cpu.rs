@@ -1,0 +1,45 @@
+//! Tokens: who holds one may run instructions that not every processor has.
+
+/// AES and VEX encoding: one block in each vector.
+#[derive(Clone, Copy)]
+pub(crate) struct AesNi(());
+
+/// AES on vectors of two blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Vaes(());
+
+/// AES on vectors of four blocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Vaes512(());
+
+impl AesNi {
+    pub(crate) fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx") && is_x86_feature_detected!("aes")).then_some(Self(()))
+    }
+}
+
+impl Vaes {
+    pub(crate) fn new() -> Option<Self> {
+        AesNi::new()?;
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("vaes")).then_some(Self(()))
+    }
+
+    /// What has wide vectors has narrow ones.
+    #[expect(clippy::unused_self, reason = "the token is the proof")]
+    pub(super) fn narrow(self) -> AesNi {
+        AesNi(())
+    }
+}
+
+impl Vaes512 {
+    pub(crate) fn new() -> Option<Self> {
+        Vaes::new()?;
+        is_x86_feature_detected!("avx512f").then_some(Self(()))
+    }
+
+    /// What has wide vectors has narrow ones.
+    #[expect(clippy::unused_self, reason = "the token is the proof")]
+    pub(super) fn narrow(self) -> AesNi {
+        AesNi(())
+    }
+}
