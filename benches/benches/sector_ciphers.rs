@@ -1,6 +1,6 @@
 //! Sector ciphers: 128 KiB in place, which stays in the second cache, with one thread.
 //!
-//! Side by side in one chart: this project's AES-XTS, the xts-mode crate over the same AES, and a plain copy of the same
+//! Side by side in one chart: this project's AES-XTS by each of its kernels, the xts-mode crate over the same AES, and a plain copy of the same
 //! bytes, which is what no cipher can beat on data that comes from memory.
 
 use aes::{
@@ -8,7 +8,7 @@ use aes::{
     cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, consts::U16},
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+use dmcrypt::{AesKernel, CipherSpec, SectorOptions, SectorSize};
 use std::hint::black_box;
 use xts_mode::{Xts128, get_tweak_default};
 
@@ -23,7 +23,7 @@ fn aes_xts(criterion: &mut Criterion) {
     xts_mode_crate::<Aes256>(criterion, 64);
     for key_bytes in [32, 64] {
         for sector_size in SIZES {
-            ours(criterion, "aes-xts-plain64", key_bytes, sector_size);
+            each_kernel(criterion, "aes-xts-plain64", key_bytes, sector_size);
         }
         let mut group = criterion.benchmark_group(group_name("aes-xts-plain64", key_bytes));
         group.throughput(Throughput::Bytes(BUFFER_BYTES as u64));
@@ -37,7 +37,7 @@ fn aes_xts(criterion: &mut Criterion) {
 
 fn aes_cbc(criterion: &mut Criterion) {
     for sector_size in SIZES {
-        ours(criterion, "aes-cbc-essiv:sha256", 32, sector_size);
+        each_kernel(criterion, "aes-cbc-essiv:sha256", 32, sector_size);
     }
 }
 
@@ -93,24 +93,49 @@ fn other_modes(criterion: &mut Criterion) {
 }
 
 fn ours(criterion: &mut Criterion, spec: &str, key_bytes: usize, sector_size: SectorSize) {
+    measure(criterion, "luksmith", None, spec, key_bytes, sector_size);
+}
+
+/// AES by each code that this processor can run.
+fn each_kernel(criterion: &mut Criterion, spec: &str, key_bytes: usize, sector_size: SectorSize) {
+    for kernel in AesKernel::here() {
+        let name = format!("luksmith {}", kernel.name());
+        measure(criterion, &name, Some(kernel), spec, key_bytes, sector_size);
+    }
+}
+
+fn measure(
+    criterion: &mut Criterion,
+    name: &str,
+    kernel: Option<AesKernel>,
+    spec: &str,
+    key_bytes: usize,
+    sector_size: SectorSize,
+) {
     let options = SectorOptions {
         sector_size,
         iv_large_sectors: false,
     };
     let cipher = spec
         .parse::<CipherSpec>()
-        .and_then(|parsed| parsed.sector_cipher(&test_bytes(key_bytes), options))
+        .and_then(|parsed| parsed.sector_cipher_by(kernel, &test_bytes(key_bytes), options))
         .expect("a specification that is built");
     let mut data = test_bytes(BUFFER_BYTES);
     let mut group = criterion.benchmark_group(group_name(spec, key_bytes));
     group.throughput(Throughput::Bytes(BUFFER_BYTES as u64));
     let bytes = sector_size.bytes();
-    group.bench_function(BenchmarkId::new("luksmith encrypt", bytes), |bencher| {
-        bencher.iter(|| cipher.encrypt(black_box(7), black_box(&mut data)));
-    });
-    group.bench_function(BenchmarkId::new("luksmith decrypt", bytes), |bencher| {
-        bencher.iter(|| cipher.decrypt(black_box(7), black_box(&mut data)));
-    });
+    group.bench_function(
+        BenchmarkId::new(format!("{name} encrypt"), bytes),
+        |bencher| {
+            bencher.iter(|| cipher.encrypt(black_box(7), black_box(&mut data)));
+        },
+    );
+    group.bench_function(
+        BenchmarkId::new(format!("{name} decrypt"), bytes),
+        |bencher| {
+            bencher.iter(|| cipher.decrypt(black_box(7), black_box(&mut data)));
+        },
+    );
 }
 
 fn xts_mode_crate<C>(criterion: &mut Criterion, key_bytes: usize)
