@@ -45,24 +45,28 @@ impl<W: Width> Aes<W> {
 
     /// Each block on its own.
     fn blocks(&self, direction: Direction, blocks: &mut [u8]) {
-        assert!(
-            blocks.len().is_multiple_of(BLOCK_BYTES),
-            "a whole number of blocks"
-        );
-        let schedule = self.schedule(direction);
-        let whole = blocks.len() / W::BATCH_BYTES * W::BATCH_BYTES;
-        let (batches, rest) = blocks.split_at_mut(whole);
-        if !batches.is_empty() {
-            self.width.masked(direction, schedule, None, None, batches);
-        }
-        if !rest.is_empty() {
-            let mut padded = [0; PIECE_BYTES];
-            let padded = &mut padded[..W::BATCH_BYTES];
-            padded[..rest.len()].copy_from_slice(rest);
-            self.width.masked(direction, schedule, None, None, padded);
-            rest.copy_from_slice(&padded[..rest.len()]);
-            wipe(padded, 0);
-        }
+        apply_blocks(self.width, direction, self.schedule(direction), blocks);
+    }
+}
+
+/// Each block on its own, by vectors of any width: a schedule serves them all.
+fn apply_blocks<W: Width>(width: W, direction: Direction, schedule: &Schedule, blocks: &mut [u8]) {
+    assert!(
+        blocks.len().is_multiple_of(BLOCK_BYTES),
+        "a whole number of blocks"
+    );
+    let whole = blocks.len() / W::BATCH_BYTES * W::BATCH_BYTES;
+    let (batches, rest) = blocks.split_at_mut(whole);
+    if !batches.is_empty() {
+        width.masked(direction, schedule, None, None, batches);
+    }
+    if !rest.is_empty() {
+        let mut padded = [0; PIECE_BYTES];
+        let padded = &mut padded[..W::BATCH_BYTES];
+        padded[..rest.len()].copy_from_slice(rest);
+        width.masked(direction, schedule, None, None, padded);
+        rest.copy_from_slice(&padded[..rest.len()]);
+        wipe(padded, 0);
     }
 }
 
@@ -110,7 +114,13 @@ impl<W: Width> BlockCipher for Aes<W> {
             {
                 xor(link, &chain[at..at + BLOCK_BYTES]);
             }
-            self.blocks(Direction::Encrypt, links);
+            // The few links of a step fill a batch of narrow vectors, and a quarter of one of wide ones.
+            apply_blocks(
+                self.width.narrow(),
+                Direction::Encrypt,
+                &self.encrypt,
+                links,
+            );
             for (link, chain) in links
                 .chunks_exact(BLOCK_BYTES)
                 .zip(data.chunks_exact_mut(chain_bytes))
