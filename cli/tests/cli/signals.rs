@@ -30,7 +30,7 @@ fn interrupt(child: Child, signal: &str) -> (Run, Duration) {
 /// A source of 64 GiB takes longer than any test waits.
 fn long_work(place: &Place, arguments: &str) -> Child {
     place.sh("truncate -s 64G sparse").expect(0);
-    let mut command = place.command(arguments);
+    let mut command = place.interruptible(arguments);
     let child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -113,7 +113,7 @@ fn a_long_key_derivation_ends_at_once() {
         "--pbkdf argon2id --pbkdf-force-iterations 100000 --pbkdf-memory 65536 --pbkdf-parallel 2",
     ] {
         let place = plain_place(512);
-        let mut command = place.command(&format!("encrypt raw box --key-file key {cost}"));
+        let mut command = place.interruptible(&format!("encrypt raw box --key-file key {cost}"));
         let child = command
             .stderr(Stdio::piped())
             .spawn()
@@ -148,7 +148,8 @@ fn b1_a_long_unlock_that_is_allowed_ends_at_once_and_changes_nothing() {
                 place.write("pw", "golden");
                 place.write("new", "new");
                 let names = place.names();
-                let mut command = place.command(&format!("{verb} --max-kdf-time 1099511627776"));
+                let mut command =
+                    place.interruptible(&format!("{verb} --max-kdf-time 1099511627776"));
                 let child = command
                     .stderr(Stdio::piped())
                     .spawn()

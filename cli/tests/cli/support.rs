@@ -127,6 +127,13 @@ impl Place {
         command
     }
 
+    /// The same, with no signal ignored: the tests may run in the background of a shell, which ignores some.
+    pub fn interruptible(&self, arguments: &str) -> Command {
+        let program = ["--default-signal", env!("CARGO_BIN_EXE_luksmith")];
+        let arguments = program.into_iter().chain(arguments.split_whitespace());
+        self.shell(Path::new("env"), arguments)
+    }
+
     /// Runs the program without standard input.
     pub fn run(&self, arguments: &str) -> Run {
         self.command(arguments)
