@@ -16,14 +16,14 @@ use crate::lock::{HeaderLock, LockMode};
 /// # use std::sync::Arc;
 /// # use volume::{MemoryStorage, RehearsedStorage, Storage};
 /// # fn main() -> std::io::Result<()> {
-/// let disk = Arc::new(MemoryStorage::from_vec(b"as it was".to_vec()));
+/// let disk = Arc::new(MemoryStorage::from_vec(b"as it is".to_vec()));
 /// let rehearsed = RehearsedStorage::new(disk.clone())?;
 /// rehearsed.write_at(3, b"would")?;
-/// let mut bytes = [0; 9];
+/// let mut bytes = [0; 8];
 /// rehearsed.read_at(0, &mut bytes)?;
-/// assert_eq!(&bytes, b"as would ");
+/// assert_eq!(&bytes, b"as would");
 /// assert_eq!(rehearsed.written(), [3..8]);
-/// assert_eq!(disk.snapshot(), b"as it was");
+/// assert_eq!(disk.snapshot(), b"as it is");
 /// # Ok(())
 /// # }
 /// ```
