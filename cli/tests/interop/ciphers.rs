@@ -1,31 +1,11 @@
 use std::fmt::Write as _;
 
-use crate::common::{Place, pattern};
+use crate::common::{Place, Seeded, pattern};
 
 const RAW_BYTES: usize = 32 << 10;
 /// How many plain containers are drawn.
 const DRAWN: usize = 60;
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Numbers that look random and are the same in each run (xorshift64, Marsaglia 2003).
-struct Seeded(u64);
-
-impl Seeded {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.next() >> 32).unwrap() % choices.len()]
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-}
 
 struct Cipher {
     name: &'static str,

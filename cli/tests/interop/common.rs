@@ -159,3 +159,23 @@ pub fn check_all<C: Display + Sync>(table: &str, cases: &[C], check: impl Fn(&C)
 pub fn pattern(bytes: usize) -> Vec<u8> {
     (0_u64..).flat_map(u64::to_le_bytes).take(bytes).collect()
 }
+
+/// Numbers that look random and are the same in each run (xorshift64, Marsaglia 2003).
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.next() >> 32).unwrap() % choices.len()]
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+}
