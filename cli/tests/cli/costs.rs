@@ -234,6 +234,11 @@ fn b3_json_deep_or_huge_is_refused_at_once() {
     let token =
         |content: &str| format!("{{\"0\":{{\"type\":\"t\",\"keyslots\":[],\"x\":{content}}}}}");
     let long = rest - token("\"\"").len();
+    let filled = |value: &str| {
+        let count = long / (value.len() + 1) - 1;
+        format!("[{}0]", format!("{value},").repeat(count))
+    };
+    let (zeros, objects, members) = (filled("0"), filled("{}"), filled("{\"\":{\"\":0}}"));
     let bombs = vec![
         damaged("an area of [", text("[".repeat(rest)), "nested deeper"),
         damaged("nested 60 deep", text(token(&nested(60))), "nested deeper"),
@@ -245,11 +250,23 @@ fn b3_json_deep_or_huge_is_refused_at_once() {
         damaged(
             "10^5 tokens",
             text(many(100_000, &|id| format!("\"{id}\":{{}}"))),
-            "tokens",
+            "more than 16384",
         ),
         damaged(
-            "one name twice among 10^5",
-            text(many(100_000, &|id| format!("\"{}\":0", id % 99_999))),
+            "10^3 tokens",
+            text(many(1000, &|id| format!("\"{id}\":{{}}"))),
+            "tokens: 1000 objects",
+        ),
+        damaged("an area of zeros", text(token(&zeros)), "more than 16384"),
+        damaged("an area of {}", text(token(&objects)), "more than 16384"),
+        damaged(
+            "an area of members",
+            text(token(&members)),
+            "more than 16384",
+        ),
+        damaged(
+            "one name twice among 5000",
+            text(many(5000, &|id| format!("\"{}\":0", id % 4999))),
             "duplicate member",
         ),
         damaged("an exponent", text(token("1e400")), "damaged LUKS header"),
@@ -280,7 +297,7 @@ fn b3_json_deep_or_huge_is_refused_at_once() {
                     (0..100_000).map(|id| id.to_string()).collect();
                 roomy.bytes()
             },
-            "digests.0.keyslots",
+            "more than 16384",
         ),
     ];
     explode(bombs, "JSON bombs");
@@ -290,7 +307,8 @@ fn b3_json_deep_or_huge_is_refused_at_once() {
     for (what, content) in [
         ("one string", format!("\"{}\"", "a".repeat(long))),
         ("escapes", format!("\"{}\"", "\\u0041".repeat(long / 6))),
-        ("numbers", format!("[{}0]", "0,".repeat(100_000))),
+        ("numbers", format!("[{}0]", "0,".repeat(16_000))),
+        ("objects", format!("[{}0]", "{\"\":{}},".repeat(5000))),
     ] {
         place.write("box", text(token(&content)));
         run(&place, what, "key list box").expect(0);

@@ -1,5 +1,6 @@
 //! The JSON text: strict parsing, and members taken with their place in every error.
 
+use std::cell::Cell;
 use std::fmt;
 
 use base64::Engine as _;
@@ -11,6 +12,9 @@ use crate::error::{Corrupt, MemberProblem};
 
 /// Deepest nesting that is read; metadata uses five levels, tokens may bring their own.
 const MAX_DEPTH: usize = 32;
+/// Most values that are read, names of members included. Metadata has a few hundred, and 4 MiB of text could have two
+/// million, which would fill hundreds of megabytes of memory.
+const MAX_VALUES: usize = 16 * 1024;
 /// Longest salt or digest that is read, in bytes.
 const MAX_BINARY_BYTES: usize = 64 * 1024;
 
@@ -32,9 +36,12 @@ pub(super) fn parse(area: &[u8]) -> Result<Map<String, Value>, Corrupt> {
     }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let syntax = |error: serde_json::Error| Corrupt::JsonSyntax(error.to_string());
-    let value = Strict { depth: 0 }
-        .deserialize(&mut deserializer)
-        .map_err(syntax)?;
+    let budget = Cell::new(MAX_VALUES);
+    let strict = Strict {
+        depth: 0,
+        budget: &budget,
+    };
+    let value = strict.deserialize(&mut deserializer).map_err(syntax)?;
     deserializer.end().map_err(syntax)?;
     match value {
         Value::Object(object) => Ok(object),
@@ -42,33 +49,85 @@ pub(super) fn parse(area: &[u8]) -> Result<Map<String, Value>, Corrupt> {
     }
 }
 
-/// Builds a [`Value`] and refuses what `serde_json` alone would pass over: a duplicate member, of which it keeps the
-/// last one, and deep nesting.
-#[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
+/// Whether [`parse`] reads JSON that was built in memory as far as depth and number of values go.
+pub(super) fn check_bounds(members: &Map<String, Value>) -> Result<(), Corrupt> {
+    // What lies side by side, from the outside to the inside.
+    let mut level: Vec<&Value> = members.values().collect();
+    let mut count = members.len().saturating_add(level.len()).saturating_add(1);
+    for _ in 1..=MAX_DEPTH {
+        if count > MAX_VALUES {
+            return Err(Corrupt::JsonSyntax(too_many()));
+        }
+        let mut inner = Vec::new();
+        let mut is_deeper = false;
+        for value in level {
+            match value {
+                Value::Object(members) => {
+                    is_deeper = true;
+                    count = count.saturating_add(members.len());
+                    inner.extend(members.values());
+                }
+                Value::Array(values) => {
+                    is_deeper = true;
+                    inner.extend(values);
+                }
+                _ => {}
+            }
+        }
+        if !is_deeper {
+            return Ok(());
+        }
+        count = count.saturating_add(inner.len());
+        level = inner;
+    }
+    Err(Corrupt::JsonSyntax(too_deep()))
 }
 
-impl Strict {
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH}")
+}
+
+fn too_many() -> String {
+    format!("more than {MAX_VALUES} names and values")
+}
+
+/// Builds a [`Value`] and refuses what `serde_json` alone would pass over: a duplicate member, of which it keeps the
+/// last one, deep nesting, and more values than there should be.
+#[derive(Clone, Copy)]
+struct Strict<'a> {
+    depth: usize,
+    /// How many more may come.
+    budget: &'a Cell<usize>,
+}
+
+impl Strict<'_> {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
-            return Err(E::custom(format!("nested deeper than {MAX_DEPTH}")));
+            return Err(E::custom(too_deep()));
         }
         Ok(Self {
             depth: self.depth.saturating_add(1),
+            ..self
         })
+    }
+
+    fn count<E: de::Error>(self) -> Result<(), E> {
+        let left = self.budget.get().checked_sub(1);
+        self.budget.set(left.ok_or_else(|| E::custom(too_many()))?);
+        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,6 +173,7 @@ impl<'de> Visitor<'de> for Strict {
         let seed = self.deeper()?;
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
+            self.count()?;
             let value = map.next_value_seed(seed)?;
             if members.contains_key(&name) {
                 return Err(de::Error::custom(format!("duplicate member {name:?}")));

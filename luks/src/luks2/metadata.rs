@@ -40,6 +40,7 @@ impl Metadata {
     ///
     /// The first rule that is broken.
     pub fn from_raw(raw: Map<String, Value>, header_bytes: u64) -> Result<Self, Corrupt> {
+        json::check_bounds(&raw)?;
         let root = Object::root(&raw);
         let config = Config::parse(&root.object("config")?, header_bytes)?;
         let keyslots = section(&root, "keyslots", Keyslot::parse)?;

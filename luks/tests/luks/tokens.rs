@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
-use luks::{Error, Header, InvalidOption, OsRandom, TokenProblem, Version, tokens};
+use luks::{
+    Error, FormatOptions, Header, InvalidOption, OsRandom, TokenProblem, Version, format, tokens,
+};
 use volume::{MemoryStorage, Storage};
 
-use crate::common::memory;
+use crate::common::{memory, passphrase};
+use crate::crash::small;
 use crate::headers::{COPY, Cut, container, open, open_any, opens, require};
 
 #[test]
@@ -141,4 +144,46 @@ fn each_mistake_with_a_token_has_its_error() {
         add(None, false).unwrap();
     }
     assert_eq!(problem(add(None, false)), TokenProblem::Full);
+}
+
+/// What nobody could read again is not written: deep and numerous JSON, which fits into a token and not into the header.
+#[test]
+fn b3_a_token_that_makes_the_header_unreadable_is_refused() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let many = |count: usize| format!("[{}0]", "0,".repeat(count));
+    for (content, fits) in [
+        (nested(29), true),
+        (nested(30), false),
+        (nested(31), false),
+        (many(3000), true),
+        (many(16_370), false),
+    ] {
+        let disk = memory(roomy());
+        let before = disk.snapshot();
+        let text = format!("{{\"type\":\"own\",\"keyslots\":[],\"x\":{content}}}");
+        let token = tokens::parse(text.as_bytes()).unwrap();
+        let added = tokens::add(&open(&disk), token, None, false, &mut OsRandom);
+        match added {
+            Ok(_) => assert!(fits && opens(&disk)),
+            Err(Error::InvalidOption(InvalidOption::Breaks(_))) => {
+                assert!(!fits && disk.snapshot() == before);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A container with 64 KiB for each header copy.
+fn roomy() -> Vec<u8> {
+    let options = FormatOptions {
+        metadata_bytes: 4 * COPY as u64,
+        data_offset: Some(0x9_0000),
+        ..small(Version::Luks2)
+    };
+    let disk = MemoryStorage::new(1 << 20);
+    let secret = passphrase(b"pw");
+    let new = format::prepare(&options, &secret, None, &mut OsRandom, &|| false).unwrap();
+    new.write_areas(&disk, &mut OsRandom).unwrap();
+    new.commit(&disk).unwrap();
+    disk.snapshot()
 }
