@@ -159,6 +159,27 @@ pub fn check_cipher(cipher: &CipherSpec, force: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses more data under one key than there should be, unless by force, and tells of it. IVs count units of `iv_unit`
+/// bytes. The size of a stream is not known before.
+pub fn check_amount(
+    cipher: &CipherSpec,
+    iv_unit: u64,
+    payload_bytes: Option<u64>,
+    force: bool,
+) -> Result<(), Error> {
+    let Some(excess) = payload_bytes.and_then(|bytes| cipher.excess(bytes, iv_unit)) else {
+        return Ok(());
+    };
+    if !force && !excess.is_advice() {
+        return Err(Error::RiskyCipher {
+            cipher: cipher.to_string(),
+            risk: excess.reason(),
+        });
+    }
+    output::warn(format_args!("{cipher}: {}", excess.reason()));
+    Ok(())
+}
+
 /// What lies before the payload and means nothing: zeros in a stream, untouched elsewhere.
 pub fn lead_in(destination: &Destination, bytes: u64) -> Result<(), Error> {
     write_stream(destination, &mut io::repeat(0).take(bytes))

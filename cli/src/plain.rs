@@ -91,6 +91,15 @@ impl Plain {
         self.options.sector_size.bytes()
     }
 
+    /// Bytes that IVs count.
+    pub fn iv_unit(&self) -> u64 {
+        if self.options.iv_large_sectors {
+            self.sector_bytes() as u64
+        } else {
+            dmcrypt::SECTOR_BYTES
+        }
+    }
+
     /// Where the payload starts in the container.
     pub fn offset_bytes(&self) -> Result<u64, PlainError> {
         let sectors = self.options.offset_sectors;

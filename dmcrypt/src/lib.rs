@@ -22,6 +22,7 @@
 //! | --- | --- |
 //! | [`spec`] | `aes-xts-plain64` and every other spelling of a cipher specification |
 //! | [`cipher`] | [`SectorCipher`]: a batch of sectors at once, in place |
+//! | [`scope`] | how much data one key may encrypt |
 //! | [`hash`] | the hashes, by cryptsetup's names |
 //! | [`key`] | one type for each role that secret bytes play |
 //! | [`units`] | sectors and their sizes |
@@ -54,6 +55,7 @@ mod kernels;
 pub mod key;
 mod low;
 mod modes;
+pub mod scope;
 pub mod spec;
 pub mod units;
 

@@ -50,6 +50,12 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
     }
     let options = sizes.new.options();
     new_container::check_cipher(&options.cipher, force)?;
+    new_container::check_amount(
+        &options.cipher,
+        dmcrypt::SECTOR_BYTES,
+        Some(sizes.payload_bytes),
+        force,
+    )?;
     let report = Report {
         dry_run: args.result.dry_run,
         source: None,

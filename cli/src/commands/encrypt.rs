@@ -47,6 +47,12 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     let plain = Plain::new(&args.container, &args.plain, keys)?;
     new_container::check_cipher(plain.cipher(), args.result.force)?;
     let extent = Extent::of(&source, args, plain.sector_bytes())?;
+    new_container::check_amount(
+        plain.cipher(),
+        plain.iv_unit(),
+        extent.padded,
+        args.result.force,
+    )?;
     let target = places.data;
     let report = Report {
         dry_run: args.result.dry_run,
@@ -115,6 +121,12 @@ fn luks(
     let layout = Layout::new(&options).map_err(|error| Error::luks(&name, error.into()))?;
     let sector_bytes = options.sector_size.bytes();
     let extent = Extent::of(&source, args, sector_bytes)?;
+    new_container::check_amount(
+        &options.cipher,
+        dmcrypt::SECTOR_BYTES,
+        extent.padded,
+        args.result.force,
+    )?;
     let report = Report {
         dry_run: args.result.dry_run,
         source: Some(source.name.clone()),

@@ -1,14 +1,11 @@
 //! What is weak or wrong, in plain words.
 
-use dmcrypt::{CipherSpec, HashAlgorithm};
+use dmcrypt::{CipherSpec, HashAlgorithm, SECTOR_BYTES};
 use luks::luks2::{KeyslotKind, SegmentKind};
 use luks::{Header, Luks};
 
 use super::Report;
 use super::report::{Kdf, Keyslot};
-
-/// Where the IV `plain` starts again: it counts sectors of 512 bytes in 32 bits.
-const PLAIN_IV_BYTES: u64 = 1 << 41;
 
 /// Copies that disagree, keyslots that are cheap to guess or too costly to try, ciphers that show too much.
 pub fn of(report: &Report, luks: &Luks) -> Vec<String> {
@@ -139,6 +136,6 @@ fn weak_cipher(object: &str, spec: &CipherSpec, report: &Report) -> Option<Strin
     let data_bytes = report
         .data_start()
         .map_or(0, |start| report.image_bytes - start);
-    let repeats = spec.iv() == Some("plain") && data_bytes > PLAIN_IV_BYTES;
-    repeats.then(|| format!("{object}: the IVs of {spec} start again after 2 TiB: use plain64"))
+    let excess = spec.excess(data_bytes, SECTOR_BYTES)?;
+    Some(format!("{object}: {spec}: {}", excess.reason()))
 }

@@ -1,6 +1,6 @@
 //! `create` and `measure`: empty containers and their sizes.
 
-use crate::support::{Place, cheap_luks_place};
+use crate::support::{Place, cheap_luks_place, pattern};
 
 const CHEAP: &str = "--key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
 
@@ -168,4 +168,48 @@ fn measuring_needs_nothing() {
         run.text()
     );
     assert!(place.names().is_empty());
+}
+
+/// Amounts of data under one key: advised against, or not without force. Everything is a hole.
+#[test]
+fn d2_d4_too_much_data_under_one_key_is_warned_of_or_refused() {
+    let place = cheap_luks_place(0);
+    place.write("key", pattern(64));
+    let warning = |line: &str| {
+        let run = place.run(line).expect(0);
+        run.stderr.lines().next().unwrap_or_default().to_owned()
+    };
+    let create = |size: &str, options: &str| {
+        format!("create box --dry-run --payload-size {size} {CHEAP} {options}")
+    };
+    assert_eq!(warning(&create("1T", "")), "");
+    assert!(warning(&create("1025G", "")).contains("aes-xts-plain64: beyond 1 TiB"));
+    let repeats = "its IVs of 32 bits start again in so much data";
+    for (size, options, says) in [
+        ("257T", "", "XTS may encrypt 256 TiB under one key"),
+        ("2049G", "--cipher aes-xts-plain", repeats),
+        (
+            "2049G",
+            "--cipher aes-cbc-plain --key-size 256 --type luks1",
+            repeats,
+        ),
+    ] {
+        let line = create(size, options);
+        place.run(&line).expect(1).says(says).advises("--force");
+        let warned = place.run(&format!("{line} --force")).expect(0).stderr;
+        assert!(
+            warned.contains("warning:") && warned.contains(says),
+            "{warned}"
+        );
+    }
+
+    // The sectors of a plain container have IVs of 512 bytes each, or of their own.
+    place.sh("truncate -s 3T sparse").expect(0);
+    let line = "encrypt sparse box --dry-run --type plain --cipher aes-xts-plain --key-size 512 --key-file key \
+                --sector-size 4096";
+    place.run(line).expect(1).says(repeats);
+    place.run(&format!("{line} --iv-large-sectors")).expect(0);
+    // What there is is read all the same.
+    place.run(&line.replace("encrypt", "decrypt")).expect(0);
+    assert_eq!(place.names(), ["key", "pw", "raw", "sparse"]);
 }
