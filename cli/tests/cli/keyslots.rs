@@ -228,7 +228,7 @@ fn what_locks_out_or_gives_away_is_asked() {
         .expect("the key")
         .permissions()
         .mode();
-    assert_eq!(mode & 0o777, 0o400);
+    assert_eq!(mode & 0o777, 0o600);
     place.run("key test box --volume-key-file out").expect(0);
     place.run("key remove box -q --key-file a").expect(0);
     place.run("key test box --key-file a").expect(1);

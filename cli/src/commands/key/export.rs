@@ -29,7 +29,7 @@ pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
         )
         .map_err(|error| Error::luks(name, error))?;
     let key = unlocked.volume_key();
-    write_new(&args.volume_key_file, 0o400, key.expose())?;
+    write_new(&args.volume_key_file, 0o600, key.expose())?;
     let bits = key.len() * 8;
     if args.json {
         let members = json!({
