@@ -16,6 +16,12 @@ const CAMPAIGNS: &[(&str, &str, &str, &str)] = &[
         "LUKSMITH_FAULTS",
         "all",
     ),
+    (
+        "races",
+        "races::e4_nobody_wins_a_race_for_the_name_of_a_new_file",
+        "LUKSMITH_RACES",
+        "10000",
+    ),
 ];
 
 pub fn run(arguments: &[String]) -> Result<(), String> {

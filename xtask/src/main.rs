@@ -28,7 +28,8 @@ usage: cargo xtask TASK
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
   bench [ARGUMENT...]                    the benchmarks
   campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
-                                         edits each), faults (every write and sync failed and killed)
+                                         edits each), faults (every write and sync failed and killed),
+                                         races (10,000 for the names of new files)
   fuzz [--seconds N] [TARGET]            a fuzz campaign (60 seconds, every target)
 ";
 

@@ -35,11 +35,15 @@ mod keys;
 mod luks_cases;
 /// nbdkit's LUKS filter, which knows LUKS1.
 mod nbdkit;
+/// How images are opened, as strace sees it.
+mod opens;
 /// Every way to hand over a passphrase, beside cryptsetup.
 mod passphrases;
 /// The policy in the box, and what cryptsetup makes.
 mod policy;
 /// QEMU's LUKS driver, which knows LUKS1.
 mod qemu;
+/// Links planted under the names of new files, at every moment.
+mod races;
 /// `verify` of what cryptsetup makes, step by step.
 mod verify;
