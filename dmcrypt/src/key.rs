@@ -77,8 +77,45 @@ pub fn wipe_stack() {
 
 #[cfg(test)]
 mod tests {
-    use super::{Passphrase, VolumeKey};
+    use super::{DerivedKey, Passphrase, VolumeKey};
+    use std::{fmt, marker::PhantomData};
     use zeroize::Zeroizing;
+
+    /// Whether a type has a trait.
+    macro_rules! has {
+        ($type:ty: $bound:path) => {{
+            trait Otherwise {
+                const HAS: bool = false;
+            }
+            impl<T> Otherwise for T {}
+            struct Probe<T>(PhantomData<T>);
+            impl<T: $bound> Probe<T> {
+                const HAS: bool = true;
+            }
+            // What a text has is found.
+            assert!(Probe::<String>::HAS);
+            Probe::<$type>::HAS
+        }};
+    }
+
+    #[test]
+    fn a7_secrets_are_not_compared_shown_or_copied_by_the_usual_means() {
+        macro_rules! has_any {
+            ($type:ty) => {
+                [
+                    has!($type: PartialEq),
+                    has!($type: PartialOrd),
+                    has!($type: std::hash::Hash),
+                    has!($type: fmt::Debug),
+                    has!($type: fmt::Display),
+                    has!($type: Clone),
+                ]
+            };
+        }
+        assert_eq!(has_any!(VolumeKey), [false; 6]);
+        assert_eq!(has_any!(Passphrase), [false; 6]);
+        assert_eq!(has_any!(DerivedKey), [false; 6]);
+    }
 
     #[test]
     fn equality_looks_at_every_byte_and_at_the_length() {

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn c_is_found_by_builder_and_by_link() {
+    fn e11_c_is_found_by_builder_and_by_link() {
         let metadata = json!({ "packages": [
             { "name": "rayon-core", "links": "rayon-core" },
             { "name": "openssl-sys", "links": "openssl" },
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_has_rooms() {
+    fn e11_unsafe_has_rooms() {
         let body = "fn f() { unsafe { g() } }";
         let check = |path: &str, text: &str| unsafe_problems(&files(&[(path, text)])).len();
         for room in [

@@ -144,7 +144,7 @@ fn a_container_that_ends_within_a_sector_is_read_up_to_it() {
 }
 
 #[test]
-fn holes_stay_holes_on_the_way_out_and_where_asked_on_the_way_in() {
+fn e8_holes_stay_holes_on_the_way_out_and_where_asked_on_the_way_in() {
     let place = Place::new();
     place.write("key", pattern(64));
     // Data, a hole of 8 MiB, data.

@@ -1,6 +1,6 @@
 //! `--policy` and `inspect --policy-template`.
 
-use crate::support::{Place, cheap_luks_place, golden};
+use crate::support::{Place, cheap_luks_place, every_verb, golden};
 
 const CHEAP: &str = "--key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
 
@@ -217,34 +217,10 @@ fn a_policy_that_cannot_be_read_is_no_policy() {
 /// Whatever takes an image takes a policy for it, but for the verbs that make one.
 #[test]
 fn every_verb_that_opens_a_container_is_in_the_tables() {
-    let help = |verb: &str| {
-        Place::new()
-            .run(&format!("{verb} --help"))
-            .expect(0)
-            .text()
-            .to_owned()
-    };
-    let verbs = |help: &str| -> Vec<String> {
-        let list = help.split("Commands:\n").nth(1).unwrap_or_default();
-        list.lines()
-            .take_while(|line| !line.is_empty())
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned)
-            .collect()
-    };
-    let mut opens = Vec::new();
-    for verb in verbs(&help("")) {
-        let inner = verbs(&help(&verb));
-        if inner.is_empty() {
-            opens.push(verb);
-        } else {
-            opens.extend(inner.iter().map(|inner| format!("{verb} {inner}")));
-        }
-    }
     let no_container = ["encrypt", "create", "measure", "completions", "man"];
     let tables: Vec<_> = READ.iter().chain(&CHANGE).chain(&OTHER).collect();
-    for verb in opens {
-        let takes = help(&verb).contains("--policy <FILE>");
+    for (verb, help) in every_verb() {
+        let takes = help.contains("--policy <FILE>");
         let is_in_a_table = tables.iter().any(|line| line.starts_with(&verb));
         assert_eq!(takes, !no_container.contains(&verb.as_str()), "{verb}");
         assert_eq!(takes, is_in_a_table, "{verb}");

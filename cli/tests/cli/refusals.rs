@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{PLAIN, Place, pattern, plain_place};
+use crate::support::{PLAIN, Place, every_verb, pattern, plain_place};
 
 #[test]
 fn usage_errors_are_1() {
@@ -100,6 +100,76 @@ fn a_source_that_shrinks_while_it_is_read_is_4() {
         place.sh(&script).expect(4).says("shrank while it was read");
         assert!(start.elapsed() < Duration::from_secs(20), "{verb}");
         assert_eq!(place.names(), ["key", "raw", "sparse"]);
+    }
+}
+
+/// What is on the command line everybody on the machine can read.
+#[test]
+fn e3_no_option_takes_a_secret() {
+    const SOURCES: [&str; 10] = [
+        "--key-file <FILE>",
+        "--new-keyfile <FILE>",
+        "--volume-key-file <FILE>",
+        "--volume-key-file <OUT>",
+        "--key-fd <N>",
+        // How to read them, and what is no secret.
+        "--keyfile-offset <BYTES>",
+        "--keyfile-size <BYTES>",
+        "--new-keyfile-offset <BYTES>",
+        "--new-keyfile-size <BYTES>",
+        "--key-encoding <ENCODING>",
+    ];
+    const NO_SECRETS: [&str; 8] = [
+        "--key-slot <N>",
+        "--new-key-slot <N>",
+        "--key-size <BITS>",
+        "--key-format <FORMAT>",
+        "--key-description <TEXT>",
+        "--keyslot-cipher <SPEC>",
+        "--keyslot-key-size <BITS>",
+        "--luks2-keyslots-size <SIZE>",
+    ];
+    let mut count = 0;
+    for (verb, help) in every_verb() {
+        // `  -d, --key-file <FILE>  What it is`
+        let defined = help
+            .lines()
+            .filter(|line| line.trim_start().starts_with('-'));
+        for line in defined {
+            let option = line.find("--").and_then(|at| {
+                let end = line.find('>')?;
+                line.get(at..=end)
+            });
+            let about_keys = option.filter(|option| {
+                let name = option.split(' ').next().unwrap_or_default();
+                ["key", "pass", "secret"]
+                    .iter()
+                    .any(|word| name.contains(word))
+            });
+            if let Some(option) = about_keys {
+                assert!(
+                    SOURCES.contains(&option) || NO_SECRETS.contains(&option),
+                    "{verb}: {option}"
+                );
+                count += 1;
+            }
+        }
+    }
+    println!("cases: options about keys {count} passed, 0 failed");
+    assert!(count > 50);
+}
+
+/// What cannot be wiped for certain is said where it would be relied on.
+#[test]
+fn e9_what_overwriting_may_leave_is_said() {
+    for (verb, help) in every_verb() {
+        if ["header erase", "key remove"].contains(&verb.as_str()) {
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                help.contains("on flash storage, in snapshots"),
+                "{verb}: {help}"
+            );
+        }
     }
 }
 

@@ -155,6 +155,36 @@ impl Place {
     }
 }
 
+/// Every verb, such as `key add`, and its help.
+pub fn every_verb() -> Vec<(String, String)> {
+    let help = |verb: &str| {
+        let run = Place::new().run(&format!("{verb} --help")).expect(0);
+        run.text().to_owned()
+    };
+    let listed = |help: &str| -> Vec<String> {
+        let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+        list.lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut verbs = Vec::new();
+    for verb in listed(&help("")) {
+        let text = help(&verb);
+        let inner = listed(&text);
+        for inner in &inner {
+            let verb = format!("{verb} {inner}");
+            let text = help(&verb);
+            verbs.push((verb, text));
+        }
+        if inner.is_empty() {
+            verbs.push((verb, text));
+        }
+    }
+    verbs
+}
+
 /// Runs a command with `input` on standard input.
 pub fn feed(mut command: Command, input: &[u8]) -> Run {
     let mut child = command

@@ -206,6 +206,35 @@ fn a_shell_that_read_the_passphrase_still_has_it() {
     );
 }
 
+/// What every verb prints, and what it says when the key is wrong or the image is none.
+#[test]
+fn e10_no_verb_prints_a_secret() {
+    let mut lines = lines();
+    for wrong in ["raw", "vk", "none"] {
+        let lines_of_it = [
+            format!("inspect {wrong}"),
+            format!("decrypt {wrong} new --key-file a"),
+            format!("key test {wrong} --key-file a"),
+            format!("key test box --volume-key-file {wrong}"),
+            format!("key add box --key-file {wrong} --new-keyfile a {CHEAP}"),
+            // Where an option was meant the secret is a number, a policy or a name.
+            format!("key test box --key-file a --policy a --key-encoding {wrong}"),
+        ];
+        lines.extend(lines_of_it);
+    }
+    let needles = needles();
+    check_all("verbs that print no secret", &lines, |line| {
+        let place = place();
+        let command = format!("'{PROGRAM}' {line}");
+        let output = place.run(Command::new("sh").args(["-c", &command]));
+        let printed = [output.stdout, output.stderr].concat();
+        for (name, needle) in &needles {
+            let found = printed.windows(needle.len()).any(|window| window == needle);
+            assert!(!found, "{line}: {name}");
+        }
+    });
+}
+
 /// Neither a debugger of the same user nor a core dump reaches it.
 #[test]
 fn e2_the_process_cannot_be_dumped() {

@@ -66,7 +66,7 @@ fn the_sound_copy_is_written_last() {
 }
 
 #[test]
-fn requirements_are_read_and_not_written() {
+fn c5_requirements_are_read_and_not_written() {
     for (requirement, recovery) in [("later", false), ("online-reencrypt-v2", true)] {
         let disk = container(Version::Luks2);
         let mut image = disk.snapshot();

@@ -5,13 +5,15 @@ use dmcrypt::HashAlgorithm;
 use luks::error::Costly;
 use luks::kdf::Excess;
 use luks::{
-    Error, FormatOptions, Header, KdfLimits, KdfParams, Luks, OsRandom, UnlockOptions, format,
+    Error, FormatOptions, Header, KdfLimits, KdfParams, Luks, OsRandom, UnlockOptions, Version,
+    format, keyslots,
 };
 use serde_json::{Value, json};
 use volume::MemoryStorage;
 
 use crate::common::{memory, open, passphrase, plaintext, test_vectors, unlock, unxz};
 use crate::copies::good;
+use crate::keyslots::{add, change, cheap, container, open as reopen};
 use crate::tampering::{COPY, json_of, with_json};
 
 /// CVE-2021-4122: metadata that says a reencryption was cut off. Nothing is opened, so nothing can be written.
@@ -210,6 +212,42 @@ fn b2_32_keyslots_below_the_limit_are_held_to_the_sum() {
         .map(|id| (Costly::Keyslot(id), Excess::Total { slots: 10 }))
         .collect();
     assert_eq!(refused, untried);
+}
+
+/// What a removed or changed passphrase opened is gone: no 16 bytes of its key material are anywhere.
+#[test]
+fn c4_nothing_of_a_removed_keyslot_survives() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let disk = container(version);
+        let empty = disk.snapshot();
+        add(&disk, "leaves", &cheap()).unwrap();
+        let blocks = |image: &[u8]| -> BTreeSet<[u8; 16]> {
+            let blocks = image.chunks_exact(16);
+            blocks.map(|block| block.try_into().unwrap()).collect()
+        };
+        let before = disk.snapshot();
+        let areas = if version == Version::Luks1 {
+            0x1000
+        } else {
+            2 * COPY
+        };
+        let material: BTreeSet<_> = blocks(&before[areas..])
+            .difference(&blocks(&empty))
+            .copied()
+            .collect();
+        // 4000 stripes of a key of 16 bytes.
+        assert_eq!(material.len(), 4000, "{version:?}");
+        for remove in [true, false] {
+            let disk = Arc::new(MemoryStorage::from_vec(before.clone()));
+            if remove {
+                keyslots::remove(&reopen(&disk), 1, false, &mut OsRandom).unwrap();
+            } else {
+                change(&disk, ["leaves", "stays"], &cheap()).unwrap();
+            }
+            let left = blocks(&disk.snapshot());
+            assert_eq!(left.intersection(&material).count(), 0, "{version:?}");
+        }
+    }
 }
 
 /// XTS has no integrity: a byte of ciphertext garbles its block of 16 bytes, and nobody notices.
