@@ -42,6 +42,12 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             "-Dwarnings",
         ]))
     });
+    check(&mut counts, "lockfile of the fuzz targets", || {
+        let folder = workspace::root().join("fuzz");
+        let mut metadata =
+            workspace::cargo(&["metadata", "--locked", "--quiet", "--format-version", "1"]);
+        workspace::output(metadata.current_dir(folder)).map(drop)
+    });
     check(&mut counts, "layers", layers::check);
     check(&mut counts, "golden data and its index", || {
         vectors::check(&workspace::root().join("test-vectors")).map(|_| ())
