@@ -4,6 +4,8 @@ mod file;
 mod memory;
 mod rehearsed;
 mod simulated;
+#[cfg(test)]
+mod steps;
 
 use std::io;
 use std::ops::Range;

@@ -239,34 +239,19 @@ const PAGE: u64 = PAGE_BYTES as u64;
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::steps::{Step, steps};
     use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Write(u16, Vec<u8>),
-        Punch(u16, u16),
-        SetLen(u16),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..20_000u16, prop::collection::vec(1..=255u8, 0..9000))
-                .prop_map(|(at, data)| Step::Write(at, data)),
-            (0..30_000u16, 0..20_000u16).prop_map(|(at, len)| Step::Punch(at, len)),
-            (0..30_000u16).prop_map(Step::SetLen),
-        ]
-    }
 
     proptest! {
         /// The model is a vector.
         #[test]
-        fn behaves_as_a_vector_does(steps in prop::collection::vec(step(), 1..20)) {
+        fn behaves_as_a_vector_does(steps in steps()) {
             let storage = MemoryStorage::new(0);
             let mut model: Vec<u8> = Vec::new();
             for step in steps {
+                step.apply(&storage);
                 match step {
                     Step::Write(at, data) => {
-                        storage.write_at(at.into(), &data).unwrap();
                         let at = usize::from(at);
                         if !data.is_empty() {
                             model.resize(model.len().max(at + data.len()), 0);
@@ -274,16 +259,12 @@ mod tests {
                         }
                     }
                     Step::Punch(at, len) => {
-                        storage.punch_hole(at.into(), len.into()).unwrap();
                         let end = (usize::from(at) + usize::from(len)).min(model.len());
                         if usize::from(at) < end {
                             model[usize::from(at)..end].fill(0);
                         }
                     }
-                    Step::SetLen(len) => {
-                        storage.set_len(len.into()).unwrap();
-                        model.resize(len.into(), 0);
-                    }
+                    Step::SetLen(len) => model.resize(len.into(), 0),
                 }
                 prop_assert_eq!(storage.len().unwrap(), model.len() as u64);
                 prop_assert!(storage.snapshot() == model);

@@ -164,24 +164,9 @@ impl Storage for RehearsedStorage {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::steps::steps;
     use super::*;
     use crate::MemoryStorage;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Write(u16, Vec<u8>),
-        Punch(u16, u16),
-        SetLen(u16),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0..20_000u16, prop::collection::vec(1..=255u8, 0..6000))
-                .prop_map(|(at, data)| Step::Write(at, data)),
-            (0..20_000u16, 0..9_000u16).prop_map(|(at, len)| Step::Punch(at, len)),
-            (0..30_000u16).prop_map(Step::SetLen),
-        ]
-    }
 
     fn snapshot(storage: &dyn Storage) -> Vec<u8> {
         let mut bytes = vec![0; usize::try_from(storage.len().unwrap()).unwrap()];
@@ -192,21 +177,14 @@ mod tests {
     proptest! {
         /// As if it were written, and nothing is; what differs lies in what was marked or beyond the old end.
         #[test]
-        fn looks_written_and_is_not(steps in prop::collection::vec(step(), 1..12)) {
+        fn looks_written_and_is_not(steps in steps()) {
             let before: Vec<u8> = (0..15_000u16).map(|at| (at % 251) as u8 | 1).collect();
             let disk = Arc::new(MemoryStorage::from_vec(before.clone()));
             let model = MemoryStorage::from_vec(before.clone());
             let rehearsed = RehearsedStorage::new(disk.clone()).unwrap();
             for step in steps {
-                for storage in [&rehearsed as &dyn Storage, &model] {
-                    match &step {
-                        Step::Write(at, data) => storage.write_at((*at).into(), data).unwrap(),
-                        Step::Punch(at, len) => {
-                            storage.punch_hole((*at).into(), (*len).into()).unwrap();
-                        }
-                        Step::SetLen(len) => storage.set_len((*len).into()).unwrap(),
-                    }
-                }
+                step.apply(&rehearsed);
+                step.apply(&model);
                 let now = snapshot(&rehearsed);
                 prop_assert!(now == model.snapshot());
                 let written = rehearsed.written();
