@@ -151,11 +151,11 @@ fn over_anything(
         .map_err(Error::io("write the header through to the disk"))
 }
 
-/// Writes those bytes from `start` on that are not there yet, and syncs if there were any.
+/// Writes those bytes from `start` on that are not there yet, and syncs. It does so even where all of them are there: a
+/// restore that failed may have left them where a loss of power takes them away.
 fn write_differing(storage: &dyn Storage, bytes: &[u8], start: u64) -> Result<(), Error> {
     let mut at = start;
     let mut there = vec![0; CHUNK_BYTES];
-    let mut has_written = false;
     for chunk in bytes[to_usize(start).min(bytes.len())..].chunks(CHUNK_BYTES) {
         let there = &mut there[..chunk.len()];
         storage
@@ -165,12 +165,8 @@ fn write_differing(storage: &dyn Storage, bytes: &[u8], start: u64) -> Result<()
             storage
                 .write_at(at, chunk)
                 .map_err(Error::io(format!("write the keyslots at {at:#x}")))?;
-            has_written = true;
         }
         at = at.saturating_add(to_u64(chunk.len()));
-    }
-    if !has_written {
-        return Ok(());
     }
     storage
         .sync()
