@@ -35,9 +35,9 @@ enum Code {
 impl AesKernel {
     /// Those that this processor can run, the fastest last. The first is always there.
     pub fn here() -> Vec<Self> {
-        let mut here = vec![Self(Code::Portable)];
+        let here = std::iter::once(Self(Code::Portable));
         #[cfg(target_arch = "x86_64")]
-        here.extend(
+        let here = here.chain(
             [
                 AesNi::new().map(Code::AesNi),
                 Vaes::new().map(Code::Vaes),
@@ -46,7 +46,7 @@ impl AesKernel {
             .into_iter()
             .map_while(|code| code.map(Self)),
         );
-        here
+        here.collect()
     }
 
     /// The fastest that this processor can run.

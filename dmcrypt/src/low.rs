@@ -5,9 +5,12 @@
 //! only where the processor said that it has them. A block of assembly reads and writes memory only through pointers of
 //! slices whose lengths its caller has just checked, uses no stack, and is compared with the portable code over random
 //! input.
-#![expect(
-    unsafe_code,
-    reason = "vector instructions, each block with why it is sound"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "vector instructions, each block with why it is sound"
+    )
 )]
 
 #[cfg(target_arch = "x86_64")]

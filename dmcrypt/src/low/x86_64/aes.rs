@@ -1,6 +1,7 @@
 //! AES and AES-XTS over the kernels of one [`Width`].
 
 use super::{
+    cpu::AesNi,
     schedule::Schedule,
     width::{PIECE_BYTES, Width},
 };
@@ -49,25 +50,37 @@ impl<W: Width> Aes<W> {
     }
 }
 
-/// Each block on its own, by vectors of any width: a schedule serves them all.
+/// Each block on its own: wide vectors, what is left narrow ones, which a schedule serves as well, and what is less than
+/// a batch of these padded to one.
 fn apply_blocks<W: Width>(width: W, direction: Direction, schedule: &Schedule, blocks: &mut [u8]) {
     assert!(
         blocks.len().is_multiple_of(BLOCK_BYTES),
         "a whole number of blocks"
     );
+    let rest = whole_batches(width, direction, schedule, blocks);
+    let rest = whole_batches(width.narrow(), direction, schedule, rest);
+    if !rest.is_empty() {
+        let mut padded = [0; AesNi::BATCH_BYTES];
+        padded[..rest.len()].copy_from_slice(rest);
+        whole_batches(width.narrow(), direction, schedule, &mut padded);
+        rest.copy_from_slice(&padded[..rest.len()]);
+        wipe(&mut padded, 0);
+    }
+}
+
+/// As many blocks as fill batches; the others.
+fn whole_batches<'a, W: Width>(
+    width: W,
+    direction: Direction,
+    schedule: &Schedule,
+    blocks: &'a mut [u8],
+) -> &'a mut [u8] {
     let whole = blocks.len() / W::BATCH_BYTES * W::BATCH_BYTES;
     let (batches, rest) = blocks.split_at_mut(whole);
     if !batches.is_empty() {
         width.masked(direction, schedule, None, None, batches);
     }
-    if !rest.is_empty() {
-        let mut padded = [0; PIECE_BYTES];
-        let padded = &mut padded[..W::BATCH_BYTES];
-        padded[..rest.len()].copy_from_slice(rest);
-        width.masked(direction, schedule, None, None, padded);
-        rest.copy_from_slice(&padded[..rest.len()]);
-        wipe(padded, 0);
-    }
+    rest
 }
 
 impl<W: Width> BlockCipher for Aes<W> {
