@@ -264,6 +264,14 @@ pub enum InvalidOption {
         /// Its highest number.
         last: u32,
     },
+    /// A keyslot that is to be changed with the data's volume key.
+    #[error(
+        "keyslot {keyslot} holds another key than the data's: only its own passphrase changes it"
+    )]
+    KeyslotUnbound {
+        /// Its number.
+        keyslot: u32,
+    },
     /// The keyslot holds no key.
     #[error("keyslot {keyslot} is not in use")]
     KeyslotInactive {

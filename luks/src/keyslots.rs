@@ -144,7 +144,8 @@ pub fn add_unbound(
 ///
 /// # Errors
 ///
-/// As [`add`]; [`Error::NotProven`] too when `unlocked` holds the key of another keyslot.
+/// As [`add`]; [`InvalidOption::KeyslotUnbound`] when the data's volume key was given and the keyslot holds another one;
+/// [`Error::NotProven`] too when `unlocked` holds the key of another keyslot.
 pub fn change(
     luks: &Luks,
     unlocked: &Unlocked,
@@ -155,6 +156,10 @@ pub fn change(
 ) -> Result<u32, Error> {
     check_kdf(&options.kdf)?;
     check_in_use(luks.header(), keyslot)?;
+    // A volume key that was given is the data's.
+    if unlocked.keyslot().is_none() && !opening(luks.header()).contains(&keyslot) {
+        return Err(InvalidOption::KeyslotUnbound { keyslot }.into());
+    }
     let key = unlocked.volume_key();
     match luks.header() {
         Header::Luks1(header) => {

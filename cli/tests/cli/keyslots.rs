@@ -127,6 +127,21 @@ fn mistakes_are_refused_and_change_nothing() {
                 "does not match",
             ),
             (
+                format!("key change box --key-slot 0 --volume-key-file vk --new-keyfile b {CHEAP}"),
+                2,
+                "does not match",
+            ),
+            (
+                format!("key change box --volume-key-file vk --new-keyfile b {CHEAP}"),
+                1,
+                "required",
+            ),
+            (
+                "key remove box -q --key-slot 0 --volume-key-file vk".to_owned(),
+                2,
+                "does not match",
+            ),
+            (
                 format!("key add none --key-file a --new-keyfile b {CHEAP}"),
                 4,
                 "cannot open none",
@@ -233,6 +248,29 @@ fn what_locks_out_or_gives_away_is_asked() {
     place.run("key remove box -q --key-file a").expect(0);
     place.run("key test box --key-file a").expect(1);
     place.run("key test box --volume-key-file out").expect(0);
+}
+
+/// The volume key of the data changes no keyslot that holds another key.
+#[test]
+fn an_unbound_keyslot_has_its_own_key() {
+    let place = place("luks2");
+    for line in [
+        format!("key add box --unbound --key-size 256 --new-keyfile b {CHEAP}"),
+        "key export box -q --key-file a --volume-key-file vk".to_owned(),
+    ] {
+        place.run(&line).expect(0);
+    }
+    let before = place.read("box");
+    place
+        .run(&format!(
+            "key change box --key-slot 1 --volume-key-file vk --new-keyfile a {CHEAP}"
+        ))
+        .expect(1)
+        .says("keyslot 1 holds another key");
+    let key = |key: &str| format!("key test box --key-slot 1 --key-file {key}");
+    place.run(&key("b")).expect(0);
+    place.run(&key("a")).expect(2);
+    assert!(place.read("box") == before);
 }
 
 /// By number with another passphrase, or unasked with -q; never by the passphrase that is to go.

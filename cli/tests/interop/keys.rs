@@ -205,7 +205,7 @@ fn the_exported_volume_key_is_cryptsetups() {
         place.luksmith("key export box -q --key-file a --volume-key-file ours");
         place.sh("cryptsetup luksDump --dump-volume-key -q --key-file b --volume-key-file theirs box && cmp ours theirs");
         let mode = place.sh("stat -c %a ours");
-        assert_eq!(mode, b"400\n");
+        assert_eq!(mode, b"600\n");
         let again = "luksmith key export box -q --key-file a --volume-key-file ours 2>/dev/null";
         assert_eq!(place.sh_code(again), 5);
     }
