@@ -21,9 +21,10 @@ pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
         }
     };
     let target = Target::open(&args.image, args.change.dry_run)?;
+    let luks = target.luks(&args.change.policy)?;
     let question = format!("The header of {} will be converted to {name}.", target.name);
     target.confirm(&question, args.change.batch_mode)?;
-    let luks = target.luks_after_backup(&args.change)?;
+    target.back_up(&luks, args.change.header_backup_file.as_deref())?;
     convert(&luks, to, &mut OsRandom).map_err(target.failed())?;
     let members = json!({"image": target.name, "type": name});
     let text = format!("{} is {name} now\n", target.name);
