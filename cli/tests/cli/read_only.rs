@@ -3,20 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::Place;
-
-/// Every verb that only reads. Their exit codes are not asked about: most images here are not sound.
-const READ: [&str; 9] = [
-    "inspect box",
-    "inspect box --policy-template",
-    "key list box",
-    "key test box --key-file pw",
-    "token list box",
-    "verify box --key-file pw",
-    "decrypt box back --key-file pw",
-    "header backup box --header-backup-file backup",
-    "header repair box --dry-run",
-];
+use crate::support::{Place, READ};
 
 /// Images in this folder and those below it.
 fn images(folder: &Path) -> Vec<PathBuf> {
@@ -42,7 +29,7 @@ fn unxz(path: &Path) -> Vec<u8> {
     output.stdout
 }
 
-/// How many runs there were.
+/// How many runs there were. Exit codes are not asked about: most images here are not sound.
 fn check(name: &str, image: &[u8]) -> usize {
     let place = Place::new();
     place.write("pw", "golden");
@@ -52,7 +39,9 @@ fn check(name: &str, image: &[u8]) -> usize {
         metadata.modified().expect("a time")
     };
     let before = modified();
-    for verb in READ {
+    let verbs = READ.into_iter().chain(["header repair box --dry-run"]);
+    let mut count = 0;
+    for verb in verbs {
         // One try at each keyslot need not take long here.
         let limit = if verb.contains("key-file") {
             " --max-kdf-time 20"
@@ -64,8 +53,9 @@ fn check(name: &str, image: &[u8]) -> usize {
         assert!(!run.stderr.contains("panicked"), "{name}: {}", run.stderr);
         assert!(place.read("box") == image, "{name}: {verb}");
         assert_eq!(modified(), before, "{name}: {verb}");
+        count += 1;
     }
-    READ.len()
+    count
 }
 
 /// Golden images as they are, with either or both header copies damaged, and cut off.

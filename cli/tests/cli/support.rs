@@ -155,6 +155,18 @@ impl Place {
     }
 }
 
+/// Verbs that only read the container `box`, which the key file `pw` opens.
+pub const READ: [&str; 8] = [
+    "inspect box",
+    "inspect box --policy-template",
+    "key list box",
+    "key test box --key-file pw",
+    "token list box",
+    "verify box --key-file pw",
+    "decrypt box back --key-file pw",
+    "header backup box --header-backup-file second",
+];
+
 /// Every verb, such as `key add`, and its help.
 pub fn every_verb() -> Vec<(String, String)> {
     let help = |verb: &str| {
