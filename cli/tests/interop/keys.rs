@@ -48,19 +48,23 @@ fn luks2(
 }
 
 fn place(version: u32) -> Place {
+    let options = if version == 1 {
+        "--type luks1 --offset 8192"
+    } else {
+        "--type luks2 --offset 16384 --luks2-keyslots-size 4m"
+    };
+    place_with(options, 9 << 20)
+}
+
+fn place_with(options: &str, bytes: u64) -> Place {
     let place = Place::new();
     for name in ["a", "b", "c"] {
         place.write(name, format!("passphrase {name}"));
     }
     place.write("vk", [7; 32]);
-    let more = if version == 1 {
-        "--type luks1 --offset 8192"
-    } else {
-        "--type luks2 --offset 16384 --luks2-keyslots-size 4m"
-    };
-    place.hole("box", 9 << 20);
+    place.hole("box", bytes);
     place.sh(&format!(
-        "cryptsetup luksFormat -q {more} {CHEAP} box a && cryptsetup luksAddKey {CHEAP} --key-file a box b"
+        "cryptsetup luksFormat -q {options} {CHEAP} box a && cryptsetup luksAddKey {CHEAP} --key-file a box b"
     ));
     place
 }
@@ -265,7 +269,11 @@ fn e5_many_processes_change_one_header_at_once() {
         panic!("LUKSMITH_LOCKS={counts:?}")
     };
     assert!((2..=28).contains(&processes) && edits > 1);
-    let place = place(2);
+    // Room for 30 keyslots, so that nobody is refused for want of it.
+    let place = place_with(
+        "--type luks2 --offset 32768 --luks2-keyslots-size 8m",
+        17 << 20,
+    );
     place.write("token", r#"{"type":"own","keyslots":[]}"#);
     // cryptsetup's `token add` is two edits, of which the second may be refused; its `token import` is one.
     // Each has a token and a keyslot of its own, which it gives and takes.
