@@ -3,6 +3,7 @@
 //! Help, man pages and completions are generated from these. Options that several verbs share are groups in
 //! [`keys`], [`container`] and [`work`].
 
+pub mod benchmark;
 pub mod compare;
 pub mod container;
 pub mod header;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::output;
 
+pub use benchmark::BenchmarkArgs;
 pub use compare::CompareArgs;
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use header::{
@@ -81,6 +83,8 @@ pub enum Verb {
     /// Work with the tokens of a LUKS2 container
     #[command(subcommand)]
     Token(TokenVerb),
+    /// Measure ciphers and key derivations on this machine
+    Benchmark(BenchmarkArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages, one per verb, into a directory

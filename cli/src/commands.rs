@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+pub mod benchmark;
 pub mod compare;
 pub mod completions;
 pub mod create;
@@ -30,6 +31,7 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Key(verb) => key::run(&verb),
         Verb::Header(verb) => header::run(&verb),
         Verb::Token(verb) => token::run(&verb),
+        Verb::Benchmark(args) => benchmark::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
     };

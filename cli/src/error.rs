@@ -33,6 +33,9 @@ pub enum Error {
     /// The options of a plain container.
     #[error(transparent)]
     Plain(#[from] PlainError),
+    /// A cipher or hash that is none, is not built, or does not take the key.
+    #[error(transparent)]
+    Cipher(#[from] dmcrypt::Error),
     /// The policy that a header is to be held to.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -213,6 +216,7 @@ impl Error {
             | Self::BeyondFiles { .. }
             | Self::Size { .. }
             | Self::KeyBits { .. }
+            | Self::Cipher(_)
             | Self::Policy(_)
             | Self::NullCipher
             | Self::RiskyCipher { .. }
@@ -248,6 +252,7 @@ impl Error {
             | Self::Size { .. }
             | Self::Explained { .. }
             | Self::KeyBits { .. }
+            | Self::Cipher(_)
             | Self::SectorSize { .. }
             | Self::Generate { .. }
             | Self::Output(_)

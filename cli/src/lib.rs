@@ -18,11 +18,13 @@
 //! | [`new_container`], [`sizes`] | the order in which a new one is written, and how large it becomes |
 //! | [`data_facts`], [`stream_header`] | what a header says of its data, and a header that comes in a stream |
 //! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
+//! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
 pub mod args;
+pub mod benchmark;
 pub mod change;
 pub mod commands;
 pub mod data_facts;

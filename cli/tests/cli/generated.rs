@@ -36,6 +36,7 @@ fn every_verb_has_a_page() {
     std::fs::create_dir(place.path("man")).expect("a folder");
     place.run("man man").expect(0);
     let verbs = [
+        "benchmark",
         "compare",
         "completions",
         "create",

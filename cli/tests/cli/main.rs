@@ -1,5 +1,6 @@
 //! The program as its users see it: arguments in; exit code, output and files out.
 
+mod benchmark;
 mod compare;
 mod conformance;
 mod costs;

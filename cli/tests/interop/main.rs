@@ -5,6 +5,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// `benchmark` beside cryptsetup's.
+mod benchmark;
 /// What is left of secrets in the memory of the process when it ends.
 mod canary;
 /// Every cipher, mode and IV that the kernel has, drawn at random, and LUKS containers of other ciphers than AES.

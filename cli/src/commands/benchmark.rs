@@ -1,0 +1,196 @@
+//! `benchmark`: what ciphers and key derivations do on this machine.
+
+use dmcrypt::{AesKernel, HashAlgorithm, SectorSize};
+use luks::defaults;
+use luks::kdf::Argon2Variant;
+use serde_json::{Value, json};
+
+use crate::args::{BenchmarkArgs, Pbkdf};
+use crate::benchmark::{
+    Argon2Costs, CIPHERS, CIPHERS_COLUMN, CipherSpeed, HASHES, NOTE, Pbkdf2Speed, cipher_spec,
+    heading,
+};
+use crate::error::Error;
+use crate::limits;
+use crate::output;
+
+const KEY_BITS: u32 = 256;
+
+/// Measures one thing after the other; a line of text is printed as soon as it is known.
+pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
+    let wanted = Wanted::of(args)?;
+    let say = |line: &str| {
+        if args.json {
+            Ok(())
+        } else {
+            output::text(&format!("{line}\n"))
+        }
+    };
+    say(NOTE)?;
+    let mut pbkdf2 = Vec::new();
+    for &hash in &wanted.hashes {
+        let speed = Pbkdf2Speed::measure(hash, wanted.key_bits.unwrap_or(KEY_BITS));
+        say(&speed.to_string())?;
+        pbkdf2.push(pbkdf2_json(&speed));
+    }
+    let mut argon2 = Vec::new();
+    for &variant in &wanted.variants {
+        let costs = Argon2Costs::measure(
+            variant,
+            wanted.key_bits.unwrap_or(KEY_BITS),
+            args.iter_time.unwrap_or(defaults::ITER_TIME_MS),
+            args.pbkdf_memory
+                .unwrap_or_else(limits::calibration_memory_kib),
+            args.pbkdf_parallel
+                .unwrap_or_else(limits::calibration_lanes),
+        );
+        say(&costs.to_string())?;
+        argon2.push(argon2_json(&costs));
+    }
+    let mut ciphers = Vec::new();
+    match &wanted.ciphers {
+        Ciphers::None => {}
+        Ciphers::All => {
+            say(&kernels_line(wanted.sector_size))?;
+            say(&heading(CIPHERS_COLUMN))?;
+            for (text, bits) in CIPHERS {
+                let bits = wanted.key_bits.unwrap_or(bits);
+                let speed = measure(text, bits, wanted.sector_size)?;
+                say(&speed.line(CIPHERS_COLUMN))?;
+                ciphers.push(cipher_json(&speed));
+            }
+        }
+        Ciphers::One(text) => {
+            let bits = wanted.key_bits.unwrap_or(KEY_BITS);
+            let speed = measure(text, bits, wanted.sector_size)?;
+            say(&kernels_line(wanted.sector_size))?;
+            say(&speed.table())?;
+            ciphers.push(cipher_json(&speed));
+        }
+    }
+    if args.json {
+        let aes_kernels = json!({
+            "available": AesKernel::here().iter().map(|kernel| kernel.name()).collect::<Vec<_>>(),
+            "used": AesKernel::best().name(),
+        });
+        output::json(
+            "benchmark",
+            json!({ "aes_kernels": aes_kernels, "pbkdf2": pbkdf2, "argon2": argon2, "ciphers": ciphers }),
+        )?;
+    }
+    Ok(())
+}
+
+/// What is to be measured.
+struct Wanted {
+    hashes: Vec<HashAlgorithm>,
+    variants: Vec<Argon2Variant>,
+    ciphers: Ciphers,
+    sector_size: SectorSize,
+    key_bits: Option<u32>,
+}
+
+enum Ciphers {
+    None,
+    One(String),
+    All,
+}
+
+impl Wanted {
+    fn of(args: &BenchmarkArgs) -> Result<Self, Error> {
+        if let Some(bits) = args.key_size.filter(|bits| bits % 8 != 0) {
+            return Err(Error::KeyBits { bits });
+        }
+        let nothing = Self {
+            hashes: Vec::new(),
+            variants: Vec::new(),
+            ciphers: Ciphers::None,
+            sector_size: SectorSize::new(args.sector_size).ok_or(Error::SectorSize {
+                bytes: args.sector_size,
+            })?,
+            key_bits: args.key_size,
+        };
+        let hash = args.hash.as_deref().map(HashAlgorithm::parse).transpose()?;
+        Ok(match (&args.cipher, args.pbkdf, hash) {
+            (Some(cipher), _, _) => Self {
+                ciphers: Ciphers::One(cipher.clone()),
+                ..nothing
+            },
+            (None, Some(Pbkdf::Argon2i | Pbkdf::Argon2id), Some(_)) => {
+                return Err(Error::Conflict {
+                    one: "--hash",
+                    other: "Argon2",
+                });
+            }
+            (None, Some(Pbkdf::Argon2i), None) => Self {
+                variants: vec![Argon2Variant::I],
+                ..nothing
+            },
+            (None, Some(Pbkdf::Argon2id), None) => Self {
+                variants: vec![Argon2Variant::Id],
+                ..nothing
+            },
+            (None, Some(Pbkdf::Pbkdf2) | None, Some(hash)) => Self {
+                hashes: vec![hash],
+                ..nothing
+            },
+            (None, Some(Pbkdf::Pbkdf2), None) => Self {
+                hashes: HASHES.to_vec(),
+                ..nothing
+            },
+            (None, None, None) => Self {
+                hashes: HASHES.to_vec(),
+                variants: vec![Argon2Variant::I, Argon2Variant::Id],
+                ciphers: Ciphers::All,
+                ..nothing
+            },
+        })
+    }
+}
+
+fn measure(text: &str, bits: u32, sector_size: SectorSize) -> Result<CipherSpeed, Error> {
+    Ok(CipherSpeed::measure(cipher_spec(text)?, bits, sector_size)?)
+}
+
+/// What cryptsetup has no line for; like its own it begins with `#`.
+fn kernels_line(sector_size: SectorSize) -> String {
+    let here: Vec<&str> = AesKernel::here()
+        .iter()
+        .map(|kernel| kernel.name())
+        .collect();
+    format!(
+        "# One core, sectors of {} bytes. AES kernels here: {}; {} runs.",
+        sector_size.bytes(),
+        here.join(", "),
+        AesKernel::best().name()
+    )
+}
+
+fn pbkdf2_json(speed: &Pbkdf2Speed) -> Value {
+    json!({
+        "hash": speed.hash.name(),
+        "key_bits": speed.key_bits,
+        "iterations_per_second": speed.iterations_per_second,
+    })
+}
+
+fn argon2_json(costs: &Argon2Costs) -> Value {
+    json!({
+        "kdf": costs.name(),
+        "key_bits": costs.key_bits,
+        "requested_ms": costs.requested_ms,
+        "time": costs.time,
+        "memory_kib": costs.memory_kib,
+        "lanes": costs.lanes,
+    })
+}
+
+fn cipher_json(speed: &CipherSpeed) -> Value {
+    json!({
+        "cipher": speed.spec.to_dm_crypt(),
+        "key_bits": speed.key_bits,
+        "sector_bytes": speed.sector_size.bytes(),
+        "encryption_mib_s": speed.encryption_mib_s,
+        "decryption_mib_s": speed.decryption_mib_s,
+    })
+}
