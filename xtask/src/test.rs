@@ -90,6 +90,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for line in &summary {
         println!("{line}");
     }
+    for line in &counts.messages {
+        println!("{line}");
+    }
     for name in &counts.failures {
         println!("FAILED {name}");
     }
@@ -106,6 +109,10 @@ pub struct Counts {
     pub passed: usize,
     pub failed: usize,
     failures: Vec<String>,
+    /// What they printed, the start of it.
+    messages: Vec<String>,
+    /// How many more lines of the test that failed last belong there.
+    lines_left: usize,
     /// Lines in which a table of cases says how many of them ran.
     cases: Vec<String>,
     /// What the tests find in the environment.
@@ -117,6 +124,7 @@ impl Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.failures.extend(other.failures);
+        self.messages.extend(other.messages);
         self.cases.extend(other.cases);
     }
 
@@ -140,6 +148,24 @@ impl Counts {
                 .filter(|(_, end)| end.starts_with("FAILED") || end.starts_with("ignored"))
         }) {
             self.failures.push(name.0.to_owned());
+        }
+        self.read_message(line);
+    }
+
+    /// Keeps what tests that failed have printed: the end of a long log is where somebody looks first.
+    fn read_message(&mut self, line: &str) {
+        const LINES_OF_A_TEST: usize = 40;
+        let title = line.strip_prefix("---- ");
+        if let Some(name) = title.and_then(|title| title.strip_suffix(" stdout ----")) {
+            let has_failed = self.failures.iter().any(|failed| failed == name);
+            self.lines_left = if has_failed { LINES_OF_A_TEST } else { 0 };
+        } else if line == "failures:" || line == "successes:" {
+            self.lines_left = 0;
+        }
+        let is_said = !line.is_empty() && !line.starts_with("cases: ");
+        if self.lines_left > 0 && is_said {
+            self.lines_left -= 1;
+            self.messages.push(line.to_owned());
         }
     }
 }
@@ -310,6 +336,13 @@ mod tests {
             "test a::c ... FAILED",
             "test a::d ... ignored, slow",
             "cases: nist-xts 2400 passed, 0 failed, 1200 outside (not whole bytes)",
+            "---- a::b stdout ----",
+            "fine",
+            "---- a::c stdout ----",
+            "",
+            "left 1, right 2",
+            "failures:",
+            "    a::c",
             "test result: FAILED. 3 passed; 1 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.03s",
             "test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
         ] {
@@ -317,6 +350,10 @@ mod tests {
         }
         assert_eq!(counts.to_string(), "43 passed, 2 failed");
         assert_eq!(counts.failures, ["a::c", "a::d"]);
+        assert_eq!(
+            counts.messages,
+            ["---- a::c stdout ----", "left 1, right 2"]
+        );
         assert_eq!(counts.cases.len(), 1);
     }
 
