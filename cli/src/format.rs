@@ -86,6 +86,7 @@ impl NewLuks {
             uuid: format.uuid.clone(),
             label: format.label.clone().unwrap_or_default(),
             subsystem: format.subsystem.clone().unwrap_or_default(),
+            threads: limits::processors(),
         };
         if version == Version::Luks1
             && (format.luks2_metadata_size.is_some() || options.keyslots_bytes.is_some())

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dmcrypt::HashAlgorithm;
-use luks::kdf::{Argon2Variant, CalibrationTarget, KdfError, calibrate, calibrate_digest, derive};
+use luks::kdf::{
+    Argon2Variant, CalibrationTarget, Effort, KdfError, calibrate, calibrate_digest, derive,
+};
 use luks::{KdfLimits, KdfParams, defaults};
 
 /// Time that one keyslot may ask for unless said.
@@ -57,10 +59,14 @@ pub fn calibration_memory_kib() -> u32 {
     )
 }
 
+/// Threads that a key derivation may use: all that this process may run at once.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Lanes that a new keyslot uses unless said: as many as processors, four at most.
 pub fn calibration_lanes() -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(processors)
+    u32::try_from(processors())
         .unwrap_or(u32::MAX)
         .min(defaults::ARGON2_MAX_LANES)
 }
@@ -76,15 +82,23 @@ fn work_in(duration: Duration, work: u64, params: &KdfParams) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
-/// How long one derivation takes. One that there is no memory for takes forever, so that a calibration turns back.
+/// How long one derivation takes: PBKDF2 on one thread, as programs that open the container elsewhere compute it and as
+/// the limits count it, Argon2 on all. One that there is no memory for takes forever, so that a calibration turns back.
 fn time(params: &KdfParams, key_bytes: usize) -> Duration {
+    let effort = Effort {
+        threads: match params {
+            KdfParams::Pbkdf2 { .. } => 1,
+            KdfParams::Argon2 { .. } => processors(),
+        },
+        ..Effort::default()
+    };
     let start = Instant::now();
     match derive(
         params,
         b"probe",
         &[0; defaults::SALT_BYTES],
         key_bytes,
-        &|| false,
+        effort,
     ) {
         Ok(_) => start.elapsed(),
         Err(KdfError::OutOfMemory { .. } | KdfError::Cancelled | KdfError::Parameters(_)) => {

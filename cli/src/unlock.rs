@@ -73,6 +73,7 @@ pub fn options_for(keyslot: Option<u32>, args: &LimitArgs) -> UnlockOptions<'sta
         keyslot,
         limits: kdf_limits(args),
         null_cipher: args.allow_null_cipher,
+        threads: limits::processors(),
         // A signal ends the process at once, wherever it is.
         cancel: &|| false,
     }

@@ -1,10 +1,12 @@
 //! The hashes that IVs, plain keys and LUKS share, in one table, by cryptsetup's names and by the kernel's.
 
+mod keyed;
 mod truncated;
 
 use crate::Error;
 use digest::{Digest, FixedOutput, MacMarker, Update};
 use hmac::{Hmac, KeyInit, SimpleHmac};
+pub use keyed::{HmacChain, KeyedHmac};
 use truncated::Truncated;
 use zeroize::Zeroizing;
 

@@ -63,7 +63,7 @@ pub use aes_kernel::AesKernel;
 pub use aes_xts::AesXts;
 pub use cipher::{SectorCipher, SectorOptions};
 pub use error::Error;
-pub use hash::{HashAlgorithm, HashVisitor};
+pub use hash::{HashAlgorithm, HashVisitor, HmacChain, KeyedHmac};
 pub use key::{DerivedKey, Passphrase, VolumeKey, wipe_stack};
 pub use spec::CipherSpec;
 pub use units::{SECTOR_BYTES, SectorSize};

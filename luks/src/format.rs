@@ -11,7 +11,7 @@ use volume::{Mapping, Segment, SegmentKind};
 
 use crate::defaults::{self, SALT_BYTES};
 use crate::error::{Error, InvalidOption};
-use crate::kdf::{self, Argon2Variant, KdfParams};
+use crate::kdf::{self, Argon2Variant, Effort, KdfParams};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, NewDigest, NewKeyslot, NewMetadata, Which};
 use crate::number::to_usize;
@@ -67,6 +67,8 @@ pub struct FormatOptions {
     pub label: String,
     /// LUKS2: second label.
     pub subsystem: String,
+    /// Threads that a key derivation may use, the caller's among them.
+    pub threads: usize,
 }
 
 impl Default for FormatOptions {
@@ -95,6 +97,7 @@ impl Default for FormatOptions {
             uuid: None,
             label: String::new(),
             subsystem: String::new(),
+            threads: 1,
         }
     }
 }
@@ -126,6 +129,10 @@ pub fn prepare(
     random: &mut dyn Random,
     cancel: &(dyn Fn() -> bool + Sync),
 ) -> Result<NewContainer, Error> {
+    let effort = Effort {
+        threads: options.threads,
+        cancel,
+    };
     let layout = Layout::new(options)?;
     if options.version == Version::Luks1 && options.cipher.is_null() && !passphrase.is_empty() {
         return Err(InvalidOption::NullPassphrase.into());
@@ -162,7 +169,7 @@ pub fn prepare(
         cipher_key_bytes: area_key_bytes,
         af_hash: options.hash,
     };
-    let area = sealing.seal(&key, passphrase, random, cancel)?.area;
+    let area = sealing.seal(&key, passphrase, random, effort)?.area;
     let digest_bytes = match options.version {
         Version::Luks1 => luks1::Header::DIGEST_BYTES,
         Version::Luks2 => options.hash.digest_bytes(),
@@ -171,7 +178,7 @@ pub fn prepare(
         hash: options.hash,
         iterations: options.digest_iterations,
     };
-    let digest = kdf::derive(&cost, key.expose(), &digest_salt, digest_bytes, cancel)
+    let digest = kdf::derive(&cost, key.expose(), &digest_salt, digest_bytes, effort)
         .map_err(Error::kdf(options.keyslot))?;
 
     let copies = match options.version {

@@ -1,13 +1,15 @@
 //! From a passphrase to a keyslot's key: PBKDF2 and Argon2, what they cost, and how costs are chosen.
 
 mod calibrate;
+mod effort;
 mod limits;
 mod pbkdf2;
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use dmcrypt::{DerivedKey, HashAlgorithm};
+use dmcrypt::{DerivedKey, HashAlgorithm, wipe_stack};
 
 pub use calibrate::{CalibrationTarget, calibrate, calibrate_digest};
+pub use effort::Effort;
 pub use limits::{Budget, Excess, KdfLimits};
 
 /// The key derivation of one keyslot, without its salt.
@@ -78,7 +80,7 @@ pub enum KdfError {
 
 /// Derives `key_bytes` bytes from `secret` and `salt`.
 ///
-/// `cancel` is asked about every thousand PBKDF2 rounds; Argon2 cannot be interrupted.
+/// PBKDF2 is cancelled within milliseconds; Argon2 cannot be interrupted.
 /// The caller has checked the cost against [`KdfLimits`] before.
 ///
 /// # Errors
@@ -89,12 +91,12 @@ pub fn derive(
     secret: &[u8],
     salt: &[u8],
     key_bytes: usize,
-    cancel: &(dyn Fn() -> bool + Sync),
+    effort: Effort<'_>,
 ) -> Result<DerivedKey, KdfError> {
     let mut key = DerivedKey::zeroed(key_bytes);
-    match *params {
+    let outcome = match *params {
         KdfParams::Pbkdf2 { hash, iterations } => {
-            pbkdf2::pbkdf2(hash, secret, salt, iterations, key.expose_mut(), cancel)?;
+            pbkdf2::pbkdf2(hash, secret, salt, iterations, key.expose_mut(), effort)
         }
         KdfParams::Argon2 {
             variant,
@@ -115,8 +117,10 @@ pub fn derive(
             let params = Params::new(memory_kib, time, lanes, Some(key_bytes)).map_err(failed)?;
             Argon2::new(algorithm, Version::V0x13, params)
                 .hash_password_into(secret, salt, key.expose_mut())
-                .map_err(failed)?;
+                .map_err(failed)
         }
-    }
-    Ok(key)
+    };
+    // Hashes spill what they compute with.
+    wipe_stack();
+    outcome.map(|()| key)
 }

@@ -40,7 +40,7 @@ use crate::device::{Header, Luks, Unlocked};
 use crate::edit::Edit;
 use crate::error::{Error, InvalidOption};
 use crate::format::check_kdf;
-use crate::kdf::{Argon2Variant, KdfParams};
+use crate::kdf::{Argon2Variant, Effort, KdfParams};
 use crate::luks2::{KeyslotKind, Priority};
 use crate::random::Random;
 use crate::sealing::{Sealed, Sealing};
@@ -59,6 +59,8 @@ pub struct KeyslotOptions<'a> {
     pub cipher: Option<(CipherSpec, usize)>,
     /// LUKS2: when it is tried. [`change`] does not look at it.
     pub priority: Priority,
+    /// Threads that a key derivation may use, the caller's among them.
+    pub threads: usize,
     /// Asked while PBKDF2 runs; `true` ends the work before anything is written.
     pub cancel: &'a (dyn Fn() -> bool + Sync),
 }
@@ -76,7 +78,17 @@ impl Default for KeyslotOptions<'_> {
             hash: defaults::HASH,
             cipher: None,
             priority: Priority::Normal,
+            threads: 1,
             cancel: &|| false,
+        }
+    }
+}
+
+impl KeyslotOptions<'_> {
+    fn effort(&self) -> Effort<'_> {
+        Effort {
+            threads: self.threads,
+            cancel: self.cancel,
         }
     }
 }
@@ -323,7 +335,7 @@ struct Made<'a> {
     sealed: Sealed,
     key_bytes: usize,
     digest: KeyDigest,
-    cancel: &'a (dyn Fn() -> bool + Sync),
+    effort: Effort<'a>,
 }
 
 impl Made<'_> {
@@ -338,7 +350,7 @@ impl Made<'_> {
         let key = self
             .sealing
             .open(&self.sealed.derived, area, self.key_bytes)?;
-        if self.digest.matches(&key, self.cancel)? {
+        if self.digest.matches(&key, self.effort)? {
             Ok(())
         } else {
             Err(Error::NotProven { keyslot })

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::defaults::{self, STRIPES};
 use crate::error::{Error, InvalidOption};
-use crate::kdf::{self, KdfParams};
+use crate::kdf::{self, Effort, KdfParams};
 use crate::number::to_usize;
 use crate::random::Random;
 use crate::{af, area};
@@ -39,14 +39,14 @@ impl Sealing<'_> {
         key: &VolumeKey,
         passphrase: &Passphrase,
         random: &mut dyn Random,
-        cancel: &(dyn Fn() -> bool + Sync),
+        effort: Effort<'_>,
     ) -> Result<Sealed, Error> {
         let derived = kdf::derive(
             self.kdf,
             passphrase.expose(),
             self.salt,
             self.cipher_key_bytes,
-            cancel,
+            effort,
         )
         .map_err(Error::kdf(self.keyslot))?;
         let material = af::split(key, STRIPES, self.af_hash, random)?;

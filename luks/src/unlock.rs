@@ -6,7 +6,7 @@ use volume::{LockMode, Storage};
 
 use crate::defaults::STRIPES;
 use crate::error::{Corrupt, Costly, Error, Unsupported};
-use crate::kdf::{self, Budget, Excess, KdfLimits, KdfParams};
+use crate::kdf::{self, Budget, Effort, Excess, KdfLimits, KdfParams};
 use crate::number::to_usize;
 use crate::{af, area};
 
@@ -18,6 +18,8 @@ pub struct UnlockOptions<'a> {
     pub limits: KdfLimits,
     /// Open null ciphers, which protect nothing.
     pub null_cipher: bool,
+    /// Threads that a key derivation may use, the caller's among them.
+    pub threads: usize,
     /// Asked while PBKDF2 runs and between keyslots; `true` ends the unlock.
     pub cancel: &'a (dyn Fn() -> bool + Sync),
 }
@@ -28,7 +30,17 @@ impl Default for UnlockOptions<'_> {
             keyslot: None,
             limits: KdfLimits::default(),
             null_cipher: false,
+            threads: 1,
             cancel: &|| false,
+        }
+    }
+}
+
+impl UnlockOptions<'_> {
+    fn effort(&self) -> Effort<'_> {
+        Effort {
+            threads: self.threads,
+            cancel: self.cancel,
         }
     }
 }
@@ -66,17 +78,13 @@ impl KeyDigest {
     }
 
     /// Whether `key` is the one that the digest was made of; compared in constant time.
-    pub(crate) fn matches(
-        &self,
-        key: &VolumeKey,
-        cancel: &(dyn Fn() -> bool + Sync),
-    ) -> Result<bool, Error> {
+    pub(crate) fn matches(&self, key: &VolumeKey, effort: Effort<'_>) -> Result<bool, Error> {
         let computed = kdf::derive(
             &self.cost(),
             key.expose(),
             &self.salt,
             self.digest.len(),
-            cancel,
+            effort,
         )
         .map_err(Error::kdf(self.id))?;
         Ok(computed.expose().ct_eq(&self.digest).into())
@@ -117,7 +125,7 @@ pub(crate) fn try_all(
             continue;
         }
         tried.push(candidate.keyslot);
-        if let Some(key) = try_one(storage, &candidate, passphrase, options.cancel)? {
+        if let Some(key) = try_one(storage, &candidate, passphrase, options.effort())? {
             return Ok((candidate.keyslot, key));
         }
     }
@@ -143,7 +151,7 @@ pub(crate) fn check_key(
         .map_err(|excess| Error::TooCostly {
             refused: vec![(Costly::Digest(digest.id), excess)],
         })?;
-    if digest.matches(key, options.cancel)? {
+    if digest.matches(key, options.effort())? {
         Ok(())
     } else {
         Err(Error::NoKeyFits { tried: Vec::new() })
@@ -172,7 +180,7 @@ fn try_one(
     storage: &dyn Storage,
     candidate: &Candidate,
     passphrase: &Passphrase,
-    cancel: &(dyn Fn() -> bool + Sync),
+    effort: Effort<'_>,
 ) -> Result<Option<VolumeKey>, Error> {
     let keyslot = candidate.keyslot;
     let mut material = read_area(storage, candidate)?;
@@ -181,7 +189,7 @@ fn try_one(
         passphrase.expose(),
         &candidate.salt,
         candidate.area_key_bytes,
-        cancel,
+        effort,
     )
     .map_err(Error::kdf(keyslot))?;
     area::decrypt(&candidate.area_cipher, &key, &mut material).map_err(|source| {
@@ -191,7 +199,7 @@ fn try_one(
         }
     })?;
     let key = af::merge(&material, candidate.key_bytes, STRIPES, candidate.af_hash);
-    Ok(candidate.digest.matches(&key, cancel)?.then_some(key))
+    Ok(candidate.digest.matches(&key, effort)?.then_some(key))
 }
 
 /// The area as it lies on disk, read under the header lock; [`DerivedKey`] because it is key material once decrypted.

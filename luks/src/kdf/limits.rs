@@ -21,7 +21,8 @@ pub struct KdfLimits {
     pub lanes: u32,
     /// Argon2 work for one keyslot: KiB of memory times passes.
     pub argon2_kib: u64,
-    /// PBKDF2 work for one keyslot or digest: HMAC rounds over all output blocks, counted as SHA-256 rounds.
+    /// PBKDF2 work for one keyslot or digest: HMAC rounds over all output blocks, counted as SHA-256 rounds of one
+    /// thread.
     pub pbkdf2_rounds: u64,
     /// What all keyslots tried for one unlock may cost together, in keyslots that each cost the most allowed.
     pub slots_total: u32,
@@ -211,9 +212,10 @@ fn pbkdf2_rounds(hash: HashAlgorithm, iterations: u32, key_bytes: usize) -> u128
 /// elsewhere they are nearer to each other, and the limit is the stricter for it.
 fn weight(hash: HashAlgorithm) -> u32 {
     match hash {
-        HashAlgorithm::Sha1 | HashAlgorithm::Sha224 | HashAlgorithm::Sha256 => 1,
-        HashAlgorithm::Md5 => 2,
-        HashAlgorithm::Ripemd160 | HashAlgorithm::Sm3 => 4,
+        HashAlgorithm::Sha1 | HashAlgorithm::Sha256 => 1,
+        HashAlgorithm::Sha224 => 2,
+        HashAlgorithm::Md5 => 3,
+        HashAlgorithm::Ripemd160 | HashAlgorithm::Sm3 => 5,
         HashAlgorithm::Blake2s128
         | HashAlgorithm::Blake2s160
         | HashAlgorithm::Blake2s224

@@ -82,11 +82,11 @@ fn enable(
         af_hash: hash,
     };
     let made = Made {
-        sealed: sealing.seal(key, passphrase, random, options.cancel)?,
+        sealed: sealing.seal(key, passphrase, random, options.effort())?,
         sealing,
         key_bytes,
         digest: luks1_digest(header)?,
-        cancel: options.cancel,
+        effort: options.effort(),
     };
 
     let mut edit = Edit::begin(luks)?;

@@ -75,7 +75,7 @@ pub(super) fn add_unbound(
     super::check_kdf(&cost)?;
     let salt = new_salt(random)?;
     let bytes = options.hash.digest_bytes();
-    let digest = kdf::derive(&cost, key.expose(), &salt, bytes, options.cancel)
+    let digest = kdf::derive(&cost, key.expose(), &salt, bytes, options.effort())
         .map_err(Error::kdf(keyslot))?;
     let id = free_number(metadata.digests.iter().map(|digest| digest.id));
     let new = New {
@@ -227,11 +227,11 @@ impl New<'_> {
             af_hash: self.options.hash,
         };
         let made = Made {
-            sealed: sealing.seal(self.key, passphrase, random, self.options.cancel)?,
+            sealed: sealing.seal(self.key, passphrase, random, self.options.effort())?,
             sealing,
             key_bytes: self.key.len(),
             digest: self.digest,
-            cancel: self.options.cancel,
+            effort: self.options.effort(),
         };
         let object = NewKeyslot {
             key_bytes: self.key.len(),

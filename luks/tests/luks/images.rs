@@ -348,13 +348,12 @@ fn hashcat_sector(line: &str) -> Vec<u8> {
         hash,
         iterations: iterations.parse().unwrap(),
     };
-    let never = || false;
     let slot_key = luks::kdf::derive(
         &params,
         b"hashcat",
         &hex::decode(salt).unwrap(),
         key_bytes,
-        &never,
+        luks::kdf::Effort::default(),
     )
     .unwrap();
     let options = SectorOptions {

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use dmcrypt::HashAlgorithm;
 use luks::KdfParams;
-use luks::kdf::{Argon2Variant, derive};
+use luks::kdf::{Argon2Variant, Effort, KdfError, derive};
 use serde_json::Value;
 
 use crate::common::conformance;
@@ -16,32 +17,47 @@ fn pbkdf2(
     bytes: usize,
 ) -> Vec<u8> {
     let params = KdfParams::Pbkdf2 { hash, iterations };
-    derive(&params, secret, salt, bytes, &|| false)
+    derive(&params, secret, salt, bytes, Effort::default())
         .unwrap()
         .expose()
         .to_vec()
 }
 
-/// RFC 6070, and the first of RFC 7914 section 11.
+/// RFC 6070 but for its 16777216 rounds, RFC 7914 section 11; OpenSSL on the inputs of RFC 6070 for SHA-512.
 #[test]
 fn pbkdf2_gives_what_the_rfcs_say() {
-    let sha1 = |iterations, bytes| {
-        hex::encode(pbkdf2(
-            HashAlgorithm::Sha1,
-            iterations,
-            b"password",
-            b"salt",
-            bytes,
-        ))
-    };
-    assert_eq!(sha1(1, 20), "0c60c80f961f0e71f3a9b524af6012062fe037a6");
-    assert_eq!(sha1(4096, 20), "4b007901b765489abead49d926f721d065a429c1");
-    let sha256 = pbkdf2(HashAlgorithm::Sha256, 1, b"passwd", b"salt", 64);
-    assert_eq!(
-        hex::encode(sha256),
-        "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
-         49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+    let (short, long) = (
+        ("password", "salt"),
+        (
+            "passwordPASSWORDpassword",
+            "saltSALTsaltSALTsaltSALTsaltSALTsalt",
+        ),
     );
+    #[rustfmt::skip]
+    let cases = [
+        ("sha1", short, 1, "0c60c80f961f0e71f3a9b524af6012062fe037a6"),
+        ("sha1", short, 2, "ea6c014dc72d6f8ccd1ed92ace1d41f0d8de8957"),
+        ("sha1", short, 4096, "4b007901b765489abead49d926f721d065a429c1"),
+        ("sha1", long, 4096, "3d2eec4fe41c849b80c8d83662c0e44a8b291a964cf2f07038"),
+        ("sha1", ("pass\0word", "sa\0lt"), 4096, "56fa6aa75548099dcc37d7f03425e0c3"),
+        ("sha256", ("passwd", "salt"), 1, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"),
+        ("sha256", ("Password", "NaCl"), 80_000, "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56a1d425a1225833549adb841b51c9b3176a272bdebba1d078478f62b397f33c8d"),
+        ("sha512", short, 1, "867f70cf1ade02cff3752599a3a53dc4af34c7a669815ae5d513554e1c8cf252c02d470a285a0501bad999bfe943c08f050235d7d68b1da55e63f73b60a57fce"),
+        ("sha512", short, 2, "e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53cf76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e"),
+        ("sha512", long, 4096, "8c0511f4c6e597c6ac6315d8f0362e225f3c501495ba23b868c005174dc4ee71115b59f9e60cd9532fa33e0f75aefe30225c583a186cd82bd4daea9724a3d3b8"),
+    ];
+    let count = cases.len();
+    for (hash, (secret, salt), iterations, expected) in cases {
+        let derived = pbkdf2(
+            HashAlgorithm::parse(hash).unwrap(),
+            iterations,
+            secret.as_bytes(),
+            salt.as_bytes(),
+            expected.len() / 2,
+        );
+        assert_eq!(hex::encode(derived), expected, "{hash} {iterations}");
+    }
+    println!("cases: pbkdf2 of the RFCs {count} passed, 0 failed");
 }
 
 /// RFC 9106 has secret and associated data in its examples, which LUKS does not use; this is the reference's tool:
@@ -56,7 +72,7 @@ fn argon2_gives_what_the_reference_tool_says() {
             lanes,
         };
         hex::encode(
-            derive(&params, b"password", b"pycasalt", bytes, &|| false)
+            derive(&params, b"password", b"pycasalt", bytes, Effort::default())
                 .unwrap()
                 .expose(),
         )
@@ -64,14 +80,34 @@ fn argon2_gives_what_the_reference_tool_says() {
     assert_eq!(derived(Argon2Variant::Id, 4, 50, 4, 8), "e469b777841e543f");
 }
 
+/// Every thread ends, whoever is asked and whenever; without that the test runs for hours.
 #[test]
 fn cancelling_stops_pbkdf2() {
-    let params = KdfParams::Pbkdf2 {
-        hash: HashAlgorithm::Sha256,
-        iterations: u32::MAX,
-    };
-    let error = derive(&params, b"x", b"salt", 32, &|| true).err();
-    assert_eq!(error, Some(luks::kdf::KdfError::Cancelled));
+    for (hash, bytes, threads) in [
+        (HashAlgorithm::Sha256, 32, 1),
+        (HashAlgorithm::Sha256, 64, 1),
+        (HashAlgorithm::Sha256, 64, 2),
+        (HashAlgorithm::Sha1, 64, 3),
+        (HashAlgorithm::Streebog512, 64, 2),
+    ] {
+        let params = KdfParams::Pbkdf2 {
+            hash,
+            iterations: u32::MAX,
+        };
+        for looks in [0, 1, 20] {
+            let asked = AtomicU32::new(0);
+            let effort = Effort {
+                threads,
+                cancel: &|| asked.fetch_add(1, Ordering::Relaxed) == looks,
+            };
+            let error = derive(&params, b"x", b"salt", bytes, effort).err();
+            assert_eq!(
+                error,
+                Some(KdfError::Cancelled),
+                "{hash:?} {threads} {looks}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -198,7 +234,7 @@ fn argon2_vectors() {
                 &bytes("pass"),
                 &bytes("salt"),
                 output.len() / 2,
-                &|| false,
+                Effort::default(),
             )
             .unwrap();
             assert_eq!(
@@ -237,7 +273,7 @@ fn argon2_vectors() {
             block["Password"].as_bytes(),
             &salt,
             length,
-            &|| false,
+            Effort::default(),
         )
         .unwrap();
         assert_eq!(

@@ -1,5 +1,6 @@
 use digest::{Digest, FixedOutput, KeyInit, MacMarker, Update};
 use dmcrypt::{DerivedKey, HashAlgorithm, HashVisitor, VolumeKey};
+use luks::kdf::Effort;
 use luks::{KdfParams, Luks, OsRandom, af, kdf, luks1};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
@@ -39,11 +40,13 @@ proptest! {
         hash in any_hash(),
         secret in prop::collection::vec(any::<u8>(), 0..200),
         salt in prop::collection::vec(any::<u8>(), 0..80),
-        iterations in 1_u32..20,
+        iterations in prop_oneof![9 => 1_u32..20, 1 => Just(300), 1 => Just(4200)],
         bytes in 1_usize..150,
+        threads in 0_usize..4,
     ) {
         let params = KdfParams::Pbkdf2 { hash, iterations };
-        let derived = kdf::derive(&params, &secret, &salt, bytes, &|| false).unwrap();
+        let effort = Effort { threads, ..Effort::default() };
+        let derived = kdf::derive(&params, &secret, &salt, bytes, effort).unwrap();
         let expected = hash.visit(Oracle { secret: &secret, salt: &salt, iterations, bytes });
         prop_assert_eq!(derived.expose(), &expected[..]);
     }

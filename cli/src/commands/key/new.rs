@@ -6,6 +6,7 @@ use luks::{Header, InvalidOption, KeyslotOptions, Version, defaults};
 use crate::args::{KeyArgs, NewKeyArgs};
 use crate::error::Error;
 use crate::format::keyslot_kdf;
+use crate::limits;
 use crate::passphrase::{KeyInput, Request};
 
 /// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
@@ -85,6 +86,7 @@ pub fn options(
         kdf: keyslot_kdf(version, hash, area_key_bytes, &new.cost)?,
         hash,
         cipher,
+        threads: limits::processors(),
         ..KeyslotOptions::default()
     })
 }
