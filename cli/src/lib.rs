@@ -87,6 +87,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = signals::install()
         .map_err(Error::Signals)
         .and_then(|()| commands::run(cli.verb));
+    if dmcrypt::is_lock_refused() {
+        output::warn(
+            "the system did not let keys be locked in memory, so they may have been written to swap; a higher limit \
+             (ulimit -l) lets it",
+        );
+    }
     match outcome {
         Ok(exit) => exit,
         Err(error) => {

@@ -5,6 +5,7 @@
 use crate::{
     ciphers::{BlockCipher, expand_by_size, expand_xts_by_size},
     kernels::{PORTABLE, xts::XtsKernel},
+    low::pages::Locked,
 };
 use ::aes::{Aes128, Aes192, Aes256};
 use std::fmt;
@@ -86,11 +87,11 @@ impl AesKernel {
         match self.0 {
             Code::Portable => expand_by_size::<Aes128, Aes192, Aes256>(key),
             #[cfg(target_arch = "x86_64")]
-            Code::AesNi(cpu) => Box::new(Aes::new(cpu, key)),
+            Code::AesNi(cpu) => Box::new(Locked::new(Aes::new(cpu, key))),
             #[cfg(target_arch = "x86_64")]
-            Code::Vaes(cpu) => Box::new(Aes::new(cpu, key)),
+            Code::Vaes(cpu) => Box::new(Locked::new(Aes::new(cpu, key))),
             #[cfg(target_arch = "x86_64")]
-            Code::Vaes512(cpu) => Box::new(Aes::new(cpu, key)),
+            Code::Vaes512(cpu) => Box::new(Locked::new(Aes::new(cpu, key))),
         }
     }
 
@@ -99,11 +100,11 @@ impl AesKernel {
         match self.0 {
             Code::Portable => expand_xts_by_size::<Aes128, Aes192, Aes256>(data_key, tweak_key),
             #[cfg(target_arch = "x86_64")]
-            Code::AesNi(cpu) => Box::new(AesXts::new(cpu, data_key, tweak_key)),
+            Code::AesNi(cpu) => Box::new(Locked::new(AesXts::new(cpu, data_key, tweak_key))),
             #[cfg(target_arch = "x86_64")]
-            Code::Vaes(cpu) => Box::new(AesXts::new(cpu, data_key, tweak_key)),
+            Code::Vaes(cpu) => Box::new(Locked::new(AesXts::new(cpu, data_key, tweak_key))),
             #[cfg(target_arch = "x86_64")]
-            Code::Vaes512(cpu) => Box::new(AesXts::new(cpu, data_key, tweak_key)),
+            Code::Vaes512(cpu) => Box::new(Locked::new(AesXts::new(cpu, data_key, tweak_key))),
         }
     }
 }

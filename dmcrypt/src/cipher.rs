@@ -1,6 +1,6 @@
 //! The interface to the encryption of sectors.
 
-use crate::units::SectorSize;
+use crate::{low::pages::Locked, units::SectorSize};
 
 /// How a volume is cut into sectors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +32,25 @@ pub trait SectorCipher: Send + Sync {
     /// Which implementation was chosen at construction, for people: `vaes-avx512`, and `portable` where
     /// there is nothing special for the processor.
     fn kernel(&self) -> &'static str;
+}
+
+/// What is locked is its keys.
+impl<C: SectorCipher> SectorCipher for Locked<C> {
+    fn sector_size(&self) -> SectorSize {
+        (**self).sector_size()
+    }
+
+    fn encrypt(&self, first_sector: u64, data: &mut [u8]) {
+        (**self).encrypt(first_sector, data);
+    }
+
+    fn decrypt(&self, first_sector: u64, data: &mut [u8]) {
+        (**self).decrypt(first_sector, data);
+    }
+
+    fn kernel(&self) -> &'static str {
+        (**self).kernel()
+    }
 }
 
 /// # Panics

@@ -28,6 +28,7 @@ use crate::{
         xor,
         xts::{Batched, XtsKernel},
     },
+    low::pages::Locked,
 };
 use ::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 
@@ -128,12 +129,36 @@ impl<C: BlockCipherDecrypt + BlockCipherEncrypt + Send + Sync> BlockCipher for C
     }
 }
 
+/// What is locked is its keys.
+impl<C: BlockCipher> BlockCipher for Locked<C> {
+    fn encrypt_blocks(&self, blocks: &mut [u8]) {
+        (**self).encrypt_blocks(blocks);
+    }
+
+    fn decrypt_blocks(&self, blocks: &mut [u8]) {
+        (**self).decrypt_blocks(blocks);
+    }
+
+    fn decrypt_under(&self, masks: &[u8], blocks: &mut [u8]) {
+        (**self).decrypt_under(masks, blocks);
+    }
+
+    fn encrypt_chains(&self, links: &mut [u8], chain_bytes: usize, data: &mut [u8]) {
+        (**self).encrypt_chains(links, chain_bytes, data);
+    }
+
+    fn kernel(&self) -> &'static str {
+        (**self).kernel()
+    }
+}
+
 /// [`Cipher::expand`] of a type that takes every size of key.
 ///
 /// # Panics
 /// When it does not take this one.
 fn expand<C: BlockCipher + KeyInit + 'static>(key: &[u8]) -> Box<dyn BlockCipher> {
-    Box::new(C::new_from_slice(key).expect("the length of the key was checked"))
+    let cipher = C::new_from_slice(key).expect("the length of the key was checked");
+    Box::new(Locked::new(cipher))
 }
 
 /// [`Cipher::expand_xts`] of such a type.
@@ -145,7 +170,7 @@ where
     C: KeyInit + 'static,
     Batched<C>: XtsKernel,
 {
-    Box::new(Batched::<C>::new(data_key, tweak_key))
+    Box::new(Locked::new(Batched::<C>::new(data_key, tweak_key)))
 }
 
 /// [`Cipher::expand`] of three types, for keys of 16, 24 and 32 bytes.

@@ -4,12 +4,11 @@
 //! size is, unless `iv_large_sectors` makes it count sectors.
 
 use crate::{
-    Error, HashAlgorithm, SectorOptions,
+    Error, HashAlgorithm, LockedBytes, SectorOptions,
     ciphers::{BlockCipher, Cipher},
     kernels::xor,
     modes::{IvShape, Keys},
 };
-use zeroize::Zeroizing;
 
 /// How the IV of a sector is made, of the ways that are built here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +65,7 @@ pub(crate) struct IvGenerator {
     iv_bytes: usize,
     /// 2^this many of what the mode cannot divide are in 512 bytes.
     shift: u32,
-    seed: Zeroizing<Vec<u8>>,
+    seed: LockedBytes,
     options: SectorOptions,
     /// What encrypts the IVs, for the ways that do.
     encrypt: Option<EncryptIvs>,
@@ -95,7 +94,7 @@ impl IvGenerator {
             iv,
             iv_bytes: shape.bytes(cipher),
             shift: 9 - shape.unit_bytes(cipher).ilog2(),
-            seed: Zeroizing::new(keys.seed.to_vec()),
+            seed: LockedBytes::copy_of(keys.seed),
             options,
             encrypt,
         }

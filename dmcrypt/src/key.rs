@@ -1,24 +1,79 @@
 //! One type for each role that secret bytes play, so that none can be taken for another.
 //!
-//! All are wiped when dropped, are compared in constant time only, and have neither `Debug` nor `Clone`.
+//! All lie on pages that the system is asked to keep out of swap and core dumps, are wiped when dropped, are compared in
+//! constant time only, and have neither `Debug` nor `Clone`.
 
+use crate::low::pages::{self, Pages};
+use std::alloc::Layout;
+use std::ops::{Deref, DerefMut};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize as _, Zeroizing};
+
+/// Secret bytes that have no role yet, on pages of their own: locked in memory where the system allows it
+/// ([`is_lock_refused`]), left out of core dumps, wiped when dropped.
+pub struct LockedBytes(Pages);
+
+impl LockedBytes {
+    /// `len_bytes` zero bytes, to be filled in place.
+    ///
+    /// # Panics
+    /// Where so many bytes are not possible.
+    pub fn zeroed(len_bytes: usize) -> Self {
+        Self(Pages::new(
+            Layout::array::<u8>(len_bytes).expect("no object has so many bytes"),
+        ))
+    }
+
+    /// A copy of `bytes`.
+    ///
+    /// # Panics
+    /// Never: they exist.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut copy = Self::zeroed(bytes.len());
+        copy.copy_from_slice(bytes);
+        copy
+    }
+}
+
+impl Deref for LockedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+impl DerefMut for LockedBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.bytes_mut()
+    }
+}
+
+/// Whether the system has refused to lock a secret in memory since the process began (`RLIMIT_MEMLOCK`), so that it may
+/// have been written to swap.
+pub fn is_lock_refused() -> bool {
+    pages::refused()
+}
 
 macro_rules! secret_bytes {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        pub struct $name(Zeroizing<Vec<u8>>);
+        pub struct $name(LockedBytes);
 
         impl $name {
             /// `len_bytes` zero bytes, to be filled in place.
             pub fn zeroed(len_bytes: usize) -> Self {
-                Self(Zeroizing::new(vec![0; len_bytes]))
+                Self(LockedBytes::zeroed(len_bytes))
             }
 
             /// Takes over `bytes` without a copy.
-            pub fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Self {
+            pub fn from_locked(bytes: LockedBytes) -> Self {
                 Self(bytes)
+            }
+
+            /// Copies `bytes` to locked memory, and wipes them.
+            pub fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Self {
+                Self(LockedBytes::copy_of(&bytes))
             }
 
             /// The secret bytes.

@@ -64,6 +64,6 @@ pub use aes_xts::AesXts;
 pub use cipher::{SectorCipher, SectorOptions};
 pub use error::Error;
 pub use hash::{HashAlgorithm, HashVisitor, HmacChain, KeyedHmac};
-pub use key::{DerivedKey, Passphrase, VolumeKey, wipe_stack};
+pub use key::{DerivedKey, LockedBytes, Passphrase, VolumeKey, is_lock_refused, wipe_stack};
 pub use spec::CipherSpec;
 pub use units::{SECTOR_BYTES, SectorSize};

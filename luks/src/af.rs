@@ -1,7 +1,6 @@
 //! The anti-forensic splitter: a key spread over so many stripes that losing any one of them loses the key.
 
-use dmcrypt::{DerivedKey, HashAlgorithm, VolumeKey};
-use zeroize::Zeroizing;
+use dmcrypt::{DerivedKey, HashAlgorithm, LockedBytes, VolumeKey};
 
 use crate::number::to_usize;
 use crate::random::{Random, RandomError};
@@ -19,12 +18,12 @@ pub fn split(
     stripes: u32,
     hash: HashAlgorithm,
     random: &mut dyn Random,
-) -> Result<Zeroizing<Vec<u8>>, RandomError> {
+) -> Result<LockedBytes, RandomError> {
     let length = key.len();
-    let mut material = Zeroizing::new(vec![0; length.saturating_mul(to_usize(stripes))]);
+    let mut material = LockedBytes::zeroed(length.saturating_mul(to_usize(stripes)));
     let random_bytes = material.len().saturating_sub(length);
     random.fill(&mut material[..random_bytes])?;
-    let mut accumulator = Zeroizing::new(vec![0; length]);
+    let mut accumulator = LockedBytes::zeroed(length);
     for stripe in material[..random_bytes].chunks_exact(length) {
         absorb(&mut accumulator, stripe, hash);
     }

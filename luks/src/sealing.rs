@@ -1,7 +1,6 @@
 //! A key made into a keyslot's area: derive, split, encrypt.
 
-use dmcrypt::{CipherSpec, DerivedKey, HashAlgorithm, Passphrase, VolumeKey};
-use zeroize::Zeroizing;
+use dmcrypt::{CipherSpec, DerivedKey, HashAlgorithm, LockedBytes, Passphrase, VolumeKey};
 
 use crate::defaults::{self, STRIPES};
 use crate::error::{Error, InvalidOption};
@@ -51,11 +50,11 @@ impl Sealing<'_> {
         .map_err(Error::kdf(self.keyslot))?;
         let material = af::split(key, STRIPES, self.af_hash, random)?;
         let length = area::material_bytes(key.len(), STRIPES).expect("key sizes are checked");
-        let mut sectors = Zeroizing::new(vec![0; to_usize(length)]);
+        let mut sectors = LockedBytes::zeroed(to_usize(length));
         sectors[..material.len()].copy_from_slice(&material);
         area::encrypt(self.cipher, &derived, &mut sectors).map_err(InvalidOption::from)?;
         Ok(Sealed {
-            area: std::mem::take(&mut *sectors),
+            area: sectors.to_vec(),
             derived,
         })
     }

@@ -115,12 +115,32 @@ fn lines() -> Vec<String> {
     .to_vec()
 }
 
-/// Holds the program when it is about to exit, all of its values dropped, and looks for the secrets in every byte that
-/// it could have written; what was found.
+/// A system call at which a program is held, and its number on the processors that Debian's user-mode-linux runs on.
+#[derive(Clone, Copy)]
+struct Call(&'static str, &'static str);
+
+/// All values of the program are dropped.
+const END: Call = Call("exit_group", "231");
+/// A payload is being written.
+const WRITE: Call = Call("pwrite64", "18");
+
+/// Holds the program when it is about to exit, and looks for the secrets in every byte that it could have written; what
+/// was found.
 fn scan(place: &Place, line: &str) -> Vec<String> {
+    search(&hold(place, line, END))
+        .into_iter()
+        .map(|(name, mapping)| format!("{name} in {}", mapping.name))
+        .collect()
+}
+
+/// Runs a line of shell until any thread of it makes that call; what it could have written until then. It gets no
+/// further.
+fn hold(place: &Place, line: &str, call: Call) -> Vec<Mapping> {
+    let Call(name, number) = call;
     let mut tracer = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=exit_group"])
-        .args(["-e", "inject=exit_group:delay_enter=30000000"])
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .args([&format!("trace={name}"), "-e"])
+        .args([&format!("inject={name}:delay_enter=30000000")])
         .args(["sh", "-c", &format!("exec {line}")])
         .current_dir(place.path(""))
         .stdin(Stdio::null())
@@ -134,15 +154,18 @@ fn scan(place: &Place, line: &str) -> Vec<String> {
             // strace tries the kernel's features out in children of its own. One that is gone has no program.
             let program = fs::read_link(format!("/proc/{process}/exe"));
             let is_traced = program.is_ok_and(|program| !program.ends_with("strace"));
-            let call = fs::read_to_string(format!("/proc/{process}/syscall"));
-            is_traced && call.is_ok_and(|call| call.split(' ').next() == Some(EXIT_GROUP))
+            let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter();
+            let mut calls = threads
+                .flatten()
+                .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("syscall")).ok());
+            is_traced && calls.any(|call| call.split(' ').next() == Some(number))
         });
         if let Some(process) = held {
             break process;
         }
         assert!(
             Instant::now() < deadline,
-            "{line}: it does not come to its end"
+            "{line}: it does not come to {name}"
         );
         sleep(Duration::from_millis(2));
     };
@@ -153,11 +176,8 @@ fn scan(place: &Place, line: &str) -> Vec<String> {
         .unwrap();
     tracer.kill().unwrap();
     tracer.wait().unwrap();
-    search(&memory)
+    memory
 }
-
-/// The number of the system call, on the processors that Debian's user-mode-linux runs on.
-const EXIT_GROUP: &str = "231";
 
 fn children(parent: u32) -> Vec<String> {
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
@@ -168,37 +188,58 @@ fn children(parent: u32) -> Vec<String> {
         .collect()
 }
 
-/// What a process could have written, with the line of each mapping. All of it before any of it is searched: a busy
-/// machine takes longer for that than the process is held.
-fn memory(process: &str) -> Vec<(String, Vec<u8>)> {
+/// Memory that a process may write to.
+struct Mapping {
+    /// Its line in the list of mappings.
+    name: String,
+    bytes: Vec<u8>,
+    /// Whether it is never written to swap.
+    is_locked: bool,
+}
+
+/// What a process could have written. All of it before any of it is searched: a busy machine takes longer for that than
+/// the process is held.
+fn memory(process: &str) -> Vec<Mapping> {
     let memory = File::open(format!("/proc/{process}/mem")).unwrap();
-    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
-    let mut mappings = Vec::new();
-    for map in maps.lines() {
-        let mut fields = map.split_whitespace();
-        let (range, access) = (fields.next().unwrap(), fields.next().unwrap());
-        if !access.starts_with("rw") {
-            continue;
+    let maps = fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
+    let mut mappings: Vec<Mapping> = Vec::new();
+    let mut is_read = false;
+    for line in maps.lines() {
+        let mut fields = line.split_whitespace();
+        let (first, access) = (fields.next().unwrap(), fields.next().unwrap_or(""));
+        if let Some(("VmFlags", "")) = first.split_once(':') {
+            if is_read {
+                mappings.last_mut().unwrap().is_locked = line.split(' ').any(|flag| flag == "lo");
+            }
+        } else if let Some((start, end)) = first.split_once('-') {
+            is_read = access.starts_with("rw");
+            if !is_read {
+                continue;
+            }
+            let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+            let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+            let outcome = memory.read_exact_at(&mut bytes, start);
+            outcome.unwrap_or_else(|error| panic!("{line}: {error}"));
+            mappings.push(Mapping {
+                name: line.to_owned(),
+                bytes,
+                is_locked: false,
+            });
         }
-        let (start, end) = range.split_once('-').unwrap();
-        let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-        let outcome = memory.read_exact_at(&mut bytes, start);
-        outcome.unwrap_or_else(|error| panic!("{map}: {error}"));
-        mappings.push((map.to_owned(), bytes));
     }
-    let bytes: usize = mappings.iter().map(|(_, bytes)| bytes.len()).sum();
+    let bytes: usize = mappings.iter().map(|mapping| mapping.bytes.len()).sum();
     assert!(bytes > 100 << 10, "{bytes} bytes of memory are too few");
     mappings
 }
 
-fn search(memory: &[(String, Vec<u8>)]) -> Vec<String> {
+/// Each secret, with a mapping that has it.
+fn search(memory: &[Mapping]) -> Vec<(String, &Mapping)> {
     let mut found = Vec::new();
     for (name, needle) in needles() {
         let finder = memmem::Finder::new(&needle);
-        for (map, bytes) in memory {
-            if finder.find(bytes).is_some() {
-                found.push(format!("{name} in {map}"));
+        for mapping in memory {
+            if finder.find(&mapping.bytes).is_some() {
+                found.push((name.clone(), mapping));
             }
         }
     }
@@ -266,4 +307,44 @@ fn e2_no_verb_leaves_a_secret_in_memory() {
         let found = scan(&place(), &format!("'{PROGRAM}' {line}"));
         assert!(found.is_empty(), "{line}: {found:#?}");
     });
+}
+
+/// Nothing of the key is elsewhere while a payload is written, and what is there cannot be swapped out.
+#[test]
+fn e2_keys_that_are_in_use_are_in_locked_memory() {
+    let lines = [
+        "decrypt box new --key-file a",
+        "decrypt box1 new --key-file a",
+        "decrypt box new --volume-key-file vk",
+        "encrypt raw new --key-file a --volume-key-file vk $K",
+        "encrypt raw new --type plain --cipher aes-xts-plain64 --key-size 512 --key-file vk",
+    ];
+    let lines = lines.map(|line| line.replace("$K", CHEAP));
+    check_all("keys in locked memory", &lines, |line| {
+        let memory = hold(&place(), &format!("'{PROGRAM}' {line}"), WRITE);
+        let found = search(&memory);
+        let elsewhere: Vec<String> = found
+            .iter()
+            .filter(|(_, mapping)| !mapping.is_locked)
+            .map(|(name, mapping)| format!("{name} in {}", mapping.name))
+            .collect();
+        assert!(elsewhere.is_empty(), "{line}: {elsewhere:#?}");
+        let has_key = found
+            .iter()
+            .any(|(name, _)| name == "part 0 of the volume key");
+        assert!(has_key, "{line}: the key is not even where it is used");
+    });
+}
+
+#[test]
+fn e2_a_system_that_locks_no_memory_is_named_and_does_not_stop_the_work() {
+    let place = place();
+    place.sh(&format!(
+        "prlimit --memlock=0:0 setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock \
+         '{PROGRAM}' decrypt box new --key-file a 2>warned && cmp raw new"
+    ));
+    let warned = String::from_utf8(place.read("warned")).unwrap();
+    assert!(warned.contains("warning: the system did not let keys be locked in memory"));
+    place.sh("luksmith decrypt box again --key-file a 2>warned");
+    assert_eq!(place.read("warned"), b"");
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Cipher, expand, expand_xts,
-    involution::{SBOX, inverse_keys, multiples, times},
+    involution::{SBOX, invert_keys, multiples, times},
     own::{OneBlock, Own, set_words, words},
     sizes,
 };
@@ -26,9 +26,12 @@ type State = [u32; 4];
 
 /// The round keys of both directions.
 pub(super) struct Anubis {
-    encrypt: Zeroizing<Vec<State>>,
-    decrypt: Zeroizing<Vec<State>>,
+    rounds: usize,
+    encrypt: Zeroizing<[State; MOST_ROUNDS + 1]>,
+    decrypt: Zeroizing<[State; MOST_ROUNDS + 1]>,
 }
+
+const MOST_ROUNDS: usize = 18;
 
 /// The diffusion matrix: row i has the element H\[i ^ j\] at j.
 const H: [u8; 4] = [1, 2, 4, 6];
@@ -62,21 +65,26 @@ impl OneBlock for Anubis {
         }
         let rounds = 8 + count;
         let mut kappa: Zeroizing<Vec<[u8; 4]>> = Zeroizing::new(rows.to_vec());
-        let mut encrypt = Zeroizing::new(Vec::with_capacity(rounds + 1));
-        for constant in SBOX.as_chunks::<4>().0.iter().take(rounds + 1) {
-            encrypt.push(extract(&kappa));
+        let mut encrypt = Zeroizing::new([State::default(); MOST_ROUNDS + 1]);
+        for (place, constant) in encrypt[..=rounds].iter_mut().zip(SBOX.as_chunks().0) {
+            *place = extract(&kappa);
             evolve(&mut kappa, *constant);
         }
-        let decrypt = Zeroizing::new(inverse_keys(&encrypt, |key| key.map(diffuse)));
-        Some(Self { encrypt, decrypt })
+        let mut decrypt = encrypt.clone();
+        invert_keys(&mut decrypt[..=rounds], |key| key.map(diffuse));
+        Some(Self {
+            rounds,
+            encrypt,
+            decrypt,
+        })
     }
 
     fn encrypt(&self, block: &mut Array<u8, U16>) {
-        crypt(block, &self.encrypt);
+        crypt(block, &self.encrypt[..=self.rounds]);
     }
 
     fn decrypt(&self, block: &mut Array<u8, U16>) {
-        crypt(block, &self.decrypt);
+        crypt(block, &self.decrypt[..=self.rounds]);
     }
 }
 

@@ -53,11 +53,10 @@ pub(super) const fn times(a: u8, b: u8) -> u8 {
 
 /// The round keys of decryption: those of encryption from the last to the first, all but the outer ones through the
 /// diffusion, for the rounds themselves are their own inverse.
-pub(super) fn inverse_keys<K: Copy>(keys: &[K], diffuse: impl Fn(K) -> K) -> Vec<K> {
-    let mut inverse: Vec<K> = keys.iter().rev().copied().collect();
-    let inner = 1..inverse.len() - 1;
-    for key in &mut inverse[inner] {
+pub(super) fn invert_keys<K: Copy>(keys: &mut [K], diffuse: impl Fn(K) -> K) {
+    keys.reverse();
+    let inner = 1..keys.len() - 1;
+    for key in &mut keys[inner] {
         *key = diffuse(*key);
     }
-    inverse
 }

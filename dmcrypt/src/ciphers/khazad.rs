@@ -2,7 +2,7 @@
 
 use super::{
     Cipher, expand,
-    involution::{SBOX, inverse_keys, multiples},
+    involution::{SBOX, invert_keys, multiples},
     own::{OneBlock, Own},
 };
 use ::cipher::{
@@ -21,8 +21,8 @@ pub(super) const KHAZAD: Cipher = Cipher {
 
 /// The round keys of both directions.
 pub(super) struct Khazad {
-    encrypt: Zeroizing<Vec<u64>>,
-    decrypt: Zeroizing<Vec<u64>>,
+    encrypt: Zeroizing<[u64; ROUNDS + 1]>,
+    decrypt: Zeroizing<[u64; ROUNDS + 1]>,
 }
 
 const ROUNDS: usize = 8;
@@ -62,15 +62,14 @@ impl OneBlock for Khazad {
         }
         // K[-2] and K[-1]; K[r] = round of K[r-1] with the constant S[8r], ..., S[8r+7], ^ K[r-2].
         let [mut last_but_one, mut last] = halves.map(u64::from_be_bytes);
-        let mut encrypt = Zeroizing::new(Vec::with_capacity(ROUNDS + 1));
-        for constant in SBOX.as_chunks().0.iter().take(ROUNDS + 1) {
+        let mut encrypt = Zeroizing::new([0; ROUNDS + 1]);
+        for (place, constant) in encrypt.iter_mut().zip(SBOX.as_chunks().0) {
             let next = diffuse_images(last) ^ u64::from_be_bytes(*constant) ^ last_but_one;
-            encrypt.push(next);
+            *place = next;
             [last_but_one, last] = [last, next];
         }
-        let decrypt = Zeroizing::new(inverse_keys(&encrypt, |key| {
-            diffuse_images(substitute(key))
-        }));
+        let mut decrypt = encrypt.clone();
+        invert_keys(&mut *decrypt, |key| diffuse_images(substitute(key)));
         Some(Self { encrypt, decrypt })
     }
 
@@ -83,7 +82,7 @@ impl OneBlock for Khazad {
     }
 }
 
-fn crypt(block: &mut Array<u8, U8>, keys: &[u64]) {
+fn crypt(block: &mut Array<u8, U8>, keys: &[u64; ROUNDS + 1]) {
     let mut state = u64::from_be_bytes(block.0) ^ keys[0];
     for key in &keys[1..ROUNDS] {
         state = diffuse_images(state) ^ key;

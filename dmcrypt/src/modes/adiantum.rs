@@ -10,6 +10,7 @@ use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
     ciphers::BlockCipher,
     iv::IvGenerator,
+    low::pages::Locked,
     units::SectorSize,
 };
 use chacha20::{Key, XChaCha12, XChaCha20, XNonce};
@@ -23,12 +24,12 @@ pub(super) const XCHACHA12: Mode = Mode {
         let generator = IvGenerator::new(iv, cipher, IvShape::Wide, keys, options, || {
             unreachable!("{REFUSED}")
         });
-        Box::new(Adiantum::<XChaCha12>::new(
+        Box::new(Locked::new(Adiantum::<XChaCha12>::new(
             keys.data,
             cipher.expand,
             generator,
             options.sector_size,
-        ))
+        )))
     },
     ..XCHACHA20
 };
@@ -43,12 +44,12 @@ pub(super) const XCHACHA20: Mode = Mode {
         let generator = IvGenerator::new(iv, cipher, IvShape::Wide, keys, options, || {
             unreachable!("{REFUSED}")
         });
-        Box::new(Adiantum::<XChaCha20>::new(
+        Box::new(Locked::new(Adiantum::<XChaCha20>::new(
             keys.data,
             cipher.expand,
             generator,
             options.sector_size,
-        ))
+        )))
     },
 };
 

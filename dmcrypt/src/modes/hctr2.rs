@@ -11,6 +11,7 @@ use crate::{
     ciphers::BlockCipher,
     iv::IvGenerator,
     kernels::{wipe, xor},
+    low::pages::Locked,
     units::SectorSize,
 };
 use polyval::{Polyval, universal_hash::UniversalHash};
@@ -22,13 +23,13 @@ pub(super) const HCTR2: Mode = Mode {
     iv: Some(IvShape::Wide),
     fits: |cipher| cipher.block_bytes == BLOCK_BYTES,
     build: |cipher, iv, keys, options| {
-        Box::new(Hctr2 {
+        Box::new(Locked::new(Hctr2 {
             wide: WideBlock::new((cipher.expand)(keys.data)),
             iv: IvGenerator::new(iv, cipher, IvShape::Wide, keys, options, || {
                 unreachable!("a wide block is refused eboiv, whose IVs are blocks of the cipher")
             }),
             sector_size: options.sector_size,
-        })
+        }))
     },
 };
 

@@ -10,6 +10,7 @@
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
     kernels::xor,
+    low::pages::Locked,
     units::SectorSize,
 };
 use md5::block_api::compress;
@@ -39,11 +40,11 @@ pub(super) fn wrap(
         block[..SEED_BYTES].copy_from_slice(&seed[..SEED_BYTES]);
         block
     });
-    Box::new(Lmk {
+    Box::new(Locked::new(Lmk {
         inner,
         block_bytes,
         seed,
-    })
+    }))
 }
 
 struct Lmk {

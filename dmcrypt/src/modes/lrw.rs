@@ -8,6 +8,7 @@ use crate::{
     ciphers::BlockCipher,
     iv::IvGenerator,
     kernels::{wipe, xor},
+    low::pages::Locked,
     units::SectorSize,
 };
 use zeroize::Zeroizing;
@@ -103,7 +104,7 @@ impl SectorCipher for Lrw {
 }
 
 /// K2 * x^j for each j: every tweak is a sum of some of them.
-struct Multiples(Zeroizing<[u128; 128]>);
+struct Multiples(Locked<[u128; 128]>);
 
 impl Multiples {
     fn new(key: u128) -> Self {
@@ -113,7 +114,7 @@ impl Multiples {
             // x^128 + x^7 + x^2 + x + 1, without a branch on the secret.
             multiples[j] = (last << 1) ^ (0x87 & 0_u128.wrapping_sub(last >> 127));
         }
-        Self(multiples)
+        Self(Locked::new(*multiples))
     }
 
     /// K2 * index.

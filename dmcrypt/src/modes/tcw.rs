@@ -7,6 +7,7 @@
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
     kernels::xor,
+    low::pages::Locked,
     units::SectorSize,
 };
 use zeroize::Zeroizing;
@@ -22,10 +23,10 @@ pub(super) fn extra_bytes(iv_bytes: usize) -> usize {
 pub(super) fn wrap(inner: Box<dyn SectorCipher>, whitening: &[u8]) -> Box<dyn SectorCipher> {
     let mut key = Zeroizing::new([0; WHITENING_BYTES]);
     key.copy_from_slice(whitening);
-    Box::new(Tcw {
+    Box::new(Locked::new(Tcw {
         inner,
         whitening: key,
-    })
+    }))
 }
 
 struct Tcw {
