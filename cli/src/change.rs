@@ -15,7 +15,7 @@ use crate::args::{ChangeArgs, Operand, PolicyArgs};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
-use crate::signals::TemporaryFile;
+use crate::signals::{Content, TemporaryFile, writing};
 
 /// An image that is open for writing, kept from other programs that read or write it.
 pub struct Target {
@@ -159,12 +159,17 @@ impl Target {
 /// Writes a backup of header and keyslots into a new file that its owner may read, and says how many bytes it has.
 pub fn back_up(name: &str, luks: &Luks, path: &Path) -> Result<usize, Error> {
     let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
-    write_new(path, 0o400, backup.bytes())?;
+    write_new(path, 0o400, Content::Public, backup.bytes())?;
     Ok(backup.bytes().len())
 }
 
-/// Writes a file that must not exist yet, through to the disk; after an error or a signal there is none.
-pub fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), ChangeError> {
+/// Writes a file of `content` that must not exist yet, through to the disk; after an error or a signal there is none.
+pub fn write_new(
+    path: &Path,
+    mode: u32,
+    content: Content,
+    bytes: &[u8],
+) -> Result<(), ChangeError> {
     let failed = |source: io::Error| {
         let name = output::path(path);
         match source.kind() {
@@ -172,7 +177,7 @@ pub fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), ChangeError
             _ => ChangeError::Write { name, source },
         }
     };
-    let (mut file, temporary) = TemporaryFile::create(path, |path| {
+    let (mut file, temporary) = TemporaryFile::create(path, content, |path| {
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -180,7 +185,11 @@ pub fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), ChangeError
             .open(path)
     })
     .map_err(failed)?;
-    file.write_all(bytes)
+    let written = {
+        let _writing = writing();
+        file.write_all(bytes)
+    };
+    written
         .and_then(|()| file.sync_all())
         .and_then(|()| File::open(directory(path))?.sync_all())
         .and_then(|()| temporary.keep(|_| Ok(())))

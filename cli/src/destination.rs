@@ -1,6 +1,7 @@
 //! The image that is written: made beside its name and renamed at the end, so that a destination that looks complete
 //! is complete.
 
+pub mod held;
 mod new_file;
 
 use std::fs::{self, File, OpenOptions};
@@ -17,6 +18,7 @@ use volume::{FileStorage, ImageLock, ImageRole, Storage};
 use crate::args::Operand;
 use crate::exit::Exit;
 use crate::recognise::recognise;
+use crate::signals::Content;
 use crate::source::Identity;
 
 use new_file::NewFile;
@@ -127,8 +129,8 @@ impl Target {
         }
     }
 
-    /// Opens it for writing.
-    pub fn create(self) -> Result<Destination, DestinationError> {
+    /// Opens it for writing. `content` is what a new file holds until it is complete.
+    pub fn create(self, content: Content) -> Result<Destination, DestinationError> {
         let name = self.name;
         let bytes = match self.kind {
             Kind::Stdout(file) => Bytes::Stream(file),
@@ -141,7 +143,7 @@ impl Target {
                 })?)
             }
             Kind::File { path, replaces } => {
-                let made = NewFile::create(&path, replaces)
+                let made = NewFile::create(&path, replaces, content)
                     .and_then(|(file, new)| Ok((FileStorage::from_file(file)?, new)));
                 let (storage, new) = made.map_err(|source| DestinationError::Create {
                     name: name.clone(),

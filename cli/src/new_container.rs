@@ -14,6 +14,7 @@ use crate::format::NewLuks;
 use crate::output;
 use crate::passphrase::{KeyInput, Request};
 use crate::payload;
+use crate::signals::Content;
 use crate::source::Identity;
 use crate::unlock;
 
@@ -104,8 +105,9 @@ pub fn write<T>(
 ) -> Result<T, Error> {
     let mapping = container.mapping(payload_bytes.unwrap_or(payload::UNBOUNDED_BYTES));
     let mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
-    let data = places.data.create()?;
-    let header = places.header.map(Target::create).transpose()?;
+    let data = places.data.create(Content::Public)?;
+    let header = places.header.map(|header| header.create(Content::Public));
+    let header = header.transpose()?;
     let name = header.as_ref().unwrap_or(&data).name.clone();
     let failed = |error| Error::luks(&name, error);
     let storage = match &header {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dmcrypt::SectorCipher;
 use volume::{Copied, Mapping, Segment, SegmentKind, Sink, Storage, Volume};
 
+use crate::destination::held::Held;
 use crate::destination::{self, Destination, DestinationError};
 use crate::error::Error;
 use crate::source::{self, Source, SourceError};
@@ -116,12 +117,16 @@ pub fn decrypt(
     destination: &Destination,
     transfer: &Transfer<'_>,
 ) -> Result<Copied, Error> {
+    let held;
     let sink = match &destination.bytes {
-        destination::Bytes::File(storage, ..) => Sink::Storage {
-            storage: &**storage,
-            offset: 0,
-            sparse: true,
-        },
+        destination::Bytes::File(storage, ..) => {
+            held = Held(storage);
+            Sink::Storage {
+                storage: &held,
+                offset: 0,
+                sparse: true,
+            }
+        }
         destination::Bytes::Device(storage, _) => Sink::Storage {
             storage: &**storage,
             offset: 0,

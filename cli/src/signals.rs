@@ -1,33 +1,57 @@
 //! An interrupted command ends at once and leaves nothing.
 //!
 //! SIGINT, SIGTERM and SIGHUP arrive on a thread of their own, so that neither a key derivation nor a blocked
-//! read delays them. The thread removes what is registered here, puts the terminal back as it was, and lets the
-//! signal do what it does by default: the caller's shell sees a death by that signal (128 + its number).
+//! read delays them. The thread puts the terminal back as it was, removes what is registered here, secrets overwritten
+//! before, and lets the signal do what it does by default: the caller's shell sees a death by that signal (128 + its
+//! number). Overwriting takes as long as writing did; a second signal ends it.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
+
+use rustix::fs::OFlags;
 
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
+use volume::{FileStorage, Storage as _};
+
+use crate::output;
 
 /// What has to be undone when the process ends early.
 struct Leavings {
-    files: BTreeSet<PathBuf>,
+    files: BTreeMap<PathBuf, Content>,
     terminal: Option<(File, Termios)>,
 }
 
 static LEAVINGS: Mutex<Leavings> = Mutex::new(Leavings {
-    files: BTreeSet::new(),
+    files: BTreeMap::new(),
     terminal: None,
 });
 static INSTALL: Once = Once::new();
+/// Held for reading by who writes secrets to a file, for writing by who overwrites them.
+static WRITERS: RwLock<()> = RwLock::new(());
+
+/// What a file holds that is not finished.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// Nothing that its reader could not have anyway, ciphertext for one.
+    Public,
+    /// A key, or plaintext.
+    Secret,
+}
+
+/// Keeps a file of secrets from being overwritten while something is written to it. A process that is about to end never
+/// gives it back.
+pub fn writing() -> RwLockReadGuard<'static, ()> {
+    WRITERS.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Takes the signals from now on. Signals that the caller had ignored (`nohup`) stay ignored.
 pub fn install() -> io::Result<()> {
@@ -47,19 +71,56 @@ fn start() -> io::Result<()> {
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            for signal in signals.forever() {
-                let leavings = leavings();
-                for file in &leavings.files {
-                    let _ = fs::remove_file(file);
-                }
-                if let Some((terminal, settings)) = &leavings.terminal {
-                    let _ = termios::tcsetattr(terminal, OptionalActions::Now, settings);
-                }
-                // The lock is still held: no new file can appear before the end.
-                let _ = emulate_default_handler(signal);
+            let Some(signal) = signals.forever().next() else {
+                return;
+            };
+            let leavings = leavings();
+            if let Some((terminal, settings)) = &leavings.terminal {
+                let _ = termios::tcsetattr(terminal, OptionalActions::Now, settings);
             }
+            // Kept to the end: nobody writes secrets any more.
+            let _writers = WRITERS.write().unwrap_or_else(PoisonError::into_inner);
+            let mut is_enough = || signals.pending().next().is_some();
+            for (file, content) in &leavings.files {
+                if *content == Content::Secret {
+                    // What cannot be overwritten is removed all the same.
+                    let _ = overwrite(file, &mut is_enough);
+                }
+                let _ = fs::remove_file(file);
+            }
+            // The lock is still held: no new file can appear before the end.
+            let _ = emulate_default_handler(signal);
         })?;
     Ok(())
+}
+
+/// Overwrites all that a file holds with zeros, through to the disk, until it is enough.
+fn overwrite(path: &Path, is_enough: &mut dyn FnMut() -> bool) -> io::Result<()> {
+    /// What takes longer than a moment to overwrite is announced.
+    const QUIET_BYTES: u64 = 256 << 20;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    let storage = FileStorage::from_file(file)?;
+    if storage.len()? > QUIET_BYTES {
+        output::warn(format_args!(
+            "overwriting what was written to {}; another signal ends it",
+            output::path(path)
+        ));
+    }
+    let zeros = vec![0; 1 << 20];
+    let mut offset = 0;
+    while let Some(extent) = storage.data_extent(offset)? {
+        let mut pieces = extent.clone().step_by(zeros.len());
+        while let Some(start) = pieces.next().filter(|_| !is_enough()) {
+            let left = usize::try_from(extent.end - start).unwrap_or(usize::MAX);
+            storage.write_at(start, &zeros[..left.min(zeros.len())])?;
+        }
+        offset = extent.end;
+    }
+    storage.sync()
 }
 
 /// The signals that this process was started with ignored, as a mask; bit 0 is signal 1.
@@ -83,6 +144,7 @@ fn ignored_signals() -> u64 {
 /// what makes it permanent: there is no moment at which a signal leaves a file behind.
 pub struct TemporaryFile {
     path: PathBuf,
+    content: Content,
     kept: bool,
 }
 
@@ -90,15 +152,17 @@ impl TemporaryFile {
     /// Makes a file with `create` and remembers its path.
     pub fn create<T>(
         path: &Path,
+        content: Content,
         create: impl FnOnce(&Path) -> io::Result<T>,
     ) -> io::Result<(T, Self)> {
         let mut leavings = leavings();
         let made = create(path)?;
-        leavings.files.insert(path.to_owned());
+        leavings.files.insert(path.to_owned(), content);
         Ok((
             made,
             Self {
                 path: path.to_owned(),
+                content,
                 kept: false,
             },
         ))
@@ -122,6 +186,10 @@ impl TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.kept {
+            if self.content == Content::Secret {
+                // Without the lock on what is left: a signal does not wait for this.
+                let _ = overwrite(&self.path, &mut || false);
+            }
             let mut leavings = leavings();
             let _ = fs::remove_file(&self.path);
             leavings.files.remove(&self.path);
@@ -168,12 +236,14 @@ mod tests {
     fn a_temporary_file_goes_unless_it_is_kept() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("made");
-        let (_, file) = TemporaryFile::create(&path, |path| File::create_new(path))?;
+        let (_, file) =
+            TemporaryFile::create(&path, Content::Public, |path| File::create_new(path))?;
         assert!(path.exists());
         drop(file);
         assert!(!path.exists());
 
-        let (_, file) = TemporaryFile::create(&path, |path| File::create_new(path))?;
+        let (_, file) =
+            TemporaryFile::create(&path, Content::Public, |path| File::create_new(path))?;
         let kept = directory.path().join("kept");
         file.keep(|path| fs::rename(path, &kept))?;
         assert!(kept.exists() && !path.exists());
@@ -184,7 +254,8 @@ mod tests {
     fn a_file_that_cannot_be_kept_goes() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("made");
-        let (_, file) = TemporaryFile::create(&path, |path| File::create_new(path))?;
+        let (_, file) =
+            TemporaryFile::create(&path, Content::Public, |path| File::create_new(path))?;
         assert!(
             file.keep(|_| Err(io::ErrorKind::AlreadyExists.into()))
                 .is_err()

@@ -5,16 +5,18 @@
 use crate::{
     ciphers::{BlockCipher, expand_by_size, expand_xts_by_size},
     kernels::{PORTABLE, xts::XtsKernel},
-    low::pages::Locked,
 };
 use ::aes::{Aes128, Aes192, Aes256};
 use std::fmt;
 
 #[cfg(target_arch = "x86_64")]
-use crate::low::x86_64::{
-    aes::{Aes, AesXts},
-    cpu::{AesNi, Vaes, Vaes512},
-    width::Width,
+use crate::low::{
+    pages::Locked,
+    x86_64::{
+        aes::{Aes, AesXts},
+        cpu::{AesNi, Vaes, Vaes512},
+        width::Width,
+    },
 };
 
 /// Code for AES that this processor can run.

@@ -14,6 +14,7 @@ use crate::passphrase::KeyInput;
 use crate::payload::{self, Ciphertext};
 use crate::plain::Plain;
 use crate::report::Report;
+use crate::signals::Content;
 use crate::source::{Bytes, Source, SourceError};
 use crate::stream_header;
 use crate::transfer::Transfer;
@@ -275,7 +276,7 @@ fn write(
     let (copied, destination) = match source.bytes {
         Bytes::Image(storage, _lock) => {
             let volume = Volume::new(storage as Arc<dyn Storage>, payload.mapping);
-            let destination = target.create()?;
+            let destination = target.create(Content::Secret)?;
             let volume = Ciphertext::Volume(&volume);
             (
                 payload::decrypt(volume, &destination, &transfer)?,
@@ -293,7 +294,7 @@ fn write(
                 &source.name,
                 start.saturating_sub(payload.position),
             )?;
-            let destination = target.create()?;
+            let destination = target.create(Content::Secret)?;
             let stream = Ciphertext::Stream {
                 reader,
                 name: &source.name,

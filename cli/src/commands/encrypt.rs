@@ -10,6 +10,7 @@ use crate::passphrase::KeyInput;
 use crate::payload;
 use crate::plain::Plain;
 use crate::report::Report;
+use crate::signals::Content;
 use crate::sizes;
 use crate::source::{Source, SourceError};
 use crate::transfer::Transfer;
@@ -78,7 +79,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
 
     let key = plain.key(keys, &target.name, !args.result.batch_mode)?;
     let mapping = plain.mapping(&key, extent.padded)?;
-    let destination = target.create()?;
+    let destination = target.create(Content::Public)?;
     new_container::lead_in(&destination, report.payload_offset)?;
     let transfer = transfer(args, &report, &extent, plain.sector_bytes());
     let copied = payload::encrypt(source, extent.bytes, &destination, &mapping, &transfer)?;

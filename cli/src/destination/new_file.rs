@@ -11,7 +11,7 @@ use std::process;
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::signals::TemporaryFile;
+use crate::signals::{Content, TemporaryFile};
 
 /// A file under a temporary name in the directory of its final one. Dropping it removes it.
 pub struct NewFile {
@@ -22,12 +22,16 @@ pub struct NewFile {
 
 impl NewFile {
     /// Makes an empty file, readable for its owner only, that [`NewFile::commit`] will name `path`.
-    pub(super) fn create(path: &Path, replaces: bool) -> io::Result<(File, Self)> {
+    pub(super) fn create(
+        path: &Path,
+        replaces: bool,
+        content: Content,
+    ) -> io::Result<(File, Self)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
         let mut attempt = 0;
         loop {
             let temporary = path.with_file_name(temporary_name(name, attempt));
-            let made = TemporaryFile::create(&temporary, |path| {
+            let made = TemporaryFile::create(&temporary, content, |path| {
                 OpenOptions::new()
                     .read(true)
                     .write(true)
@@ -125,7 +129,7 @@ mod tests {
     fn the_name_appears_at_the_end() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("image");
-        let (mut file, new) = NewFile::create(&path, false)?;
+        let (mut file, new) = NewFile::create(&path, false, Content::Public)?;
         file.write_all(b"content")?;
         assert!(!path.exists());
         assert_eq!(file.metadata()?.permissions().mode() & 0o777, 0o600);
@@ -139,7 +143,7 @@ mod tests {
     fn a_file_that_came_meanwhile_stays() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("image");
-        let (_, new) = NewFile::create(&path, false)?;
+        let (_, new) = NewFile::create(&path, false, Content::Public)?;
         fs::write(&path, "theirs")?;
         assert_eq!(
             new.commit().map_err(|error| error.kind()),
@@ -155,10 +159,10 @@ mod tests {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("image");
         fs::write(&path, "old")?;
-        let (_, new) = NewFile::create(&path, true)?;
+        let (_, new) = NewFile::create(&path, true, Content::Public)?;
         drop(new);
         assert_eq!(fs::read(&path)?, b"old");
-        let (_, new) = NewFile::create(&path, true)?;
+        let (_, new) = NewFile::create(&path, true, Content::Public)?;
         new.commit()?;
         assert_eq!(fs::read(&path)?, b"");
         assert_eq!(entries(directory.path())?, ["image"]);
@@ -169,7 +173,7 @@ mod tests {
     fn the_longest_name_works() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("x".repeat(255));
-        NewFile::create(&path, false)?.1.commit()?;
+        NewFile::create(&path, false, Content::Public)?.1.commit()?;
         assert!(path.exists());
         Ok(())
     }

@@ -33,6 +33,8 @@ mod kernel;
 mod kernel_luks;
 /// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
 mod keys;
+/// What a job that ends early leaves on the disk, as strace lets us see it.
+mod leavings;
 /// The options of LUKS containers, each with a key: one table for both directions.
 mod luks_cases;
 /// nbdkit's LUKS filter, which knows LUKS1.

@@ -8,6 +8,7 @@ use crate::change::{confirm, write_new};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
+use crate::signals::Content;
 use crate::source::Source;
 use crate::unlock;
 
@@ -29,7 +30,7 @@ pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
         )
         .map_err(|error| Error::luks(name, error))?;
     let key = unlocked.volume_key();
-    write_new(&args.volume_key_file, 0o600, key.expose())?;
+    write_new(&args.volume_key_file, 0o600, Content::Secret, key.expose())?;
     let bits = key.len() * 8;
     if args.json {
         let members = json!({

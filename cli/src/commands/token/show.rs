@@ -11,6 +11,7 @@ use crate::args::{TokenExportArgs, TokenListArgs};
 use crate::change::write_new;
 use crate::error::Error;
 use crate::output;
+use crate::signals::Content;
 use crate::source::Source;
 use crate::unlock;
 
@@ -71,7 +72,12 @@ pub fn export(args: &TokenExportArgs) -> Result<(), Error> {
     if args.json_file == Path::new("-") {
         return Ok(output::text(&line)?);
     }
-    Ok(write_new(&args.json_file, 0o600, line.as_bytes())?)
+    Ok(write_new(
+        &args.json_file,
+        0o600,
+        Content::Public,
+        line.as_bytes(),
+    )?)
 }
 
 /// The metadata of a LUKS2 container.
