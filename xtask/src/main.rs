@@ -26,7 +26,9 @@ usage: cargo xtask TASK
                                          begin so); --check: compare the files with their index
   interop                                only the tests against other tools
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
-  bench [ARGUMENT...]                    the benchmarks
+  bench [--quick] [--no-peers] [SUBJECT...]
+                                         measure beside others: tables of ratios, and target/bench.html
+                                         (sector-ciphers, ivs, kdfs, headers, volumes, images)
   campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
                                          edits each), faults (every write and sync failed and killed),
                                          races (10,000 for the names of new files)
