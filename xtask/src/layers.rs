@@ -1,7 +1,7 @@
 //! `cargo xtask layers`: the rules of ARCHITECTURE.md that a compiler does not check.
 //!
 //! 1. Crates and, inside `luks`, modules import only what lies below them.
-//! 2. The product's dependencies build no C.
+//! 2. Nothing builds or links C but one feature of the benches, which nobody ships.
 //! 3. `unsafe` stays in its rooms.
 
 mod source;
@@ -53,6 +53,9 @@ const LUKS_FLOORS: &[&[&str]] = &[
     ],
 ];
 
+/// The only package that may build C, and the feature it does so by: peers that are measured beside us.
+const PEERS: (&str, &str) = ("luksmith-benches", "peers");
+
 /// Build-time packages that compile or look for C.
 const C_BUILDERS: &[&str] = &["cc", "cmake", "bindgen", "pkg-config", "vcpkg", "autotools"];
 
@@ -66,7 +69,9 @@ const UNSAFE_ROOMS: &[&str] = &[
     "volume/src/sys/",
     "luks/src/low/",
     "fuzz/",
-    "benches/",
+    "benches/bounds.rs",
+    "benches/bounds/",
+    "benches/peers/",
     "xtask/",
 ];
 
@@ -83,7 +88,8 @@ pub fn check() -> Result<(), String> {
     let metadata = workspace::metadata()?;
     let mut problems = crate_problems(&metadata);
     problems.extend(module_problems(&sources(&root, &root.join("luks/src"))?));
-    problems.extend(c_problems(&product_packages()?, &metadata));
+    problems.extend(peers_problems(&metadata));
+    problems.extend(c_problems(&packages_without_peers()?, &metadata));
     problems.extend(unsafe_problems(&sources(&root, &root)?));
     if problems.is_empty() {
         Ok(())
@@ -129,28 +135,51 @@ fn crate_problems(metadata: &Value) -> Vec<String> {
     problems
 }
 
-/// Names in the product's graph of normal and build dependencies; those of tests are not the product's.
-fn product_packages() -> Result<BTreeSet<String>, String> {
-    let tree = workspace::output(&mut workspace::cargo(&[
-        "tree",
-        "--locked",
-        "--package=luksmith",
-        "--edges=normal,build",
-        "--prefix=none",
-        "--format={p}",
-    ]))?;
-    Ok(tree
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect())
+/// What is built for the product with all features there are, and for the benches without their peers. Normal and
+/// build dependencies; those of tests are not the product's.
+fn packages_without_peers() -> Result<BTreeSet<String>, String> {
+    let (benches, _) = PEERS;
+    let mut packages = BTreeSet::new();
+    for selection in [
+        vec!["--workspace", "--exclude", benches, "--all-features"],
+        vec!["--package", benches],
+    ] {
+        let mut tree = workspace::cargo(&["tree", "--locked", "--edges=normal,build"]);
+        let tree = tree.args(["--prefix=none", "--format={p}"]).args(selection);
+        packages.extend(
+            workspace::output(tree)?
+                .lines()
+                .filter_map(|line| line.split_whitespace().next())
+                .map(str::to_owned),
+        );
+    }
+    Ok(packages)
+}
+
+/// The package of the peers is never published, and its peers are asked for.
+fn peers_problems(metadata: &Value) -> Vec<String> {
+    let (name, feature) = PEERS;
+    let Some(package) = array(&metadata["packages"]).find(|package| package["name"] == name) else {
+        return vec![format!("there is no package {name}")];
+    };
+    let mut problems = Vec::new();
+    if package["publish"] != Value::Array(Vec::new()) {
+        problems.push(format!("package {name} must not be published"));
+    }
+    if package["features"][feature].is_null() {
+        problems.push(format!("package {name} has no feature {feature}"));
+    }
+    if strings(&package["features"]["default"]).any(|default| default == feature) {
+        problems.push(format!("feature {feature} of {name} must not be a default"));
+    }
+    problems
 }
 
 fn c_problems(product: &BTreeSet<String>, metadata: &Value) -> Vec<String> {
     let mut problems: Vec<String> = product
         .iter()
         .filter(|name| C_BUILDERS.contains(&name.as_str()))
-        .map(|name| format!("{name} is in the product's dependency graph: it builds C"))
+        .map(|name| format!("{name} is in the dependency graph: it builds C"))
         .collect();
     for package in array(&metadata["packages"]) {
         let (Some(name), Some(links)) = (package["name"].as_str(), package["links"].as_str())
@@ -159,7 +188,7 @@ fn c_problems(product: &BTreeSet<String>, metadata: &Value) -> Vec<String> {
         };
         if product.contains(name) && !HARMLESS_LINKS.contains(&links) {
             problems.push(format!(
-                "{name} is in the product's dependency graph: it links {links}"
+                "{name} is in the dependency graph: it links {links}"
             ));
         }
     }
@@ -308,8 +337,39 @@ mod tests {
         assert_eq!(c_problems(&product(&["serde", "cc"]), &metadata).len(), 1);
         assert_eq!(
             c_problems(&product(&["openssl-sys"]), &metadata),
-            ["openssl-sys is in the product's dependency graph: it links openssl"]
+            ["openssl-sys is in the dependency graph: it links openssl"]
         );
+    }
+
+    #[test]
+    fn e11_c_is_a_feature_of_an_unpublished_package() {
+        let metadata = |publish: Value, features: Value| {
+            json!({ "packages": [
+                { "name": "luksmith-benches", "publish": publish, "features": features },
+            ]})
+        };
+        let good = json!({ "peers": ["dep:ring"] });
+        assert!(peers_problems(&metadata(json!([]), good.clone())).is_empty());
+        for (publish, features, problem) in [
+            (
+                Value::Null,
+                good,
+                "package luksmith-benches must not be published",
+            ),
+            (
+                json!([]),
+                json!({}),
+                "package luksmith-benches has no feature peers",
+            ),
+            (
+                json!([]),
+                json!({ "default": ["peers"], "peers": [] }),
+                "feature peers of luksmith-benches must not be a default",
+            ),
+        ] {
+            assert_eq!(peers_problems(&metadata(publish, features)), [problem]);
+        }
+        assert_eq!(peers_problems(&json!({ "packages": [] })).len(), 1);
     }
 
     #[test]
@@ -370,7 +430,8 @@ mod tests {
             "dmcrypt/src/low/x86.rs",
             "volume/src/sys.rs",
             "volume/src/sys/ofd.rs",
-            "benches/lib.rs",
+            "benches/peers/nettle.rs",
+            "benches/bounds/x86_64.rs",
         ] {
             assert_eq!(check(room, body), 0, "{room}");
         }
@@ -378,6 +439,7 @@ mod tests {
             "dmcrypt/src/lowest.rs",
             "luks/src/sys.rs",
             "volume/src/system.rs",
+            "benches/harness.rs",
             "cli/src/main.rs",
         ] {
             assert_eq!(check(outside, body), 1, "{outside}");
