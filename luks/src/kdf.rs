@@ -1,11 +1,11 @@
 //! From a passphrase to a keyslot's key: PBKDF2 and Argon2, what they cost, and how costs are chosen.
 
+mod argon2;
 mod calibrate;
 mod effort;
 mod limits;
 mod pbkdf2;
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use dmcrypt::{DerivedKey, HashAlgorithm, wipe_stack};
 
 pub use calibrate::{CalibrationTarget, calibrate, calibrate_digest};
@@ -80,7 +80,7 @@ pub enum KdfError {
 
 /// Derives `key_bytes` bytes from `secret` and `salt`.
 ///
-/// PBKDF2 is cancelled within milliseconds; Argon2 cannot be interrupted.
+/// Both are cancelled within milliseconds, and what they computed with is wiped.
 /// The caller has checked the cost against [`KdfLimits`] before.
 ///
 /// # Errors
@@ -104,20 +104,13 @@ pub fn derive(
             memory_kib,
             lanes,
         } => {
-            let algorithm = match variant {
-                Argon2Variant::I => Algorithm::Argon2i,
-                Argon2Variant::Id => Algorithm::Argon2id,
+            let costs = argon2::Costs {
+                variant,
+                time,
+                memory_kib,
+                lanes,
             };
-            let failed = |error| match error {
-                argon2::Error::OutOfMemory => KdfError::OutOfMemory {
-                    need_kib: memory_kib,
-                },
-                other => KdfError::Parameters(other.to_string()),
-            };
-            let params = Params::new(memory_kib, time, lanes, Some(key_bytes)).map_err(failed)?;
-            Argon2::new(algorithm, Version::V0x13, params)
-                .hash_password_into(secret, salt, key.expose_mut())
-                .map_err(failed)
+            argon2::argon2(costs, secret, salt, key.expose_mut(), effort)
         }
     };
     // Hashes spill what they compute with.

@@ -31,10 +31,9 @@
 //! # }
 //! ```
 //!
-//! Floors, lowest first: number, defaults, random, fingerprint; kdf, af, area; error; codec; luks1,
+//! Floors, lowest first: low, number, defaults, random, fingerprint; kdf, af, area; error; codec; luks1,
 //! luks2; store, unlock; device, format; edit, policy; backup, config, convert, erase, keyslots, repair, tokens, verify.
 
-#![forbid(unsafe_code)]
 // Every number here may come from a disk.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::as_conversions))]
@@ -54,6 +53,7 @@ mod fingerprint;
 pub mod format;
 pub mod kdf;
 pub mod keyslots;
+mod low;
 pub mod luks1;
 pub mod luks2;
 mod number;

@@ -39,7 +39,7 @@ const FREE_CRATES: &[&str] = &["luksmith-benches", "luksmith-fuzz", "xtask"];
 
 /// The floors of `luks`, lowest first: a module uses floors below its own, never a neighbour on it.
 const LUKS_FLOORS: &[&[&str]] = &[
-    &["defaults", "fingerprint", "number", "random"],
+    &["defaults", "fingerprint", "low", "number", "random"],
     // These have error types of their own, which `error` gathers.
     &["kdf", "af", "area"],
     &["error"],

@@ -1,11 +1,7 @@
 //! PBKDF2 that can be stopped while it runs and that computes its output blocks side by side, which the crate of that name
 //! does not.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::{iter, thread};
-
-use dmcrypt::{HashAlgorithm, HmacChain, KeyedHmac, wipe_stack};
+use dmcrypt::{HashAlgorithm, HmacChain, KeyedHmac};
 
 use super::{Effort, KdfError};
 
@@ -54,39 +50,14 @@ fn advance_all(
     } else {
         effort.threads.clamp(1, chains.len().max(1))
     };
+    let effort = Effort { threads, ..effort };
     let share = chains.len().div_ceil(threads).max(1);
-    let shares = Mutex::new(chains.chunks_mut(share));
-    let cancelled = AtomicBool::new(false);
-    let next = || shares.lock().expect("no thread panics with it").next();
-    let work = || {
-        for chains in iter::from_fn(next) {
-            let mut left = rounds;
-            while left > 0 {
-                if cancelled.load(Ordering::Relaxed) || (effort.cancel)() {
-                    cancelled.store(true, Ordering::Relaxed);
-                    return;
-                }
-                let step = left.min(ROUNDS_PER_LOOK);
-                keyed.advance(chains, step);
-                left = left.saturating_sub(step);
-            }
+    effort.share_out(chains.chunks_mut(share), |chains, is_over| {
+        let mut left = rounds;
+        while left > 0 && !is_over() {
+            let step = left.min(ROUNDS_PER_LOOK);
+            keyed.advance(chains, step);
+            left = left.saturating_sub(step);
         }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            // Without another thread it only takes longer.
-            let _ = thread::Builder::new()
-                .name("key derivation".into())
-                .spawn_scoped(scope, || {
-                    work();
-                    wipe_stack();
-                });
-        }
-        work();
-    });
-    if cancelled.into_inner() {
-        Err(KdfError::Cancelled)
-    } else {
-        Ok(())
-    }
+    })
 }

@@ -82,32 +82,73 @@ fn argon2_gives_what_the_reference_tool_says() {
 
 /// Every thread ends, whoever is asked and whenever; without that the test runs for hours.
 #[test]
-fn cancelling_stops_pbkdf2() {
-    for (hash, bytes, threads) in [
-        (HashAlgorithm::Sha256, 32, 1),
-        (HashAlgorithm::Sha256, 64, 1),
-        (HashAlgorithm::Sha256, 64, 2),
-        (HashAlgorithm::Sha1, 64, 3),
-        (HashAlgorithm::Streebog512, 64, 2),
+fn cancelling_stops_derivations() {
+    let pbkdf2 = |hash| KdfParams::Pbkdf2 {
+        hash,
+        iterations: u32::MAX,
+    };
+    let argon2 = |memory_kib| KdfParams::Argon2 {
+        variant: Argon2Variant::Id,
+        time: u32::MAX,
+        memory_kib,
+        lanes: 3,
+    };
+    for (params, bytes, threads) in [
+        (pbkdf2(HashAlgorithm::Sha256), 32, 1),
+        (pbkdf2(HashAlgorithm::Sha256), 64, 1),
+        (pbkdf2(HashAlgorithm::Sha256), 64, 2),
+        (pbkdf2(HashAlgorithm::Sha1), 64, 3),
+        (pbkdf2(HashAlgorithm::Streebog512), 64, 2),
+        (argon2(24), 64, 1),
+        (argon2(3000), 64, 2),
+        (argon2(30_000), 64, 4),
     ] {
-        let params = KdfParams::Pbkdf2 {
-            hash,
-            iterations: u32::MAX,
-        };
         for looks in [0, 1, 20] {
             let asked = AtomicU32::new(0);
             let effort = Effort {
                 threads,
                 cancel: &|| asked.fetch_add(1, Ordering::Relaxed) == looks,
             };
-            let error = derive(&params, b"x", b"salt", bytes, effort).err();
+            let error = derive(&params, b"x", b"saltsalt", bytes, effort).err();
             assert_eq!(
                 error,
                 Some(KdfError::Cancelled),
-                "{hash:?} {threads} {looks}"
+                "{params:?} {threads} {looks}"
             );
         }
     }
+}
+
+/// What RFC 9106 3.1 does not define, each at its border, and more memory than any machine has.
+#[test]
+fn argon2_says_what_it_does_not_take() {
+    let salt = [0; 16];
+    let with = |time, memory_kib, lanes, salt_bytes, bytes| {
+        let params = KdfParams::Argon2 {
+            variant: Argon2Variant::Id,
+            time,
+            memory_kib,
+            lanes,
+        };
+        let outcome = derive(&params, b"x", &salt[..salt_bytes], bytes, Effort::default());
+        outcome
+            .err()
+            .map_or("taken".into(), |error| error.to_string())
+    };
+    let problem = |text: &str| format!("key derivation parameters are out of range: {text}");
+    assert_eq!(with(1, 16, 2, 8, 4), "taken");
+    assert_eq!(with(0, 16, 2, 8, 4), problem("0 Argon2 passes"));
+    assert_eq!(with(1, 16, 0, 8, 4), problem("0 Argon2 lanes"));
+    assert_eq!(
+        with(1, 15, 2, 8, 4),
+        problem("15 KiB of Argon2 memory for 2 lanes")
+    );
+    assert_eq!(
+        with(1, u32::MAX, 1 << 24, 8, 4),
+        problem("16777216 Argon2 lanes")
+    );
+    assert_eq!(with(1, 16, 2, 7, 4), problem("an Argon2 salt of 7 bytes"));
+    assert_eq!(with(1, 16, 2, 8, 3), problem("an Argon2 key of 3 bytes"));
 }
 
 #[test]

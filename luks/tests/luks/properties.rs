@@ -1,6 +1,6 @@
 use digest::{Digest, FixedOutput, KeyInit, MacMarker, Update};
 use dmcrypt::{DerivedKey, HashAlgorithm, HashVisitor, VolumeKey};
-use luks::kdf::Effort;
+use luks::kdf::{Argon2Variant, Effort};
 use luks::{KdfParams, Luks, OsRandom, af, kdf, luks1};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
@@ -48,6 +48,33 @@ proptest! {
         let effort = Effort { threads, ..Effort::default() };
         let derived = kdf::derive(&params, &secret, &salt, bytes, effort).unwrap();
         let expected = hash.visit(Oracle { secret: &secret, salt: &salt, iterations, bytes });
+        prop_assert_eq!(derived.expose(), &expected[..]);
+    }
+
+    #[test]
+    fn argon2_agrees_with_the_crate(
+        variant in prop::sample::select(&[Argon2Variant::I, Argon2Variant::Id]),
+        secret in prop::collection::vec(any::<u8>(), 0..200),
+        salt in prop::collection::vec(any::<u8>(), 8..80),
+        time in 1_u32..5,
+        lanes in 1_u32..6,
+        more_kib in prop_oneof![8 => 0_u32..300, 1 => 600_u32..2000],
+        bytes in 4_usize..150,
+        threads in 0_usize..4,
+    ) {
+        let memory_kib = 8 * lanes + more_kib;
+        let params = KdfParams::Argon2 { variant, time, memory_kib, lanes };
+        let effort = Effort { threads, ..Effort::default() };
+        let derived = kdf::derive(&params, &secret, &salt, bytes, effort).unwrap();
+        let mut expected = vec![0; bytes];
+        let algorithm = match variant {
+            Argon2Variant::I => argon2::Algorithm::Argon2i,
+            Argon2Variant::Id => argon2::Algorithm::Argon2id,
+        };
+        let params = argon2::Params::new(memory_kib, time, lanes, Some(bytes)).unwrap();
+        argon2::Argon2::new(algorithm, argon2::Version::V0x13, params)
+            .hash_password_into(&secret, &salt, &mut expected)
+            .unwrap();
         prop_assert_eq!(derived.expose(), &expected[..]);
     }
 
