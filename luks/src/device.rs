@@ -100,7 +100,8 @@ impl Luks {
         &self.storage
     }
 
-    /// Tries keyslots by priority and number, or the one that is named, until one gives a key that matches its digest.
+    /// Tries keyslots by priority and number, or the one that is named, until one gives a key that matches its digest;
+    /// several at once where threads and memory are left, with the outcome of trying one after another.
     ///
     /// # Errors
     ///

@@ -12,6 +12,8 @@ pub use calibrate::{CalibrationTarget, calibrate, calibrate_digest};
 pub use effort::Effort;
 pub use limits::{Budget, Excess, KdfLimits};
 
+use crate::number::to_usize;
+
 /// The key derivation of one keyslot, without its salt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KdfParams {
@@ -57,6 +59,22 @@ impl KdfParams {
                 variant: Argon2Variant::Id,
                 ..
             } => "argon2id",
+        }
+    }
+
+    /// Threads that can compute a key of so many bytes at once.
+    pub(crate) fn most_threads(&self, key_bytes: usize) -> usize {
+        match *self {
+            Self::Pbkdf2 { hash, .. } => key_bytes.div_ceil(hash.digest_bytes()),
+            Self::Argon2 { lanes, .. } => to_usize(lanes),
+        }
+    }
+
+    /// Memory that it is computed in, in KiB; what PBKDF2 takes is not worth counting.
+    pub(crate) fn memory_kib(&self) -> u32 {
+        match *self {
+            Self::Pbkdf2 { .. } => 0,
+            Self::Argon2 { memory_kib, .. } => memory_kib,
         }
     }
 }

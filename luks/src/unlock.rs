@@ -1,4 +1,6 @@
-//! From a passphrase to the volume key: one keyslot after another, within the limits.
+//! From a passphrase to the volume key: keyslots in their order, within the limits.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dmcrypt::{CipherSpec, DerivedKey, HashAlgorithm, Passphrase, VolumeKey};
 use subtle::ConstantTimeEq;
@@ -18,7 +20,8 @@ pub struct UnlockOptions<'a> {
     pub limits: KdfLimits,
     /// Open null ciphers, which protect nothing.
     pub null_cipher: bool,
-    /// Threads that a key derivation may use, the caller's among them.
+    /// Threads that compute at once, the caller's among them: for one key derivation as many as it can use, and what is
+    /// then left for those of the next keyslots.
     pub threads: usize,
     /// Asked while PBKDF2 runs and between keyslots; `true` ends the unlock.
     pub cancel: &'a (dyn Fn() -> bool + Sync),
@@ -91,52 +94,145 @@ impl KeyDigest {
     }
 }
 
-/// Tries `candidates` in their order. A candidate that is not supported is passed over; it is named when it was the
-/// only one.
+/// Tries `candidates` in their order, side by side where threads and memory are left. A candidate that is not supported
+/// is passed over; it is named when it was the only one.
+///
+/// What comes out is what trying one after another says: of two keyslots that fit the first one, and an error only where
+/// none before it fits. A keyslot that fits ends those behind it, and those before it are waited for.
 pub(crate) fn try_all(
     storage: &dyn Storage,
     candidates: Vec<Result<Candidate, Unsupported>>,
     passphrase: &Passphrase,
     options: &UnlockOptions<'_>,
 ) -> Result<(u32, VolumeKey), Error> {
-    let mut budget = Budget::new(options.limits);
-    let mut tried = Vec::new();
-    let mut refused = Vec::new();
-    let mut unsupported = None;
-    for candidate in candidates {
+    let plan = Plan::new(candidates, options);
+    let mut rest = &plan.candidates[..];
+    let mut one_by_one = false;
+    'some: while !rest.is_empty() {
         if (options.cancel)() {
             return Err(Error::Cancelled);
         }
-        let candidate = match candidate {
-            Ok(candidate) => candidate,
-            Err(problem) => {
-                unsupported.get_or_insert(problem);
-                continue;
-            }
+        let count = if one_by_one {
+            1
+        } else {
+            side_by_side(rest, options)
         };
-        if candidate.area_cipher.is_null() && !options.null_cipher {
-            return Err(Error::NullCipher {
-                object: format!("keyslot {}", candidate.keyslot),
-                cipher: candidate.area_cipher.to_string(),
-            });
+        let (some, behind) = rest.split_at(count);
+        let outcomes = try_some(storage, some, passphrase, options);
+        for (index, (candidate, outcome)) in some.iter().zip(outcomes).enumerate() {
+            if count > 1 && matches!(outcome, Err(Error::OutOfMemory { .. })) {
+                // The others may have had the memory.
+                one_by_one = true;
+                rest = &rest[index..];
+                continue 'some;
+            }
+            if let Some(key) = outcome? {
+                return Ok((candidate.keyslot, key));
+            }
         }
-        if let Err(excess) = charge(&mut budget, &candidate) {
-            refused.push(excess);
-            continue;
+        rest = behind;
+    }
+    plan.nothing_fits()
+}
+
+/// What is to be tried, and what is said when none of it fits.
+struct Plan {
+    candidates: Vec<Candidate>,
+    refused: Vec<(Costly, Excess)>,
+    unsupported: Option<Unsupported>,
+    /// What stands in the way of all candidates behind.
+    obstacle: Option<Error>,
+}
+
+impl Plan {
+    fn new(candidates: Vec<Result<Candidate, Unsupported>>, options: &UnlockOptions<'_>) -> Self {
+        let mut budget = Budget::new(options.limits);
+        let mut plan = Self {
+            candidates: Vec::new(),
+            refused: Vec::new(),
+            unsupported: None,
+            obstacle: None,
+        };
+        for candidate in candidates {
+            let candidate = match candidate {
+                Ok(candidate) => candidate,
+                Err(problem) => {
+                    plan.unsupported.get_or_insert(problem);
+                    continue;
+                }
+            };
+            if candidate.area_cipher.is_null() && !options.null_cipher {
+                plan.obstacle = Some(Error::NullCipher {
+                    object: format!("keyslot {}", candidate.keyslot),
+                    cipher: candidate.area_cipher.to_string(),
+                });
+                break;
+            }
+            match charge(&mut budget, &candidate) {
+                Ok(()) => plan.candidates.push(candidate),
+                Err(excess) => plan.refused.push(excess),
+            }
         }
-        tried.push(candidate.keyslot);
-        if let Some(key) = try_one(storage, &candidate, passphrase, options.effort())? {
-            return Ok((candidate.keyslot, key));
+        plan
+    }
+
+    fn nothing_fits<T>(self) -> Result<T, Error> {
+        if let Some(obstacle) = self.obstacle {
+            return Err(obstacle);
+        }
+        let (refused, tried) = (self.refused, self.candidates);
+        match (refused.is_empty(), tried.is_empty(), self.unsupported) {
+            (false, _, _) => Err(Error::TooCostly { refused }),
+            (true, true, Some(problem)) => Err(problem.into()),
+            (true, true, None) => Err(Error::NoUsableKeyslot(
+                "none is in use that may be tried unasked",
+            )),
+            (true, false, _) => Err(Error::NoKeyFits {
+                tried: tried.iter().map(|candidate| candidate.keyslot).collect(),
+            }),
         }
     }
-    match (refused.is_empty(), tried.is_empty(), unsupported) {
-        (false, _, _) => Err(Error::TooCostly { refused }),
-        (true, true, Some(problem)) => Err(problem.into()),
-        (true, true, None) => Err(Error::NoUsableKeyslot(
-            "none is in use that may be tried unasked",
-        )),
-        (true, false, _) => Err(Error::NoKeyFits { tried }),
-    }
+}
+
+/// How many of the first candidates are tried at once: as many as do not take threads or memory from each other, one at
+/// least.
+fn side_by_side(candidates: &[Candidate], options: &UnlockOptions<'_>) -> usize {
+    let (mut threads, mut memory_kib) = (0_usize, 0_u64);
+    let fitting = candidates.iter().take_while(|candidate| {
+        let kdf = &candidate.kdf;
+        threads = threads.saturating_add(kdf.most_threads(candidate.area_key_bytes));
+        memory_kib = memory_kib.saturating_add(kdf.memory_kib().into());
+        threads <= options.threads && memory_kib <= options.limits.memory_kib
+    });
+    fitting.count().max(1)
+}
+
+/// What each candidate gives, in their order. Behind one that fits they may end early.
+fn try_some(
+    storage: &dyn Storage,
+    candidates: &[Candidate],
+    passphrase: &Passphrase,
+    options: &UnlockOptions<'_>,
+) -> Vec<Result<Option<VolumeKey>, Error>> {
+    let mut outcomes: Vec<_> = candidates.iter().map(|_| Err(Error::Cancelled)).collect();
+    let first_hit = AtomicUsize::new(usize::MAX);
+    let all = Effort {
+        threads: candidates.len(),
+        cancel: options.cancel,
+    };
+    let jobs = candidates.iter().zip(&mut outcomes).enumerate();
+    // When it is cancelled, so are those that were not begun.
+    let _ = all.share_out(jobs, |(index, (candidate, outcome)), is_over| {
+        let effort = Effort {
+            threads: options.threads,
+            cancel: &|| first_hit.load(Ordering::Relaxed) < index || is_over(),
+        };
+        *outcome = try_one(storage, candidate, passphrase, effort);
+        if let Ok(Some(_)) = outcome {
+            first_hit.fetch_min(index, Ordering::Relaxed);
+        }
+    });
+    outcomes
 }
 
 /// Checks a volume key that was given directly.
@@ -227,4 +323,69 @@ fn read_area(storage: &dyn Storage, candidate: &Candidate) -> Result<DerivedKey,
         .read_at(candidate.area_offset, material.expose_mut())
         .map_err(Error::io(format!("read keyslot {keyslot}'s area")))?;
     Ok(material)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kdf::Argon2Variant;
+
+    fn candidate(kdf: KdfParams) -> Candidate {
+        Candidate {
+            keyslot: 0,
+            kdf,
+            salt: Vec::new(),
+            area_offset: 0,
+            area_cipher: "aes-xts-plain64".parse().unwrap(),
+            area_key_bytes: 64,
+            af_hash: HashAlgorithm::Sha256,
+            key_bytes: 64,
+            digest: KeyDigest {
+                id: 0,
+                hash: HashAlgorithm::Sha256,
+                iterations: 1000,
+                salt: Vec::new(),
+                digest: Vec::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn keyslots_are_tried_at_once_as_far_as_threads_and_memory_go() {
+        let pbkdf2 = |hash| KdfParams::Pbkdf2 {
+            hash,
+            iterations: 1000,
+        };
+        let argon2 = |memory_kib, lanes| KdfParams::Argon2 {
+            variant: Argon2Variant::Id,
+            time: 4,
+            memory_kib,
+            lanes,
+        };
+        // Two blocks for 64 bytes, and one.
+        let (sha256, sha512) = (pbkdf2(HashAlgorithm::Sha256), pbkdf2(HashAlgorithm::Sha512));
+        let at_once = |kdfs: &[&KdfParams], threads, memory_kib| {
+            let candidates: Vec<_> = kdfs.iter().map(|kdf| candidate((*kdf).clone())).collect();
+            let options = UnlockOptions {
+                threads,
+                limits: KdfLimits {
+                    memory_kib,
+                    ..KdfLimits::default()
+                },
+                ..UnlockOptions::default()
+            };
+            side_by_side(&candidates, &options)
+        };
+        assert_eq!(at_once(&[&sha256, &sha256], 1, 0), 1);
+        assert_eq!(at_once(&[&sha256, &sha256], 3, 0), 1);
+        assert_eq!(at_once(&[&sha256, &sha256], 4, 0), 2);
+        assert_eq!(at_once(&[&sha512, &sha512, &sha256], 3, 0), 2);
+        assert_eq!(at_once(&[&sha512, &sha512], 9, 0), 2);
+        let (small, large) = (argon2(100, 1), argon2(1000, 4));
+        assert_eq!(at_once(&[&small, &small, &small], 3, 299), 2);
+        assert_eq!(at_once(&[&small, &small, &small], 3, 300), 3);
+        assert_eq!(at_once(&[&large, &sha512, &small], 5, 1000), 2);
+        assert_eq!(at_once(&[&large, &large], 8, 1999), 1);
+        assert_eq!(at_once(&[&large, &small], 2, 5000), 1);
+    }
 }

@@ -224,7 +224,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn fill(&self, lane: usize, segment: &mut [Block], is_over: &dyn Fn() -> bool) {
+    fn fill(&self, lane: usize, segment: &mut [Block], is_over: &(dyn Fn() -> bool + Sync)) {
         let mixer = self.shape.mixer;
         let mut addresses = self.is_independent().then(|| Addresses::new(self, lane));
         let start = if self.pass == 0 && self.slice == 0 {

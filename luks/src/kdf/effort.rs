@@ -30,10 +30,10 @@ impl Default for Effort<'_> {
 impl Effort<'_> {
     /// Hands each of `shares` to `work`, on as many threads as it may use. `work` asks its second argument every few
     /// milliseconds and returns when that is `true`.
-    pub(super) fn share_out<T: Send>(
+    pub(crate) fn share_out<T: Send>(
         &self,
         shares: impl Iterator<Item = T> + Send,
-        work: impl Fn(T, &dyn Fn() -> bool) + Sync,
+        work: impl Fn(T, &(dyn Fn() -> bool + Sync)) + Sync,
     ) -> Result<(), KdfError> {
         let cancelled = AtomicBool::new(false);
         let is_over = || {

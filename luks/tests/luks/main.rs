@@ -46,6 +46,8 @@ mod policy;
 mod properties;
 /// Every damage that can be mended, and some that cannot.
 mod repairs;
+/// Keyslots tried at the same time.
+mod side_by_side;
 /// Every change of a header is refused under its exact policy.
 mod tampering;
 /// Tokens changed, cut off at every write; each mistake.
