@@ -1,4 +1,5 @@
-//! `cargo xtask campaign NAME`: a test whose short form is part of every run, in full.
+//! `cargo xtask campaign NAME`: a test whose short form is part of every run, in full, or the tests of the libraries as
+//! 32-bit programs.
 
 use crate::{packages, workspace};
 
@@ -24,10 +25,15 @@ const CAMPAIGNS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+const THIRTY_TWO_BITS: &str = "32-bit";
+
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let [name] = arguments else {
         return Err(format!("campaign takes one name: {}", names()));
     };
+    if name == THIRTY_TWO_BITS {
+        return run_with_32_bits();
+    }
     let (_, test, variable, value) = CAMPAIGNS
         .iter()
         .find(|(known, ..)| known == name)
@@ -48,7 +54,25 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     workspace::run(test.env(variable, value))
 }
 
+/// Every number of a header is 64 bits wide there too; sizes in memory are not. Nothing has to be installed but Rust's
+/// library for the target: it brings a C library and a linker, and a 64-bit kernel runs the programs.
+fn run_with_32_bits() -> Result<(), String> {
+    const TARGET: &str = "i686-unknown-linux-musl";
+    let libraries = ["dmcrypt", "volume", "luks", "dmcrypt-plain"];
+    let mut test = workspace::cargo(&["test", "--locked", "--lib", "--tests", "--target", TARGET]);
+    test.env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld");
+    for library in libraries {
+        test.args(["-p", &format!("luksmith-{library}")]);
+    }
+    workspace::run(&mut test)
+        .map_err(|error| format!("{error}; if the target is missing: rustup target add {TARGET}"))
+}
+
 fn names() -> String {
-    let names: Vec<_> = CAMPAIGNS.iter().map(|(name, ..)| *name).collect();
+    let names: Vec<_> = CAMPAIGNS
+        .iter()
+        .map(|(name, ..)| *name)
+        .chain([THIRTY_TWO_BITS])
+        .collect();
     names.join(", ")
 }

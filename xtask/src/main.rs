@@ -31,7 +31,8 @@ usage: cargo xtask TASK
                                          (sector-ciphers, ivs, kdfs, headers, volumes, images)
   campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
                                          edits each), faults (every write and sync failed and killed),
-                                         races (10,000 for the names of new files)
+                                         races (10,000 for the names of new files); 32-bit: the tests of the
+                                         libraries as 32-bit programs
   fuzz [--seconds N] [TARGET]            a fuzz campaign (60 seconds, every target)
 ";
 
