@@ -77,6 +77,14 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// `--direct` on a file system that has no such access.
+    #[error("cannot move data of {name} past the page cache: {source}")]
+    Direct {
+        /// The image.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A container that `verify` found wrong.
     #[error("{name} is not sound: {}", .problems.join("; "))]
     NotSound {
@@ -223,6 +231,7 @@ impl Error {
             | Self::SectorSize { .. }
             | Self::Generate { .. }
             | Self::Output(_)
+            | Self::Direct { .. }
             | Self::Signals(_) => Exit::Wrong,
         }
     }
@@ -240,6 +249,7 @@ impl Error {
             Self::Luks { error, .. } => luks_advice(error),
             Self::NullCipher => Some("--allow-null-cipher reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => Some("--force makes such a container".to_owned()),
+            Self::Direct { .. } => Some("leave --direct out".to_owned()),
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }
             | Self::TooOften { .. }

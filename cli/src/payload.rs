@@ -11,7 +11,7 @@ use crate::destination::held::Held;
 use crate::destination::{self, Destination, DestinationError};
 use crate::error::Error;
 use crate::source::{self, Source, SourceError};
-use crate::transfer::Transfer;
+use crate::transfer::{Transfer, bypass_page_cache};
 
 /// The longest payload that a stream whose end is not known may turn out to have: file offsets are signed.
 pub const UNBOUNDED_BYTES: u64 = (1 << 62) - (1 << 40);
@@ -49,6 +49,8 @@ pub fn encrypt(
 ) -> Result<Copied, Error> {
     let storage_end = |bytes| mapping.storage_end(bytes);
     let stored = destination.storage();
+    bypass_page_cache(transfer.work, &source.name, source.storage())?;
+    bypass_page_cache(transfer.work, &destination.name, stored)?;
     let volume =
         stored.map(|storage| Volume::new(Arc::clone(storage) as Arc<dyn Storage>, mapping.clone()));
     let sink = match (&volume, &destination.bytes) {
@@ -117,6 +119,7 @@ pub fn decrypt(
     destination: &Destination,
     transfer: &Transfer<'_>,
 ) -> Result<Copied, Error> {
+    bypass_page_cache(transfer.work, &destination.name, destination.storage())?;
     let held;
     let sink = match &destination.bytes {
         destination::Bytes::File(storage, ..) => {

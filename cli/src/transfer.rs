@@ -2,11 +2,13 @@
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 
-use volume::{Copied, CopyError, CopyOptions, Sink, Source};
+use volume::{Copied, CopyError, CopyOptions, FileStorage, Sink, Source};
 
 use crate::args::WorkArgs;
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
@@ -49,6 +51,21 @@ impl Transfer<'_> {
         progress.finish(copied.bytes);
         Ok(copied)
     }
+}
+
+/// Moves the data of an image that messages call `name` past the page cache, if that is asked for.
+pub fn bypass_page_cache(
+    work: &WorkArgs,
+    name: &str,
+    storage: Option<&Arc<FileStorage>>,
+) -> Result<(), Error> {
+    let Some(storage) = storage.filter(|_| work.direct) else {
+        return Ok(());
+    };
+    storage.bypass_page_cache().map_err(|source| Error::Direct {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// Why a copy ended early.

@@ -51,7 +51,7 @@ pub mod volume;
 pub use error::{CopyError, Error};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};
-pub use pipeline::{Copied, CopyOptions, Sink, Source, copy};
+pub use pipeline::{AlignedBuffer, Copied, CopyOptions, Sink, Source, copy};
 pub use storage::{
     Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
     RehearsedStorage, SimulatedStorage, Storage,

@@ -17,7 +17,7 @@ use std::thread;
 
 use dmcrypt::{SectorCipher, wipe_stack};
 
-use self::buffer::AlignedBuffer;
+pub use self::buffer::AlignedBuffer;
 use self::input::Input;
 use self::output::Output;
 use crate::error::CopyError;

@@ -20,6 +20,9 @@ pub struct WorkArgs {
     /// How many threads encrypt or decrypt [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Move data past the page cache, which stays as it is for others
+    #[arg(long)]
+    pub direct: bool,
     /// Report progress on standard error as lines of JSON, as cryptsetup prints them
     #[arg(long)]
     pub progress_json: bool,

@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::passphrase::{KeyInput, Request};
 use crate::source::{Bytes, Source};
+use crate::transfer::bypass_page_cache;
 use crate::unlock;
 
 /// Compares: [`Exit::Done`] where they hold the same, [`Exit::Wrong`] where they do not. Nothing is written.
@@ -66,6 +67,7 @@ impl Image {
         let source = Source::open(operand, args.force)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
+        bypass_page_cache(&args.work, &source.name, Some(&storage))?;
         let header = Arc::clone(&storage) as Arc<dyn Storage>;
         let luks = match unlock::open(&source.name, header, &args.policy) {
             Ok(luks) => Some(luks),

@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::signals::Content;
 use crate::source::{Bytes, Source, SourceError};
 use crate::stream_header;
-use crate::transfer::Transfer;
+use crate::transfer::{Transfer, bypass_page_cache};
 use crate::unlock;
 
 /// Decrypts.
@@ -273,6 +273,7 @@ fn write(
         work: &args.work,
     };
     let sector_bytes = payload.mapping.sector_size();
+    bypass_page_cache(&args.work, &source.name, source.storage())?;
     let (copied, destination) = match source.bytes {
         Bytes::Image(storage, _lock) => {
             let volume = Volume::new(storage as Arc<dyn Storage>, payload.mapping);

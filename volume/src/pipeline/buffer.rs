@@ -1,20 +1,22 @@
 //! The buffer of one worker.
 
 /// Bytes that start at a multiple of a page, as direct I/O needs them.
-pub(super) struct AlignedBuffer {
+pub struct AlignedBuffer {
     bytes: Vec<u8>,
     start: usize,
     len: usize,
 }
 
 impl AlignedBuffer {
-    pub(super) fn new(len: usize) -> Self {
+    /// `len` zero bytes.
+    pub fn new(len: usize) -> Self {
         let bytes = vec![0; len + ALIGNMENT];
         let start = ALIGNMENT - bytes.as_ptr().addr() % ALIGNMENT;
         Self { bytes, start, len }
     }
 
-    pub(super) fn bytes(&mut self) -> &mut [u8] {
+    /// All of them.
+    pub fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + self.len]
     }
 }

@@ -3,11 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, seek};
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, fcntl_getfl, seek};
 use rustix::io::Errno;
 
 use super::{Storage, end_of, past_end};
@@ -28,7 +29,7 @@ pub enum Access {
 pub struct FileStorage {
     file: Arc<File>,
     /// A second way to the same bytes, past the page cache, for reads and writes that are aligned for it.
-    direct: Option<File>,
+    direct: OnceLock<File>,
     is_block_device: bool,
     header_lock: Arc<SharedLock>,
 }
@@ -44,16 +45,24 @@ impl FileStorage {
         Self::from_file(open_with(path, access, OFlags::NONBLOCK)?)
     }
 
-    /// As [`FileStorage::open`], but data moves past the page cache (`O_DIRECT`) where offset, length and buffer are
-    /// multiples of 4096 bytes; the pipeline's are, up to the last chunk.
+    /// From now on data moves past the page cache (`O_DIRECT`) where offset, length and buffer are multiples of 4096
+    /// bytes; the pipeline's are, up to the last chunk and where the payload lies so.
     ///
     /// # Errors
     ///
-    /// Also that of a file system that has no direct access, usually [`io::ErrorKind::InvalidInput`].
-    pub fn open_direct(path: &Path, access: Access) -> io::Result<Self> {
-        let mut storage = Self::open(path, access)?;
-        storage.direct = Some(open_with(path, access, OFlags::NONBLOCK | OFlags::DIRECT)?);
-        Ok(storage)
+    /// That of a file system that has no direct access, usually [`io::ErrorKind::InvalidInput`], and that of a system
+    /// without `/proc`, through which the same file is opened a second time.
+    pub fn bypass_page_cache(&self) -> io::Result<()> {
+        let is_writable = fcntl_getfl(&self.file)?.contains(OFlags::RDWR);
+        let access = if is_writable {
+            Access::ReadWrite
+        } else {
+            Access::Read
+        };
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let direct = open_with(Path::new(&path), access, OFlags::NONBLOCK | OFlags::DIRECT)?;
+        let _ = self.direct.set(direct);
+        Ok(())
     }
 
     /// Takes a file that is open already.
@@ -71,7 +80,7 @@ impl FileStorage {
         Ok(Self {
             is_block_device: file_type.is_block_device(),
             header_lock: SharedLock::new(Some(Arc::clone(&file))),
-            direct: None,
+            direct: OnceLock::new(),
             file,
         })
     }
@@ -100,7 +109,7 @@ impl FileStorage {
         let is_aligned = offset.is_multiple_of(DIRECT_ALIGNMENT as u64)
             && buf.len().is_multiple_of(DIRECT_ALIGNMENT)
             && buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT);
-        self.direct.as_ref().filter(|_| is_aligned)
+        self.direct.get().filter(|_| is_aligned)
     }
 
     fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
@@ -336,15 +345,15 @@ mod tests {
 
     #[test]
     fn direct_access_falls_back_for_what_is_not_aligned() {
-        let (named, _storage) = file_of(&[7; 10_000]);
-        let storage = match FileStorage::open_direct(named.path(), Access::ReadWrite) {
+        let (_named, storage) = file_of(&[7; 10_000]);
+        match storage.bypass_page_cache() {
             // tmpfs had no O_DIRECT before Linux 6.6.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 println!("not tried: the temporary folder has no O_DIRECT");
                 return;
             }
-            opened => opened.unwrap(),
-        };
+            outcome => outcome.unwrap(),
+        }
         let page = vec![9; 4096 * 2];
         let start = page.as_ptr().align_offset(4096);
         storage.write_at(4096, &page[start..start + 4096]).unwrap();

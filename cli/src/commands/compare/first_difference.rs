@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use volume::Storage;
+use volume::{AlignedBuffer, Storage};
 
 use super::{Opened, Plaintext};
 use crate::args::WorkArgs;
@@ -89,11 +89,11 @@ struct Plan {
 
 impl Job<'_> {
     fn work(&self) {
-        let (mut a, mut b) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+        let [mut a, mut b] = [(); 2].map(|()| AlignedBuffer::new(CHUNK_BYTES));
         loop {
             let outcome = match self.claim() {
                 Ok(None) => return,
-                Ok(Some(range)) => self.compare(range, &mut a, &mut b),
+                Ok(Some(range)) => self.compare(range, a.bytes(), b.bytes()),
                 Err(error) => Err(error),
             };
             if let Err(error) = outcome {
