@@ -8,7 +8,8 @@ use crate::edit::Edit;
 use crate::error::Error;
 use crate::random::Random;
 
-/// Overwrites the areas of all keyslots in use, unbound ones too, then takes them out of the header; their numbers.
+/// Overwrites the areas of all keyslots in use, unbound ones too, then takes them out of the header; their numbers. A
+/// header that has none stays as it is.
 ///
 /// A crash leaves a sound header some of whose keyslots open no more; a second run ends what the first began. On flash
 /// storage and on file systems that copy what is written, old bytes may survive where no program reaches them.
@@ -34,6 +35,9 @@ pub fn erase(luks: &Luks, random: &mut dyn Random) -> Result<Vec<u32>, Error> {
             .map(|slot| (slot.id, slot.area.offset..slot.area.end()))
             .collect(),
     };
+    if areas.is_empty() {
+        return Ok(Vec::new());
+    }
     for (_, area) in &areas {
         edit.wipe(area.clone(), random)?;
     }

@@ -231,6 +231,43 @@ pub fn is_last(header: &Header, keyslot: u32) -> bool {
     opening.contains(&keyslot) && opening.len() == 1
 }
 
+/// Whether there is such a keyslot and it is in use.
+///
+/// # Errors
+///
+/// [`InvalidOption::KeyslotNumber`], [`InvalidOption::KeyslotInactive`].
+pub fn check_in_use(header: &Header, keyslot: u32) -> Result<(), InvalidOption> {
+    check_number(header, keyslot)?;
+    if is_in_use(header, keyslot) {
+        Ok(())
+    } else {
+        Err(InvalidOption::KeyslotInactive { keyslot })
+    }
+}
+
+/// The keyslot asked for, which must be free, or the first that is.
+///
+/// # Errors
+///
+/// [`InvalidOption::KeyslotNumber`], [`InvalidOption::KeyslotInUse`], [`InvalidOption::NoFreeKeyslot`].
+pub fn free_keyslot(header: &Header, wanted: Option<u32>) -> Result<u32, InvalidOption> {
+    if let Some(keyslot) = wanted {
+        check_number(header, keyslot)?;
+        return if is_in_use(header, keyslot) {
+            Err(InvalidOption::KeyslotInUse { keyslot })
+        } else {
+            Ok(keyslot)
+        };
+    }
+    let count = match header {
+        Header::Luks1(_) => 8,
+        Header::Luks2(_) => 32,
+    };
+    (0..count)
+        .find(|keyslot| !is_in_use(header, *keyslot))
+        .ok_or(InvalidOption::NoFreeKeyslot { count })
+}
+
 /// Unlocks with any keyslot of the data but `except`, so that whoever removes that one shows that there is a way left.
 ///
 /// # Errors
@@ -295,34 +332,6 @@ fn is_in_use(header: &Header, keyslot: u32) -> bool {
             .is_some_and(|slot| slot.active),
         Header::Luks2(header) => header.metadata.keyslot(keyslot).is_some(),
     }
-}
-
-fn check_in_use(header: &Header, keyslot: u32) -> Result<(), InvalidOption> {
-    check_number(header, keyslot)?;
-    if is_in_use(header, keyslot) {
-        Ok(())
-    } else {
-        Err(InvalidOption::KeyslotInactive { keyslot })
-    }
-}
-
-/// The keyslot asked for, which must be free, or the first that is.
-fn free_keyslot(header: &Header, wanted: Option<u32>) -> Result<u32, InvalidOption> {
-    if let Some(keyslot) = wanted {
-        check_number(header, keyslot)?;
-        return if is_in_use(header, keyslot) {
-            Err(InvalidOption::KeyslotInUse { keyslot })
-        } else {
-            Ok(keyslot)
-        };
-    }
-    let count = match header {
-        Header::Luks1(_) => 8,
-        Header::Luks2(_) => 32,
-    };
-    (0..count)
-        .find(|keyslot| !is_in_use(header, *keyslot))
-        .ok_or(InvalidOption::NoFreeKeyslot { count })
 }
 
 fn luks1_cannot(what: &str) -> InvalidOption {

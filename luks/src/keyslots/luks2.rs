@@ -157,11 +157,14 @@ pub(super) fn change(
     edit.wipe(old.area.offset..old.area.end(), random)?;
     let mut draft = edit.draft()?;
     take_out(&mut draft.json, beside);
-    // What is new about it; its priority and members that nobody here knows stay.
-    if let (Some(Value::Object(known)), Value::Object(new)) =
-        (draft.json["keyslots"].get_mut(keyslot.to_string()), object)
+    // What is new about it, last in the list as cryptsetup has it; its priority and members that nobody here knows stay.
+    let name = keyslot.to_string();
+    if let Some(Value::Object(keyslots)) = draft.json.get_mut("keyslots")
+        && let Some(Value::Object(mut known)) = keyslots.shift_remove(&name)
+        && let Value::Object(new) = object
     {
         known.extend(new);
+        keyslots.insert(name, known.into());
     }
     edit.commit_draft(draft, random)?;
     Ok(keyslot)
@@ -337,16 +340,14 @@ fn take_out(json: &mut Map<String, Value>, keyslot: u32) {
     }
 }
 
-/// cryptsetup writes no member for the normal priority of a keyslot that never had another.
+/// The normal priority has no member, as cryptsetup writes it.
 fn put_priority(object: &mut Value, priority: Priority) {
-    let number = match priority {
-        Priority::Ignore => 0,
-        Priority::Normal => 1,
-        Priority::Prefer => 2,
+    let Value::Object(members) = object else {
+        return;
     };
-    if let Value::Object(members) = object
-        && (priority != Priority::Normal || members.contains_key("priority"))
-    {
-        members.insert("priority".into(), number.into());
-    }
+    match priority {
+        Priority::Ignore => members.insert("priority".into(), 0.into()),
+        Priority::Normal => members.shift_remove("priority"),
+        Priority::Prefer => members.insert("priority".into(), 2.into()),
+    };
 }
