@@ -12,7 +12,7 @@ use crate::destination::{Bytes, Destination, DestinationError, Target};
 use crate::error::Error;
 use crate::format::NewLuks;
 use crate::output;
-use crate::passphrase::{KeyInput, Request};
+use crate::passphrase::KeyInput;
 use crate::payload;
 use crate::signals::Content;
 use crate::source::Identity;
@@ -75,12 +75,7 @@ pub fn prepare(
         .as_deref()
         .map(unlock::read_volume_key)
         .transpose()?;
-    let request = Request {
-        image: name,
-        twice: !batch_mode,
-        exactly: None,
-    };
-    let secret = keys.read(request)?;
+    let secret = keys.read_for(name, !batch_mode, None)?;
     if secret.is_empty() && !force {
         keys.refuse_empty()?;
     }

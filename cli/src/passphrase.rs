@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -51,16 +52,15 @@ enum Origin {
     File(PathBuf),
 }
 
-/// What a key is wanted for.
+/// How a key is asked for on a terminal.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
-    /// The image, for the prompt.
-    pub image: &'a str,
-    /// Ask twice on a terminal, because a typing error would make a container that nobody can open.
-    pub twice: bool,
-    /// Read exactly so many bytes of a file or of all of standard input, whatever `--keyfile-size` says: a plain
-    /// container's key itself.
-    pub exactly: Option<usize>,
+pub struct Prompt<'a> {
+    /// What is shown.
+    pub text: &'a str,
+    /// What is shown the second time, where a typing error would make a container that nobody can open.
+    pub again: Option<&'a str>,
+    /// How long the typing may take.
+    pub timeout: Option<Duration>,
 }
 
 impl KeyInput {
@@ -112,18 +112,42 @@ impl KeyInput {
         }
     }
 
-    /// Reads the key: asks for it, or takes it from where it is.
-    pub fn read(&self, request: Request<'_>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    /// Reads the key, asking as the verbs do: for the passphrase of `image`; `twice`, because a typing error would
+    /// make a container that nobody can open. `exactly` as in [`Self::read`].
+    pub fn read_for(
+        &self,
+        image: &str,
+        twice: bool,
+        exactly: Option<usize>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let prompt = Prompt {
+            text: &format!("Passphrase for {image}: "),
+            again: twice.then_some("The same again: "),
+            timeout: None,
+        };
+        self.read(prompt, exactly)
+    }
+
+    /// Reads the key: asks for it, or takes it from where it is. `exactly`: so many bytes of a file or of all of
+    /// standard input, whatever `--keyfile-size` says: a plain container's key itself.
+    pub fn read(
+        &self,
+        prompt: Prompt<'_>,
+        exactly: Option<usize>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let bytes = match &self.origin {
             Origin::Ask { stdin_is_data } if *stdin_is_data || io::stdin().is_terminal() => {
-                self.ask(request)?
+                self.ask(prompt)?
             }
-            Origin::Stdin if io::stdin().is_terminal() => self.ask(request)?,
+            Origin::Stdin if io::stdin().is_terminal() => self.ask(prompt)?,
             Origin::Ask { .. } => self.read_line()?,
-            Origin::Stdin => self.read_all(&mut StandardInput, request)?,
+            Origin::Stdin => self.read_all(&mut StandardInput, exactly)?,
             Origin::File(path) => {
-                let mut file = File::open(path).map_err(|source| self.unreadable(source))?;
-                let bytes = self.read_all(&mut file, request)?;
+                let mut file = File::open(path).map_err(|source| KeyError::Opening {
+                    name: self.name(),
+                    source,
+                })?;
+                let bytes = self.read_all(&mut file, exactly)?;
                 if bytes.is_empty() && !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
                     return Err(KeyError::Nothing { name: self.name() });
                 }
@@ -136,13 +160,13 @@ impl KeyInput {
         })
     }
 
-    fn ask(&self, request: Request<'_>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    fn ask(&self, prompt: Prompt<'_>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if self.offset != 0 {
             return Err(KeyError::OffsetOnTerminal);
         }
-        let first = terminal::ask(&format!("Passphrase for {}: ", request.image))?;
-        if request.twice {
-            let second = terminal::ask("The same again: ")?;
+        let first = terminal::ask(prompt.text, prompt.timeout)?;
+        if let Some(again) = prompt.again {
+            let second = terminal::ask(again, prompt.timeout)?;
             if *first != *second {
                 return Err(KeyError::Differ);
             }
@@ -181,15 +205,14 @@ impl KeyInput {
     fn read_all(
         &self,
         input: &mut impl Read,
-        request: Request<'_>,
+        exactly: Option<usize>,
     ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         self.skip(input)?;
         // A spelled key is longer than its bytes: all of it is read, and cut once it is understood.
-        let exactly = request
-            .exactly
+        let cut = exactly
             .filter(|_| self.encoding == KeyEncoding::Raw)
             .map(|bytes| bytes as u64);
-        let wanted = exactly.or(self.size.filter(|_| request.exactly.is_none()));
+        let wanted = cut.or(self.size.filter(|_| exactly.is_none()));
         let limit = wanted.unwrap_or(MAX_BYTES + 1);
         let mut all = SecretBuffer::new();
         let mut chunk = Zeroizing::new([0; 4096]);
@@ -260,7 +283,15 @@ impl Read for StandardInput {
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The file or the pipe cannot be opened or read.
+    /// The file cannot be opened.
+    #[error("cannot read {name}: {source}")]
+    Opening {
+        /// The input.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file or the pipe cannot be read.
     #[error("cannot read {name}: {source}")]
     Unreadable {
         /// The input.
@@ -323,6 +354,9 @@ pub enum KeyError {
     /// The terminal was closed, or its end of file was typed, before a passphrase.
     #[error("no passphrase was typed")]
     Aborted,
+    /// Nobody typed anything for as long as was allowed.
+    #[error("no passphrase was typed in time")]
+    TimedOut,
     /// The new passphrase was typed in two ways.
     #[error("the two passphrases are not the same")]
     Differ,

@@ -8,7 +8,7 @@ use volume::Mapping;
 use crate::args::{Compat, ContainerArgs, PlainArgs};
 use crate::exit::Exit;
 use crate::output;
-use crate::passphrase::{KeyInput, Request};
+use crate::passphrase::KeyInput;
 use crate::payload;
 
 /// A plain container, understood.
@@ -122,12 +122,8 @@ impl Plain {
         twice: bool,
     ) -> Result<VolumeKey, crate::Error> {
         let exactly = keys.is_file() || keys.is_stdin() && is_unhashed(self.hash.as_ref());
-        let request = Request {
-            image,
-            twice,
-            exactly: exactly.then_some(self.options.key_bytes),
-        };
-        let bytes = keys.read(request)?;
+        let exactly = exactly.then_some(self.options.key_bytes);
+        let bytes = keys.read_for(image, twice, exactly)?;
         let passphrase;
         let source = if keys.is_file() {
             KeySource::KeyFile(&bytes)

@@ -15,7 +15,7 @@ use crate::args::{LimitArgs, PolicyArgs, UnlockArgs};
 use crate::error::Error;
 use crate::limits;
 use crate::output;
-use crate::passphrase::{KeyError, KeyInput, Request};
+use crate::passphrase::{KeyError, KeyInput};
 use crate::policy;
 
 /// The largest key of any cipher (loop-AES's 65 keys), in bytes.
@@ -51,11 +51,7 @@ pub fn unlock(
 
 /// Asks for a passphrase that there is.
 pub fn passphrase(name: &str, keys: &KeyInput) -> Result<Passphrase, Error> {
-    let secret = keys.read(Request {
-        image: name,
-        twice: false,
-        exactly: None,
-    })?;
+    let secret = keys.read_for(name, false, None)?;
     if secret.is_empty() && keys.is_file() {
         output::warn(format_args!("{} is empty (0 bytes)", keys.name()));
     }

@@ -16,7 +16,7 @@ use crate::args::{CompareArgs, Operand};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
-use crate::passphrase::{KeyInput, Request};
+use crate::passphrase::KeyInput;
 use crate::source::{Bytes, Source};
 use crate::transfer::bypass_page_cache;
 use crate::unlock;
@@ -147,11 +147,7 @@ fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error
         };
         let secret = match shared.take() {
             Some(secret) => secret,
-            None => KeyInput::new(&args.keys.key(index), false)?.read(Request {
-                image: &name,
-                twice: false,
-                exactly: None,
-            })?,
+            None => KeyInput::new(&args.keys.key(index), false)?.read_for(&name, false, None)?,
         };
         if args.keys.key_file.len() == 1 {
             shared = Some(secret.clone());

@@ -8,7 +8,7 @@ pub mod remove;
 pub mod test;
 
 mod explain;
-mod new;
+pub(crate) mod new;
 
 use crate::args::{HeaderArgs, KeyVerb, Operand};
 use crate::error::Error;

@@ -6,7 +6,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
 
 use crate::passphrase::KeyError;
@@ -15,16 +17,33 @@ use crate::signals::TerminalSettings;
 /// The longest passphrase that can be typed, in bytes; cryptsetup's limit.
 const MAX_BYTES: usize = 512;
 
-/// Shows `prompt` and reads one line without echo.
-pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+/// Shows `prompt` and reads one line without echo; where there is a `timeout`, it must be there by then.
+pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let mut terminal = open().map_err(KeyError::NoTerminal)?;
     let settings = TerminalSettings::without_echo(&terminal).map_err(KeyError::NoTerminal)?;
     terminal
         .write_all(prompt.as_bytes())
         .map_err(KeyError::NoTerminal)?;
+    if let Some(timeout) = timeout {
+        wait(&terminal, timeout)?;
+    }
     let line = read_line(&mut terminal)?;
     drop(settings);
     Ok(line)
+}
+
+/// Waits for a line: in its line mode the terminal has nothing to read before.
+fn wait(terminal: &File, timeout: Duration) -> Result<(), KeyError> {
+    let timeout = Timespec::try_from(timeout).unwrap_or(Timespec {
+        tv_sec: i64::MAX,
+        tv_nsec: 0,
+    });
+    let mut polled = [PollFd::new(terminal, PollFlags::IN)];
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(0) => Err(KeyError::TimedOut),
+        Ok(_) => Ok(()),
+        Err(error) => Err(KeyError::NoTerminal(error.into())),
+    }
 }
 
 /// The terminal that controls the process, or the one that standard input is.

@@ -7,7 +7,7 @@ use crate::args::{KeyArgs, NewKeyArgs};
 use crate::error::Error;
 use crate::format::keyslot_kdf;
 use crate::limits;
-use crate::passphrase::{KeyInput, Request};
+use crate::passphrase::KeyInput;
 
 /// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
 pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
@@ -38,11 +38,8 @@ pub fn passphrase(
     batch_mode: bool,
     force: bool,
 ) -> Result<Passphrase, Error> {
-    let secret = input.read(Request {
-        image: &format!("the new keyslot of {image}"),
-        twice: !batch_mode,
-        exactly: None,
-    })?;
+    let image = format!("the new keyslot of {image}");
+    let secret = input.read_for(&image, !batch_mode, None)?;
     if secret.is_empty() && !force {
         input.refuse_empty()?;
     }

@@ -8,7 +8,7 @@ use super::explain;
 use crate::args::{KeyTestArgs, Operand};
 use crate::error::Error;
 use crate::output;
-use crate::passphrase::{KeyInput, Request};
+use crate::passphrase::KeyInput;
 use crate::source::Source;
 use crate::unlock;
 
@@ -42,11 +42,7 @@ fn explained(
     keys: &KeyInput,
     args: &KeyTestArgs,
 ) -> Result<Option<u32>, Error> {
-    let secret = keys.read(Request {
-        image: name,
-        twice: false,
-        exactly: None,
-    })?;
+    let secret = keys.read_for(name, false, None)?;
     let options = unlock::options(&args.unlock);
     let error = match luks.unlock(&Passphrase::from_bytes(secret.clone()), &options) {
         Ok(unlocked) => return Ok(unlocked.keyslot()),
