@@ -85,10 +85,27 @@ pub enum Verb {
     Token(TokenVerb),
     /// Measure ciphers and key derivations on this machine
     Benchmark(BenchmarkArgs),
+    /// cryptsetup's own command line: its actions, options, prompts, texts and exit codes
+    ///
+    /// Scripts that call cryptsetup take luksmith in its place through a link of that name:
+    /// `ln -s "$(command -v luksmith)" /usr/local/bin/cryptsetup`. Actions that need a mapping of the kernel say what
+    /// there is instead.
+    #[command(disable_help_flag = true)]
+    Cryptsetup(CryptsetupArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write the manual pages, one per verb, into a directory
     Man(ManArgs),
+}
+
+/// `cryptsetup [WORD]...`. The words are understood by a parser of their own, which takes them before these
+/// definitions are asked; they are here for help, man page and completions.
+#[derive(Args, Debug)]
+pub struct CryptsetupArgs {
+    /// An action, its operands and options: `luksmith cryptsetup --help` lists them, cryptsetup's manual pages describe
+    /// them
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub words: Vec<OsString>,
 }
 
 /// `encrypt SRC DST`.

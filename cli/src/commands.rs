@@ -15,6 +15,7 @@ pub mod token;
 pub mod verify;
 
 use crate::args::Verb;
+use crate::cryptsetup;
 use crate::error::Error;
 use crate::exit::Exit;
 
@@ -32,6 +33,9 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Header(verb) => header::run(&verb),
         Verb::Token(verb) => token::run(&verb),
         Verb::Benchmark(args) => benchmark::run(&args),
+        Verb::Cryptsetup(args) => {
+            return Ok(cryptsetup::run("luksmith cryptsetup", &args.words));
+        }
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),
     };

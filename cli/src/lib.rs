@@ -21,12 +21,14 @@
 //! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
+//! | `cryptsetup` | cryptsetup's own command line, the second face |
 //! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
 pub mod args;
 pub mod benchmark;
 pub mod change;
 pub mod commands;
+mod cryptsetup;
 pub mod data_facts;
 pub mod destination;
 pub mod error;
@@ -63,6 +65,9 @@ pub use crate::exit::Exit;
 /// was one, is on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some((program, words)) = cryptsetup::addressed(&arguments) {
+        return cryptsetup::run(&program, words);
+    }
     let compares = arguments.get(1).is_some_and(|verb| verb == "compare");
     let failed = |exit: Exit| {
         if compares {
@@ -87,17 +92,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let outcome = signals::install()
         .map_err(Error::Signals)
         .and_then(|()| commands::run(cli.verb));
-    if dmcrypt::is_lock_refused() {
-        output::warn(
-            "the system did not let keys be locked in memory, so they may have been written to swap; a higher limit \
-             (ulimit -l) lets it",
-        );
-    }
+    warn_of_swap();
     match outcome {
         Ok(exit) => exit,
         Err(error) => {
             error.report();
             failed(error.exit())
         }
+    }
+}
+
+/// Says so where keys were not kept out of swap.
+fn warn_of_swap() {
+    if dmcrypt::is_lock_refused() {
+        output::warn(
+            "the system did not let keys be locked in memory, so they may have been written to swap; a higher limit \
+             (ulimit -l) lets it",
+        );
     }
 }

@@ -1,0 +1,202 @@
+//! cryptsetup's own command line: its actions, options, prompts, texts and exit codes, for scripts that call it.
+//!
+//! `luksmith cryptsetup ...`, or a link to the program that is named cryptsetup. The grammar is cryptsetup's and not
+//! that of the verbs: the action is the first operand, options stand anywhere, and `-h` is `--hash`.
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | `action`, `options` | tables: what can be asked for, in which spellings |
+//! | `parse`, `check` | from words to options and operands, and the rules between them |
+//! | `session`, `key`, `failure` | what every action shares: messages, questions, passphrases, errors |
+//! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `open`, `token` | the actions |
+//! | `help` | usage, help, version |
+//!
+//! The work is that of the libraries and of the modules that the verbs use too. Where cryptsetup works on a mapping of
+//! the kernel the action ends with exit code 1 and says what there is instead.
+
+mod about;
+mod action;
+mod benchmark;
+mod check;
+mod dump;
+mod failure;
+mod format;
+mod header;
+mod help;
+mod key;
+mod keyslots;
+mod open;
+mod options;
+mod parse;
+mod session;
+mod token;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::exit::Exit;
+use crate::output;
+use crate::signals;
+
+use action::{Action, spelled};
+use failure::Failure;
+use open::{no_mapping, not_built};
+use parse::{Given, Stop, Value};
+use session::Session;
+
+/// Whether these words, the program's name first, are for this command line; then how it calls itself and what follows.
+pub(crate) fn addressed(words: &[OsString]) -> Option<(String, &[OsString])> {
+    let (program, rest) = words.split_first()?;
+    if Path::new(program).file_name() == Some(OsStr::new("cryptsetup")) {
+        return Some((program.to_string_lossy().into_owned(), rest));
+    }
+    match rest.split_first() {
+        Some((verb, rest)) if verb == "cryptsetup" => {
+            Some(("luksmith cryptsetup".to_owned(), rest))
+        }
+        _ => None,
+    }
+}
+
+/// Runs the words behind the program's name, which usage errors start with.
+pub(crate) fn run(program: &str, words: &[OsString]) -> Exit {
+    let session = match understand(program, words) {
+        Ok(Some(session)) => session,
+        Ok(None) => return Exit::Done,
+        Err(exit) => return exit,
+    };
+    let (action, session) = session;
+    let outcome = signals::install()
+        .map_err(|error| Failure::from(crate::Error::Signals(error)))
+        .and_then(|()| act(action, &session));
+    crate::warn_of_swap();
+    match outcome {
+        Ok(()) => {
+            let _ = session.tell("Command successful.");
+            Exit::Done
+        }
+        Err(failure) => {
+            failure.print();
+            let exit = failure.exit;
+            let _ = session.tell(format!(
+                "Command failed with code -{} ({}).",
+                exit.code(),
+                meaning(exit)
+            ));
+            exit
+        }
+    }
+}
+
+fn meaning(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Wrong => "wrong or missing parameters",
+        Exit::NoKeyFits => "no permission or bad passphrase",
+        Exit::OutOfMemory => "out of memory",
+        Exit::BadImage => "wrong device or file specified",
+        Exit::ExistsOrBusy => "device already exists or device is busy",
+        Exit::Done | Exit::NotCompared => "unknown error",
+    }
+}
+
+/// What is to be done, or `None` where that was to print something.
+fn understand(program: &str, words: &[OsString]) -> Result<Option<(Action, Session)>, Exit> {
+    let usage_error = |word: Option<String>, reason: &str| {
+        let who = word.unwrap_or_else(|| program.to_owned());
+        let _ = writeln!(io::stderr(), "{}{who}: {reason}", help::usage());
+        Exit::Wrong
+    };
+    let printed = |text: String| match output::text(&text) {
+        Ok(()) => Ok(None),
+        Err(_) => Err(Exit::Wrong),
+    };
+    let mut given = match parse::parse(words) {
+        Ok(given) => given,
+        Err(Stop::Version) => return printed(help::version()),
+        Err(Stop::Help) => return printed(help::help()),
+        Err(Stop::Usage) => {
+            let _ = write!(io::stderr(), "{}", help::usage());
+            return Ok(None);
+        }
+        Err(Stop::Wrong(word, reason)) => return Err(usage_error(word, &reason)),
+    };
+    let mut operands = std::mem::take(&mut given.operands);
+    if operands.is_empty() {
+        return Err(usage_error(None, "Argument <action> missing."));
+    }
+    let name = operands.remove(0);
+    if name == "help" {
+        return printed(help::help());
+    }
+    let Some(spelled) = spelled(&name.to_string_lossy(), &mut operands) else {
+        return Err(usage_error(None, "Unknown action."));
+    };
+    let action = spelled.action;
+    if spelled.refresh {
+        given.add("refresh", Value::Flag);
+    }
+    let kind = given
+        .string("type")
+        .or_else(|| spelled.kind.map(str::to_owned));
+    if operands.len() < action.required() {
+        let reason = format!(
+            "{}: requires {} as arguments",
+            action.name(),
+            action.operands()
+        );
+        return Err(usage_error(None, &reason));
+    }
+    check::check(action, kind.as_deref(), &given, &operands)
+        .map_err(|reason| usage_error(None, &reason))?;
+    warn_of_two_keys(action, &given, &operands);
+    if given.has("test-args") {
+        return printed("No action taken. Invoked with --test-args option.\n".to_owned());
+    }
+    let session = Session {
+        given,
+        kind,
+        operands,
+    };
+    Ok(Some((action, session)))
+}
+
+fn warn_of_two_keys(action: Action, given: &Given, operands: &[OsString]) {
+    let takes_key = matches!(action, Action::Format | Action::RemoveKey);
+    if takes_key && operands.len() > 1 && given.has("key-file") {
+        let _ = writeln!(
+            io::stderr(),
+            "Option --key-file takes precedence over specified key file argument."
+        );
+    }
+}
+
+fn act(action: Action, session: &Session) -> Result<(), Failure> {
+    match action {
+        Action::Open => open::run(session),
+        Action::Benchmark => benchmark::run(session),
+        Action::Repair => header::repair(session),
+        Action::Erase => header::erase(session),
+        Action::Convert => header::convert(session),
+        Action::Config => header::configure(session),
+        Action::Format => format::run(session),
+        Action::AddKey => keyslots::add(session),
+        Action::RemoveKey => keyslots::remove(session),
+        Action::ChangeKey => keyslots::change(session),
+        Action::ConvertKey => keyslots::convert(session),
+        Action::KillSlot => keyslots::kill(session),
+        Action::Uuid => about::uuid(session),
+        Action::IsLuks => about::is_luks(session),
+        Action::Dump => dump::run(session),
+        Action::HeaderBackup => header::backup(session),
+        Action::HeaderRestore => header::bring_back(session),
+        Action::Token => token::run(session),
+        Action::Close | Action::Resize | Action::Status | Action::Suspend | Action::Resume => {
+            Err(no_mapping(action))
+        }
+        Action::Reencrypt => Err(not_built("re-encryption")),
+        Action::TcryptDump => Err(not_built("TrueCrypt and VeraCrypt containers")),
+        Action::BitlkDump => Err(not_built("BitLocker containers")),
+        Action::Fvault2Dump => Err(not_built("FileVault2 containers")),
+    }
+}

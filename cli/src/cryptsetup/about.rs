@@ -1,0 +1,54 @@
+//! `isLuks`, `luksUUID`: what a header says in one word.
+
+use luks::{ConfigChanges, Luks, OsRandom, config};
+
+use super::failure::Failure;
+use super::session::{Session, open_for_reading, say};
+use crate::exit::Exit;
+use crate::output;
+
+/// `isLuks DEVICE`: the exit code is the answer.
+pub(super) fn is_luks(session: &Session) -> Result<(), Failure> {
+    if session.operands.len() > 1 {
+        return Err(Failure::new(
+            Exit::BadImage,
+            "Only one device argument for isLuks operation is supported.",
+        ));
+    }
+    let storage = open_for_reading(&session.header_path())?;
+    match Luks::open(storage) {
+        Ok(luks) if session.allows(luks.header()) => Ok(()),
+        _ => Err(Failure::silent(Exit::Wrong)),
+    }
+}
+
+/// `luksUUID DEVICE`: prints it, or with `--uuid` sets it.
+pub(super) fn uuid(session: &Session) -> Result<(), Failure> {
+    let Some(uuid) = session.given.string("uuid") else {
+        let storage = open_for_reading(&session.header_path())?;
+        return match Luks::open(storage) {
+            Ok(luks) if session.allows(luks.header()) => {
+                let header = luks.header();
+                say(output::escape(match header {
+                    luks::Header::Luks1(header) => &header.uuid,
+                    luks::Header::Luks2(header) => &header.binary.uuid,
+                }))
+            }
+            _ => Err(Failure::silent(Exit::Wrong)),
+        };
+    };
+    let target = session.target()?;
+    let luks = match Luks::open(target.storage.clone()) {
+        Ok(luks) if session.allows(luks.header()) => luks,
+        _ => return Err(Failure::silent(Exit::Wrong)),
+    };
+    session.confirm("Do you really want to change UUID of device?", || {
+        Failure::new(Exit::NoKeyFits, "Operation aborted.\n")
+    })?;
+    let changes = ConfigChanges {
+        uuid: Some(uuid),
+        ..ConfigChanges::default()
+    };
+    config::configure(&luks, &changes, &mut OsRandom)
+        .map_err(|error| Failure::luks(&target.name, error))
+}

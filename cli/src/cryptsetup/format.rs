@@ -1,0 +1,327 @@
+//! `luksFormat DEVICE [NEW KEY FILE]`: a new header in a file or on a device that there is.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use dmcrypt::{CipherSpec, SectorSize};
+use luks::{Layout, OsRandom, Version, defaults, format as making};
+use volume::Storage;
+
+use super::failure::Failure;
+use super::key::read_volume_key;
+use super::open::not_built;
+use super::session::{Session, say};
+use crate::args::{ContainerArgs, ContainerType, FormatArgs, Operand};
+use crate::change::Target;
+use crate::exit::Exit;
+use crate::format::NewLuks;
+use crate::output;
+use crate::recognise::{Content, recognise};
+use crate::signals::{self, TemporaryFile};
+
+/// A keyslots area below this is told of: room for sixteen keyslots of 512-bit keys in 4 MiB with two headers.
+const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
+
+/// Makes a container. All that can be refused is, before a byte is written.
+pub(super) fn run(session: &Session) -> Result<(), Failure> {
+    let version = version(session)?;
+    let given = &session.given;
+    let data = Target::open(&Operand::Path(session.device_path()), false)?;
+    let (header, made) = match header_target(session)? {
+        Some((header, made)) => (Some(header), made),
+        None => (None, None),
+    };
+    let place = header.as_ref().unwrap_or(&data);
+    if let Some(offset) = given.number("offset")
+        && !offset.is_multiple_of(8)
+    {
+        return Err(Failure::wrong("Data offset is not multiple of 4096 bytes."));
+    }
+    let sector_size = sector_size(session, version, &*data.storage)?;
+    let container = ContainerArgs {
+        kind: Some(match version {
+            Version::Luks1 => ContainerType::Luks1,
+            Version::Luks2 => ContainerType::Luks2,
+        }),
+        cipher: given.string("cipher"),
+        key_size: given.small("key-size").filter(|bits| *bits != 0),
+        hash: given.string("hash"),
+        sector_size: None,
+        offset: offset(session),
+    };
+    check_sizes(session)?;
+
+    tell_content(session, place)?;
+    if made.is_none() {
+        let question = format!("This will overwrite data on {} irrevocably.", place.name);
+        session.confirm(&question, || Failure::wrong("Operation aborted.\n"))?;
+    }
+    let key = session.key(session.operands.get(1))?;
+    let prompt = format!("Enter passphrase for {}: ", place.name);
+    let passphrase = session.ask_new(&key, &prompt)?;
+    let format = FormatArgs {
+        cost: session.costs(version == Version::Luks1)?,
+        key_slot: session.keyslot(),
+        volume_key_file: None,
+        uuid: given.string("uuid"),
+        label: label(session, version, "label"),
+        subsystem: label(session, version, "subsystem"),
+        luks2_metadata_size: given.number("luks2-metadata-size"),
+        luks2_keyslots_size: given.number("luks2-keyslots-size"),
+    };
+    if given.has("keyslot-cipher") {
+        return Err(match version {
+            Version::Luks1 => {
+                Failure::wrong("Keyslot encryption parameters can be set only for LUKS2 device.")
+            }
+            Version::Luks2 => not_built(
+                "another cipher for the first keyslot of a new device; luksConvertKey changes it",
+            ),
+        });
+    }
+    let (new, layout) = aligned(
+        session,
+        version,
+        container,
+        &format,
+        header.is_some(),
+        sector_size,
+    )?;
+    let cipher = &new.options().cipher;
+    if let Some(risk) = cipher.creation_risk() {
+        return Err(Failure::wrong(format!("Cipher {cipher}: {risk}."))
+            .and("`luksmith create --force` makes such a container."));
+    }
+    let volume_key = given
+        .text("volume-key-file")
+        .map(|path| read_volume_key(path, new.options().key_bytes))
+        .transpose()?;
+
+    let failed = |error| Failure::luks(&place.name, error);
+    let container = making::prepare(
+        &new.measured(),
+        &passphrase,
+        volume_key,
+        &mut OsRandom,
+        &|| false,
+    )
+    .map_err(failed)?;
+    tell_sizes(session, version, &layout, &data)?;
+    container
+        .write_areas(&*place.storage, &mut OsRandom)
+        .map_err(failed)?;
+    container.commit(&*place.storage).map_err(failed)?;
+    if let Some(made) = made {
+        made.keep(|_| Ok(())).map_err(|error| {
+            Failure::wrong(format!("Cannot create header file {}.", place.name))
+                .and(format!("{error}."))
+        })?;
+    }
+    session.tell(format!(
+        "Key slot {} created.",
+        session.keyslot().unwrap_or(0)
+    ))
+}
+
+fn version(session: &Session) -> Result<Version, Failure> {
+    let version = match session.kind.as_deref() {
+        None | Some("luks" | "luks2") => Version::Luks2,
+        Some("luks1") => Version::Luks1,
+        Some(_) => return Err(Failure::silent(Exit::Wrong)),
+    };
+    let given = &session.given;
+    let integrity = given.string("integrity");
+    let none = integrity.as_deref() == Some("none");
+    if version == Version::Luks1 && integrity.is_some() {
+        return Err(Failure::wrong(
+            "Integrity option can be used only for LUKS2 format.",
+        ));
+    }
+    if integrity.is_some() && !none || given.has("integrity-inline") {
+        return Err(not_built("authenticated encryption"));
+    }
+    if given.has("hw-opal") || given.has("hw-opal-only") {
+        return Err(not_built("OPAL drives"));
+    }
+    if given.has("volume-key-keyring") {
+        return Err(not_built("keys of the kernel's keyring"));
+    }
+    Ok(version)
+}
+
+/// The file of a detached header. One that is not there is made, and goes again where no container comes of it.
+fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFile>)>, Failure> {
+    let Some(path) = session.given.text("header").map(PathBuf::from) else {
+        return Ok(None);
+    };
+    let mut made = None;
+    if !path.exists() {
+        session.confirm(
+            "Header file does not exist, do you want to create it?",
+            declined,
+        )?;
+        let (_, temporary) = TemporaryFile::create(&path, signals::Content::Public, |path| {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+        })
+        .map_err(|error| {
+            let name = output::path(&path);
+            Failure::wrong(format!("Cannot create header file {name}.")).and(format!("{error}."))
+        })?;
+        made = Some(temporary);
+    }
+    Ok(Some((Target::open(&Operand::Path(path), false)?, made)))
+}
+
+fn declined() -> Failure {
+    Failure::new(Exit::NoKeyFits, "Operation aborted.\n")
+}
+
+fn sector_size(
+    session: &Session,
+    version: Version,
+    data: &dyn Storage,
+) -> Result<SectorSize, Failure> {
+    let given = session.given.small("sector-size");
+    if version == Version::Luks1 {
+        return if given.is_some_and(|bytes| bytes != 512) {
+            Err(Failure::wrong("Unsupported encryption sector size."))
+        } else {
+            Ok(SectorSize::B512)
+        };
+    }
+    let bytes = match given {
+        Some(bytes) => bytes,
+        // Files as drives that write 4096 bytes at once.
+        None if data.len().is_ok_and(|bytes| bytes.is_multiple_of(4096)) => 4096,
+        None => 512,
+    };
+    SectorSize::new(bytes).ok_or_else(|| Failure::wrong("Unsupported encryption sector size."))
+}
+
+fn check_sizes(session: &Session) -> Result<(), Failure> {
+    let given = &session.given;
+    let metadata = given.number("luks2-metadata-size");
+    let keyslots = given.number("luks2-keyslots-size");
+    let is_luks1 = session.kind.as_deref() == Some("luks1");
+    let wrong_metadata =
+        metadata.is_some_and(|bytes| !luks::luks2::METADATA_SIZES.contains(&bytes));
+    let wrong_keyslots = keyslots.is_some_and(|bytes| {
+        !bytes.is_multiple_of(defaults::AREA_ALIGNMENT)
+            || bytes > defaults::LUKS2_MAX_KEYSLOTS_BYTES
+    });
+    if wrong_metadata || wrong_keyslots || is_luks1 && (metadata.is_some() || keyslots.is_some()) {
+        return Err(Failure::wrong("Unsupported LUKS2 metadata size options."));
+    }
+    Ok(())
+}
+
+/// `--offset`; 0 is not said.
+fn offset(session: &Session) -> Option<u64> {
+    session
+        .given
+        .number("offset")
+        .filter(|sectors| *sectors != 0)
+}
+
+/// LUKS1 has no labels, and cryptsetup leaves them out; one that is too long is cut there, and refused here.
+fn label(session: &Session, version: Version, option: &str) -> Option<String> {
+    session
+        .given
+        .string(option)
+        .filter(|_| version == Version::Luks2)
+}
+
+/// Tells what is on the device already.
+fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
+    if session.given.has("disable-blkid") || session.is_batch() {
+        return Ok(());
+    }
+    match recognise(&*target.storage) {
+        Ok(Some(Content::Luks)) => say(format!(
+            "WARNING: Device {} already contains a 'crypto_LUKS' superblock signature.",
+            target.name
+        )),
+        Ok(Some(content)) => say(format!(
+            "WARNING: Device {} already contains {}.",
+            target.name,
+            content.name()
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The options and the places that follow. With `--align-payload` the data starts at the next multiple of that.
+fn aligned(
+    session: &Session,
+    version: Version,
+    mut container: ContainerArgs,
+    format: &FormatArgs,
+    detached: bool,
+    sector_size: SectorSize,
+) -> Result<(NewLuks, Layout), Failure> {
+    let device = session.device();
+    let invalid = |error: luks::InvalidOption| Failure::luks(&device, error.into());
+    let make = |container: &ContainerArgs| {
+        NewLuks::new(&device, version, container, format, detached, sector_size)
+    };
+    if let Some(text) = &container.cipher
+        && text.parse::<CipherSpec>().is_err()
+    {
+        return Err(Failure::wrong(
+            "No known cipher specification pattern detected.",
+        ));
+    }
+    let mut new = make(&container)?;
+    let mut layout = Layout::new(new.options()).map_err(invalid)?;
+    let alignment = session
+        .given
+        .number("align-payload")
+        .filter(|sectors| *sectors != 0 && !detached);
+    if let Some(sectors) = alignment {
+        let areas_end = (layout.keyslots_offset + layout.keyslots_bytes) / dmcrypt::SECTOR_BYTES;
+        let mut start = areas_end.next_multiple_of(sectors);
+        // Data starts at a multiple of 4096 bytes.
+        while !start.is_multiple_of(8) {
+            start += sectors;
+        }
+        container.offset = Some(start);
+        new = make(&container)?;
+        layout = Layout::new(new.options()).map_err(invalid)?;
+    }
+    Ok((new, layout))
+}
+
+/// A keyslots area of so many bytes has no room for the keyslots that LUKS2 could have.
+fn tell_sizes(
+    session: &Session,
+    version: Version,
+    layout: &Layout,
+    data: &Target,
+) -> Result<(), Failure> {
+    if version == Version::Luks2 && layout.keyslots_bytes < SMALL_KEYSLOTS_BYTES {
+        say(format!(
+            "WARNING: keyslots area ({} bytes) is very small, available LUKS2 keyslot count is very limited.",
+            layout.keyslots_bytes
+        ))?;
+    }
+    let length = data.storage.len().unwrap_or(u64::MAX);
+    if let Some(bytes) = session.given.small("sector-size")
+        && !length.is_multiple_of(bytes.into())
+    {
+        return Err(Failure::wrong(
+            "Device size is not aligned to requested sector size.",
+        ));
+    }
+    if layout.data_offset >= length {
+        say(format!(
+            "Device {} is too small for activation, there is no remaining space for data.",
+            data.name
+        ))?;
+    }
+    Ok(())
+}

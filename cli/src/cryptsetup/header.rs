@@ -1,0 +1,290 @@
+//! `luksHeaderBackup`, `luksHeaderRestore`, `erase`, `convert`, `config`, `repair`.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use luks::backup::{Comparison, MAX_BYTES, restore};
+use luks::luks2::{Priority, Which};
+use luks::repair::{RepairOptions, repair as mend};
+use luks::{
+    Backup, ConfigChanges, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version, config,
+    convert as converting, erase as erasing, keyslots,
+};
+
+use super::failure::Failure;
+use super::session::{Session, say};
+use crate::args::Operand;
+use crate::change::{ChangeError, Target, back_up};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output;
+
+fn backup_file(session: &Session) -> Result<PathBuf, Failure> {
+    let file = session.given.text("header-backup-file");
+    file.map(PathBuf::from)
+        .ok_or_else(|| Failure::wrong("Option --header-backup-file is required."))
+}
+
+/// `luksHeaderBackup DEVICE --header-backup-file FILE`.
+pub(super) fn backup(session: &Session) -> Result<(), Failure> {
+    let path = backup_file(session)?;
+    let luks = session.read()?;
+    let name = output::path(&path);
+    match back_up(&session.device(), &luks, &path) {
+        Ok(_) => Ok(()),
+        Err(Error::Change(ChangeError::Exists { .. })) => Err(Failure::wrong(format!(
+            "Requested header backup file {name} already exists."
+        ))),
+        Err(Error::Change(ChangeError::Write { source, .. })) => Err(Failure::wrong(format!(
+            "Cannot create header backup file {name}."
+        ))
+        .and(format!("{source}."))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `luksHeaderRestore DEVICE --header-backup-file FILE`.
+pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
+    let path = backup_file(session)?;
+    let target = session.target()?;
+    let backup = read_backup(&path)?;
+    let (luks, comparison) = match Luks::open(target.storage.clone()) {
+        Ok(luks) => {
+            let comparison = backup.compare(luks.header());
+            (Some(luks), comparison)
+        }
+        Err(error @ luks::Error::Io { .. }) => return Err(Failure::luks(&target.name, error)),
+        Err(_) => (None, Comparison::default()),
+    };
+    let mut other_uuid = false;
+    for mismatch in &comparison.mismatches {
+        match mismatch {
+            Mismatch::Uuid { .. } => other_uuid = true,
+            Mismatch::DataOffset { .. } | Mismatch::KeySize { .. } => {
+                return Err(Failure::wrong(
+                    "Data offset or key size differs on device and backup, restore failed.",
+                ));
+            }
+            // Restoring the format that was before a conversion is what a backup is for.
+            _ => {}
+        }
+    }
+    let kind = match backup.header() {
+        Header::Luks1(_) => "LUKS",
+        Header::Luks2(_) => "LUKS2",
+    };
+    let mut question = match &luks {
+        Some(_) => format!(
+            "Device {} already contains {kind} header. Replacing header will destroy existing keyslots.",
+            target.name
+        ),
+        None => format!(
+            "Device {} does not contain {kind} header. Replacing header can destroy data on that device.",
+            target.name
+        ),
+    };
+    if other_uuid {
+        question.push_str("\nWARNING: real device header has different UUID than backup!");
+    }
+    session.confirm(&question, || Failure::silent(Exit::Wrong))?;
+    restore(&*target.storage, luks.as_ref(), &backup)
+        .map_err(|error| Failure::luks(&target.name, error))
+}
+
+fn read_backup(path: &Path) -> Result<Backup, Failure> {
+    let name = output::path(path);
+    let incompatible =
+        || Failure::wrong("Header backup file does not contain compatible LUKS header.");
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|_| {
+        Failure::wrong(format!("Device {name} does not exist or access denied."))
+            .and("Header backup file does not contain compatible LUKS header.")
+    })?;
+    file.take(MAX_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|error| {
+            Failure::wrong(format!("Cannot read header backup file {name}."))
+                .and(format!("{error}."))
+        })?;
+    let backup = match Backup::parse(bytes) {
+        Ok(backup) => backup,
+        Err(luks::Error::NotLuks) => return Err(incompatible()),
+        Err(error) => return Err(incompatible().and(format!("{error}."))),
+    };
+    backup
+        .check_sound()
+        .map_err(|refused| incompatible().and(format!("{refused}.")))?;
+    Ok(backup)
+}
+
+/// `erase DEVICE`: all keyslots.
+pub(super) fn erase(session: &Session) -> Result<(), Failure> {
+    if session.given.has("hw-opal-factory-reset") {
+        return Err(super::open::not_built("OPAL drives"));
+    }
+    let target = session.target()?;
+    let luks = session.read_for_change(&target)?;
+    let question = format!(
+        "This operation will erase all keyslots on device {}.\nDevice will become unusable after this operation.",
+        target.name
+    );
+    session.confirm(&question, || {
+        Failure::new(
+            Exit::NoKeyFits,
+            "Operation aborted, keyslots were NOT wiped.\n",
+        )
+    })?;
+    let erased =
+        erasing::erase(&luks, &mut OsRandom).map_err(|error| Failure::luks(&target.name, error))?;
+    for keyslot in erased {
+        session.tell(format!("Key slot {keyslot} removed."))?;
+    }
+    Ok(())
+}
+
+/// `convert DEVICE --type TYPE`.
+pub(super) fn convert(session: &Session) -> Result<(), Failure> {
+    let to = match session.kind.as_deref() {
+        Some("luks1") => Version::Luks1,
+        Some("luks2") => Version::Luks2,
+        _ => {
+            return Err(Failure::wrong(
+                "Invalid LUKS type, only luks1 and luks2 are supported.",
+            ));
+        }
+    };
+    let target = session.target()?;
+    let luks =
+        Luks::open(target.storage.clone()).map_err(|error| Failure::luks(&target.name, error))?;
+    let name = match to {
+        Version::Luks1 => "LUKS1",
+        Version::Luks2 => "LUKS2",
+    };
+    let is = match luks.header() {
+        Header::Luks1(_) => Version::Luks1,
+        Header::Luks2(_) => Version::Luks2,
+    };
+    if is == to {
+        return Err(Failure::wrong(format!("Device is already {name} type.")));
+    }
+    let question = format!(
+        "This operation will convert {} to {name} format.\n",
+        target.name
+    );
+    session.confirm(&question, || {
+        Failure::new(
+            Exit::NoKeyFits,
+            "Operation aborted, device was NOT converted.\n",
+        )
+    })?;
+    converting::convert(&luks, to, &mut OsRandom).map_err(|error| match error {
+        luks::Error::Refused(refused @ Refused::Conversion { .. }) => Failure::wrong(format!(
+            "Cannot convert to {name} format - {}.",
+            obstacle(&refused)
+        )),
+        error => Failure::luks(&target.name, error),
+    })
+}
+
+fn obstacle(refused: &Refused) -> String {
+    match refused {
+        Refused::Conversion {
+            obstacle: luks::ConversionObstacle::SectorSize(_),
+            ..
+        } => "default segment encryption sector size is not 512 bytes".to_owned(),
+        Refused::Conversion { obstacle, .. } => obstacle.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// `config DEVICE`.
+pub(super) fn configure(session: &Session) -> Result<(), Failure> {
+    let given = &session.given;
+    if !["priority", "label", "subsystem"]
+        .iter()
+        .any(|option| given.has(option))
+    {
+        return Err(Failure::wrong(
+            "Option --priority, --label or --subsystem is missing.",
+        ));
+    }
+    let target = session.target()?;
+    let luks = session.read_luks2_for_change(&target)?;
+    let failed = |error| Failure::luks(&target.name, error);
+    if let Some(priority) = given.string("priority") {
+        let priority = match &*priority {
+            "ignore" => Priority::Ignore,
+            "prefer" => Priority::Prefer,
+            _ => Priority::Normal,
+        };
+        let keyslot = session.keyslot().expect("checked with the options");
+        keyslots::set_priority(&luks, keyslot, priority, &mut OsRandom).map_err(|error| {
+            match error {
+                // cryptsetup says nothing more.
+                luks::Error::InvalidOption(_) => Failure::silent(Exit::Wrong),
+                error => failed(error),
+            }
+        })?;
+    }
+    if !given.has("label") && !given.has("subsystem") {
+        return Ok(());
+    }
+    let luks = session.read_luks2_for_change(&target)?;
+    let changes = ConfigChanges {
+        label: given.string("label"),
+        subsystem: given.string("subsystem"),
+        ..ConfigChanges::default()
+    };
+    config::configure(&luks, &changes, &mut OsRandom).map_err(failed)
+}
+
+/// `repair DEVICE`.
+pub(super) fn repair(session: &Session) -> Result<(), Failure> {
+    if plan(session)? == Repair::Nothing {
+        return session.tell("No known problems detected for LUKS header.");
+    }
+    session.confirm("Really try to repair LUKS device header?", || {
+        Failure::silent(Exit::Wrong)
+    })?;
+    // Something else that was written there is lost only where somebody said yes to it.
+    let options = RepairOptions {
+        overwrite_foreign: session.is_batch() || std::io::stdin().is_terminal(),
+    };
+    let target = session.target()?;
+    let done = mend(&*target.storage, options, &mut OsRandom)
+        .map_err(|error| Failure::luks(&target.name, error))?;
+    match done {
+        Repair::Nothing => Ok(()),
+        Repair::Copy { which, fault } => {
+            let which = match which {
+                Which::Primary => "primary",
+                Which::Secondary => "secondary",
+            };
+            session.tell(format!("The {which} header is written anew ({fault})."))
+        }
+        Repair::Luks1(damages) => {
+            for damage in damages {
+                say(format!("{damage}."))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What would be mended; the type that was asked for must be the one that is there.
+fn plan(session: &Session) -> Result<Repair, Failure> {
+    let rehearsed = Target::open(&Operand::Path(session.header_path()), true)?;
+    let options = RepairOptions {
+        overwrite_foreign: true,
+    };
+    let found = mend(&*rehearsed.storage, options, &mut OsRandom)
+        .map_err(|error| Failure::luks(&rehearsed.name, error))?;
+    let luks = Luks::open(rehearsed.storage.clone())
+        .map_err(|error| Failure::luks(&rehearsed.name, error))?;
+    if session.allows(luks.header()) {
+        Ok(found)
+    } else {
+        Err(Failure::silent(Exit::Wrong))
+    }
+}

@@ -1,0 +1,258 @@
+//! Passphrases and keys: which options say where they come from, and how they are asked for.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::Duration;
+
+use dmcrypt::{Passphrase, VolumeKey};
+use luks::luks2::Priority;
+use luks::{Header, KeyslotOptions, UnlockOptions};
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::args::{CostArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, NewKeyArgs, Pbkdf};
+use crate::commands::key::new;
+use crate::output;
+use crate::passphrase::{KeyInput, Prompt};
+use crate::unlock;
+
+/// How many times a passphrase may be typed unless said.
+const TRIES: u32 = 3;
+/// Time that one keyslot may ask for, in milliseconds.
+const MAX_KDF_TIME_MS: u64 = 60_000;
+
+/// A key file, `-` or the terminal, and how much of it counts.
+pub(super) struct Place {
+    input: KeyInput,
+    /// Whether the terminal or standard input gives it.
+    pub(super) is_asked: bool,
+}
+
+impl Session {
+    /// Where the key comes from that opens the container: `--key-file`, or an operand that stands for it.
+    pub(super) fn key(&self, operand: Option<&OsString>) -> Result<Place, Failure> {
+        let file = self
+            .given
+            .text("key-file")
+            .or(operand.map(OsString::as_os_str));
+        place(
+            file,
+            self.given.number("keyfile-offset"),
+            self.given.number("keyfile-size"),
+        )
+    }
+
+    /// Where the new key comes from.
+    pub(super) fn new_key(&self, file: Option<&OsStr>) -> Result<Place, Failure> {
+        place(
+            file,
+            self.given.number("new-keyfile-offset"),
+            self.given.number("new-keyfile-size"),
+        )
+    }
+
+    /// Asks for a passphrase that there is, or takes it from where it is.
+    pub(super) fn ask(&self, place: &Place, prompt: &str) -> Result<Passphrase, Failure> {
+        self.read_key(place, prompt, false)
+    }
+
+    /// Asks for a new passphrase, twice where somebody types.
+    pub(super) fn ask_new(&self, place: &Place, prompt: &str) -> Result<Passphrase, Failure> {
+        self.read_key(place, prompt, !self.is_batch())
+    }
+
+    fn read_key(&self, place: &Place, prompt: &str, twice: bool) -> Result<Passphrase, Failure> {
+        let wanted = self.given.has("verify-passphrase");
+        if wanted && place.is_asked && !io::stdin().is_terminal() {
+            eprintln!("Can't do passphrase verification on non-tty inputs.");
+        }
+        let prompt = Prompt {
+            text: prompt,
+            again: (twice || wanted).then_some("Verify passphrase: "),
+            timeout: self
+                .given
+                .number("timeout")
+                .filter(|seconds| *seconds != 0)
+                .map(Duration::from_secs),
+        };
+        Ok(Passphrase::from_bytes(place.input.read(prompt, None)?))
+    }
+
+    /// Does `attempt` with passphrases that are asked for until one fits or nobody is left to type another one.
+    pub(super) fn try_passphrases<T>(
+        &self,
+        place: &Place,
+        prompt: &str,
+        mut attempt: impl FnMut(&Passphrase) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let tries = if place.is_asked && io::stdin().is_terminal() {
+            self.given.small("tries").unwrap_or(TRIES)
+        } else {
+            1
+        };
+        let mut tried = 0;
+        loop {
+            let outcome = attempt(&self.ask(place, prompt)?);
+            tried += 1;
+            match outcome {
+                Err(failure) if failure.exit == crate::Exit::NoKeyFits && tried < tries => {
+                    failure.print();
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// `--key-slot`.
+    pub(super) fn keyslot(&self) -> Option<u32> {
+        let keyslot = self.given.signed("key-slot")?;
+        u32::try_from(keyslot).ok()
+    }
+
+    /// What a new keyslot is to be; its key derivation is measured unless its cost is given.
+    pub(super) fn keyslot_options(
+        &self,
+        header: &Header,
+        keyslot: Option<u32>,
+    ) -> Result<KeyslotOptions<'static>, Failure> {
+        if self.given.has("keyslot-cipher") && matches!(header, Header::Luks1(_)) {
+            return Err(Failure::wrong(
+                "Keyslot encryption parameters can be set only for LUKS2 device.",
+            ));
+        }
+        let is_luks1 = matches!(header, Header::Luks1(_));
+        let args = NewKeyArgs {
+            new_keyfile: None,
+            new_keyfile_offset: 0,
+            new_keyfile_size: None,
+            cost: self.costs(is_luks1)?,
+            // LUKS1 has one hash for all.
+            hash: self.given.string("hash").filter(|_| !is_luks1),
+            keyslot_cipher: self.given.string("keyslot-cipher"),
+            keyslot_key_size: self.given.small("keyslot-key-size"),
+            force: true,
+        };
+        let options = new::options(header, &self.device(), &args)?;
+        Ok(KeyslotOptions {
+            keyslot,
+            priority: Priority::Normal,
+            ..options
+        })
+    }
+
+    /// What a new keyslot costs to guess, checked.
+    pub(super) fn costs(&self, is_luks1: bool) -> Result<CostArgs, Failure> {
+        let refused =
+            |message: String| Err(Failure::wrong(message).and("Failed to set pbkdf parameters."));
+        let (pbkdf, name) = match self.given.string("pbkdf").as_deref() {
+            Some("pbkdf2") => (Pbkdf::Pbkdf2, "pbkdf2"),
+            Some("argon2i") => (Pbkdf::Argon2i, "argon2i"),
+            None if is_luks1 => (Pbkdf::Pbkdf2, "pbkdf2"),
+            _ => (Pbkdf::Argon2id, "argon2id"),
+        };
+        if let Some(hash) = self.given.string("hash")
+            && dmcrypt::HashAlgorithm::parse(&hash).is_err()
+        {
+            return refused(format!(
+                "Requested hash {} is not supported.",
+                output::escape(&hash)
+            ));
+        }
+        if is_luks1 && pbkdf != Pbkdf::Pbkdf2 {
+            return refused("Requested PBKDF type is not supported for LUKS1.".to_owned());
+        }
+        let least = match pbkdf {
+            Pbkdf::Pbkdf2 => luks::defaults::PBKDF2_MIN_ITERATIONS,
+            Pbkdf::Argon2i | Pbkdf::Argon2id => luks::defaults::ARGON2_MIN_TIME,
+        };
+        let forced = self.given.small("pbkdf-force-iterations");
+        if forced.is_some_and(|iterations| iterations < least) {
+            return refused(format!(
+                "Forced iteration count is too low for {name} (minimum is {least})."
+            ));
+        }
+        // PBKDF2 has neither, and 0 is not said.
+        let of_argon2 = |option| {
+            let number = self.given.small(option);
+            number.filter(|number| pbkdf != Pbkdf::Pbkdf2 && *number != 0)
+        };
+        let memory = of_argon2("pbkdf-memory");
+        let (low, high) = (
+            luks::defaults::ARGON2_MIN_MEMORY_KIB,
+            luks::defaults::ARGON2_MAX_MEMORY_KIB,
+        );
+        if memory.is_some_and(|kib| kib < low) {
+            return refused(format!(
+                "Forced memory cost is too low for {name} (minimum is {low} kilobytes)."
+            ));
+        }
+        if memory.is_some_and(|kib| kib > high) {
+            return refused(format!(
+                "Requested maximum PBKDF memory cost is too high (maximum is {high} kilobytes)."
+            ));
+        }
+        let lanes =
+            of_argon2("pbkdf-parallel").map(|lanes| lanes.min(crate::limits::calibration_lanes()));
+        let iter_time = self.given.number("iter-time").filter(|ms| *ms != 0);
+        Ok(CostArgs {
+            pbkdf: Some(pbkdf),
+            iter_time,
+            pbkdf_memory: memory,
+            pbkdf_parallel: lanes,
+            pbkdf_force_iterations: forced,
+        })
+    }
+}
+
+/// Which keyslot is tried, and what it may ask for.
+pub(super) fn unlocking(keyslot: Option<u32>) -> UnlockOptions<'static> {
+    let limits = LimitArgs {
+        max_kdf_time: MAX_KDF_TIME_MS,
+        max_kdf_memory: None,
+        allow_null_cipher: false,
+    };
+    unlock::options_for(keyslot, &limits)
+}
+
+fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result<Place, Failure> {
+    let args = KeyArgs {
+        key_file: file.map(OsStr::to_owned),
+        key_fd: None,
+        keyfile_offset: offset.unwrap_or(0),
+        keyfile_size: size.filter(|size| *size != 0),
+        key_encoding: KeyEncoding::Raw,
+        key_format: KeyFormat::AsIs,
+    };
+    Ok(Place {
+        input: KeyInput::new(&args, false)?,
+        is_asked: file.is_none_or(|file| file == "-"),
+    })
+}
+
+/// The bytes of the key that opens the data; `None` where nothing tells.
+pub(super) fn volume_key_bytes(header: &Header) -> Option<usize> {
+    match header {
+        Header::Luks1(header) => Some(header.key_bytes as usize),
+        Header::Luks2(header) => {
+            let metadata = &header.metadata;
+            let id = metadata.digest_of_data()?.keyslots.first()?;
+            Some(metadata.keyslot(*id)?.key_bytes as usize)
+        }
+    }
+}
+
+/// Reads a volume key of so many bytes; what follows them in the file is left out.
+pub(super) fn read_volume_key(path: &OsStr, bytes: usize) -> Result<VolumeKey, Failure> {
+    let path = Path::new(path);
+    let key = unlock::read_volume_key(path).map_err(|_| Failure::volume_key(path))?;
+    if key.len() < bytes {
+        return Err(Failure::wrong(format!(
+            "Cannot read {bytes} bytes from keyfile {}.",
+            output::path(path)
+        )));
+    }
+    let mut cut = VolumeKey::zeroed(bytes);
+    cut.expose_mut().copy_from_slice(&key.expose()[..bytes]);
+    Ok(cut)
+}

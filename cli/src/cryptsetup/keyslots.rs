@@ -1,0 +1,281 @@
+//! `luksAddKey`, `luksRemoveKey`, `luksChangeKey`, `luksConvertKey`, `luksKillSlot`.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal};
+
+use dmcrypt::{Passphrase, VolumeKey};
+use luks::keyslots::{self, UnboundKey};
+use luks::{Header, InvalidOption, Luks, OsRandom, Random, Unlocked};
+
+use super::check::number_of;
+use super::failure::Failure;
+use super::key::{read_volume_key, unlocking, volume_key_bytes};
+use super::session::{Session, say};
+use crate::change::Target;
+use crate::exit::Exit;
+use crate::limits;
+
+const ANY: &str = "Enter any existing passphrase: ";
+const NEW: &str = "Enter new passphrase for key slot: ";
+
+/// `luksAddKey DEVICE [NEW KEY FILE]`.
+pub(super) fn add(session: &Session) -> Result<(), Failure> {
+    let target = session.target()?;
+    let luks = if session.given.has("unbound") {
+        session.read_luks2_for_change(&target)?
+    } else {
+        session.read_for_change(&target)?
+    };
+    let failed = |error| Failure::luks(&target.name, error);
+    let given = &session.given;
+    if given.has("token-id") || given.has("token-only") || given.has("new-token-id") {
+        return Err(super::open::not_built("tokens as a source of passphrases"));
+    }
+    let is_luks1 = matches!(luks.header(), Header::Luks1(_));
+    let (from, to) = numbers(session)?;
+    session.costs(is_luks1)?;
+    if to.is_some() {
+        // Told before anything is asked.
+        keyslots::free_keyslot(luks.header(), to).map_err(|option| failed(option.into()))?;
+    }
+    let new_place = session.new_key(new_file(session))?;
+    if given.has("unbound") {
+        return add_unbound(session, &luks, &target);
+    }
+    let unlocked = if let Some(path) = given.text("volume-key-file") {
+        let bytes = volume_key_bytes(luks.header()).ok_or_else(|| {
+            Failure::wrong(
+                "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",
+            )
+        })?;
+        let key = read_volume_key(path, bytes)?;
+        let unlocked = luks.unlock_with_volume_key(key, &unlocking(None));
+        unlocked.map_err(failed)?
+    } else {
+        let place = session.key(None)?;
+        let passphrase = session.ask(&place, ANY)?;
+        let unlocked = unlock(&luks, &target, &passphrase, from);
+        // Of a key file nobody is told more than by the exit code.
+        let unlocked = unlocked.map_err(|failure| match failure.exit {
+            Exit::NoKeyFits if !place.is_asked => Failure::silent(Exit::NoKeyFits),
+            Exit::Wrong if !place.is_asked && from.is_none() => Failure::wrong(
+                "Cannot add key slot, all slots disabled and no volume key provided.",
+            ),
+            _ => failure,
+        })?;
+        if place.is_asked {
+            session.tell_unlocked(&unlocked)?;
+        }
+        unlocked
+    };
+    let passphrase = session.ask_new(&new_place, NEW)?;
+    let options = session.keyslot_options(luks.header(), to)?;
+    let keyslot =
+        keyslots::add(&luks, &unlocked, &passphrase, &options, &mut OsRandom).map_err(failed)?;
+    session.tell(format!("Key slot {keyslot} created."))
+}
+
+fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Failure> {
+    let failed = |error| Failure::luks(&target.name, error);
+    let given = &session.given;
+    let bits = given.small("key-size").filter(|bits| *bits != 0);
+    let key = if let Some(path) = given.text("volume-key-file") {
+        let bytes = bits.map(|bits| bits as usize / 8);
+        read_volume_key(path, bytes.unwrap_or(luks::defaults::XTS_KEY_BYTES))?
+    } else {
+        let bytes = bits.unwrap_or_default() as usize / 8;
+        if bytes == 0 || bytes > crate::unlock::MAX_VOLUME_KEY_BYTES {
+            return Err(Failure::wrong("Invalid key size."));
+        }
+        let mut key = VolumeKey::zeroed(bytes);
+        OsRandom
+            .fill(key.expose_mut())
+            .map_err(|error| failed(error.into()))?;
+        key
+    };
+    let place = session.new_key(new_file(session))?;
+    let passphrase = session.ask_new(&place, NEW)?;
+    let (from, to) = numbers(session)?;
+    let mut options = session.keyslot_options(luks.header(), to.or(from))?;
+    // The cipher of the data is for keys of its size.
+    if options.cipher.is_none() && volume_key_bytes(luks.header()) != Some(key.len()) {
+        let cipher = luks::defaults::CIPHER.parse().expect("a specification");
+        options.cipher = Some((cipher, luks::defaults::XTS_KEY_BYTES));
+    }
+    let digest_iterations = if given.has("pbkdf-force-iterations") {
+        luks::defaults::PBKDF2_MIN_ITERATIONS
+    } else {
+        limits::calibrated_digest(options.hash)
+    };
+    let unbound = UnboundKey {
+        key: &key,
+        digest_iterations,
+    };
+    let keyslot = keyslots::add_unbound(luks, &unbound, &passphrase, &options, &mut OsRandom)
+        .map_err(failed)?;
+    session.tell(format!("Key slot {keyslot} created."))
+}
+
+/// The file of the new key: where option and operand name one, it is the operand's.
+fn new_file(session: &Session) -> Option<&OsStr> {
+    let operand = session.operands.get(1).map(OsString::as_os_str);
+    operand.or(session.given.text("new-keyfile"))
+}
+
+/// The keyslot that unlocks and the new one. With `--new-key-slot`, `--key-slot` is the first; alone it is the second.
+fn numbers(session: &Session) -> Result<(Option<u32>, Option<u32>), Failure> {
+    let new = session.given.signed("new-key-slot");
+    let new = new.and_then(|number| u32::try_from(number).ok());
+    let key_slot = session.keyslot();
+    if new.is_some() {
+        return Ok((key_slot, new));
+    }
+    if key_slot.is_some() && !session.given.has("unbound") {
+        say("WARNING: The --key-slot parameter is used for new keyslot number.")?;
+    }
+    Ok((None, key_slot))
+}
+
+/// `luksChangeKey DEVICE [NEW KEY FILE]`.
+pub(super) fn change(session: &Session) -> Result<(), Failure> {
+    let target = session.target()?;
+    let luks = session.read_for_change(&target)?;
+    session.costs(matches!(luks.header(), Header::Luks1(_)))?;
+    let place = session.key(None)?;
+    let new_place = session.new_key(new_file(session))?;
+    let passphrase = session.ask(&place, "Enter passphrase to be changed: ")?;
+    let unlocked = unlock(&luks, &target, &passphrase, session.keyslot())?;
+    session.tell_unlocked(&unlocked)?;
+    let passphrase = session.ask_new(&new_place, "Enter new passphrase: ")?;
+    replace(session, &luks, &target, &unlocked, &passphrase)
+}
+
+/// `luksConvertKey DEVICE`: the same passphrase under another key derivation.
+pub(super) fn convert(session: &Session) -> Result<(), Failure> {
+    let target = session.target()?;
+    let luks = session.read_luks2_for_change(&target)?;
+    session.costs(false)?;
+    if let Some(keyslot) = session.keyslot()
+        && keyslots::check_in_use(luks.header(), keyslot).is_err()
+    {
+        let inactive = InvalidOption::KeyslotInactive { keyslot };
+        return Err(Failure::luks(&target.name, inactive.into()));
+    }
+    let place = session.key(None)?;
+    let passphrase = session.ask(&place, "Enter passphrase for keyslot to be converted: ")?;
+    let unlocked = unlock(&luks, &target, &passphrase, session.keyslot())?;
+    replace(session, &luks, &target, &unlocked, &passphrase)
+}
+
+fn replace(
+    session: &Session,
+    luks: &Luks,
+    target: &Target,
+    unlocked: &Unlocked,
+    passphrase: &Passphrase,
+) -> Result<(), Failure> {
+    let old = unlocked
+        .keyslot()
+        .expect("a passphrase is that of a keyslot");
+    let options = session.keyslot_options(luks.header(), None)?;
+    let keyslot = keyslots::change(luks, unlocked, old, passphrase, &options, &mut OsRandom)
+        .map_err(|error| Failure::luks(&target.name, error))?;
+    session.tell(format!("Key slot {keyslot} created."))
+}
+
+/// `luksRemoveKey DEVICE [KEY FILE]`: the keyslot that this key opens.
+pub(super) fn remove(session: &Session) -> Result<(), Failure> {
+    let target = session.target()?;
+    let luks = session.read_for_change(&target)?;
+    let place = session.key(session.operands.get(1))?;
+    let passphrase = session.ask(&place, "Enter passphrase to be deleted: ")?;
+    let unlocked = unlock(&luks, &target, &passphrase, None)?;
+    session.tell_unlocked(&unlocked)?;
+    let keyslot = unlocked
+        .keyslot()
+        .expect("a passphrase is that of a keyslot");
+    session.tell(format!("Keyslot {keyslot} is selected for deletion."))?;
+    if keyslots::is_last(luks.header(), keyslot) {
+        confirm_last(session)?;
+    }
+    delete(session, &luks, &target, keyslot)
+}
+
+/// `luksKillSlot DEVICE KEYSLOT`: with another passphrase, or in batch mode and without one.
+pub(super) fn kill(session: &Session) -> Result<(), Failure> {
+    let target = session.target()?;
+    let luks = session.read_for_change(&target)?;
+    let keyslot = number_of(&session.operands[1]).expect("checked with the options");
+    keyslots::check_in_use(luks.header(), keyslot).map_err(|option| match option {
+        // cryptsetup says nothing more.
+        InvalidOption::KeyslotNumber { .. } => Failure::silent(Exit::Wrong),
+        option => Failure::luks(&target.name, option.into()),
+    })?;
+    session.tell(format!("Keyslot {keyslot} is selected for deletion."))?;
+    let is_last = keyslots::is_last(luks.header(), keyslot);
+    let asks = io::stdin().is_terminal() && !session.given.has("key-file");
+    if is_last {
+        confirm_last(session)?;
+    }
+    if !(session.is_batch() && asks) {
+        prove_another(session, &luks, &target, keyslot, is_last)?;
+    }
+    delete(session, &luks, &target, keyslot)
+}
+
+/// Holds a passphrase against the other keyslots, or against the last one itself.
+fn prove_another(
+    session: &Session,
+    luks: &Luks,
+    target: &Target,
+    keyslot: u32,
+    is_last: bool,
+) -> Result<(), Failure> {
+    let place = session.key(None)?;
+    let passphrase = match session.ask(&place, "Enter any remaining passphrase: ") {
+        // Who says so needs none.
+        Err(failure) if session.is_batch() && place.is_asked => {
+            failure.print();
+            return Ok(());
+        }
+        other => other?,
+    };
+    let unlocked = if is_last {
+        luks.unlock(&passphrase, &unlocking(Some(keyslot)))
+    } else {
+        keyslots::unlock_other(luks, keyslot, &passphrase, &unlocking(None))
+    };
+    let unlocked = unlocked.map_err(|error| Failure::luks(&target.name, error))?;
+    session.tell_unlocked(&unlocked)
+}
+
+fn confirm_last(session: &Session) -> Result<(), Failure> {
+    session.confirm(
+        "This is the last keyslot. Device will become unusable after purging this key.",
+        || {
+            Failure::new(
+                Exit::NoKeyFits,
+                "Operation aborted, the keyslot was NOT wiped.\n",
+            )
+        },
+    )
+}
+
+fn delete(session: &Session, luks: &Luks, target: &Target, keyslot: u32) -> Result<(), Failure> {
+    keyslots::remove(luks, keyslot, true, &mut OsRandom)
+        .map_err(|error| Failure::luks(&target.name, error))?;
+    session.tell(format!("Key slot {keyslot} removed."))
+}
+
+fn unlock(
+    luks: &Luks,
+    target: &Target,
+    passphrase: &Passphrase,
+    keyslot: Option<u32>,
+) -> Result<Unlocked, Failure> {
+    luks.unlock(passphrase, &unlocking(keyslot))
+        .map_err(|error| match error {
+            luks::Error::InvalidOption(_) => Failure::no_keyslot(),
+            error => Failure::luks(&target.name, error),
+        })
+}

@@ -1,0 +1,190 @@
+//! `open --test-passphrase`, and a refusal for everything that needs a mapping.
+
+use luks::luks2::KeyslotKind;
+use luks::{Header, Luks};
+
+use super::action::Action;
+use super::failure::Failure;
+use super::key::{read_volume_key, unlocking, volume_key_bytes};
+use super::session::{Session, open_for_reading};
+use crate::exit::Exit;
+use crate::output;
+
+/// `open DEVICE [NAME]`.
+pub(super) fn run(session: &Session) -> Result<(), Failure> {
+    let kind = session.kind.as_deref().unwrap_or("luks");
+    let tests = session.given.has("test-passphrase");
+    match kind {
+        "luks" | "luks1" | "luks2" | "plain" | "loopaes" | "tcrypt" | "bitlk" | "fvault2" => {}
+        other => {
+            return Err(Failure::wrong(format!(
+                "Unrecognized metadata device type {}.",
+                output::escape(other)
+            )));
+        }
+    }
+    if !tests && session.operands.len() < 2 {
+        return Err(Failure::wrong(
+            "Command requires device and mapped name as arguments.",
+        ));
+    }
+    if kind == "plain" {
+        warn_of_defaults(session);
+    }
+    if !tests {
+        // What is wrong with the device comes first: callers format it, or not, by that.
+        if kind.starts_with("luks") {
+            session.read()?;
+        } else {
+            open_for_reading(&session.device_path())?;
+        }
+        return Err(no_mapping(Action::Open));
+    }
+    if !kind.starts_with("luks") {
+        return Err(not_built(&format!("devices of type {kind}")));
+    }
+    test_passphrase(session)
+}
+
+/// Which of cryptsetup's defaults somebody relies on: they were others before version 2.7.
+fn warn_of_defaults(session: &Session) {
+    let given = &session.given;
+    let mut relies = false;
+    if !given.has("cipher") || !given.has("key-size") {
+        let cipher = given.string("cipher");
+        let bits = given.small("key-size").filter(|bits| *bits != 0);
+        eprintln!(
+            "WARNING: Using default options for cipher ({}, key size {} bits) that could be incompatible with older versions.",
+            output::escape(cipher.as_deref().unwrap_or("aes-xts-plain64")),
+            bits.unwrap_or(256),
+        );
+        relies = true;
+    }
+    if !given.has("hash") && !given.has("key-file") {
+        eprintln!(
+            "WARNING: Using default options for hash (sha256) that could be incompatible with older versions."
+        );
+        relies = true;
+    }
+    if relies {
+        eprintln!(
+            "For plain mode, always use options --cipher, --key-size and if no keyfile or keyring is used, then also --hash."
+        );
+    }
+}
+
+fn test_passphrase(session: &Session) -> Result<(), Failure> {
+    if session.given.has("header") {
+        open_for_reading(&session.device_path())?;
+    }
+    let luks = session.read()?;
+    let device = session.device();
+    let failed = |error| Failure::luks(&device, error);
+    if let Some(path) = session.given.text("volume-key-file") {
+        let sizes = volume_key_bytes(luks.header()).or_else(|| {
+            let bits = session.given.small("key-size")?;
+            Some(bits as usize / 8)
+        });
+        let bytes = sizes.ok_or_else(|| {
+            Failure::wrong(
+                "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",
+            )
+        })?;
+        let key = read_volume_key(path, bytes)?;
+        return luks
+            .unlock_with_volume_key(key, &unlocking(None))
+            .map(drop)
+            .map_err(failed);
+    }
+    if matches!(luks.header(), Header::Luks2(_)) {
+        no_token(session, &luks)?;
+    }
+    let keyslot = session.keyslot();
+    let place = session.key(None)?;
+    let unlocked = session.try_passphrases(
+        &place,
+        &format!("Enter passphrase for {device}: "),
+        |passphrase| {
+            let mut outcome = luks.unlock(passphrase, &unlocking(keyslot));
+            if keyslot.is_none() && session.given.has("unbound") {
+                for unbound in unbound(luks.header()) {
+                    if outcome.is_ok() {
+                        break;
+                    }
+                    outcome = luks.unlock(passphrase, &unlocking(Some(unbound)));
+                }
+            }
+            outcome.map_err(|error| match error {
+                luks::Error::InvalidOption(_) => Failure::no_keyslot(),
+                error => failed(error),
+            })
+        },
+    )?;
+    session.tell_unlocked(&unlocked)
+}
+
+/// No token gives a passphrase here: that needs the kernel's keyring or a plugin.
+fn no_token(session: &Session, luks: &Luks) -> Result<(), Failure> {
+    let Header::Luks2(header) = luks.header() else {
+        return Ok(());
+    };
+    let kind = session.given.string("token-type");
+    match kind {
+        Some(kind) => session.tell(format!(
+            "No usable token (type {}) is available.",
+            output::escape(&kind)
+        ))?,
+        None if header.metadata.tokens.is_empty() || session.given.has("token-id") => {
+            session.tell("No usable token is available.")?;
+        }
+        None => {}
+    }
+    if session.given.has("token-only") {
+        return Err(Failure::silent(if header.metadata.tokens.is_empty() {
+            Exit::Wrong
+        } else {
+            Exit::NoKeyFits
+        }));
+    }
+    Ok(())
+}
+
+/// The keyslots of keys that open no data.
+pub(super) fn unbound(header: &Header) -> Vec<u32> {
+    let Header::Luks2(header) = header else {
+        return Vec::new();
+    };
+    let metadata = &header.metadata;
+    let data = metadata.digest_of_data().map(|digest| digest.id);
+    let passphrase_slots = metadata
+        .keyslots
+        .iter()
+        .filter(|slot| matches!(slot.kind, KeyslotKind::Luks2(_)));
+    passphrase_slots
+        .map(|slot| slot.id)
+        .filter(|id| metadata.digest_of_keyslot(*id).map(|digest| digest.id) != data)
+        .collect()
+}
+
+/// What luksmith has in place of an action on a mapping.
+pub(super) fn no_mapping(action: Action) -> Failure {
+    Failure::wrong(format!(
+        "Action {} needs a device-mapper mapping, and luksmith makes none.",
+        action.name()
+    ))
+    .and(match action {
+        Action::Open => {
+            "`luksmith decrypt IMAGE RAW` reads the data, `luksmith encrypt RAW IMAGE` writes it, open --test-passphrase tries a passphrase."
+        }
+        Action::Resize => {
+            "A container that reaches to the end of its file is as large as that; `luksmith measure` tells sizes."
+        }
+        Action::Status => "`luksmith inspect IMAGE` and luksDump show what an image holds.",
+        _ => "There is never one to work on: `luksmith decrypt` and `luksmith encrypt` read and write images directly.",
+    })
+}
+
+/// What is not there.
+pub(super) fn not_built(what: &str) -> Failure {
+    Failure::wrong(format!("luksmith does not support {what}."))
+}

@@ -1,0 +1,186 @@
+//! One run of an action: what was typed, and what is said and asked on the way.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use luks::{Header, Luks, Unlocked, Warning};
+use volume::{Access, FileStorage, Storage};
+
+use super::failure::Failure;
+use super::parse::Given;
+use crate::args::Operand;
+use crate::change::Target;
+use crate::exit::Exit;
+use crate::output;
+
+/// What was typed, understood.
+pub(super) struct Session {
+    pub(super) given: Given,
+    /// What `--type` says, or an older spelling of the action.
+    pub(super) kind: Option<String>,
+    /// Those behind the action.
+    pub(super) operands: Vec<OsString>,
+}
+
+impl Session {
+    /// Prints a line for who wants to know more.
+    pub(super) fn tell(&self, line: impl AsRef<str>) -> Result<(), Failure> {
+        if self.is_verbose() {
+            say(line)?;
+        }
+        Ok(())
+    }
+
+    /// Tells which keyslot a passphrase opened.
+    pub(super) fn tell_unlocked(&self, unlocked: &Unlocked) -> Result<(), Failure> {
+        match unlocked.keyslot() {
+            Some(keyslot) => self.tell(format!("Key slot {keyslot} unlocked.")),
+            None => Ok(()),
+        }
+    }
+
+    /// `-v`, or more.
+    pub(super) fn is_verbose(&self) -> bool {
+        ["verbose", "debug", "debug-json"]
+            .iter()
+            .any(|option| self.given.has(option))
+    }
+
+    /// Ask nothing.
+    pub(super) fn is_batch(&self) -> bool {
+        self.given.has("batch-mode")
+    }
+
+    /// The device, or the file that has its header.
+    pub(super) fn header_path(&self) -> PathBuf {
+        self.given
+            .text("header")
+            .map_or_else(|| self.device_path(), PathBuf::from)
+    }
+
+    /// The operand that names the device.
+    pub(super) fn device_path(&self) -> PathBuf {
+        self.operands
+            .first()
+            .expect("the action has this operand")
+            .into()
+    }
+
+    /// How messages name the device.
+    pub(super) fn device(&self) -> String {
+        output::path(&self.device_path())
+    }
+
+    /// Whether `--type` lets this header be worked on.
+    pub(super) fn allows(&self, header: &Header) -> bool {
+        let is = match header {
+            Header::Luks1(_) => "luks1",
+            Header::Luks2(_) => "luks2",
+        };
+        match self.kind.as_deref() {
+            None | Some("luks") => true,
+            Some(wanted) => wanted == is,
+        }
+    }
+
+    /// Reads the header, to be looked at only.
+    pub(super) fn read(&self) -> Result<Luks, Failure> {
+        let name = output::path(&self.header_path());
+        let luks = open_for_reading(&self.header_path())
+            .and_then(|storage| Luks::open(storage).map_err(|error| Failure::luks(&name, error)))?;
+        self.checked(luks)
+    }
+
+    /// Opens the image whose header is to be changed.
+    pub(super) fn target(&self) -> Result<Target, Failure> {
+        Ok(Target::open(&Operand::Path(self.header_path()), false)?)
+    }
+
+    /// Reads the header, to be changed.
+    pub(super) fn read_for_change(&self, target: &Target) -> Result<Luks, Failure> {
+        let luks = Luks::open(target.storage.clone())
+            .map_err(|error| Failure::luks(&target.name, error))?;
+        self.checked(luks)
+    }
+
+    /// The same where only LUKS2 will do.
+    pub(super) fn read_luks2_for_change(&self, target: &Target) -> Result<Luks, Failure> {
+        match Luks::open(target.storage.clone()) {
+            Ok(luks) if matches!(luks.header(), Header::Luks2(_)) => self.checked(luks),
+            Ok(_) | Err(luks::Error::NotLuks) => Err(Failure::not_luks2(&target.name)),
+            Err(error) => Err(Failure::luks(&target.name, error)),
+        }
+    }
+
+    fn checked(&self, luks: Luks) -> Result<Luks, Failure> {
+        if !self.allows(luks.header()) {
+            return Err(Failure::not_luks(&output::path(&self.header_path())));
+        }
+        for warning in luks.warnings() {
+            let (Warning::Primary(fault) | Warning::Secondary(fault)) = warning;
+            let _ = writeln!(
+                io::stderr(),
+                "WARNING: one of the two headers is not used ({fault}). Action repair writes it anew."
+            );
+        }
+        Ok(luks)
+    }
+
+    /// Asks whether to go on, where somebody is there to be asked; anything but YES is `declined`.
+    pub(super) fn confirm(
+        &self,
+        question: &str,
+        declined: impl FnOnce() -> Failure,
+    ) -> Result<(), Failure> {
+        if self.is_batch() || !io::stdin().is_terminal() {
+            return Ok(());
+        }
+        output::text(&format!(
+            "\nWARNING!\n========\n{question}\n\nAre you sure? (Type 'yes' in capital letters): "
+        ))?;
+        if typed_line()? == "YES" {
+            Ok(())
+        } else {
+            Err(declined())
+        }
+    }
+}
+
+/// Prints a line of the result.
+pub(super) fn say(line: impl AsRef<str>) -> Result<(), Failure> {
+    Ok(output::text(&format!("{}\n", line.as_ref()))?)
+}
+
+/// Opens a file or a device for reading.
+pub(super) fn open_for_reading(path: &std::path::Path) -> Result<Arc<dyn Storage>, Failure> {
+    let name = output::path(path);
+    let kind = path.metadata().map_err(|_| Failure::missing(&name))?;
+    let kind = kind.file_type();
+    if !kind.is_file() && !std::os::unix::fs::FileTypeExt::is_block_device(&kind) {
+        return Err(Failure::new(
+            Exit::BadImage,
+            format!("Device {name} is not compatible."),
+        ));
+    }
+    let storage = FileStorage::open(path, Access::Read).map_err(|_| Failure::missing(&name))?;
+    Ok(Arc::new(storage))
+}
+
+/// A line of the terminal that standard input is, byte by byte: what follows stays there.
+fn typed_line() -> Result<String, Failure> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(io::stdin().as_fd(), &mut byte) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return Err(Failure::wrong("Error reading response from terminal.")),
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) => line.push(byte[0]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}

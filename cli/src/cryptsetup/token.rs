@@ -1,0 +1,198 @@
+//! `token add|remove|import|export|unassign DEVICE`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use luks::luks2::Metadata;
+use luks::{Header, InvalidOption, Luks, OsRandom, TokenProblem, tokens};
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+use super::session::{Session, say};
+use crate::change::Target;
+use crate::output;
+
+/// The most that is read of a token's JSON.
+const MAX_BYTES: u64 = 4 << 20;
+
+pub(super) fn run(session: &Session) -> Result<(), Failure> {
+    let verb = session.operands[0].to_string_lossy().into_owned();
+    let session = &Session {
+        given: session.given.clone(),
+        kind: session.kind.clone(),
+        operands: session.operands[1..].to_vec(),
+    };
+    if verb == "export" {
+        return export(session);
+    }
+    let target = session.target()?;
+    let luks = session.read_luks2_for_change(&target)?;
+    match &*verb {
+        "add" => add(session, &target, &luks),
+        "import" => import(session, &target, &luks),
+        "remove" => remove(session, &target, &luks),
+        _ => unassign(session, &target, &luks),
+    }
+}
+
+fn metadata(luks: &Luks) -> &Metadata {
+    match luks.header() {
+        Header::Luks2(header) => &header.metadata,
+        Header::Luks1(_) => unreachable!("only LUKS2 was let through"),
+    }
+}
+
+/// `--token-id`; none or a negative one is any.
+fn id(session: &Session) -> Option<u32> {
+    session
+        .given
+        .signed("token-id")
+        .and_then(|id| u32::try_from(id).ok())
+}
+
+/// The keyslot that the token is for, which must be in use.
+fn keyslot(session: &Session, luks: &Luks) -> Result<Option<u32>, Failure> {
+    let Some(keyslot) = session.keyslot() else {
+        return Ok(None);
+    };
+    if tokens::assignable(metadata(luks)).contains(&keyslot) {
+        Ok(Some(keyslot))
+    } else {
+        let inactive = InvalidOption::KeyslotInactive { keyslot };
+        Err(Failure::luks(&session.device(), inactive.into()))
+    }
+}
+
+/// A number that there is no token of, or one that is in use.
+fn check_id(session: &Session, luks: &Luks) -> Result<(), Failure> {
+    let Some(id) = id(session) else {
+        return Ok(());
+    };
+    if id > 31 {
+        return Err(Failure::wrong(format!("Token {id} is invalid.")));
+    }
+    let in_use = metadata(luks).tokens.iter().any(|token| token.id == id);
+    if in_use && !session.given.has("token-replace") {
+        return Err(Failure::wrong(format!("Token {id} in use.")));
+    }
+    Ok(())
+}
+
+fn add(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure> {
+    check_id(session, luks)?;
+    let keyslots = match keyslot(session, luks)? {
+        _ if session.given.has("unbound") => Vec::new(),
+        Some(keyslot) => vec![keyslot],
+        None => tokens::assignable(metadata(luks)),
+    };
+    let description = session.given.string("key-description").unwrap_or_default();
+    let token = tokens::keyring(&description, &keyslots);
+    let shown = id(session).map_or_else(|| "-1".to_owned(), |id| id.to_string());
+    store(session, luks, token)
+        .map_err(|error| match error {
+            luks::Error::InvalidOption(InvalidOption::Breaks(_)) => {
+                Failure::wrong(format!("Failed to add luks2-keyring token {shown}."))
+            }
+            error => Failure::luks(&target.name, error),
+        })
+        .and_then(|id| session.tell(format!("Token {id} created.")))
+}
+
+fn import(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure> {
+    check_id(session, luks)?;
+    let keyslot = keyslot(session, luks)?;
+    let failed = || Failure::wrong("Failed to import token from file.");
+    let mut token =
+        tokens::parse(&read_json(session)?).map_err(|error| failed().and(format!("{error}.")))?;
+    if let (Some(keyslot), Some(Value::Array(keyslots))) = (keyslot, token.get_mut("keyslots")) {
+        let name = Value::from(keyslot.to_string());
+        if !keyslots.contains(&name) {
+            keyslots.push(name);
+        }
+    }
+    store(session, luks, token)
+        .map_err(|error| match error {
+            luks::Error::InvalidOption(option) => failed().and(format!("{option}.")),
+            error => Failure::luks(&target.name, error),
+        })
+        .and_then(|id| session.tell(format!("Token {id} created.")))
+}
+
+fn store(session: &Session, luks: &Luks, token: Map<String, Value>) -> Result<u32, luks::Error> {
+    let replace = session.given.has("token-replace");
+    tokens::add(luks, token, id(session), replace, &mut OsRandom)
+}
+
+fn read_json(session: &Session) -> Result<Vec<u8>, Failure> {
+    let failed = |_| Failure::wrong("Failed to read JSON file.");
+    let mut json = Vec::new();
+    let input: Box<dyn Read> =
+        if let Some(path) = session.given.text("json-file").filter(|file| *file != "-") {
+            Box::new(File::open(path).map_err(|_| {
+                Failure::wrong(format!(
+                    "Failed to open file {} in read-only mode.",
+                    output::path(Path::new(path))
+                ))
+            })?)
+        } else {
+            if io::stdin().is_terminal() {
+                say("Provide valid LUKS2 token JSON:")?;
+            }
+            Box::new(io::stdin().lock())
+        };
+    input
+        .take(MAX_BYTES)
+        .read_to_end(&mut json)
+        .map_err(failed)?;
+    Ok(json)
+}
+
+fn export(session: &Session) -> Result<(), Failure> {
+    let luks = session.read()?;
+    if matches!(luks.header(), Header::Luks1(_)) {
+        return Err(Failure::not_luks2(&session.device()));
+    }
+    let id = id(session).expect("checked with the options");
+    let json = tokens::export(metadata(&luks), id)
+        .map_err(|_| Failure::wrong(format!("Failed to get token {id} for export.")))?;
+    let Some(path) = session.given.text("json-file").filter(|file| *file != "-") else {
+        return Ok(output::text(&json)?);
+    };
+    let name = output::path(Path::new(path));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|_| Failure::wrong(format!("Failed to open file {name} in write mode.")))?;
+    file.write_all(json.as_bytes())
+        .map_err(|error| Failure::wrong("Failed to write JSON file.").and(format!("{error}.")))
+}
+
+fn remove(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure> {
+    let id = id(session).expect("checked with the options");
+    tokens::remove(luks, id, &mut OsRandom).map_err(|error| match error {
+        luks::Error::InvalidOption(InvalidOption::Token(TokenProblem::Number(id))) => {
+            Failure::wrong(format!("Token {id} is invalid."))
+        }
+        luks::Error::InvalidOption(InvalidOption::Token(TokenProblem::Missing(id))) => {
+            Failure::wrong(format!("Token {id} is not in use."))
+        }
+        error => Failure::luks(&target.name, error),
+    })?;
+    session.tell(format!("Token {id} removed."))
+}
+
+fn unassign(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure> {
+    let id = id(session).expect("checked with the options");
+    let keyslot = session.keyslot().expect("checked with the options");
+    tokens::unassign(luks, id, keyslot, &mut OsRandom).map_err(|error| match error {
+        luks::Error::InvalidOption(InvalidOption::Token(_)) => {
+            Failure::wrong(format!("Token {id} is not assigned to keyslot {keyslot}."))
+        }
+        error => Failure::luks(&target.name, error),
+    })
+}
