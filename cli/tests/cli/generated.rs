@@ -40,6 +40,7 @@ fn every_verb_has_a_page() {
         "compare",
         "completions",
         "create",
+        "cryptsetup",
         "decrypt",
         "encrypt",
         "header",

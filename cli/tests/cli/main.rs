@@ -6,6 +6,7 @@ mod conformance;
 mod costs;
 mod crafted;
 mod create;
+mod cryptsetup;
 mod damage;
 mod destinations;
 mod dry_run;

@@ -21,6 +21,8 @@ mod cryptsetup;
 mod cryptsetup_data;
 /// cryptsetup changing the headers that we made, and what it left unfinished.
 mod cryptsetup_edits;
+/// cryptsetup's own command line, row by row beside the real one.
+mod face;
 /// Writes and syncs of the real process that fail or end it, and a full file system.
 mod faults;
 /// Headers and tokens: backed up, restored, repaired, erased, converted and changed by us and by cryptsetup in turn.

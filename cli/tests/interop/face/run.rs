@@ -1,0 +1,152 @@
+//! Running a program: with pipes, or on a terminal with somebody who types.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+
+use super::row::Row;
+
+/// A program that takes longer waits for something.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a program ended and what it said.
+pub struct Outcome {
+    pub code: i32,
+    /// Of a program on a terminal: all that was to be seen.
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a row in `folder`. In what is said the program is `cryptsetup` and the list of options, which grows from
+/// version to version, is left out.
+pub fn run(program: &Path, row: &Row, folder: &Path) -> Outcome {
+    let mut outcome = if row.on_terminal {
+        on_terminal(program, row, folder)
+    } else {
+        let mut command = Command::new(program);
+        command.args(&row.words).current_dir(folder);
+        on_pipes(&mut command, &row.input[0])
+    };
+    for text in [&mut outcome.stdout, &mut outcome.stderr] {
+        *text = text.replace(&*program.to_string_lossy(), "cryptsetup");
+        *text = text.replace("/usr/sbin/cryptsetup", "cryptsetup");
+        let end = "<action-specific>\n";
+        if let (Some(start), Some(at)) = (text.find("Usage: cryptsetup"), text.find(end)) {
+            text.replace_range(start..at + end.len(), "[usage] ");
+        }
+    }
+    outcome
+}
+
+/// Runs a command to its end.
+pub fn on_pipes(command: &mut Command, input: &[u8]) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that reads none of it may have ended before.
+    let _ = child.stdin.take().expect("a pipe").write_all(input);
+    let output = child.wait_with_output().unwrap();
+    Outcome {
+        code: output.status.code().expect("no signal"),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs a row on a terminal of its own, typing the next line whenever a prompt stands there.
+fn on_terminal(program: &Path, row: &Row, folder: &Path) -> Outcome {
+    let (mut screen, keyboard) = terminal();
+    let side = || Stdio::from(keyboard.try_clone().unwrap());
+    let mut child = Command::new("setsid")
+        .args(["--ctty", "--wait"])
+        .arg(program)
+        .args(&row.words)
+        .current_dir(folder)
+        .stdin(side())
+        .stdout(side())
+        .stderr(side())
+        .spawn()
+        .expect("setsid(1) of util-linux");
+    drop(keyboard);
+    let mut lines = row.input.iter().filter(|line| !line.is_empty());
+    let mut seen = Vec::new();
+    let mut typed_at = 0;
+    let start = Instant::now();
+    loop {
+        if !wait_for_text(&screen, start) {
+            give_up(&mut child, row, &seen);
+        }
+        let mut chunk = [0; 4096];
+        match screen.read(&mut chunk) {
+            // The last one who had the terminal open is gone.
+            Ok(0) | Err(_) => break,
+            Ok(count) => seen.extend(&chunk[..count]),
+        }
+        let unanswered = &seen[typed_at..];
+        if !unanswered.ends_with(b": ") {
+            continue;
+        }
+        let is_secret = !unanswered.ends_with(b"capital letters): ");
+        if let Some(line) = lines.next() {
+            // What is typed before the echo is off would be thrown away.
+            while is_secret && echoes(&screen) {
+                if start.elapsed() > PATIENCE {
+                    give_up(&mut child, row, &seen);
+                }
+                sleep(Duration::from_millis(1));
+            }
+            typed_at = seen.len();
+            screen.write_all(line).unwrap();
+        }
+    }
+    let status = child.wait().unwrap();
+    Outcome {
+        code: status.code().expect("no signal"),
+        stdout: String::from_utf8_lossy(&seen).into_owned(),
+        stderr: String::new(),
+    }
+}
+
+/// A new pseudo-terminal: our side, then the program's.
+fn terminal() -> (File, OwnedFd) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let keyboard = open(&name, flags, Mode::empty()).unwrap();
+    (screen.into(), keyboard)
+}
+
+fn echoes(screen: &File) -> bool {
+    tcgetattr(screen).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO))
+}
+
+/// Whether there is something to read, or nobody left to write it, before patience ends.
+fn wait_for_text(screen: &File, start: Instant) -> bool {
+    let left = PATIENCE.saturating_sub(start.elapsed());
+    let left = Timespec::try_from(left).expect("a minute");
+    let mut polled = [PollFd::new(screen, PollFlags::IN)];
+    poll(&mut polled, Some(&left)).unwrap() != 0
+}
+
+fn give_up(child: &mut Child, row: &Row, seen: &[u8]) -> ! {
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!(
+        "{row}\n    waits for ever after {:?}",
+        String::from_utf8_lossy(seen)
+    );
+}

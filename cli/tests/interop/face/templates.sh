@@ -1,0 +1,72 @@
+# What the rows work on, made by the real cryptsetup in the folder that this runs in.
+set -e
+cheap='-q --pbkdf pbkdf2 --pbkdf-force-iterations 1000'
+small='--luks2-keyslots-size 2M'
+for word in pw two three four wrong; do printf %s "$word" >"$word"; done
+printf 'pw\n' >pw-newline
+: >empty
+printf 'pwpwpw' >long
+head -c 8388609 /dev/zero >huge
+head -c 64 /dev/zero | tr '\0' 'a' >vk64
+head -c 32 /dev/zero | tr '\0' 'b' >vk32
+mkdir dir
+truncate -s 4M blank
+truncate -s 4194816 odd
+truncate -s 100K tiny
+head -c 4194304 /dev/zero | tr '\0' 'x' >filled
+
+# Two passphrases: pw in keyslot 0, two in keyslot 1.
+new() { # image, options
+    image=$1; shift
+    truncate -s 4M "$image"
+    cryptsetup luksFormat $cheap "$@" "$image" pw
+    cryptsetup luksAddKey $cheap "$image" two -d pw
+}
+new l2 $small --sector-size 512 --label name --subsystem sub
+new l2s $small
+new l1 --type luks1
+new l1s --type luks1 -s 256
+for image in l1 l2; do
+    cp $image one$image; cryptsetup luksKillSlot -q one$image 1 -d pw
+    cp $image none$image; cryptsetup erase -q none$image
+done
+cp l2 unbound
+printf three | cryptsetup luksAddKey $cheap --unbound -s 128 -S 7 unbound three
+cp l2 prio
+cryptsetup config --priority prefer -S 1 prio
+cryptsetup config --priority ignore -S 0 prio
+cp l2 tok
+cryptsetup token add --key-description first tok
+cryptsetup token add --key-description second -S 1 tok
+printf '{"type":"other","keyslots":["0"],"key":"value"}' | cryptsetup token import --token-id 5 tok
+for slot in 2 3 4 5 6 7; do
+    printf "slot$slot" >key; cryptsetup luksAddKey $cheap -S $slot -d pw l1 key 2>/dev/null >/dev/null
+done
+mv l1 full1
+new l1 --type luks1
+rm key
+cryptsetup luksHeaderBackup l1 --header-backup-file l1.bak
+cryptsetup luksHeaderBackup l2 --header-backup-file l2.bak
+cryptsetup luksHeaderBackup l1s --header-backup-file l1s.bak
+cp l1 ex1; cryptsetup luksUUID -q --uuid 12345678-1234-1234-1234-123456789abc ex1
+cp l1 l1to2; cryptsetup convert -q --type luks2 l1to2
+truncate -s 20M det-data
+truncate -s 4M det1
+cryptsetup luksFormat $cheap --type luks1 --header det1 det-data pw
+truncate -s 4M det2
+cryptsetup luksFormat $cheap $small --header det2 det-data pw
+cryptsetup luksDump -q --dump-volume-key --volume-key-file l2.vk l2 -d pw >/dev/null
+cryptsetup luksDump -q --dump-volume-key --volume-key-file l1.vk l1 -d pw >/dev/null
+printf '{"type":"x","keyslots":["0"]}' >token
+printf '{"type":"x","keyslots":["9"]}' >token-bad
+printf '{"type":"luks2-keyring","keyslots":[],"key_description":"d"}' >token-ring
+printf 'nothing' >token-not
+truncate -s 4M ext2
+# The magic number in a superblock is enough to be recognised.
+printf '\123\357' | dd of=ext2 bs=1 seek=1080 conv=notrunc 2>/dev/null
+for way in checksum journal; do
+    cp l2 recrypt-$way
+    printf pw | cryptsetup reencrypt $cheap --init-only --force-offline-reencrypt --resilience $way -S 0 recrypt-$way 2>recrypt.log ||
+        { cat recrypt.log; exit 1; }
+done
+rm recrypt.log
