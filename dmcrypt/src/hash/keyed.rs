@@ -5,6 +5,8 @@
 //! call of the block function, on a block whose padding never changes.
 
 use super::{HashAlgorithm, HashVisitor};
+#[cfg(target_arch = "x86_64")]
+use crate::low::x86_64::{cpu::ShaNi, sha::Lane};
 use digest::{Digest, FixedOutput, KeyInit, Mac, MacMarker, Update};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -62,7 +64,7 @@ impl HashAlgorithm {
         let any = self.visit(AnyHash(secret));
         let midstates: Box<dyn Rounds> = match self {
             Self::Sha1 => Box::new(Sha1Midstates::new(self, secret)),
-            Self::Sha256 => Box::new(Sha256Midstates::new(self, secret)),
+            Self::Sha256 => Sha256Midstates::new(self, secret).in_registers(),
             Self::Sha512 => Box::new(Sha512Midstates::new(self, secret)),
             _ => return any,
         };
@@ -272,16 +274,82 @@ midstates! {
     ]
 }
 
+impl Sha256Midstates {
+    /// By the processor's own instructions where it has them.
+    fn in_registers(self) -> Box<dyn Rounds> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = ShaNi::new() {
+            return Box::new(Sha256Registers {
+                midstates: self,
+                token,
+            });
+        }
+        Box::new(self)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Sha256Registers {
+    midstates: Sha256Midstates,
+    token: ShaNi,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Sha256Registers {
+    fn advance_lanes<const N: usize>(&self, chains: &mut [HmacChain; N], rounds: u32) {
+        let Sha256Midstates { inner, outer } = &self.midstates;
+        let mut lanes = chains.each_ref().map(|chain| {
+            assert_eq!(
+                chain.digest_bytes,
+                Sha256Midstates::DIGEST_BYTES,
+                "a chain of this hash"
+            );
+            Lane {
+                last: Sha256Midstates::load(&chain.last),
+                sum: Sha256Midstates::load(&chain.sum),
+            }
+        });
+        self.token.hmac_rounds(inner, outer, &mut lanes, rounds);
+        for (chain, lane) in chains.iter_mut().zip(&mut lanes) {
+            Sha256Midstates::store(&lane.last, &mut chain.last);
+            Sha256Midstates::store(&lane.sum, &mut chain.sum);
+            lane.last.zeroize();
+            lane.sum.zeroize();
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Rounds for Sha256Registers {
+    fn advance(&self, chains: &mut [HmacChain], rounds: u32) {
+        let (twos, rest) = chains.as_chunks_mut::<2>();
+        for two in twos {
+            self.advance_lanes(two, rounds);
+        }
+        for one in rest.as_chunks_mut::<1>().0 {
+            self.advance_lanes(one, rounds);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::HashAlgorithm;
+    use super::*;
 
-    /// `U_k` of each by single HMACs.
+    /// By every code that there is for the hash: `U_k` of each chain by single HMACs.
     #[test]
     fn chains_are_the_same_side_by_side_and_in_parts() {
         let secret = b"longer than any block of a hash, so that it is hashed first: ".repeat(3);
-        for &hash in HashAlgorithm::ALL {
-            let keyed = hash.keyed_hmac(&secret);
+        let mut codes: Vec<_> = HashAlgorithm::ALL
+            .iter()
+            .map(|hash| (*hash, hash.keyed_hmac(&secret)))
+            .collect();
+        let portable = KeyedHmac {
+            rounds: Box::new(Sha256Midstates::new(HashAlgorithm::Sha256, &secret)),
+            ..HashAlgorithm::Sha256.keyed_hmac(&secret)
+        };
+        codes.push((HashAlgorithm::Sha256, portable));
+        for (hash, keyed) in codes {
             let start = |index: u8| keyed.start(&[b"salt", &[index]]);
             let expected = |index: u8| {
                 let mut last = start(index).sum().to_vec();

@@ -1,4 +1,4 @@
-//! AES by the instructions of x86-64, in vectors of one, two or four blocks.
+//! AES by the instructions of x86-64, in vectors of one, two or four blocks, and rounds of HMAC-SHA-256.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -6,10 +6,12 @@
 //! | [`schedule`] | round keys |
 //! | `text` | the assembly, which is the same for every width |
 //! | [`width`] | the kernels, from that text |
+//! | [`sha`] | HMAC-SHA-256 |
 //! | [`aes`] | [`BlockCipher`](crate::ciphers::BlockCipher) and [`XtsKernel`](crate::kernels::xts::XtsKernel), in safe code |
 
 pub(crate) mod aes;
 pub(crate) mod cpu;
 mod schedule;
+pub(crate) mod sha;
 mod text;
 pub(crate) mod width;

@@ -12,6 +12,16 @@ pub(crate) struct Vaes(());
 #[derive(Clone, Copy)]
 pub(crate) struct Vaes512(());
 
+/// The rounds and the message schedule of SHA-256.
+#[derive(Clone, Copy)]
+pub(crate) struct ShaNi(());
+
+impl ShaNi {
+    pub(crate) fn new() -> Option<Self> {
+        (is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1")).then_some(Self(()))
+    }
+}
+
 impl AesNi {
     pub(crate) fn new() -> Option<Self> {
         (is_x86_feature_detected!("avx") && is_x86_feature_detected!("aes")).then_some(Self(()))
