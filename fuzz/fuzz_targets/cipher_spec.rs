@@ -2,4 +2,9 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| luksmith_fuzz::cipher_spec(data));
+use luksmith_fuzz::{bounded, targets};
+
+#[global_allocator]
+static ALLOCATOR: bounded::Bounded = bounded::Bounded;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded::run(targets::cipher_spec, data));

@@ -1,14 +1,52 @@
 //! Runs the seeds and past failures of every fuzz target, without a fuzzer.
 
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/targets/mod.rs"]
 mod targets;
 
 use std::path::Path;
 use std::{fs, panic};
 
+macro_rules! replayed {
+    ($($target:ident)*) => {
+        const TARGETS: &[&str] = &[$(stringify!($target)),*];
+
+        $(
+            #[test]
+            fn $target() {
+                replay(stringify!($target), targets::$target);
+            }
+        )*
+    };
+}
+
+replayed! {
+    af_merge
+    cipher_spec
+    header_edits
+    image
+    keyslot
+    luks1_header
+    luks2_header
+    luks2_json
+    plain_volume
+    sector_kernels
+}
+
 #[test]
-fn cipher_spec() {
-    replay("cipher_spec", targets::cipher_spec);
+fn every_target_is_replayed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
+    let mut files: Vec<String> = fs::read_dir(folder)
+        .expect("the folder can be read")
+        .map(|file| file.expect("the folder can be read").path())
+        .map(|path| {
+            path.file_stem()
+                .expect("it has a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    files.sort();
+    assert_eq!(files, TARGETS);
 }
 
 fn replay(target: &str, run: fn(&[u8])) {

@@ -1,0 +1,10 @@
+//! LUKS2 headers from bytes.
+
+#![no_main]
+
+use luksmith_fuzz::{bounded, targets};
+
+#[global_allocator]
+static ALLOCATOR: bounded::Bounded = bounded::Bounded;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded::run(targets::luks2_header, data));

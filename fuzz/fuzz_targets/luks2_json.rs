@@ -1,0 +1,10 @@
+//! The JSON of a LUKS2 header, changed value by value.
+
+#![no_main]
+
+use luksmith_fuzz::{bounded, targets};
+
+#[global_allocator]
+static ALLOCATOR: bounded::Bounded = bounded::Bounded;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded::run(targets::luks2_json, data));

@@ -1,0 +1,144 @@
+//! Sequences of changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arbitrary::Unstructured;
+use luks::{
+    ConfigChanges, Header, KeyslotOptions, Luks, UnlockOptions, Version, config, keyslots, tokens,
+};
+use volume::Storage;
+
+use super::support::{CHEAP, PASSPHRASE, Repeated, changeable, container, options, passphrase};
+
+const WORDS: [&str; 4] = [PASSPHRASE, "battery", "staple", ""];
+const MOST_STEPS: usize = 12;
+
+/// After each change of a header the same passphrases open the same keyslots as in a table, and those only; the header
+/// has the keyslots and tokens of the table, and label and payload are as they were left.
+///
+/// # Panics
+/// When they do not, or it has others.
+pub fn header_edits(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let version = if input.arbitrary().unwrap_or(false) {
+        Version::Luks1
+    } else {
+        Version::Luks2
+    };
+    let storage: Arc<dyn Storage> = changeable(container(version));
+    let mut model = Model {
+        keyslots: BTreeMap::from([(0, 0)]),
+        tokens: 0,
+        label: String::new(),
+    };
+    for _ in 0..MOST_STEPS {
+        if input.is_empty() || model.step(&mut input, &storage, version).is_err() {
+            break;
+        }
+        model.check(&storage, input.arbitrary().unwrap_or(0));
+    }
+}
+
+/// What the header must say.
+struct Model {
+    /// Which word opens a keyslot.
+    keyslots: BTreeMap<u32, usize>,
+    tokens: usize,
+    label: String,
+}
+
+impl Model {
+    fn step(
+        &mut self,
+        input: &mut Unstructured<'_>,
+        storage: &Arc<dyn Storage>,
+        version: Version,
+    ) -> arbitrary::Result<()> {
+        let luks = Luks::open(Arc::clone(storage)).expect("it is a container");
+        let random = &mut Repeated(input.arbitrary::<u64>()? | 1);
+        let any: Vec<u32> = self.keyslots.keys().copied().collect();
+        let keyslot = *input.choose(&any)?;
+        let unlocked = luks.unlock(
+            &passphrase(WORDS[self.keyslots[&keyslot]]),
+            &UnlockOptions {
+                keyslot: Some(keyslot),
+                ..options()
+            },
+        );
+        let unlocked = unlocked.expect("the table says that it opens");
+        let new = KeyslotOptions {
+            kdf: CHEAP,
+            ..KeyslotOptions::default()
+        };
+        let word = input.choose_index(WORDS.len())?;
+        match input.int_in_range(0..=5)? {
+            0 => match keyslots::add(&luks, &unlocked, &passphrase(WORDS[word]), &new, random) {
+                Ok(added) => assert_eq!(self.keyslots.insert(added, word), None),
+                Err(error) => assert!(self.keyslots.len() >= 7, "{error}"),
+            },
+            1 => {
+                let key = passphrase(WORDS[word]);
+                match keyslots::change(&luks, &unlocked, keyslot, &key, &new, random) {
+                    Ok(now) => {
+                        self.keyslots.remove(&keyslot);
+                        self.keyslots.insert(now, word);
+                    }
+                    Err(error) => assert!(self.keyslots.len() >= 7, "{error}"),
+                }
+            }
+            2 => {
+                let last = self.keyslots.len() == 1;
+                let removed = keyslots::remove(&luks, keyslot, false, random);
+                assert_eq!(removed.is_err(), last);
+                if !last {
+                    self.keyslots.remove(&keyslot);
+                }
+            }
+            3 => {
+                let label = (*input.choose(&["", "archive", "\u{e9}"])?).to_owned();
+                let changes = ConfigChanges {
+                    label: Some(label.clone()),
+                    ..ConfigChanges::default()
+                };
+                let outcome = config::configure(&luks, &changes, random);
+                assert_eq!(outcome.is_ok(), version == Version::Luks2);
+                if outcome.is_ok() {
+                    self.label = label;
+                }
+            }
+            4 => {
+                let token = tokens::keyring("key", &[keyslot]);
+                let outcome = tokens::add(&luks, token, None, false, random);
+                self.tokens += usize::from(outcome.is_ok());
+                assert!(outcome.is_err() || version == Version::Luks2);
+            }
+            _ => {
+                let outcome = tokens::remove(&luks, input.int_in_range(0..=2)?, random);
+                self.tokens -= usize::from(outcome.is_ok());
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, storage: &Arc<dyn Storage>, word: usize) {
+        let luks = Luks::open(Arc::clone(storage)).expect("a change leaves a container");
+        assert!(luks.warnings().is_empty());
+        match luks.header() {
+            Header::Luks1(header) => {
+                let active = header.keyslots.iter().filter(|keyslot| keyslot.active);
+                assert_eq!(active.count(), self.keyslots.len());
+            }
+            Header::Luks2(header) => {
+                let present: Vec<u32> = header.metadata.keyslots.iter().map(|k| k.id).collect();
+                assert_eq!(present, self.keyslots.keys().copied().collect::<Vec<_>>());
+                assert_eq!(header.metadata.tokens.len(), self.tokens);
+                assert_eq!(header.binary.label, self.label);
+            }
+        }
+        let word = word % WORDS.len();
+        let opened = luks.unlock(&passphrase(WORDS[word]), &options());
+        let is_known = self.keyslots.values().any(|of_keyslot| *of_keyslot == word);
+        assert_eq!(opened.is_ok(), is_known, "{:?}", WORDS[word]);
+    }
+}

@@ -1,0 +1,283 @@
+//! Headers from bytes.
+
+use std::sync::Arc;
+
+use arbitrary::Unstructured;
+use luks::luks2::{BinaryHeader, Header, Metadata, Which};
+use luks::{Error, Luks, Version, luks1};
+use serde_json::Value;
+use volume::{MemoryStorage, RehearsedStorage, Storage};
+
+use super::support::{
+    PASSPHRASE, changeable, container, damage, fix_checksums, options, passphrase, volume_key,
+};
+
+/// A LUKS1 header is refused or keeps every rule: written it is read as the same, its areas lie behind it and apart from
+/// each other, and a container of these bytes is judged alike.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn luks1_header(data: &[u8]) {
+    let parsed = luks1::Header::parse(data);
+    if let Ok(header) = &parsed {
+        let written = header.to_bytes();
+        assert_eq!(luks1::Header::parse(&written).as_ref(), Ok(header));
+        let mut areas: Vec<_> = header
+            .keyslots
+            .iter()
+            .map(|keyslot| {
+                (
+                    keyslot.area_offset(),
+                    keyslot.area_offset() + header.area_length(),
+                )
+            })
+            .collect();
+        areas.sort_unstable();
+        assert!(areas[0].0 >= 592, "an area within the header");
+        assert!(
+            areas.windows(2).all(|pair| pair[0].1 <= pair[1].0),
+            "areas overlap"
+        );
+        let _ = (header.cipher(), header.hash(), header.data_offset());
+    }
+    if data.starts_with(b"LUKS\xba\xbe\0\x01") && data.len() >= 1024 {
+        let opened = Luks::open(Arc::new(MemoryStorage::from_vec(data.to_vec())));
+        assert!(
+            parsed.is_ok() || opened.is_err(),
+            "accepted although it breaks a rule"
+        );
+    }
+}
+
+/// A copy of a LUKS2 header is refused or keeps every rule: written it is read as the same.
+///
+/// # Panics
+/// When it is not.
+pub fn luks2_header(data: &[u8]) {
+    for (which, at) in [(Which::Primary, 0), (Which::Secondary, 0x4000)] {
+        let Ok(binary) = BinaryHeader::parse(which, at, data) else {
+            continue;
+        };
+        assert!((0x4000..=0x40_0000).contains(&binary.header_bytes));
+        assert!(binary.label.len() < 48 && binary.subsystem.len() < 48 && binary.uuid.len() < 40);
+        let len = usize::try_from(binary.header_bytes).expect("4 MiB at most");
+        let mut copy = data.to_vec();
+        copy.resize(len, 0);
+        // As if its checksum were right: what is hashed is not what is tried here.
+        let Ok(metadata) = Metadata::parse(&copy[BinaryHeader::BYTES..], binary.header_bytes)
+        else {
+            continue;
+        };
+        let header = Header { binary, metadata };
+        let written = header.to_bytes(which, [7; 64]).expect("what was read fits");
+        let binary = BinaryHeader::parse(which, at, &written).expect("what was written is read");
+        let again = Header::parse(binary, &written).expect("what was written is read");
+        assert!(header.says_the_same_as(&again));
+    }
+}
+
+/// JSON of a header with some of its values replaced, removed and added is refused or keeps every rule: written it is
+/// read as the same, unknown members included, areas lie in the keyslots area, and nothing refers to what is not there.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn luks2_json(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(json) = changed_json(&mut input) else {
+        return;
+    };
+    let mut area = serde_json::to_vec(&json).expect("JSON is written");
+    if area.len() > 0x3000 - 1 {
+        return;
+    }
+    area.resize(0x3000, 0);
+    let Ok(metadata) = Metadata::parse(&area, 0x4000) else {
+        return;
+    };
+    assert_eq!(Value::Object(metadata.raw().clone()), json);
+    let again = Metadata::from_raw(metadata.raw().clone(), 0x4000).expect("it was read before");
+    assert_eq!(again.to_text(), metadata.to_text());
+    let within = metadata.keyslots_area();
+    for keyslot in &metadata.keyslots {
+        let end = keyslot.area.end();
+        assert!(
+            within.start <= keyslot.area.offset && end <= within.end,
+            "an area elsewhere"
+        );
+    }
+    for digest in &metadata.digests {
+        assert!(
+            digest
+                .keyslots
+                .iter()
+                .all(|id| metadata.keyslot(*id).is_some())
+        );
+    }
+}
+
+/// The JSON of a container, with up to eight changes that the input chooses.
+fn changed_json(input: &mut Unstructured<'_>) -> arbitrary::Result<Value> {
+    let luks = Luks::open(container(Version::Luks2)).expect("it is a container");
+    let luks::Header::Luks2(header) = luks.header() else {
+        unreachable!("it is LUKS2");
+    };
+    let mut json = Value::Object(header.metadata.raw().clone());
+    for _ in 0..input.int_in_range(0..=8)? {
+        let depth = input.int_in_range(0..=5)?;
+        change(&mut json, depth, input)?;
+    }
+    Ok(json)
+}
+
+/// Changes a value so many members below this one, or where there are no further ones.
+fn change(value: &mut Value, depth: u8, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    match value {
+        Value::Object(members) if depth > 0 && !members.is_empty() => {
+            let index = input.choose_index(members.len())?;
+            let below = members.values_mut().nth(index);
+            change(
+                below.expect("the index is below the length"),
+                depth - 1,
+                input,
+            )
+        }
+        Value::Array(values) if depth > 0 && !values.is_empty() => {
+            let index = input.choose_index(values.len())?;
+            change(&mut values[index], depth - 1, input)
+        }
+        Value::Object(members) if input.arbitrary()? => {
+            let name = *input.choose(&["0", "1", "7", "31", "size", "flags", "unknown"])?;
+            let new = new_value(input)?;
+            members.insert(name.to_owned(), new);
+            Ok(())
+        }
+        Value::Array(values) if input.arbitrary()? => {
+            values.push(new_value(input)?);
+            Ok(())
+        }
+        value => {
+            *value = new_value(input)?;
+            Ok(())
+        }
+    }
+}
+
+fn new_value(input: &mut Unstructured<'_>) -> arbitrary::Result<Value> {
+    const TEXTS: &[&str] = &[
+        "0",
+        "1",
+        "4096",
+        "32768",
+        "dynamic",
+        "crypt",
+        "aes-xts-plain64",
+    ];
+    Ok(match input.int_in_range(0..=7)? {
+        0 => Value::Null,
+        1 => Value::Bool(input.arbitrary()?),
+        2 => Value::from(input.arbitrary::<i64>()?),
+        3 => Value::from(input.arbitrary::<u64>()?.to_string()),
+        4 => Value::from(*input.choose(TEXTS)?),
+        5 => Value::from(input.arbitrary::<&str>()?),
+        6 => Value::Array(vec![Value::from("0"), Value::from("1")]),
+        _ => Value::Object(serde_json::Map::new()),
+    })
+}
+
+/// Damaged containers, checksums made right, are refused or give no other volume key than theirs; reading writes nothing.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn image(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let version = if input.arbitrary().unwrap_or(false) {
+        Version::Luks1
+    } else {
+        Version::Luks2
+    };
+    let storage = changeable(container(version));
+    if damage(&mut input, &*storage, 0x8000).is_err() {
+        return;
+    }
+    if version == Version::Luks2 && input.arbitrary().unwrap_or(true) {
+        fix_checksums(&*storage);
+    }
+    let written = storage.written();
+    if let Ok(luks) = Luks::open(Arc::clone(&storage) as Arc<dyn Storage>) {
+        let _ = luks.warnings();
+        judge(&luks, version);
+    }
+    assert_eq!(storage.written(), written, "reading wrote");
+}
+
+/// A keyslot whose area is damaged opens nothing; a whole one opens the container with its passphrase alone.
+///
+/// # Panics
+/// When it does otherwise.
+pub fn keyslot(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let version = if input.arbitrary().unwrap_or(false) {
+        Version::Luks1
+    } else {
+        Version::Luks2
+    };
+    let storage = changeable(container(version));
+    let start = match version {
+        Version::Luks1 => 4096,
+        Version::Luks2 => 0x8000,
+    };
+    let places = Places {
+        storage: &storage,
+        start,
+    };
+    let Ok(is_damaged) = places.damage(&mut input) else {
+        return;
+    };
+    let Ok(text) = input.arbitrary::<&str>() else {
+        return;
+    };
+    let luks = Luks::open(Arc::clone(&storage) as Arc<dyn Storage>).expect("the header is whole");
+    let opened = luks.unlock(&passphrase(text), &options());
+    assert!(text == PASSPHRASE || opened.is_err(), "opened by {text:?}");
+    let opened = luks.unlock(&passphrase(PASSPHRASE), &options());
+    match opened {
+        Ok(opened) => assert_eq!(opened.volume_key().expose(), volume_key(container(version))),
+        Err(Error::NoKeyFits { .. }) => assert!(is_damaged, "whole, and yet it does not open"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The key material of a container.
+struct Places<'a> {
+    storage: &'a Arc<RehearsedStorage>,
+    start: u64,
+}
+
+impl Places<'_> {
+    /// Whether anything was written at all: it may have been what was there.
+    fn damage(&self, input: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
+        let count = input.int_in_range(0..=3)?;
+        for _ in 0..count {
+            // 4000 stripes of 16 bytes.
+            let at = input.int_in_range(0..=64_000 - 16)?;
+            let len = input.int_in_range(1..=16)?;
+            let bytes = input.bytes(len)?;
+            self.storage
+                .write_at(self.start + at, bytes)
+                .expect("memory can be written");
+        }
+        Ok(count > 0)
+    }
+}
+
+fn judge(luks: &Luks, version: Version) {
+    match luks.unlock(&passphrase(PASSPHRASE), &options()) {
+        Ok(unlocked) => {
+            assert_eq!(
+                unlocked.volume_key().expose(),
+                volume_key(container(version))
+            );
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
