@@ -65,7 +65,9 @@ impl KdfParams {
     /// Threads that can compute a key of so many bytes at once.
     pub(crate) fn most_threads(&self, key_bytes: usize) -> usize {
         match *self {
-            Self::Pbkdf2 { hash, .. } => key_bytes.div_ceil(hash.digest_bytes()),
+            Self::Pbkdf2 { hash, .. } => key_bytes
+                .div_ceil(hash.digest_bytes())
+                .div_ceil(hash.hmac_lanes()),
             Self::Argon2 { lanes, .. } => to_usize(lanes),
         }
     }

@@ -362,8 +362,8 @@ mod tests {
             memory_kib,
             lanes,
         };
-        // Two blocks for 64 bytes, and one.
-        let (sha256, sha512) = (pbkdf2(HashAlgorithm::Sha256), pbkdf2(HashAlgorithm::Sha512));
+        // Four blocks for 64 bytes, and one.
+        let (sha1, sha512) = (pbkdf2(HashAlgorithm::Sha1), pbkdf2(HashAlgorithm::Sha512));
         let at_once = |kdfs: &[&KdfParams], threads, memory_kib| {
             let candidates: Vec<_> = kdfs.iter().map(|kdf| candidate((*kdf).clone())).collect();
             let options = UnlockOptions {
@@ -376,10 +376,10 @@ mod tests {
             };
             side_by_side(&candidates, &options)
         };
-        assert_eq!(at_once(&[&sha256, &sha256], 1, 0), 1);
-        assert_eq!(at_once(&[&sha256, &sha256], 3, 0), 1);
-        assert_eq!(at_once(&[&sha256, &sha256], 4, 0), 2);
-        assert_eq!(at_once(&[&sha512, &sha512, &sha256], 3, 0), 2);
+        assert_eq!(at_once(&[&sha1, &sha1], 1, 0), 1);
+        assert_eq!(at_once(&[&sha1, &sha1], 7, 0), 1);
+        assert_eq!(at_once(&[&sha1, &sha1], 8, 0), 2);
+        assert_eq!(at_once(&[&sha512, &sha512, &sha1], 5, 0), 2);
         assert_eq!(at_once(&[&sha512, &sha512], 9, 0), 2);
         let (small, large) = (argon2(100, 1), argon2(1000, 4));
         assert_eq!(at_once(&[&small, &small, &small], 3, 299), 2);

@@ -31,27 +31,29 @@ pub(super) fn pbkdf2(
         .take(out.len().div_ceil(block_bytes))
         .map(|index| keyed.start(&[salt, &index.to_be_bytes()]))
         .collect();
-    advance_all(&keyed, &mut chains, rounds, effort)?;
+    advance_all(&keyed, &mut chains, hash.hmac_lanes(), rounds, effort)?;
     for (out, chain) in out.chunks_mut(block_bytes).zip(&chains) {
         out.copy_from_slice(&chain.sum()[..out.len()]);
     }
     Ok(())
 }
 
-/// As many threads as there are chains for; what one thread has to do at once it does interleaved.
+/// `lanes` chains take one thread no longer than one; for more there are more threads.
 fn advance_all(
     keyed: &KeyedHmac,
     chains: &mut [HmacChain],
+    lanes: usize,
     rounds: u32,
     effort: Effort<'_>,
 ) -> Result<(), KdfError> {
+    let groups = chains.len().div_ceil(lanes).max(1);
     let threads = if rounds < ROUNDS_FOR_A_THREAD {
         1
     } else {
-        effort.threads.clamp(1, chains.len().max(1))
+        effort.threads.clamp(1, groups)
     };
     let effort = Effort { threads, ..effort };
-    let share = chains.len().div_ceil(threads).max(1);
+    let share = groups.div_ceil(threads).saturating_mul(lanes);
     effort.share_out(chains.chunks_mut(share), |chains, is_over| {
         let mut left = rounds;
         while left > 0 && !is_over() {

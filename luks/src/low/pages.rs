@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_no_memory() {
-        for blocks in [0, usize::MAX, usize::MAX / 1024, 1 << 44] {
+        for blocks in [0, usize::MAX, usize::MAX / 1024] {
             assert!(Pages::new(blocks).is_none(), "{blocks}");
         }
     }
