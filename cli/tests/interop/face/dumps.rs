@@ -8,6 +8,9 @@ use std::process::Command;
 use super::run::on_pipes;
 use crate::common::{PROGRAM, Place, check_all};
 
+/// A negative number of passes: cryptsetup shows it as it stands, we refuse to read such a header.
+const REFUSED: &str = "t_neg.hdr32k.xz";
+
 /// Each with the image behind it.
 const LINES: [&str; 5] = [
     "luksDump",
@@ -77,6 +80,13 @@ fn check(image: &Image) {
         let theirs = run("cryptsetup", &[]);
         let ours = run(PROGRAM, &["cryptsetup"]);
         assert!(place.read("image") == content, "{image}: {line} writes");
+        if image.0.ends_with(REFUSED) {
+            let is_another_format = line.ends_with("luks1");
+            let codes = (1, i32::from(is_another_format));
+            assert_eq!((ours.code, theirs.code), codes, "{image}: {line}");
+            assert!(ours.stdout.is_empty(), "{image}: {line}");
+            continue;
+        }
         assert_eq!(ours.code, theirs.code, "{image}: {line}: {}", ours.stderr);
         assert_eq!(ours.stdout, theirs.stdout, "{image}: {line}");
     }
