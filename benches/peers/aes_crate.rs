@@ -39,7 +39,8 @@ where
                 *tweak = next.to_le_bytes().into();
                 next = (next << 1) ^ ((next >> 127) * 0x87);
             }
-            for ((block, tweak), bytes) in blocks.iter_mut().zip(&tweaks).zip(sector.chunks(16)) {
+            let (plain, _) = Array::slice_as_chunks_mut(sector);
+            for ((block, tweak), bytes) in blocks.iter_mut().zip(&tweaks).zip(&*plain) {
                 *block = xor(bytes, tweak);
             }
             if encrypts {
@@ -47,13 +48,14 @@ where
             } else {
                 data.decrypt_blocks(&mut blocks);
             }
-            for ((block, tweak), bytes) in blocks.iter().zip(&tweaks).zip(sector.chunks_mut(16)) {
-                bytes.copy_from_slice(&xor(block, tweak));
+            for ((block, tweak), bytes) in blocks.iter().zip(&tweaks).zip(plain) {
+                *bytes = xor(block, tweak);
             }
         }
     })
 }
 
-fn xor(bytes: &[u8], tweak: &Block) -> Block {
-    Block::from(std::array::from_fn(|at| bytes[at] ^ tweak[at]))
+fn xor(block: &Block, tweak: &Block) -> Block {
+    let [block, tweak] = [block, tweak].map(|block| u128::from_ne_bytes((*block).into()));
+    (block ^ tweak).to_ne_bytes().into()
 }
