@@ -59,9 +59,6 @@ const PEERS: (&str, &str) = ("luksmith-benches", "peers");
 /// Build-time packages that compile or look for C.
 const C_BUILDERS: &[&str] = &["cc", "cmake", "bindgen", "pkg-config", "vcpkg", "autotools"];
 
-/// `links` keys that name no C library: they keep a package from being there twice.
-const HARMLESS_LINKS: &[&str] = &["rayon-core"];
-
 /// Where the word `unsafe` may stand. A name that ends in `/` is a folder.
 const UNSAFE_ROOMS: &[&str] = &[
     "dmcrypt/src/low/",
@@ -186,7 +183,7 @@ fn c_problems(product: &BTreeSet<String>, metadata: &Value) -> Vec<String> {
         else {
             continue;
         };
-        if product.contains(name) && !HARMLESS_LINKS.contains(&links) {
+        if product.contains(name) {
             problems.push(format!(
                 "{name} is in the dependency graph: it links {links}"
             ));

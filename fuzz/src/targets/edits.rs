@@ -9,7 +9,9 @@ use luks::{
 };
 use volume::Storage;
 
-use super::support::{CHEAP, PASSPHRASE, Repeated, changeable, container, options, passphrase};
+use super::support::{
+    CHEAP, PASSPHRASE, Repeated, changeable, container, options, passphrase, version,
+};
 
 const WORDS: [&str; 4] = [PASSPHRASE, "battery", "staple", ""];
 const MOST_STEPS: usize = 12;
@@ -21,11 +23,7 @@ const MOST_STEPS: usize = 12;
 /// When they do not, or it has others.
 pub fn header_edits(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let version = if input.arbitrary().unwrap_or(false) {
-        Version::Luks1
-    } else {
-        Version::Luks2
-    };
+    let version = version(&mut input);
     let storage: Arc<dyn Storage> = changeable(container(version));
     let mut model = Model {
         keyslots: BTreeMap::from([(0, 0)]),

@@ -9,7 +9,8 @@ use serde_json::Value;
 use volume::{MemoryStorage, RehearsedStorage, Storage};
 
 use super::support::{
-    PASSPHRASE, changeable, container, damage, fix_checksums, options, passphrase, volume_key,
+    PASSPHRASE, changeable, container, damage, fix_checksums, options, passphrase, version,
+    volume_key,
 };
 
 /// A LUKS1 header is refused or keeps every rule: written it is read as the same, its areas lie behind it and apart from
@@ -190,11 +191,7 @@ fn new_value(input: &mut Unstructured<'_>) -> arbitrary::Result<Value> {
 /// When one of these does not hold.
 pub fn image(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let version = if input.arbitrary().unwrap_or(false) {
-        Version::Luks1
-    } else {
-        Version::Luks2
-    };
+    let version = version(&mut input);
     let storage = changeable(container(version));
     if damage(&mut input, &*storage, 0x8000).is_err() {
         return;
@@ -216,11 +213,7 @@ pub fn image(data: &[u8]) {
 /// When it does otherwise.
 pub fn keyslot(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let version = if input.arbitrary().unwrap_or(false) {
-        Version::Luks1
-    } else {
-        Version::Luks2
-    };
+    let version = version(&mut input);
     let storage = changeable(container(version));
     let start = match version {
         Version::Luks1 => 4096,

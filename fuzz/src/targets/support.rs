@@ -37,6 +37,15 @@ impl Random for Repeated {
     }
 }
 
+/// Which format the input chooses.
+pub fn version(input: &mut Unstructured<'_>) -> Version {
+    if input.arbitrary().unwrap_or(false) {
+        Version::Luks1
+    } else {
+        Version::Luks2
+    }
+}
+
 /// A container of 64 KiB of data behind a header that is as small as it can be, opened by [`PASSPHRASE`].
 pub fn container(version: Version) -> Arc<dyn Storage> {
     static CONTAINERS: OnceLock<[Arc<dyn Storage>; 2]> = OnceLock::new();
