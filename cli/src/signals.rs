@@ -80,7 +80,11 @@ fn start() -> io::Result<()> {
             }
             // Kept to the end: nobody writes secrets any more.
             let _writers = WRITERS.write().unwrap_or_else(PoisonError::into_inner);
-            let mut is_enough = || signals.pending().next().is_some();
+            let mut has_come = false;
+            let mut is_enough = || {
+                has_come |= signals.pending().next().is_some();
+                has_come
+            };
             for (file, content) in &leavings.files {
                 if *content == Content::Secret {
                     // What cannot be overwritten is removed all the same.
@@ -113,8 +117,10 @@ fn overwrite(path: &Path, is_enough: &mut dyn FnMut() -> bool) -> io::Result<()>
     let zeros = vec![0; 1 << 20];
     let mut offset = 0;
     while let Some(extent) = storage.data_extent(offset)? {
-        let mut pieces = extent.clone().step_by(zeros.len());
-        while let Some(start) = pieces.next().filter(|_| !is_enough()) {
+        for start in extent.clone().step_by(zeros.len()) {
+            if is_enough() {
+                return Ok(());
+            }
             let left = usize::try_from(extent.end - start).unwrap_or(usize::MAX);
             storage.write_at(start, &zeros[..left.min(zeros.len())])?;
         }
@@ -247,6 +253,30 @@ mod tests {
         let kept = directory.path().join("kept");
         file.keep(|path| fs::rename(path, &kept))?;
         assert!(kept.exists() && !path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn secrets_are_overwritten_until_it_is_enough() -> io::Result<()> {
+        let file = tempfile::NamedTempFile::new()?;
+        let data = vec![7; 3 << 20];
+        // Data, a hole of 1 MiB, data.
+        let write = || {
+            fs::write(file.path(), &data)?;
+            FileStorage::from_file(file.as_file().try_clone()?)?.punch_hole(1 << 20, 1 << 20)
+        };
+        write()?;
+        overwrite(file.path(), &mut || false)?;
+        assert!(fs::read(file.path())? == vec![0; 3 << 20]);
+
+        write()?;
+        let mut pieces = 0;
+        overwrite(file.path(), &mut || {
+            pieces += 1;
+            pieces > 1
+        })?;
+        let left = fs::read(file.path())?;
+        assert!(left[..2 << 20] == vec![0; 2 << 20] && left[2 << 20..] == data[..1 << 20]);
         Ok(())
     }
 

@@ -25,9 +25,6 @@ impl LockedBytes {
     }
 
     /// A copy of `bytes`.
-    ///
-    /// # Panics
-    /// Never: they exist.
     pub fn copy_of(bytes: &[u8]) -> Self {
         let mut copy = Self::zeroed(bytes.len());
         copy.copy_from_slice(bytes);
@@ -64,11 +61,6 @@ macro_rules! secret_bytes {
             /// `len_bytes` zero bytes, to be filled in place.
             pub fn zeroed(len_bytes: usize) -> Self {
                 Self(LockedBytes::zeroed(len_bytes))
-            }
-
-            /// Takes over `bytes` without a copy.
-            pub fn from_locked(bytes: LockedBytes) -> Self {
-                Self(bytes)
             }
 
             /// Copies `bytes` to locked memory, and wipes them.
