@@ -35,7 +35,9 @@ pub use key::{
     KeyVerb, NewKeyArgs,
 };
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
-pub use luks::{CostArgs, FormatArgs, HeaderArgs, LimitArgs, Pbkdf, PolicyArgs, UnlockArgs};
+pub use luks::{
+    CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, Pbkdf, PolicyArgs, UnlockArgs,
+};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
     TokenRemoveArgs, TokenVerb,

@@ -6,7 +6,7 @@ use dmcrypt::{CipherSpec, HashAlgorithm, SectorSize};
 use luks::kdf::{Argon2Variant, CalibrationTarget};
 use luks::{FormatOptions, InvalidOption, KdfParams, Version, defaults};
 
-use crate::args::{ContainerArgs, CostArgs, FormatArgs, Pbkdf};
+use crate::args::{ContainerArgs, CostArgs, FormatArgs, KeyslotCipherArgs, Pbkdf};
 use crate::error::Error;
 use crate::limits;
 
@@ -83,6 +83,7 @@ impl NewLuks {
                 .luks2_metadata_size
                 .unwrap_or(defaults::LUKS2_METADATA_BYTES),
             keyslots_bytes: format.luks2_keyslots_size,
+            keyslot_cipher: keyslot_cipher(name, &format.keyslot_cipher)?,
             uuid: format.uuid.clone(),
             label: format.label.clone().unwrap_or_default(),
             subsystem: format.subsystem.clone().unwrap_or_default(),
@@ -111,7 +112,9 @@ impl NewLuks {
     pub fn measured(self) -> FormatOptions {
         let mut options = self.options;
         if let Cost::Measured(wanted) = self.cost {
-            options.kdf = measured_kdf(&options.kdf, options.key_bytes, wanted);
+            let key_bytes = options.keyslot_cipher.as_ref();
+            let key_bytes = key_bytes.map_or(options.key_bytes, |(_, bytes)| *bytes);
+            options.kdf = measured_kdf(&options.kdf, key_bytes, wanted);
             options.digest_iterations = limits::calibrated_digest(options.hash);
         }
         options
@@ -126,6 +129,23 @@ impl Cost {
                 args.iter_time.unwrap_or(defaults::ITER_TIME_MS),
             )),
         }
+    }
+}
+
+/// The cipher of a new keyslot's area in the container `name` and the size of its key in bytes, where they are given.
+pub fn keyslot_cipher(
+    name: &str,
+    args: &KeyslotCipherArgs,
+) -> Result<Option<(CipherSpec, usize)>, Error> {
+    match (&args.keyslot_cipher, args.keyslot_key_size) {
+        (Some(_), Some(bits)) if !bits.is_multiple_of(8) => Err(Error::KeyBits { bits }),
+        (Some(text), Some(bits)) => {
+            let spec = text
+                .parse()
+                .map_err(|error| Error::luks(name, InvalidOption::Cipher(error).into()))?;
+            Ok(Some((spec, bits as usize / 8)))
+        }
+        _ => Ok(None),
     }
 }
 

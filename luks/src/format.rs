@@ -61,6 +61,8 @@ pub struct FormatOptions {
     pub metadata_bytes: u64,
     /// LUKS2: bytes of the keyslots area, a multiple of 4096.
     pub keyslots_bytes: Option<u64>,
+    /// LUKS2: cipher of the keyslot's area and its key size in bytes; the data's unless said.
+    pub keyslot_cipher: Option<(CipherSpec, usize)>,
     /// UUID as text; a random one unless said.
     pub uuid: Option<String>,
     /// LUKS2: label.
@@ -94,6 +96,7 @@ impl Default for FormatOptions {
             data_offset: None,
             metadata_bytes: defaults::LUKS2_METADATA_BYTES,
             keyslots_bytes: None,
+            keyslot_cipher: None,
             uuid: None,
             label: String::new(),
             subsystem: String::new(),
@@ -285,6 +288,9 @@ impl NewContainer {
 }
 
 fn area_cipher(options: &FormatOptions) -> (CipherSpec, usize) {
+    if let Some(cipher) = &options.keyslot_cipher {
+        return cipher.clone();
+    }
     match options.version {
         Version::Luks2 => sealing::luks2_area_cipher(&options.cipher, options.key_bytes),
         Version::Luks1 => (options.cipher.clone(), options.key_bytes),

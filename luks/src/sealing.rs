@@ -85,6 +85,18 @@ pub(crate) fn luks2_area_cipher(data: &CipherSpec, key_bytes: usize) -> (CipherS
     }
 }
 
+/// Refuses a cipher that no new keyslot may have; with the size of its key in bytes.
+pub(crate) fn check_area_cipher(
+    (cipher, key_bytes): &(CipherSpec, usize),
+) -> Result<(), InvalidOption> {
+    cipher.check_supported()?;
+    cipher.check_key_bytes(*key_bytes)?;
+    if cipher.is_null() {
+        return Err(InvalidOption::NullCipher);
+    }
+    Ok(())
+}
+
 /// The cipher of a LUKS2 keyslot where the data's is not for it.
 pub(crate) fn default_area_cipher() -> (CipherSpec, usize) {
     let cipher = defaults::CIPHER

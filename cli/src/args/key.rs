@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use luks::luks2::Priority;
 
 use super::{
-    ChangeArgs, CostArgs, HeaderArgs, KeyArgs, LimitArgs, Operand, PolicyArgs, UnlockArgs, operand,
+    ChangeArgs, CostArgs, HeaderArgs, KeyArgs, KeyslotCipherArgs, LimitArgs, Operand, PolicyArgs,
+    UnlockArgs, operand,
 };
 
 /// `key VERB IMG`.
@@ -64,12 +65,9 @@ pub struct NewKeyArgs {
     /// The hash of PBKDF2 and of the keyslot's area [default: sha256; LUKS1 has its header's]
     #[arg(long, value_name = "HASH")]
     pub hash: Option<String>,
-    /// Cipher of the keyslot's area (LUKS2) [default: the data's]
-    #[arg(long, value_name = "SPEC", requires = "keyslot_key_size")]
-    pub keyslot_cipher: Option<String>,
-    /// Size of the key of that cipher, in bits
-    #[arg(long, value_name = "BITS", requires = "keyslot_cipher")]
-    pub keyslot_key_size: Option<u32>,
+    /// How the keyslot's area is encrypted.
+    #[command(flatten)]
+    pub keyslot_cipher: KeyslotCipherArgs,
     /// Accept an empty new key
     #[arg(long)]
     pub force: bool,

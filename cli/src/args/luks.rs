@@ -84,6 +84,17 @@ pub struct CostArgs {
     pub pbkdf_force_iterations: Option<u32>,
 }
 
+/// How a new keyslot's area is encrypted.
+#[derive(Args, Debug, Default)]
+pub struct KeyslotCipherArgs {
+    /// Cipher of the keyslot's area (LUKS2) [default: the data's]
+    #[arg(long, value_name = "SPEC", requires = "keyslot_key_size")]
+    pub keyslot_cipher: Option<String>,
+    /// Size of the key of that cipher, in bits
+    #[arg(long, value_name = "BITS", requires = "keyslot_cipher")]
+    pub keyslot_key_size: Option<u32>,
+}
+
 /// What a new LUKS container is to be.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "New LUKS container")]
@@ -112,6 +123,9 @@ pub struct FormatArgs {
     /// Size of the keyslots area (LUKS2), a multiple of 4096
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub luks2_keyslots_size: Option<u64>,
+    /// How its keyslot's area is encrypted.
+    #[command(flatten)]
+    pub keyslot_cipher: KeyslotCipherArgs,
 }
 
 /// `--header`.
@@ -153,6 +167,10 @@ impl FormatArgs {
             ("--subsystem", self.subsystem.is_some()),
             ("--luks2-metadata-size", self.luks2_metadata_size.is_some()),
             ("--luks2-keyslots-size", self.luks2_keyslots_size.is_some()),
+            (
+                "--keyslot-cipher",
+                self.keyslot_cipher.keyslot_cipher.is_some(),
+            ),
         ])
     }
 }

@@ -69,16 +69,12 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         subsystem: label(session, version, "subsystem"),
         luks2_metadata_size: given.number("luks2-metadata-size"),
         luks2_keyslots_size: given.number("luks2-keyslots-size"),
+        keyslot_cipher: session.keyslot_cipher(),
     };
-    if given.has("keyslot-cipher") {
-        return Err(match version {
-            Version::Luks1 => {
-                Failure::wrong("Keyslot encryption parameters can be set only for LUKS2 device.")
-            }
-            Version::Luks2 => not_built(
-                "another cipher for the first keyslot of a new device; luksConvertKey changes it",
-            ),
-        });
+    if given.has("keyslot-cipher") && version == Version::Luks1 {
+        return Err(Failure::wrong(
+            "Keyslot encryption parameters can be set only for LUKS2 device.",
+        ));
     }
     let (new, layout) = aligned(
         session,

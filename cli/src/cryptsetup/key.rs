@@ -11,7 +11,9 @@ use luks::{Header, KeyslotOptions, UnlockOptions};
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::args::{CostArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, NewKeyArgs, Pbkdf};
+use crate::args::{
+    CostArgs, KeyArgs, KeyEncoding, KeyFormat, KeyslotCipherArgs, LimitArgs, NewKeyArgs, Pbkdf,
+};
 use crate::commands::key::new;
 use crate::output;
 use crate::passphrase::{KeyInput, Prompt};
@@ -129,8 +131,7 @@ impl Session {
             cost: self.costs(is_luks1)?,
             // LUKS1 has one hash for all.
             hash: self.given.string("hash").filter(|_| !is_luks1),
-            keyslot_cipher: self.given.string("keyslot-cipher"),
-            keyslot_key_size: self.given.small("keyslot-key-size"),
+            keyslot_cipher: self.keyslot_cipher(),
             force: true,
         };
         let options = new::options(header, &self.device(), &args)?;
@@ -139,6 +140,14 @@ impl Session {
             priority: Priority::Normal,
             ..options
         })
+    }
+
+    /// How a new keyslot's area is encrypted, where that is said.
+    pub(super) fn keyslot_cipher(&self) -> KeyslotCipherArgs {
+        KeyslotCipherArgs {
+            keyslot_cipher: self.given.string("keyslot-cipher"),
+            keyslot_key_size: self.given.small("keyslot-key-size"),
+        }
     }
 
     /// What a new keyslot costs to guess, checked.

@@ -10,6 +10,7 @@ use crate::error::InvalidOption;
 use crate::kdf::KdfParams;
 use crate::luks1;
 use crate::luks2::METADATA_SIZES;
+use crate::sealing;
 
 use super::{FormatOptions, Version};
 
@@ -79,6 +80,9 @@ impl Layout {
         if !options.label.is_empty() || !options.subsystem.is_empty() {
             return cannot("label or subsystem".into());
         }
+        if options.keyslot_cipher.is_some() {
+            return cannot("a cipher of the keyslot's own".into());
+        }
         if options.keyslot > 7 {
             return Err(InvalidOption::KeyslotNumber {
                 keyslot: options.keyslot,
@@ -120,6 +124,9 @@ impl Layout {
                     value: value.clone(),
                 });
             }
+        }
+        if let Some(cipher) = &options.keyslot_cipher {
+            sealing::check_area_cipher(cipher)?;
         }
         if options.keyslot > 31 {
             return Err(InvalidOption::KeyslotNumber {

@@ -212,14 +212,8 @@ impl New<'_> {
         passphrase: &Passphrase,
         random: &mut dyn Random,
     ) -> Result<(Edit, Value), Error> {
+        sealing::check_area_cipher(self.cipher)?;
         let (cipher, cipher_key_bytes) = self.cipher;
-        cipher.check_supported().map_err(InvalidOption::from)?;
-        cipher
-            .check_key_bytes(*cipher_key_bytes)
-            .map_err(InvalidOption::from)?;
-        if cipher.is_null() {
-            return Err(InvalidOption::NullCipher.into());
-        }
         let salt = new_salt(random)?;
         let sealing = Sealing {
             keyslot: self.keyslot,

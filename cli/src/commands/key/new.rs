@@ -5,7 +5,7 @@ use luks::{Header, InvalidOption, KeyslotOptions, Version, defaults};
 
 use crate::args::{KeyArgs, NewKeyArgs};
 use crate::error::Error;
-use crate::format::keyslot_kdf;
+use crate::format::{keyslot_cipher, keyslot_kdf};
 use crate::limits;
 use crate::passphrase::KeyInput;
 
@@ -68,16 +68,7 @@ pub fn options(
         }
         None => of_header,
     };
-    let cipher = match (&new.keyslot_cipher, new.keyslot_key_size) {
-        (Some(_), Some(bits)) if !bits.is_multiple_of(8) => return Err(Error::KeyBits { bits }),
-        (Some(text), Some(bits)) => {
-            let spec = text
-                .parse()
-                .map_err(|error| invalid(InvalidOption::Cipher(error)))?;
-            Some((spec, bits as usize / 8))
-        }
-        _ => None,
-    };
+    let cipher = keyslot_cipher(image, &new.keyslot_cipher)?;
     let area_key_bytes = cipher.as_ref().map_or(key_bytes, |(_, bytes)| *bytes);
     Ok(KeyslotOptions {
         kdf: keyslot_kdf(version, hash, area_key_bytes, &new.cost)?,
