@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use luks::backup::MAX_BYTES;
 use luks::{Backup, Luks};
 use serde_json::{Value, json};
 use volume::{Access, FileStorage, ImageLock, ImageRole, RehearsedStorage, Storage};
@@ -161,6 +162,18 @@ pub fn back_up(name: &str, luks: &Luks, path: &Path) -> Result<usize, Error> {
     let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
     write_new(path, 0o400, Content::Public, backup.bytes())?;
     Ok(backup.bytes().len())
+}
+
+/// Reads a backup of header and keyslots, or of a larger file as much as a backup can have.
+pub fn read_backup(path: &Path) -> Result<Vec<u8>, ChangeError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|source| ChangeError::Read {
+            name: output::path(path),
+            source,
+        })?;
+    Ok(bytes)
 }
 
 /// Writes a file of `content` that must not exist yet, through to the disk; after an error or a signal there is none.

@@ -153,9 +153,11 @@ fn understand(program: &str, words: &[OsString]) -> Result<Option<(Action, Sessi
     if given.has("test-args") {
         return printed("No action taken. Invoked with --test-args option.\n".to_owned());
     }
+    let verb = (action == Action::Token).then(|| operands.remove(0));
     let session = Session {
         given,
         kind,
+        verb,
         operands,
     };
     Ok(Some((action, session)))

@@ -34,6 +34,16 @@ pub enum Header {
     Luks2(luks2::Header),
 }
 
+impl Header {
+    /// The container's UUID, as text.
+    pub fn uuid(&self) -> &str {
+        match self {
+            Self::Luks1(header) => &header.uuid,
+            Self::Luks2(header) => &header.binary.uuid,
+        }
+    }
+}
+
 /// Something that a user should know and that does not keep the container from being read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Warning {

@@ -27,13 +27,7 @@ pub(super) fn uuid(session: &Session) -> Result<(), Failure> {
     let Some(uuid) = session.given.string("uuid") else {
         let storage = open_for_reading(&session.header_path())?;
         return match Luks::open(storage) {
-            Ok(luks) if session.allows(luks.header()) => {
-                let header = luks.header();
-                say(output::escape(match header {
-                    luks::Header::Luks1(header) => &header.uuid,
-                    luks::Header::Luks2(header) => &header.binary.uuid,
-                }))
-            }
+            Ok(luks) if session.allows(luks.header()) => say(output::escape(luks.header().uuid())),
             _ => Err(Failure::silent(Exit::Wrong)),
         };
     };
@@ -43,7 +37,7 @@ pub(super) fn uuid(session: &Session) -> Result<(), Failure> {
         _ => return Err(Failure::silent(Exit::Wrong)),
     };
     session.confirm("Do you really want to change UUID of device?", || {
-        Failure::new(Exit::NoKeyFits, "Operation aborted.\n")
+        Failure::aborted(Exit::NoKeyFits)
     })?;
     let changes = ConfigChanges {
         uuid: Some(uuid),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use dmcrypt::VolumeKey;
-use luks::{Header, Luks};
+use luks::{Header, Luks, Unlocked};
 
 use super::failure::Failure;
 use super::key::unlocking;
@@ -50,27 +50,20 @@ fn volume_key(session: &Session, luks: &Luks) -> Result<(), Failure> {
         declined,
     )?;
     let device = output::path(&session.header_path());
-    let place = session.key(None)?;
-    let passphrase = session.ask(&place, &format!("Enter passphrase for {device}: "))?;
-    let unlocked = luks
-        .unlock(&passphrase, &unlocking(session.keyslot()))
-        .map_err(|error| Failure::luks(&device, error))?;
-    session.tell_unlocked(&unlocked)?;
+    let unlocked = unlocked(session, luks, session.keyslot())?;
     let file = session.given.text("volume-key-file");
     if let Some(path) = file {
         store(path.as_ref(), unlocked.volume_key())?;
     }
 
-    let (cipher, offset, uuid) = match luks.header() {
+    let (cipher, offset) = match luks.header() {
         Header::Luks1(header) => (
             format!("{}-{}", header.cipher_name, header.cipher_mode),
             header.data_offset(),
-            &header.uuid,
         ),
         Header::Luks2(header) => (
             luks2::data_cipher(&header.metadata).unwrap_or_default(),
             header.metadata.data_offset().unwrap_or(0),
-            &header.binary.uuid,
         ),
     };
     let (name, mode) = cipher.split_once('-').unwrap_or((&cipher, ""));
@@ -83,7 +76,7 @@ fn volume_key(session: &Session, luks: &Luks) -> Result<(), Failure> {
             "Payload offset:",
             (offset / dmcrypt::SECTOR_BYTES).to_string(),
         ),
-        ("UUID:          ", output::escape(uuid)),
+        ("UUID:          ", output::escape(luks.header().uuid())),
         ("MK bits:       ", (key.len() * 8).to_string()),
     ] {
         let _ = writeln!(text, "{field}\t{value}");
@@ -105,26 +98,29 @@ fn unbound_key(session: &Session, luks: &Luks) -> Result<(), Failure> {
         declined,
     )?;
     let device = output::path(&session.header_path());
-    let place = session.key(None)?;
-    let passphrase = session.ask(&place, &format!("Enter passphrase for {device}: "))?;
-    let unlocked = luks
-        .unlock(&passphrase, &unlocking(Some(keyslot)))
-        .map_err(|error| Failure::luks(&device, error))?;
-    session.tell_unlocked(&unlocked)?;
+    let unlocked = unlocked(session, luks, Some(keyslot))?;
     let key = unlocked.volume_key();
     if let Some(path) = session.given.text("volume-key-file") {
         store(path.as_ref(), key)?;
     }
-    let uuid = match luks.header() {
-        Header::Luks1(header) => &header.uuid,
-        Header::Luks2(header) => &header.binary.uuid,
-    };
     let text = format!(
         "LUKS header information for {device}\nUUID:    \t{}\nKeyslot: \t{keyslot}\nKey bits:\t{}\n",
-        output::escape(uuid),
+        output::escape(luks.header().uuid()),
         key.len() * 8
     );
     finish(session, text, "Unbound Key:\t", key)
+}
+
+/// Asks for the passphrase of a keyslot, or of any.
+fn unlocked(session: &Session, luks: &Luks, keyslot: Option<u32>) -> Result<Unlocked, Failure> {
+    let device = output::path(&session.header_path());
+    let place = session.key(None)?;
+    let passphrase = session.ask(&place, &format!("Enter passphrase for {device}: "))?;
+    let unlocked = luks
+        .unlock(&passphrase, &unlocking(keyslot))
+        .map_err(|error| Failure::luks(&device, error))?;
+    session.tell_unlocked(&unlocked)?;
+    Ok(unlocked)
 }
 
 fn declined() -> Failure {

@@ -39,6 +39,11 @@ impl Failure {
         Self::new(Exit::Wrong, line)
     }
 
+    /// A question that was not answered with YES.
+    pub(super) fn aborted(exit: Exit) -> Self {
+        Self::new(exit, "Operation aborted.\n")
+    }
+
     /// Says it on standard error.
     pub(super) fn print(&self) {
         for line in &self.lines {

@@ -55,7 +55,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     tell_content(session, place)?;
     if made.is_none() {
         let question = format!("This will overwrite data on {} irrevocably.", place.name);
-        session.confirm(&question, || Failure::wrong("Operation aborted.\n"))?;
+        session.confirm(&question, || Failure::aborted(Exit::Wrong))?;
     }
     let key = session.key(session.operands.get(1))?;
     let prompt = format!("Enter passphrase for {}: ", place.name);
@@ -155,7 +155,7 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
     if !path.exists() {
         session.confirm(
             "Header file does not exist, do you want to create it?",
-            declined,
+            || Failure::aborted(Exit::NoKeyFits),
         )?;
         let (_, temporary) = TemporaryFile::create(&path, signals::Content::Public, |path| {
             OpenOptions::new()
@@ -171,10 +171,6 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
         made = Some(temporary);
     }
     Ok(Some((Target::open(&Operand::Path(path), false)?, made)))
-}
-
-fn declined() -> Failure {
-    Failure::new(Exit::NoKeyFits, "Operation aborted.\n")
 }
 
 fn sector_size(

@@ -1,10 +1,9 @@
 //! `luksHeaderBackup`, `luksHeaderRestore`, `erase`, `convert`, `config`, `repair`.
 
-use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use luks::backup::{Comparison, MAX_BYTES, restore};
+use luks::backup::{Comparison, restore};
 use luks::luks2::{Priority, Which};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
@@ -15,7 +14,7 @@ use luks::{
 use super::failure::Failure;
 use super::session::{Session, say};
 use crate::args::Operand;
-use crate::change::{ChangeError, Target, back_up};
+use crate::change::{ChangeError, Target, back_up, read_backup};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
@@ -48,7 +47,7 @@ pub(super) fn backup(session: &Session) -> Result<(), Failure> {
 pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
     let path = backup_file(session)?;
     let target = session.target()?;
-    let backup = read_backup(&path)?;
+    let backup = sound_backup(&path)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
         Ok(luks) => {
             let comparison = backup.compare(luks.header());
@@ -92,21 +91,14 @@ pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
         .map_err(|error| Failure::luks(&target.name, error))
 }
 
-fn read_backup(path: &Path) -> Result<Backup, Failure> {
+fn sound_backup(path: &Path) -> Result<Backup, Failure> {
     let name = output::path(path);
     let incompatible =
         || Failure::wrong("Header backup file does not contain compatible LUKS header.");
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|_| {
+    let bytes = read_backup(path).map_err(|_| {
         Failure::wrong(format!("Device {name} does not exist or access denied."))
             .and("Header backup file does not contain compatible LUKS header.")
     })?;
-    file.take(MAX_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(|error| {
-            Failure::wrong(format!("Cannot read header backup file {name}."))
-                .and(format!("{error}."))
-        })?;
     let backup = match Backup::parse(bytes) {
         Ok(backup) => backup,
         Err(luks::Error::NotLuks) => return Err(incompatible()),

@@ -21,7 +21,9 @@ pub(super) struct Session {
     pub(super) given: Given,
     /// What `--type` says, or an older spelling of the action.
     pub(super) kind: Option<String>,
-    /// Those behind the action.
+    /// What is to be done with a token.
+    pub(super) verb: Option<OsString>,
+    /// Those behind the action and the verb.
     pub(super) operands: Vec<OsString>,
 }
 

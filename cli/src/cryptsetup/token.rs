@@ -1,7 +1,7 @@
 //! `token add|remove|import|export|unassign DEVICE`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -12,18 +12,12 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::session::{Session, say};
 use crate::change::Target;
+use crate::commands::token::add::{json_input, read_json};
 use crate::output;
 
-/// The most that is read of a token's JSON.
-const MAX_BYTES: u64 = 4 << 20;
-
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
-    let verb = session.operands[0].to_string_lossy().into_owned();
-    let session = &Session {
-        given: session.given.clone(),
-        kind: session.kind.clone(),
-        operands: session.operands[1..].to_vec(),
-    };
+    let verb = session.verb.as_ref().expect("a token action has one");
+    let verb = verb.to_string_lossy();
     if verb == "export" {
         return export(session);
     }
@@ -105,7 +99,7 @@ fn import(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure
     let keyslot = keyslot(session, luks)?;
     let failed = || Failure::wrong("Failed to import token from file.");
     let mut token =
-        tokens::parse(&read_json(session)?).map_err(|error| failed().and(format!("{error}.")))?;
+        tokens::parse(&json_of(session)?).map_err(|error| failed().and(format!("{error}.")))?;
     if let (Some(keyslot), Some(Value::Array(keyslots))) = (keyslot, token.get_mut("keyslots")) {
         let name = Value::from(keyslot.to_string());
         if !keyslots.contains(&name) {
@@ -125,28 +119,18 @@ fn store(session: &Session, luks: &Luks, token: Map<String, Value>) -> Result<u3
     tokens::add(luks, token, id(session), replace, &mut OsRandom)
 }
 
-fn read_json(session: &Session) -> Result<Vec<u8>, Failure> {
-    let failed = |_| Failure::wrong("Failed to read JSON file.");
-    let mut json = Vec::new();
-    let input: Box<dyn Read> =
-        if let Some(path) = session.given.text("json-file").filter(|file| *file != "-") {
-            Box::new(File::open(path).map_err(|_| {
-                Failure::wrong(format!(
-                    "Failed to open file {} in read-only mode.",
-                    output::path(Path::new(path))
-                ))
-            })?)
-        } else {
-            if io::stdin().is_terminal() {
-                say("Provide valid LUKS2 token JSON:")?;
-            }
-            Box::new(io::stdin().lock())
-        };
-    input
-        .take(MAX_BYTES)
-        .read_to_end(&mut json)
-        .map_err(failed)?;
-    Ok(json)
+fn json_of(session: &Session) -> Result<Vec<u8>, Failure> {
+    let path = Path::new(session.given.text("json-file").unwrap_or("-".as_ref()));
+    if path == Path::new("-") && io::stdin().is_terminal() {
+        say("Provide valid LUKS2 token JSON:")?;
+    }
+    let open = json_input(path).map_err(|_| {
+        Failure::wrong(format!(
+            "Failed to open file {} in read-only mode.",
+            output::path(path)
+        ))
+    })?;
+    read_json(open).map_err(|_| Failure::wrong("Failed to read JSON file."))
 }
 
 fn export(session: &Session) -> Result<(), Failure> {

@@ -1,18 +1,16 @@
 //! `header restore IMG`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use luks::backup::{Comparison, MAX_BYTES, restore};
+use luks::backup::{Comparison, restore};
 use luks::repair::{RepairOptions, repair};
 use luks::{Backup, Header, Luks, OsRandom, Refused};
 use serde_json::json;
 use volume::MemoryStorage;
 
 use crate::args::HeaderRestoreArgs;
-use crate::change::{ChangeError, Target};
+use crate::change::{self, ChangeError, Target};
 use crate::error::Error;
 use crate::output;
 use crate::policy;
@@ -76,13 +74,8 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
 /// Reads and checks the backup. With `force` one sound header copy is enough, and the other is made from it.
 fn read(path: &Path, force: bool) -> Result<Backup, Error> {
     let name = output::path(path);
-    let mut bytes = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
-    file.map_err(|source| ChangeError::Read {
-        name: name.clone(),
-        source,
-    })?;
     let failed = |error: luks::Error| Error::luks(&format!("backup {name}"), error);
+    let bytes = change::read_backup(path)?;
     let backup = Backup::parse(bytes).map_err(failed)?;
     match backup.check_sound() {
         Ok(()) => Ok(backup),

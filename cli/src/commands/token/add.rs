@@ -72,17 +72,29 @@ fn insert(
 const MAX_TOKEN_BYTES: u64 = 4 << 20;
 
 fn read(path: &Path) -> Result<(String, Vec<u8>), ChangeError> {
-    let mut text = Vec::new();
-    let (name, outcome) = if path == Path::new("-") {
-        let read = io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut text);
-        ("standard input".to_owned(), read)
+    let name = if path == Path::new("-") {
+        "standard input".to_owned()
     } else {
-        let read =
-            File::open(path).and_then(|file| file.take(MAX_TOKEN_BYTES).read_to_end(&mut text));
-        (output::path(path), read)
+        output::path(path)
     };
-    match outcome {
-        Ok(_) => Ok((name, text)),
+    match json_input(path).and_then(read_json) {
+        Ok(text) => Ok((name, text)),
         Err(source) => Err(ChangeError::Read { name, source }),
     }
+}
+
+/// Opens the file that a token's JSON is in, or for `-` standard input.
+pub fn json_input(path: &Path) -> io::Result<Box<dyn Read>> {
+    Ok(if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path)?)
+    })
+}
+
+/// Reads a token's JSON, or of something that is none as much as one can have.
+pub fn read_json(input: Box<dyn Read>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    input.take(MAX_TOKEN_BYTES).read_to_end(&mut text)?;
+    Ok(text)
 }
