@@ -174,6 +174,9 @@ fn warn_of_two_keys(action: Action, given: &Given, operands: &[OsString]) {
 }
 
 fn act(action: Action, session: &Session) -> Result<(), Failure> {
+    if let Some(what) = check::not_there(action, &session.given) {
+        return Err(not_built(what));
+    }
     match action {
         Action::Open => open::run(session),
         Action::Benchmark => benchmark::run(session),

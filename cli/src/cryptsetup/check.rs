@@ -50,6 +50,36 @@ pub(super) fn check(
     }
 }
 
+const KEYRING: &str = "keys of the kernel's keyring";
+const OPAL: &str = "OPAL drives";
+pub(super) const INTEGRITY: &str = "authenticated encryption";
+
+/// Options that say where a key comes from or what is made, of things that luksmith has not. Without them something
+/// else would be done.
+const NOT_BUILT: [(&str, &str); 11] = [
+    ("key-description", KEYRING),
+    ("new-key-description", KEYRING),
+    ("volume-key-keyring", KEYRING),
+    ("new-volume-key-keyring", KEYRING),
+    ("link-vk-to-keyring", KEYRING),
+    ("hw-opal", OPAL),
+    ("hw-opal-only", OPAL),
+    ("hw-opal-factory-reset", OPAL),
+    ("disable-sum", OPAL),
+    ("integrity-inline", INTEGRITY),
+    ("integrity-key-size", INTEGRITY),
+];
+
+/// What luksmith does not have and one of the options asks for.
+pub(super) fn not_there(action: Action, given: &Given) -> Option<&'static str> {
+    // Of a token it is a text.
+    let is_text = |option| option == "key-description" && action == Action::Token;
+    NOT_BUILT
+        .iter()
+        .find(|(option, _)| given.has(option) && !is_text(*option))
+        .map(|(_, what)| *what)
+}
+
 /// A keyslot among the operands: its first digits count, and none are 0.
 pub(super) fn number_of(operand: &OsString) -> Option<u32> {
     let text = operand.to_string_lossy();

@@ -8,6 +8,7 @@ use dmcrypt::{CipherSpec, SectorSize};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
 use volume::Storage;
 
+use super::check::INTEGRITY;
 use super::failure::Failure;
 use super::key::read_volume_key;
 use super::open::not_built;
@@ -134,14 +135,8 @@ fn version(session: &Session) -> Result<Version, Failure> {
             "Integrity option can be used only for LUKS2 format.",
         ));
     }
-    if integrity.is_some() && !none || given.has("integrity-inline") {
-        return Err(not_built("authenticated encryption"));
-    }
-    if given.has("hw-opal") || given.has("hw-opal-only") {
-        return Err(not_built("OPAL drives"));
-    }
-    if given.has("volume-key-keyring") {
-        return Err(not_built("keys of the kernel's keyring"));
+    if integrity.is_some() && !none {
+        return Err(not_built(INTEGRITY));
     }
     Ok(version)
 }
@@ -247,7 +242,8 @@ fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
     }
 }
 
-/// The options and the places that follow. With `--align-payload` the data starts at the next multiple of that.
+/// The options and the places that follow. With `--align-payload` the data starts at the next multiple of that; where
+/// the header is elsewhere, at that itself.
 fn aligned(
     session: &Session,
     version: Version,
@@ -268,13 +264,16 @@ fn aligned(
             "No known cipher specification pattern detected.",
         ));
     }
-    let mut new = make(&container)?;
-    let mut layout = Layout::new(new.options()).map_err(invalid)?;
     let alignment = session
         .given
         .number("align-payload")
-        .filter(|sectors| *sectors != 0 && !detached);
-    if let Some(sectors) = alignment {
+        .filter(|sectors| *sectors != 0);
+    if detached && alignment.is_some() {
+        container.offset = alignment;
+    }
+    let mut new = make(&container)?;
+    let mut layout = Layout::new(new.options()).map_err(invalid)?;
+    if let Some(sectors) = alignment.filter(|_| !detached) {
         let areas_end = (layout.keyslots_offset + layout.keyslots_bytes) / dmcrypt::SECTOR_BYTES;
         let mut start = areas_end.next_multiple_of(sectors);
         // Data starts at a multiple of 4096 bytes.
