@@ -141,17 +141,14 @@ impl KeyInput {
             }
             Origin::Stdin if io::stdin().is_terminal() => self.ask(prompt)?,
             Origin::Ask { .. } => self.read_line()?,
-            Origin::Stdin => self.read_all(&mut StandardInput, exactly)?,
+            Origin::Stdin => self.read_all(&mut StandardInput, exactly, true)?,
             Origin::File(path) => {
                 let mut file = File::open(path).map_err(|source| KeyError::Opening {
                     name: self.name(),
                     source,
                 })?;
-                let bytes = self.read_all(&mut file, exactly)?;
-                if bytes.is_empty() && !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-                    return Err(KeyError::Nothing { name: self.name() });
-                }
-                bytes
+                let is_stream = !file.metadata().is_ok_and(|metadata| metadata.is_file());
+                self.read_all(&mut file, exactly, is_stream)?
             }
         };
         encoding::decode(bytes, self.encoding, self.format).map_err(|reason| KeyError::Encoding {
@@ -186,7 +183,7 @@ impl KeyInput {
                 .read(&mut *byte)
                 .map_err(|source| self.unreadable(source))?
             {
-                0 if line.is_empty() && self.size.is_none() => {
+                0 if line.is_empty() => {
                     return Err(KeyError::Nothing { name: self.name() });
                 }
                 0 => break,
@@ -206,6 +203,7 @@ impl KeyInput {
         &self,
         input: &mut impl Read,
         exactly: Option<usize>,
+        is_stream: bool,
     ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         self.skip(input)?;
         // A spelled key is longer than its bytes: all of it is read, and cut once it is understood.
@@ -227,11 +225,12 @@ impl KeyInput {
             }
         }
         match wanted {
-            Some(wanted) if all.len() < wanted => Err(self.short(all.len(), wanted)),
-            None if all.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
-            None if all.is_empty() && matches!(self.origin, Origin::Stdin) => {
+            // A file may be empty, a stream that gives nothing is none.
+            None | Some(1..) if all.is_empty() && is_stream => {
                 Err(KeyError::Nothing { name: self.name() })
             }
+            Some(wanted) if all.len() < wanted => Err(self.short(all.len(), wanted)),
+            None if all.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
             _ => Ok(all.into_bytes()),
         }
     }

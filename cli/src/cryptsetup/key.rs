@@ -16,7 +16,7 @@ use crate::args::{
 };
 use crate::commands::key::new;
 use crate::output;
-use crate::passphrase::{KeyInput, Prompt};
+use crate::passphrase::{KeyError, KeyInput, Prompt};
 use crate::unlock;
 
 /// How many times a passphrase may be typed unless said.
@@ -56,15 +56,31 @@ impl Session {
 
     /// Asks for a passphrase that there is, or takes it from where it is.
     pub(super) fn ask(&self, place: &Place, prompt: &str) -> Result<Passphrase, Failure> {
-        self.read_key(place, prompt, false)
+        Ok(self.read_key(place, prompt, false)?)
+    }
+
+    /// The same, or nothing where the input ends before it begins; that is told.
+    pub(super) fn ask_unless_ended(
+        &self,
+        place: &Place,
+        prompt: &str,
+    ) -> Result<Option<Passphrase>, Failure> {
+        match self.read_key(place, prompt, false) {
+            Ok(passphrase) => Ok(Some(passphrase)),
+            Err(nothing @ KeyError::Nothing { .. }) => {
+                Failure::from(nothing).print();
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks for a new passphrase, twice where somebody types.
     pub(super) fn ask_new(&self, place: &Place, prompt: &str) -> Result<Passphrase, Failure> {
-        self.read_key(place, prompt, !self.is_batch())
+        Ok(self.read_key(place, prompt, !self.is_batch())?)
     }
 
-    fn read_key(&self, place: &Place, prompt: &str, twice: bool) -> Result<Passphrase, Failure> {
+    fn read_key(&self, place: &Place, prompt: &str, twice: bool) -> Result<Passphrase, KeyError> {
         let wanted = self.given.has("verify-passphrase");
         if wanted && place.is_asked && !io::stdin().is_terminal() {
             eprintln!("Can't do passphrase verification on non-tty inputs.");
@@ -249,6 +265,22 @@ pub(super) fn volume_key_bytes(header: &Header) -> Option<usize> {
             Some(metadata.keyslot(*id)?.key_bytes as usize)
         }
     }
+}
+
+/// The key of `--volume-key-file` that opens the data: as large as the header says, or `--key-size` where it does not.
+pub(super) fn read_key_of_data(
+    session: &Session,
+    path: &OsStr,
+    header: &Header,
+) -> Result<VolumeKey, Failure> {
+    let given = session.given.small("key-size").filter(|bits| *bits != 0);
+    let bytes = volume_key_bytes(header).or(given.map(|bits| bits as usize / 8));
+    let bytes = bytes.ok_or_else(|| {
+        Failure::wrong(
+            "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",
+        )
+    })?;
+    read_volume_key(path, bytes)
 }
 
 /// Reads a volume key of so many bytes; what follows them in the file is left out.

@@ -9,7 +9,7 @@ use luks::{Header, InvalidOption, Luks, OsRandom, Random, Unlocked};
 
 use super::check::number_of;
 use super::failure::Failure;
-use super::key::{read_volume_key, unlocking, volume_key_bytes};
+use super::key::{read_key_of_data, read_volume_key, unlocking, volume_key_bytes};
 use super::session::{Session, say};
 use crate::change::Target;
 use crate::exit::Exit;
@@ -28,7 +28,8 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     };
     let failed = |error| Failure::luks(&target.name, error);
     let given = &session.given;
-    if given.has("token-id") || given.has("token-only") || given.has("new-token-id") {
+    let tokens = ["token-id", "token-type", "token-only", "new-token-id"];
+    if tokens.iter().any(|option| given.has(option)) {
         return Err(super::open::not_built("tokens as a source of passphrases"));
     }
     let is_luks1 = matches!(luks.header(), Header::Luks1(_));
@@ -43,12 +44,7 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
         return add_unbound(session, &luks, &target);
     }
     let unlocked = if let Some(path) = given.text("volume-key-file") {
-        let bytes = volume_key_bytes(luks.header()).ok_or_else(|| {
-            Failure::wrong(
-                "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",
-            )
-        })?;
-        let key = read_volume_key(path, bytes)?;
+        let key = read_key_of_data(session, path, luks.header())?;
         let unlocked = luks.unlock_with_volume_key(key, &unlocking(None));
         unlocked.map_err(failed)?
     } else {
@@ -158,6 +154,7 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
     if let Some(keyslot) = session.keyslot()
         && keyslots::check_in_use(luks.header(), keyslot).is_err()
     {
+        // Of a number that no keyslot has cryptsetup says here that it is not active.
         let inactive = InvalidOption::KeyslotInactive { keyslot };
         return Err(Failure::luks(&target.name, inactive.into()));
     }
@@ -232,13 +229,15 @@ fn prove_another(
     is_last: bool,
 ) -> Result<(), Failure> {
     let place = session.key(None)?;
-    let passphrase = match session.ask(&place, "Enter any remaining passphrase: ") {
-        // Who says so needs none.
-        Err(failure) if session.is_batch() && place.is_asked => {
-            failure.print();
-            return Ok(());
+    let prompt = "Enter any remaining passphrase: ";
+    let passphrase = if session.is_batch() && place.is_asked {
+        match session.ask_unless_ended(&place, prompt)? {
+            Some(passphrase) => passphrase,
+            // Who says so needs none.
+            None => return Ok(()),
         }
-        other => other?,
+    } else {
+        session.ask(&place, prompt)?
     };
     let unlocked = if is_last {
         luks.unlock(&passphrase, &unlocking(Some(keyslot)))

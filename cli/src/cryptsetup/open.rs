@@ -5,7 +5,7 @@ use luks::{Header, Luks};
 
 use super::action::Action;
 use super::failure::Failure;
-use super::key::{read_volume_key, unlocking, volume_key_bytes};
+use super::key::{read_key_of_data, unlocking};
 use super::session::{Session, open_for_reading};
 use crate::exit::Exit;
 use crate::output;
@@ -81,16 +81,7 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
     let device = session.device();
     let failed = |error| Failure::luks(&device, error);
     if let Some(path) = session.given.text("volume-key-file") {
-        let sizes = volume_key_bytes(luks.header()).or_else(|| {
-            let bits = session.given.small("key-size")?;
-            Some(bits as usize / 8)
-        });
-        let bytes = sizes.ok_or_else(|| {
-            Failure::wrong(
-                "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",
-            )
-        })?;
-        let key = read_volume_key(path, bytes)?;
+        let key = read_key_of_data(session, path, luks.header())?;
         return luks
             .unlock_with_volume_key(key, &unlocking(None))
             .map(drop)
