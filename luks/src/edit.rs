@@ -77,6 +77,39 @@ pub struct Draft {
     pub json: Map<String, Value>,
 }
 
+impl Draft {
+    /// Says when a keyslot is tried.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidOption::KeyslotInactive`] for a keyslot that is not there.
+    pub fn set_priority(
+        &mut self,
+        keyslot: u32,
+        priority: luks2::Priority,
+    ) -> Result<(), InvalidOption> {
+        let keyslots = self.json.get_mut("keyslots");
+        let object = keyslots.and_then(|keyslots| keyslots.get_mut(keyslot.to_string()));
+        put_priority(
+            object.ok_or(InvalidOption::KeyslotInactive { keyslot })?,
+            priority,
+        );
+        Ok(())
+    }
+}
+
+/// The normal priority has no member, as cryptsetup writes it.
+pub(crate) fn put_priority(object: &mut Value, priority: luks2::Priority) {
+    let Value::Object(members) = object else {
+        return;
+    };
+    match priority {
+        luks2::Priority::Ignore => members.insert("priority".into(), 0.into()),
+        luks2::Priority::Normal => members.shift_remove("priority"),
+        luks2::Priority::Prefer => members.insert("priority".into(), 2.into()),
+    };
+}
+
 impl Edit {
     /// Takes the exclusive lock (waiting for it) and reads the header of `luks` again.
     ///

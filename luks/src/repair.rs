@@ -139,7 +139,7 @@ fn repair_copy(
         };
         return Err(Refused::Irreparable(corrupt).into());
     }
-    if !options.overwrite_foreign && holds_something_else(storage, which, at)? {
+    if !options.overwrite_foreign && holds_something_else(storage, good, which, at)? {
         return Err(Refused::Foreign.into());
     }
     let mut salt = [0; BinaryHeader::SALT_BYTES];
@@ -154,13 +154,23 @@ fn repair_copy(
     Ok(Repair::Copy { which, fault })
 }
 
-/// Where a copy is zeros (behind its checksum, or altogether) and other bytes stand there, somebody else wrote them.
-fn holds_something_else(storage: &dyn Storage, which: Which, at: u64) -> Result<bool, Error> {
+/// Where a copy is zeros (behind its checksum, or altogether) and other bytes stand there, somebody else wrote them. A
+/// copy without its magic that has this container's UUID is one that `wipefs` wiped.
+fn holds_something_else(
+    storage: &dyn Storage,
+    good: &luks2::Header,
+    which: Which,
+    at: u64,
+) -> Result<bool, Error> {
     let mut first = vec![0; BinaryHeader::BYTES];
     storage
         .read_at(at, &mut first)
         .map_err(Error::io("read the damaged header copy"))?;
-    let zeros = if BinaryHeader::has_magic(which, &first) {
+    let uuid = good.binary.uuid.as_bytes();
+    let is_wiped = first[..MAGIC_BYTES] == [0; MAGIC_BYTES]
+        && !uuid.is_empty()
+        && first[UUID..].starts_with(uuid);
+    let zeros = if is_wiped || BinaryHeader::has_magic(which, &first) {
         &first[END_OF_CHECKSUM..]
     } else {
         &first[..]
@@ -168,5 +178,8 @@ fn holds_something_else(storage: &dyn Storage, which: Which, at: u64) -> Result<
     Ok(zeros.iter().any(|byte| *byte != 0))
 }
 
+const MAGIC_BYTES: usize = 6;
+/// Where the binary header's UUID stands (LUKS2 specification, figure 2).
+const UUID: usize = 168;
 /// Where the binary header's SHA-256 ends; all behind it is zero.
 const END_OF_CHECKSUM: usize = 480;

@@ -1,18 +1,20 @@
 //! `luksHeaderBackup`, `luksHeaderRestore`, `erase`, `convert`, `config`, `repair`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use luks::backup::{Comparison, restore};
+use luks::defaults::STRIPES;
+use luks::luks1::Damage;
 use luks::luks2::{Priority, Which};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
-    Backup, ConfigChanges, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version, config,
-    convert as converting, erase as erasing, keyslots,
+    Backup, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
+    convert as converting, erase as erasing,
 };
 
 use super::failure::Failure;
-use super::session::{Session, say};
+use super::session::Session;
 use crate::args::Operand;
 use crate::change::{ChangeError, Target, back_up, read_backup};
 use crate::error::Error;
@@ -112,9 +114,6 @@ fn sound_backup(path: &Path) -> Result<Backup, Failure> {
 
 /// `erase DEVICE`: all keyslots.
 pub(super) fn erase(session: &Session) -> Result<(), Failure> {
-    if session.given.has("hw-opal-factory-reset") {
-        return Err(super::open::not_built("OPAL drives"));
-    }
     let target = session.target()?;
     let luks = session.read_for_change(&target)?;
     let question = format!(
@@ -204,6 +203,8 @@ pub(super) fn configure(session: &Session) -> Result<(), Failure> {
     let target = session.target()?;
     let luks = session.read_luks2_for_change(&target)?;
     let failed = |error| Failure::luks(&target.name, error);
+    let mut edit = Edit::begin(&luks).map_err(failed)?;
+    let mut draft = edit.draft().map_err(|option| failed(option.into()))?;
     if let Some(priority) = given.string("priority") {
         let priority = match &*priority {
             "ignore" => Priority::Ignore,
@@ -211,24 +212,18 @@ pub(super) fn configure(session: &Session) -> Result<(), Failure> {
             _ => Priority::Normal,
         };
         let keyslot = session.keyslot().expect("checked with the options");
-        keyslots::set_priority(&luks, keyslot, priority, &mut OsRandom).map_err(|error| {
-            match error {
-                // cryptsetup says nothing more.
-                luks::Error::InvalidOption(_) => Failure::silent(Exit::Wrong),
-                error => failed(error),
-            }
-        })?;
+        // cryptsetup says nothing more.
+        draft
+            .set_priority(keyslot, priority)
+            .map_err(|_| Failure::silent(Exit::Wrong))?;
     }
-    if !given.has("label") && !given.has("subsystem") {
-        return Ok(());
+    if let Some(label) = given.string("label") {
+        draft.label = label;
     }
-    let luks = session.read_luks2_for_change(&target)?;
-    let changes = ConfigChanges {
-        label: given.string("label"),
-        subsystem: given.string("subsystem"),
-        ..ConfigChanges::default()
-    };
-    config::configure(&luks, &changes, &mut OsRandom).map_err(failed)
+    if let Some(subsystem) = given.string("subsystem") {
+        draft.subsystem = subsystem;
+    }
+    edit.commit_draft(draft, &mut OsRandom).map_err(failed)
 }
 
 /// `repair DEVICE`.
@@ -237,7 +232,7 @@ pub(super) fn repair(session: &Session) -> Result<(), Failure> {
         return session.tell("No known problems detected for LUKS header.");
     }
     session.confirm("Really try to repair LUKS device header?", || {
-        Failure::silent(Exit::Wrong)
+        Failure::aborted(Exit::Wrong)
     })?;
     // Something else that was written there is lost only where somebody said yes to it.
     let options = RepairOptions {
@@ -256,11 +251,50 @@ pub(super) fn repair(session: &Session) -> Result<(), Failure> {
             session.tell(format!("The {which} header is written anew ({fault})."))
         }
         Repair::Luks1(damages) => {
-            for damage in damages {
-                say(format!("{damage}."))?;
+            session.tell("Repairing keyslots.")?;
+            for line in damages.iter().flat_map(mended) {
+                let _ = writeln!(std::io::stderr(), "{line}");
             }
-            Ok(())
+            session.tell("Writing LUKS header to disk.")
         }
+    }
+}
+
+/// What was wrong, and what it is now.
+fn mended(damage: &Damage) -> Vec<String> {
+    let keyslot_is = |keyslot: &u32, now: String| {
+        vec![
+            format!("LUKS keyslot {keyslot} is invalid."),
+            format!("Keyslot {keyslot}: {now}."),
+            format!("Keyslot {keyslot}: salt wiped."),
+        ]
+    };
+    match damage {
+        Damage::EcbMode(mode) => {
+            let mode = output::escape(mode);
+            vec![
+                format!("LUKS cipher mode {mode} is invalid."),
+                format!("Cipher mode repaired ({mode} -> ecb)."),
+            ]
+        }
+        Damage::HashCase(hash) => {
+            let hash = output::escape(hash);
+            vec![
+                format!("LUKS hash {hash} is invalid."),
+                format!(
+                    "Cipher hash repaired to lowercase ({}).",
+                    hash.to_ascii_lowercase()
+                ),
+            ]
+        }
+        Damage::Stripes { keyslot, stripes } => keyslot_is(
+            keyslot,
+            format!("stripes repaired ({stripes} -> {STRIPES})"),
+        ),
+        Damage::Place { keyslot, have, now } => {
+            keyslot_is(keyslot, format!("offset repaired ({have} -> {now})"))
+        }
+        other => vec![format!("{other}.")],
     }
 }
 
@@ -270,8 +304,18 @@ fn plan(session: &Session) -> Result<Repair, Failure> {
     let options = RepairOptions {
         overwrite_foreign: true,
     };
-    let found = mend(&*rehearsed.storage, options, &mut OsRandom)
-        .map_err(|error| Failure::luks(&rehearsed.name, error))?;
+    let found = mend(&*rehearsed.storage, options, &mut OsRandom).map_err(|error| {
+        let is_beyond = matches!(error, luks::Error::Refused(Refused::Irreparable(_)));
+        let failure = Failure::luks(&rehearsed.name, error);
+        if is_beyond {
+            Failure {
+                exit: Exit::Wrong,
+                ..failure
+            }
+        } else {
+            failure
+        }
+    })?;
     let luks = Luks::open(rehearsed.storage.clone())
         .map_err(|error| Failure::luks(&rehearsed.name, error))?;
     if session.allows(luks.header()) {

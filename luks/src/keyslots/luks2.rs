@@ -7,7 +7,7 @@ use super::{KeyslotOptions, Made, UnboundKey, free_keyslot, new_salt};
 use crate::area;
 use crate::defaults::{AREA_ALIGNMENT, STRIPES};
 use crate::device::{Luks, Unlocked, luks2_digest};
-use crate::edit::Edit;
+use crate::edit::{Edit, put_priority};
 use crate::error::{Error, InvalidOption, Unsupported};
 use crate::kdf::{self, KdfParams};
 use crate::luks2::{Area, KeyslotKind, Metadata, NewDigest, NewKeyslot, Priority, SegmentKind};
@@ -190,7 +190,7 @@ pub(super) fn set_priority(
     random: &mut dyn Random,
 ) -> Result<(), Error> {
     let mut draft = edit.draft()?;
-    put_priority(&mut draft.json["keyslots"][keyslot.to_string()], priority);
+    draft.set_priority(keyslot, priority)?;
     edit.commit_draft(draft, random)
 }
 
@@ -332,16 +332,4 @@ fn take_out(json: &mut Map<String, Value>, keyslot: u32) {
             });
         }
     }
-}
-
-/// The normal priority has no member, as cryptsetup writes it.
-fn put_priority(object: &mut Value, priority: Priority) {
-    let Value::Object(members) = object else {
-        return;
-    };
-    match priority {
-        Priority::Ignore => members.insert("priority".into(), 0.into()),
-        Priority::Normal => members.shift_remove("priority"),
-        Priority::Prefer => members.insert("priority".into(), 2.into()),
-    };
 }

@@ -70,3 +70,20 @@ for way in checksum journal; do
         { cat recrypt.log; exit 1; }
 done
 rm recrypt.log
+
+# Damaged: image, offset in bytes, what stands there then.
+damage() {
+    cp "$2" "$1"; printf "$4" | dd of="$1" bs=1 seek="$3" conv=notrunc 2>/dev/null
+}
+damage nomagic l2 0 '\0\0\0\0\0\0'
+damage bad-first l2 4200 '\377'
+damage bad-second l2 20584 '\377'
+damage foreign l2 1080 '\123\357'
+# Keyslot N of LUKS1 stands at 208 + 48 N: state, 4; salt, 8; area, 40; stripes, 44.
+damage stripes-used l1 252 '\0\0\0\0'
+damage stripes-free l1 492 '\0\0\0\0'
+damage place-free l1 488 '\0\0\0\1'
+damage state ex1 448 '\0\0\0\1'
+damage upper l1 72 SHA256
+damage mark l1 510 '\125\252'
+damage ecb l1 40 'ecb-xts\0\0\0\0'
