@@ -74,7 +74,8 @@ pub(super) fn help() -> String {
     }
     text.push_str(
         "\nOlder spellings: create NAME DEVICE and plainOpen, luksOpen (open); remove, luksClose (close); luksErase (erase).\n\
-         Actions that work on a mapping (open without --test-passphrase, close, resize, status, luksSuspend, luksResume) end with exit code 1.\n\n\
+         Actions that work on a mapping (open without --test-passphrase, close, resize, status, luksSuspend, luksResume) end with exit code 1.\n\
+         --disable-locks is taken and changes nothing: headers are locked all the same.\n\n\
          Defaults: LUKS2, aes-xts-plain64, 512 bits, sha256, argon2id (LUKS1: pbkdf2), 2000 ms; plain: aes-xts-plain64, 256 bits, sha256.\n",
     );
     text
