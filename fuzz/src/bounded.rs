@@ -1,7 +1,8 @@
 //! Memory that ends: an input that needs more than 64 MiB is a failure, like one that needs more than two seconds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const MOST_BYTES: usize = 64 << 20;
 
@@ -9,34 +10,63 @@ const MOST_BYTES: usize = 64 << 20;
 static USED: AtomicUsize = AtomicUsize::new(0);
 /// The most that may be.
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// Whether more was asked for.
+static EXCEEDED: AtomicBool = AtomicBool::new(false);
 
 /// The system's allocator, which has nothing to give beyond the bound.
 pub struct Bounded;
 
+/// Counts bytes in, if there are as many left.
+fn take(bytes: usize) -> bool {
+    let used = USED.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    if used <= LIMIT.load(Ordering::Relaxed) {
+        return true;
+    }
+    give_back(bytes);
+    EXCEEDED.store(true, Ordering::Relaxed);
+    // Room for the message about it.
+    LIMIT.store(usize::MAX, Ordering::Relaxed);
+    false
+}
+
+fn give_back(bytes: usize) {
+    USED.fetch_sub(bytes, Ordering::Relaxed);
+}
+
 // SAFETY: what is given is the system's, whole; to give nothing is always allowed.
 unsafe impl GlobalAlloc for Bounded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let used = USED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        if used > LIMIT.load(Ordering::Relaxed) {
-            // Room for the message about it.
-            LIMIT.store(usize::MAX, Ordering::Relaxed);
-            return std::ptr::null_mut();
+        if !take(layout.size()) {
+            return ptr::null_mut();
         }
         // SAFETY: the caller promises what the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size(), Ordering::Relaxed);
+        give_back(layout.size());
         // SAFETY: as in `alloc`, from which the pointer came.
         unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_bytes: usize) -> *mut u8 {
+        if !take(new_bytes.saturating_sub(layout.size())) {
+            return ptr::null_mut();
+        }
+        give_back(layout.size().saturating_sub(new_bytes));
+        // SAFETY: as in `alloc`, from which the pointer came.
+        unsafe { System.realloc(pointer, layout, new_bytes) }
     }
 }
 
 /// Runs a target over an input, within the bound.
-pub fn run(target: fn(&[u8]), data: &[u8]) {
+///
+/// # Panics
+/// When it asks for more memory, whether it gets along without or not.
+pub fn run(target: fn(&[u8]) -> bool, data: &[u8]) {
     let used = USED.load(Ordering::Relaxed);
     LIMIT.store(used.saturating_add(MOST_BYTES), Ordering::Relaxed);
     target(data);
     LIMIT.store(usize::MAX, Ordering::Relaxed);
+    assert!(!EXCEEDED.load(Ordering::Relaxed), "too much memory");
 }

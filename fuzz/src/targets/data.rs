@@ -18,10 +18,10 @@ use super::support::Repeated;
 ///
 /// # Panics
 /// When it does otherwise.
-pub fn af_merge(data: &[u8]) {
+pub fn af_merge(data: &[u8]) -> bool {
     let mut input = Unstructured::new(data);
     let Ok((key_bytes, stripes, hash, at, change)) = split_of(&mut input) else {
-        return;
+        return false;
     };
     let key = VolumeKey::from_bytes(Zeroizing::new(
         (0..=u8::MAX)
@@ -36,12 +36,13 @@ pub fn af_merge(data: &[u8]) {
     };
     assert!(merged(&material).ct_eq(&key));
     if (1..8).contains(&(key_bytes % hash.digest_bytes())) {
-        return;
+        return true;
     }
     let mut changed = material.to_vec();
     let at = at % changed.len();
     changed[at] ^= change.max(1);
     assert!(!merged(&changed).ct_eq(&key), "byte {at} does not matter");
+    true
 }
 
 fn split_of(
@@ -60,10 +61,10 @@ fn split_of(
 ///
 /// # Panics
 /// When it does not.
-pub fn sector_kernels(data: &[u8]) {
+pub fn sector_kernels(data: &[u8]) -> bool {
     let mut input = Unstructured::new(data);
     let Ok((spec, key_bytes, sector_size, first, sectors, at)) = sectors_of(&mut input) else {
-        return;
+        return false;
     };
     let spec: CipherSpec = spec.parse().expect("a specification");
     let key: Vec<u8> = (0..=u8::MAX)
@@ -105,6 +106,7 @@ pub fn sector_kernels(data: &[u8]) {
             "{kernel:?} wrote outside"
         );
     }
+    true
 }
 
 type Sectors = (&'static str, usize, SectorSize, u64, usize, usize);
@@ -126,14 +128,15 @@ fn sectors_of(input: &mut Unstructured<'_>) -> arbitrary::Result<Sectors> {
     ))
 }
 
-/// Reads and writes of a volume at any byte are those of a file, and touch nothing outside the volume.
+/// Reads and writes of a volume at any byte are those of a file, encrypted as its sectors are one by one, and touch nothing
+/// outside the volume.
 ///
 /// # Panics
 /// When they are not, or do.
-pub fn plain_volume(data: &[u8]) {
+pub fn plain_volume(data: &[u8]) -> bool {
     let mut input = Unstructured::new(data);
     let Ok(options) = plain_of(&mut input) else {
-        return;
+        return false;
     };
     let container: Vec<u8> = (0..=u8::MAX).cycle().take(CONTAINER_BYTES).collect();
     let storage = Arc::new(MemoryStorage::from_vec(container.clone()));
@@ -141,7 +144,7 @@ pub fn plain_volume(data: &[u8]) {
         (0..=u8::MAX).take(options.key_bytes).collect(),
     ));
     let Ok(volume) = dmcrypt_plain::open(storage.clone(), &key, &options) else {
-        return;
+        return false;
     };
     let read = |volume: &volume::Volume| {
         let mut all =
@@ -178,6 +181,22 @@ pub fn plain_volume(data: &[u8]) {
     assert!(after[end..] == container[end..]);
     let past = volume.write_at(volume.len(), b"x");
     assert!(past.is_err(), "written behind the end");
+
+    // The same by one sector after the other, without a volume.
+    let sectors = SectorOptions {
+        sector_size: options.sector_size,
+        iv_large_sectors: options.iv_large_sectors,
+    };
+    let cipher = options
+        .cipher
+        .sector_cipher(key.expose(), sectors)
+        .expect("it opened before");
+    let numbers = (options.skip_sectors..).step_by(sectors.sector_size.bytes() / 512);
+    for (number, sector) in numbers.zip(model.chunks_exact_mut(sectors.sector_size.bytes())) {
+        cipher.encrypt(number, sector);
+    }
+    assert!(after[start..end] == model, "encrypted otherwise");
+    true
 }
 
 const CONTAINER_BYTES: usize = 48 << 10;

@@ -1,6 +1,6 @@
 //! Sequences of changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arbitrary::Unstructured;
@@ -9,40 +9,41 @@ use luks::{
 };
 use volume::Storage;
 
-use super::support::{
-    CHEAP, PASSPHRASE, Repeated, changeable, container, options, passphrase, version,
-};
+use super::support::{CHEAP, PASSPHRASE, Repeated, changeable, check_data, options, passphrase};
 
 const WORDS: [&str; 4] = [PASSPHRASE, "battery", "staple", ""];
 const MOST_STEPS: usize = 12;
+/// As many as either container has room for.
+const KEYSLOTS: usize = 8;
 
 /// After each change of a header the same passphrases open the same keyslots as in a table, and those only; the header
-/// has the keyslots and tokens of the table, and label and payload are as they were left.
+/// has the keyslots and tokens of the table, and label and volume key are as they were left.
 ///
 /// # Panics
 /// When they do not, or it has others.
-pub fn header_edits(data: &[u8]) {
+pub fn header_edits(data: &[u8]) -> bool {
     let mut input = Unstructured::new(data);
-    let version = version(&mut input);
-    let storage: Arc<dyn Storage> = changeable(container(version));
+    let (version, storage) = changeable(&mut input);
+    let storage: Arc<dyn Storage> = storage;
     let mut model = Model {
         keyslots: BTreeMap::from([(0, 0)]),
-        tokens: 0,
+        tokens: BTreeSet::new(),
         label: String::new(),
     };
     for _ in 0..MOST_STEPS {
         if input.is_empty() || model.step(&mut input, &storage, version).is_err() {
             break;
         }
-        model.check(&storage, input.arbitrary().unwrap_or(0));
+        model.check(&storage, version, input.arbitrary().unwrap_or(0));
     }
+    true
 }
 
 /// What the header must say.
 struct Model {
     /// Which word opens a keyslot.
     keyslots: BTreeMap<u32, usize>,
-    tokens: usize,
+    tokens: BTreeSet<u32>,
     label: String,
 }
 
@@ -73,7 +74,7 @@ impl Model {
         match input.int_in_range(0..=5)? {
             0 => match keyslots::add(&luks, &unlocked, &passphrase(WORDS[word]), &new, random) {
                 Ok(added) => assert_eq!(self.keyslots.insert(added, word), None),
-                Err(error) => assert!(self.keyslots.len() >= 7, "{error}"),
+                Err(error) => assert!(self.keyslots.len() == KEYSLOTS, "{error}"),
             },
             1 => {
                 let key = passphrase(WORDS[word]);
@@ -82,7 +83,7 @@ impl Model {
                         self.keyslots.remove(&keyslot);
                         self.keyslots.insert(now, word);
                     }
-                    Err(error) => assert!(self.keyslots.len() >= 7, "{error}"),
+                    Err(error) => assert!(self.keyslots.len() == KEYSLOTS, "{error}"),
                 }
             }
             2 => {
@@ -107,19 +108,22 @@ impl Model {
             }
             4 => {
                 let token = tokens::keyring("key", &[keyslot]);
-                let outcome = tokens::add(&luks, token, None, false, random);
-                self.tokens += usize::from(outcome.is_ok());
-                assert!(outcome.is_err() || version == Version::Luks2);
+                let added = tokens::add(&luks, token, None, false, random);
+                assert_eq!(added.is_ok(), version == Version::Luks2);
+                if let Ok(id) = added {
+                    assert!(self.tokens.insert(id), "token {id} was there");
+                }
             }
             _ => {
-                let outcome = tokens::remove(&luks, input.int_in_range(0..=2)?, random);
-                self.tokens -= usize::from(outcome.is_ok());
+                let id = input.int_in_range(0..=2)?;
+                let removed = tokens::remove(&luks, id, random);
+                assert_eq!(removed.is_ok(), self.tokens.remove(&id));
             }
         }
         Ok(())
     }
 
-    fn check(&self, storage: &Arc<dyn Storage>, word: usize) {
+    fn check(&self, storage: &Arc<dyn Storage>, version: Version, word: usize) {
         let luks = Luks::open(Arc::clone(storage)).expect("a change leaves a container");
         assert!(luks.warnings().is_empty());
         match luks.header() {
@@ -130,7 +134,8 @@ impl Model {
             Header::Luks2(header) => {
                 let present: Vec<u32> = header.metadata.keyslots.iter().map(|k| k.id).collect();
                 assert_eq!(present, self.keyslots.keys().copied().collect::<Vec<_>>());
-                assert_eq!(header.metadata.tokens.len(), self.tokens);
+                let tokens: BTreeSet<u32> = header.metadata.tokens.iter().map(|t| t.id).collect();
+                assert_eq!(tokens, self.tokens);
                 assert_eq!(header.binary.label, self.label);
             }
         }
@@ -138,5 +143,8 @@ impl Model {
         let opened = luks.unlock(&passphrase(WORDS[word]), &options());
         let is_known = self.keyslots.values().any(|of_keyslot| *of_keyslot == word);
         assert_eq!(opened.is_ok(), is_known, "{:?}", WORDS[word]);
+        if let Ok(opened) = opened {
+            check_data(&opened, version);
+        }
     }
 }

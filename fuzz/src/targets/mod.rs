@@ -17,12 +17,12 @@ use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
 ///
 /// # Panics
 /// When one of these does not hold.
-pub fn cipher_spec(data: &[u8]) {
+pub fn cipher_spec(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return false;
     };
     let Ok(spec) = text.parse::<CipherSpec>() else {
-        return;
+        return false;
     };
     let parse = |text: &str| {
         text.parse::<CipherSpec>()
@@ -55,4 +55,5 @@ pub fn cipher_spec(data: &[u8]) {
             assert_eq!(sector, [0x5a; 512]);
         }
     }
+    true
 }

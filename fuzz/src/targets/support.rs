@@ -1,11 +1,13 @@
 //! What several targets need: choices made by the input, random bytes that it repeats, and containers to start from.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use arbitrary::Unstructured;
 use dmcrypt::{HashAlgorithm, Passphrase};
 use luks::{
-    FormatOptions, KdfLimits, KdfParams, Luks, Random, RandomError, UnlockOptions, Version, format,
+    FormatOptions, KdfLimits, KdfParams, Luks, Random, RandomError, UnlockOptions, Unlocked,
+    Version, format,
 };
 use volume::{MemoryStorage, RehearsedStorage, Storage};
 
@@ -34,15 +36,6 @@ impl Random for Repeated {
             *byte = self.0.to_le_bytes()[3];
         }
         Ok(())
-    }
-}
-
-/// Which format the input chooses.
-pub fn version(input: &mut Unstructured<'_>) -> Version {
-    if input.arbitrary().unwrap_or(false) {
-        Version::Luks1
-    } else {
-        Version::Luks2
     }
 }
 
@@ -77,9 +70,15 @@ fn make(version: Version) -> Arc<dyn Storage> {
     storage
 }
 
-/// A copy of it in which only what changes takes memory.
-pub fn changeable(storage: Arc<dyn Storage>) -> Arc<RehearsedStorage> {
-    Arc::new(RehearsedStorage::new(storage).expect("memory has a length"))
+/// A container of the format that the input chooses, of which only what changes takes memory.
+pub fn changeable(input: &mut Unstructured<'_>) -> (Version, Arc<RehearsedStorage>) {
+    let version = if input.arbitrary().unwrap_or(false) {
+        Version::Luks1
+    } else {
+        Version::Luks2
+    };
+    let storage = RehearsedStorage::new(container(version)).expect("memory has a length");
+    (version, Arc::new(storage))
 }
 
 /// Limits that no input can make expensive.
@@ -96,15 +95,13 @@ pub fn options() -> UnlockOptions<'static> {
     }
 }
 
-/// The volume key of [`container`].
-pub fn volume_key(storage: Arc<dyn Storage>) -> Vec<u8> {
-    let luks = Luks::open(storage).expect("it is a container");
-    let unlocked = luks.unlock(&passphrase(PASSPHRASE), &options());
-    unlocked
-        .expect("its passphrase opens it")
-        .volume_key()
-        .expose()
-        .to_vec()
+/// Panics unless what was unlocked is the data of [`container`].
+pub fn check_data(unlocked: &Unlocked, version: Version) {
+    let luks = Luks::open(container(version)).expect("it is a container");
+    let known = luks.unlock(&passphrase(PASSPHRASE), &options());
+    let known = known.expect("its passphrase opens it");
+    let key = |unlocked: &Unlocked| unlocked.volume_key().expose().to_vec();
+    assert_eq!(key(unlocked), key(&known), "another volume key");
 }
 
 /// Makes the checksums of both LUKS2 copies, of 16 KiB each, right again.
@@ -122,19 +119,25 @@ pub fn fix_checksums(storage: &dyn Storage) {
     }
 }
 
-/// Overwrites up to eight places below `end`, as the input says.
+/// Overwrites up to so many places within one of `ranges`, each with at most `longest` bytes; whether anything is then
+/// other than it was.
 pub fn damage(
     input: &mut Unstructured<'_>,
     storage: &dyn Storage,
-    end: u64,
+    ranges: &[Range<u64>],
+    most: u8,
+    longest: u8,
 ) -> arbitrary::Result<bool> {
-    let count = input.int_in_range(0..=8)?;
-    for _ in 0..count {
-        let at = input.int_in_range(0..=end - 32)?;
-        let len = input.int_in_range(1..=32)?;
-        storage
-            .write_at(at, input.bytes(len)?)
-            .expect("memory can be written");
+    let mut is_changed = false;
+    for _ in 0..input.int_in_range(0..=most)? {
+        let range = input.choose(ranges)?;
+        let len = input.int_in_range(1..=longest)?;
+        let at = input.int_in_range(range.start..=range.end - u64::from(len))?;
+        let new = input.bytes(len.into())?;
+        let mut old = vec![0; new.len()];
+        storage.read_at(at, &mut old).expect("it is there");
+        storage.write_at(at, new).expect("memory can be written");
+        is_changed |= new != old;
     }
-    Ok(count > 0)
+    Ok(is_changed)
 }
