@@ -10,7 +10,7 @@ fn leavings(faults: &str, line: &str) -> Vec<u8> {
     place.sh("luksmith encrypt raw box --key-file a --pbkdf pbkdf2 --pbkdf-force-iterations 1000");
     let code = place.sh_code(&format!(
         "strace -f -o /dev/null -e trace=fsync,fdatasync,unlink,pwrite64 {faults} \
-         -e inject=unlink:error=EPERM {}",
+         -e inject=unlink:error=EPERM:delay_enter=2000000 {}",
         line.replace("luksmith", &format!("'{PROGRAM}'"))
     ));
     assert_ne!(code, 0, "{line}");
@@ -40,10 +40,11 @@ fn e4_a_key_of_a_failed_job_is_overwritten() {
     assert_eq!(leavings(FAILED_SYNC, line), [0; 64]);
 }
 
-/// The signal comes while the payload is being written.
+/// The signal comes while a write is held up. The process lives on for long enough that its bytes would come after the
+/// zeros if nobody waited for it.
 #[test]
 fn e4_plaintext_of_an_interrupted_job_is_overwritten() {
-    let faults = "-e inject=pwrite64:delay_exit=2000000:when=2";
+    let faults = "-e inject=pwrite64:delay_enter=2000000:when=1";
     let line = "timeout --signal=TERM 1 luksmith decrypt box new --key-file a --threads 1";
     let left = leavings(faults, line);
     assert!(!left.is_empty());
