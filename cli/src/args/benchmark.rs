@@ -11,7 +11,7 @@ pub struct BenchmarkArgs {
     /// Only this cipher, as in cryptsetup: aes-xts-plain64; CBC and plain64 where mode and IVs are not said
     #[arg(long, short = 'c', value_name = "SPEC", conflicts_with_all = ["hash", "pbkdf"])]
     pub cipher: Option<String>,
-    /// Size of the key, in bits [default: 256, or that of each cipher]
+    /// Size of the key, in bits [default: 256]; the table of all ciphers keeps sizes of its own
     #[arg(long, short = 's', value_name = "BITS", value_parser = clap::value_parser!(u32).range(8..=1 << 16))]
     pub key_size: Option<u32>,
     /// Bytes that are encrypted as one: 512, 1024, 2048 or 4096

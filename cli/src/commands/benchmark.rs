@@ -54,7 +54,6 @@ pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
             say(&kernels_line(wanted.sector_size))?;
             say(&heading(CIPHERS_COLUMN))?;
             for (text, bits) in CIPHERS {
-                let bits = wanted.key_bits.unwrap_or(bits);
                 let speed = measure(text, bits, wanted.sector_size)?;
                 say(&speed.line(CIPHERS_COLUMN))?;
                 ciphers.push(cipher_json(&speed));

@@ -81,6 +81,29 @@ fn one_thing_is_measured_where_it_is_named() {
     }
 }
 
+/// No size fits each of them: `--key-size` is for the key derivations then.
+#[test]
+fn the_table_of_all_ciphers_keeps_its_sizes() {
+    let run = Place::new()
+        .run(&format!("benchmark --json {SMALL} --key-size 512"))
+        .expect(0);
+    let result: Value = serde_json::from_str(run.text()).expect("JSON");
+    let bits = |part: &str| -> Vec<u64> {
+        let list = result[part].as_array().expect(part);
+        list.iter()
+            .map(|speed| speed["key_bits"].as_u64().expect("a number"))
+            .collect()
+    };
+    assert_eq!(
+        (bits("pbkdf2"), bits("argon2")),
+        (vec![512; 5], vec![512; 2])
+    );
+    assert_eq!(
+        bits("ciphers"),
+        [128, 128, 128, 256, 256, 256, 256, 256, 256, 512, 512, 512]
+    );
+}
+
 #[test]
 fn json_tells_what_was_asked_for() {
     let place = Place::new();
