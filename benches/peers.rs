@@ -4,6 +4,7 @@
 //! nettle and libargon2 are loaded when the program runs. What is not there is a row that says so.
 
 mod aes_crate;
+mod aes_keys;
 #[cfg(feature = "peers")]
 mod aws_lc;
 mod dynamic;
@@ -82,12 +83,34 @@ impl CipherWork<'_> {
 /// PBKDF2.
 #[derive(Clone, Copy, Debug)]
 pub struct Pbkdf2Work {
-    /// SHA-1, SHA-256 or SHA-512, which all have.
-    pub hash: HashAlgorithm,
+    /// Of the HMAC.
+    pub hash: Pbkdf2Hash,
     /// How often.
     pub iterations: u32,
     /// Bytes to derive.
     pub key_bytes: usize,
+}
+
+/// The hashes that all have.
+#[derive(Clone, Copy, Debug)]
+pub enum Pbkdf2Hash {
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Pbkdf2Hash {
+    /// Ours of that name.
+    pub fn algorithm(self) -> HashAlgorithm {
+        match self {
+            Self::Sha1 => HashAlgorithm::Sha1,
+            Self::Sha256 => HashAlgorithm::Sha256,
+            Self::Sha512 => HashAlgorithm::Sha512,
+        }
+    }
 }
 
 /// Argon2id.
@@ -118,8 +141,14 @@ pub type Peer<T> = (&'static str, Result<T, String>);
 pub fn ciphers(work: CipherWork<'_>, with_c: bool) -> Vec<Peer<Pass>> {
     let mut peers = Vec::new();
     if work.mode == Mode::Xts {
-        peers.push(("aes crate, a batch a sector", Ok(aes_crate::xts(work))));
-        peers.push(("xts-mode crate", Ok(xts_mode_crate::xts(work))));
+        peers.push((
+            "aes crate, 4 KiB at once",
+            Ok(aes_keys::pass_by::<aes_crate::AesCrate>(work)),
+        ));
+        peers.push((
+            "xts-mode crate",
+            Ok(aes_keys::pass_by::<xts_mode_crate::XtsModeCrate>(work)),
+        ));
     }
     if with_c {
         peers.push(("libgcrypt", loaded(|| libgcrypt::cipher(work))));
@@ -135,13 +164,13 @@ pub fn ciphers(work: CipherWork<'_>, with_c: bool) -> Vec<Peer<Pass>> {
 
 /// Those that have PBKDF2.
 pub fn pbkdf2(work: Pbkdf2Work, with_c: bool) -> Vec<Peer<Derivation>> {
-    let mut peers = vec![("pbkdf2 crate", pbkdf2_crate(work))];
+    let mut peers = vec![("pbkdf2 crate", Ok(pbkdf2_crate(work)))];
     if with_c {
         peers.push(("OpenSSL", loaded(|| openssl::pbkdf2(work))));
         peers.push(("libgcrypt", loaded(|| libgcrypt::pbkdf2(work))));
         #[cfg(feature = "peers")]
         peers.extend([
-            ("aws-lc", aws_lc::pbkdf2(work)),
+            ("aws-lc", Ok(aws_lc::pbkdf2(work))),
             ("ring", ring::pbkdf2(work)),
         ]);
         #[cfg(not(feature = "peers"))]
@@ -170,14 +199,13 @@ fn loaded<T>(load: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     }
 }
 
-fn pbkdf2_crate(work: Pbkdf2Work) -> Result<Derivation, String> {
+fn pbkdf2_crate(work: Pbkdf2Work) -> Derivation {
     let derive: fn(&[u8], &[u8], u32, &mut [u8]) = match work.hash {
-        HashAlgorithm::Sha1 => pbkdf2::pbkdf2_hmac::<sha1::Sha1>,
-        HashAlgorithm::Sha256 => pbkdf2::pbkdf2_hmac::<sha2::Sha256>,
-        HashAlgorithm::Sha512 => pbkdf2::pbkdf2_hmac::<sha2::Sha512>,
-        other => return Err(format!("{} is not compared", other.name())),
+        Pbkdf2Hash::Sha1 => pbkdf2::pbkdf2_hmac::<sha1::Sha1>,
+        Pbkdf2Hash::Sha256 => pbkdf2::pbkdf2_hmac::<sha2::Sha256>,
+        Pbkdf2Hash::Sha512 => pbkdf2::pbkdf2_hmac::<sha2::Sha512>,
     };
-    Ok(Box::new(move |key| {
+    Box::new(move |key| {
         derive(PASSPHRASE, &SALT, work.iterations, key);
-    }))
+    })
 }

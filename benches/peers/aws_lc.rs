@@ -8,10 +8,9 @@ use aws_lc_sys::{
     EVP_aes_128_cbc, EVP_aes_192_cbc, EVP_aes_256_cbc, EVP_aes_256_xts, EVP_sha1, EVP_sha256,
     EVP_sha512, PKCS5_PBKDF2_HMAC,
 };
-use dmcrypt::HashAlgorithm;
 
 use super::evp::{Cipher, Evp, Init, New, SetPadding, Update};
-use super::{CipherWork, Derivation, Mode, PASSPHRASE, Pass, Pbkdf2Work, SALT};
+use super::{CipherWork, Derivation, Mode, PASSPHRASE, Pass, Pbkdf2Hash, Pbkdf2Work, SALT};
 
 pub fn cipher(work: CipherWork<'_>) -> Result<Pass, String> {
     let cipher = match (work.mode, work.aes_bits()) {
@@ -35,14 +34,13 @@ pub fn cipher(work: CipherWork<'_>) -> Result<Pass, String> {
     }
 }
 
-pub fn pbkdf2(work: Pbkdf2Work) -> Result<Derivation, String> {
+pub fn pbkdf2(work: Pbkdf2Work) -> Derivation {
     let digest = match work.hash {
-        HashAlgorithm::Sha1 => EVP_sha1,
-        HashAlgorithm::Sha256 => EVP_sha256,
-        HashAlgorithm::Sha512 => EVP_sha512,
-        other => return Err(format!("{} is not compared", other.name())),
+        Pbkdf2Hash::Sha1 => EVP_sha1,
+        Pbkdf2Hash::Sha256 => EVP_sha256,
+        Pbkdf2Hash::Sha512 => EVP_sha512,
     };
-    Ok(Box::new(move |key| {
+    Box::new(move |key| {
         // SAFETY: pointers and lengths belong together.
         let done = unsafe {
             PKCS5_PBKDF2_HMAC(
@@ -57,5 +55,5 @@ pub fn pbkdf2(work: Pbkdf2Work) -> Result<Derivation, String> {
             )
         };
         assert_eq!(done, 1);
-    }))
+    })
 }

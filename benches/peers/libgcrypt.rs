@@ -4,10 +4,8 @@
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use std::ptr;
 
-use dmcrypt::HashAlgorithm;
-
 use super::dynamic::Library;
-use super::{CipherWork, Derivation, Mode, PASSPHRASE, Pass, Pbkdf2Work, SALT};
+use super::{CipherWork, Derivation, Mode, PASSPHRASE, Pass, Pbkdf2Hash, Pbkdf2Work, SALT};
 
 type Open = unsafe extern "C" fn(*mut *mut c_void, c_int, c_int, c_uint) -> c_uint;
 type Set = unsafe extern "C" fn(*mut c_void, *const u8, usize) -> c_uint;
@@ -87,10 +85,9 @@ pub fn cipher(work: CipherWork<'_>) -> Result<Pass, String> {
 
 pub fn pbkdf2(work: Pbkdf2Work) -> Result<Derivation, String> {
     let digest = match work.hash {
-        HashAlgorithm::Sha1 => 2,
-        HashAlgorithm::Sha256 => 8,
-        HashAlgorithm::Sha512 => 10,
-        other => return Err(format!("{} is not compared", other.name())),
+        Pbkdf2Hash::Sha1 => 2,
+        Pbkdf2Hash::Sha256 => 8,
+        Pbkdf2Hash::Sha512 => 10,
     };
     // SAFETY: gcrypt.h's type.
     let derive: Derive = unsafe { library()?.function(c"gcry_kdf_derive")? };

@@ -3,11 +3,9 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use dmcrypt::HashAlgorithm;
-
 use super::dynamic::Library;
 use super::evp::{Cipher, Evp};
-use super::{CipherWork, Derivation, Mode, PASSPHRASE, Pass, Pbkdf2Work, SALT};
+use super::{CipherWork, Derivation, Mode, PASSPHRASE, Pass, Pbkdf2Hash, Pbkdf2Work, SALT};
 
 fn library() -> Result<Library, String> {
     Library::open(c"libcrypto.so.3", "libssl3")
@@ -49,10 +47,9 @@ type Pbkdf2 = unsafe extern "C" fn(
 
 pub fn pbkdf2(work: Pbkdf2Work) -> Result<Derivation, String> {
     let digest = match work.hash {
-        HashAlgorithm::Sha1 => c"EVP_sha1",
-        HashAlgorithm::Sha256 => c"EVP_sha256",
-        HashAlgorithm::Sha512 => c"EVP_sha512",
-        other => return Err(format!("{} is not compared", other.name())),
+        Pbkdf2Hash::Sha1 => c"EVP_sha1",
+        Pbkdf2Hash::Sha256 => c"EVP_sha256",
+        Pbkdf2Hash::Sha512 => c"EVP_sha512",
     };
     let length = |bytes: usize| c_int::try_from(bytes).expect("keys are short");
     let library = library()?;

@@ -2,24 +2,20 @@
 
 use std::cell::RefCell;
 
-use dmcrypt::HashAlgorithm;
 use luks::KdfParams;
 use luks::kdf::{self, Argon2Variant, derive};
 
 use crate::harness::{Chart, Contest, Effort, Work};
 use crate::machine::on_one_core;
-use crate::peers::{self, Argon2Work, Derivation, PASSPHRASE, Pbkdf2Work, Peer, SALT};
+use crate::peers::{self, Argon2Work, Derivation, PASSPHRASE, Pbkdf2Hash, Pbkdf2Work, Peer, SALT};
 
 pub fn measure(effort: &Effort, each: &mut dyn FnMut(Chart)) {
     let iterations = if effort.peers { 10_000 } else { 10 };
-    for hash in [
-        HashAlgorithm::Sha1,
-        HashAlgorithm::Sha256,
-        HashAlgorithm::Sha512,
-    ] {
+    for peers_hash in [Pbkdf2Hash::Sha1, Pbkdf2Hash::Sha256, Pbkdf2Hash::Sha512] {
+        let hash = peers_hash.algorithm();
         for key_bytes in [32, 64] {
             let work = Pbkdf2Work {
-                hash,
+                hash: peers_hash,
                 iterations,
                 key_bytes,
             };
