@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bounds;
+use crate::random::Xorshift;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +169,7 @@ impl<'a> Contest<'a> {
         }
         let mut samples = vec![Vec::new(); self.contestants.len()];
         let mut order: Vec<usize> = (0..samples.len()).collect();
-        let mut random = 0x2545_f491_4f6c_dd1d;
+        let mut random = Xorshift::new(0x2545_f491_4f6c_dd1d);
         let start = Instant::now();
         for turn in 0..effort.most_turns {
             if turn >= effort.least_turns && start.elapsed() >= effort.chart {
@@ -217,13 +218,10 @@ impl<'a> Contest<'a> {
     }
 }
 
-/// Another order, by Marsaglia's xorshift.
-fn shuffled<'a>(order: &'a mut [usize], random: &mut u64) -> &'a [usize] {
+/// Another order.
+fn shuffled<'a>(order: &'a mut [usize], random: &mut Xorshift) -> &'a [usize] {
     for at in (1..order.len()).rev() {
-        *random ^= *random << 13;
-        *random ^= *random >> 7;
-        *random ^= *random << 17;
-        let [low, ..] = random.to_le_bytes();
+        let [low, ..] = random.draw().to_le_bytes();
         order.swap(at, usize::from(low) % (at + 1));
     }
     order

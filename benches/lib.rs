@@ -7,12 +7,14 @@
 //! | [`machine`] | what it ran on; a thread on one core |
 //! | [`subjects`] | one file for each subject: its charts |
 //! | [`peers`] | other implementations, those in C behind the feature `peers` |
+//! | [`random`] | numbers that look random |
 //! | [`bounds`] | what no cipher can pass: AES instructions and nothing else |
 
 pub mod bounds;
 pub mod harness;
 pub mod machine;
 pub mod peers;
+pub mod random;
 pub mod subjects;
 
 /// Bytes that are all different enough: no key with equal halves, no data of zeros.

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use dmcrypt::{AesKernel, CipherSpec, DerivedKey, SectorOptions, SectorSize};
 use luksmith_benches::machine::on_one_core;
+use luksmith_benches::random::Xorshift;
 use luksmith_benches::test_bytes;
 use zeroize::Zeroizing;
 
@@ -47,7 +48,7 @@ fn run(samples: usize) {
         sector_size: SectorSize::B512,
         iv_large_sectors: false,
     };
-    let mut random = 0x9e37_79b9_7f4a_7c15;
+    let mut random = Xorshift::new(0x9e37_79b9_7f4a_7c15);
     for kernel in AesKernel::here() {
         let cipher = spec
             .sector_cipher_by(Some(kernel), &test_bytes(64), options)
@@ -56,7 +57,7 @@ fn run(samples: usize) {
             // Both are prepared alike: a processor that was idle for longer starts slower.
             let mask = if class { u8::MAX } else { 0 };
             let mut sector = [0; 512];
-            sector.fill_with(|| next(&mut random).to_le_bytes()[3] & mask);
+            sector.fill_with(|| random.draw().to_le_bytes()[3] & mask);
             let cipher = &cipher;
             move || cipher.encrypt(7, black_box(&mut sector))
         };
@@ -89,10 +90,10 @@ fn tell(what: &str, (t, difference): (f64, f64)) {
 fn t_of<W: FnMut() -> T, T>(samples: usize, mut prepare: impl FnMut(bool) -> W) -> (f64, f64) {
     /// What is timed is repeated, since the clock counts nanoseconds.
     const REPEATED: usize = 8;
-    let mut random = 88_172_645_463_325_252;
+    let mut random = Xorshift::new(88_172_645_463_325_252);
     let mut times = Vec::with_capacity(samples);
     for _ in 0..samples {
-        let class = next(&mut random) >> 63 == 1;
+        let class = random.draw() >> 63 == 1;
         let mut work = prepare(class);
         let start = Instant::now();
         for _ in 0..REPEATED {
@@ -137,12 +138,4 @@ impl Moments {
             variance: squares / (count - 1.0),
         }
     }
-}
-
-/// Numbers that look random and are the same in each run (xorshift64, Marsaglia 2003).
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
 }

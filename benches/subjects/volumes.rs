@@ -10,6 +10,7 @@ use volume::{FileStorage, Storage, Volume};
 use super::images::{aes_xts_volume, new_file};
 use crate::harness::{Chart, Contest, Effort, Work};
 use crate::machine::on_one_core;
+use crate::random::Xorshift;
 use crate::test_bytes;
 
 /// Operations in a turn.
@@ -88,14 +89,8 @@ struct Places {
 
 impl Places {
     fn iter(self) -> impl Iterator<Item = u64> {
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        (0..OPERATIONS).map(move |_| {
-            // Marsaglia's xorshift.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % self.end / self.step * self.step
-        })
+        let mut random = Xorshift::new(0x2545_f491_4f6c_dd1d);
+        (0..OPERATIONS).map(move |_| random.draw() % self.end / self.step * self.step)
     }
 }
 
