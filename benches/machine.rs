@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::thread;
 
 use dmcrypt::AesKernel;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
 
 /// One line for programs: processor, cores, the load before, kernels.
@@ -45,24 +45,51 @@ fn processor() -> String {
     )
 }
 
-/// Keeps this thread on one core from now on. Where the system does not let it, it stays where it is.
-pub fn pin(core: usize) {
-    let mut cores = CpuSet::new();
-    cores.set(core % cores_of_a_set());
-    let _ = sched_setaffinity(None, &cores);
+/// Keeps this thread on one core from now on: of those that it may use, the one so many before the last. Where the
+/// system does not let it, it stays where it is.
+pub fn pin(before_last: usize) {
+    let Ok(allowed) = sched_getaffinity(None) else {
+        return;
+    };
+    let core = (0..CpuSet::MAX_CPU)
+        .rev()
+        .filter(|&core| allowed.is_set(core))
+        .nth(before_last);
+    if let Some(core) = core {
+        let mut one = CpuSet::new();
+        one.set(core);
+        let _ = sched_setaffinity(None, &one);
+    }
 }
 
-fn cores_of_a_set() -> usize {
-    cores().clamp(1, CpuSet::MAX_CPU)
-}
-
-/// Runs something on a thread that stays on the last core, which has the least of the system's own work.
+/// Runs something on a thread that stays on the last core it may use, which has the least of the system's own work.
 pub fn on_one_core<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| {
         let pinned = scope.spawn(|| {
-            pin(cores() - 1);
+            pin(0);
             work()
         });
         pinned.join().expect("what runs there does not panic")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_pinned_within_what_they_may_use() {
+        let allowed = sched_getaffinity(None).expect("Linux tells");
+        let pinned = on_one_core(|| sched_getaffinity(None).expect("Linux tells"));
+        let core = (0..CpuSet::MAX_CPU)
+            .rev()
+            .find(|&core| allowed.is_set(core));
+        assert_eq!(pinned.count(), 1);
+        assert!(core.is_some_and(|core| pinned.is_set(core)));
+        // The one before it is not among what the pinned thread may use.
+        on_one_core(|| {
+            pin(1);
+            assert!(sched_getaffinity(None).expect("Linux tells") == pinned);
+        });
+    }
 }

@@ -212,7 +212,7 @@ fn slowest_of(threads: usize, work: &(dyn Fn() -> f64 + Sync)) -> f64 {
             .map(|thread| {
                 let start = &start;
                 scope.spawn(move || {
-                    pin(cores() - 1 - thread);
+                    pin(thread);
                     start.wait();
                     work()
                 })
