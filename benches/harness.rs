@@ -16,11 +16,14 @@ pub struct Effort {
     /// A chart ends after this long, or after [`most_turns`](Self::most_turns).
     chart: Duration,
     least_turns: usize,
-    most_turns: usize,
+    /// One: each contestant shows that it runs.
+    pub most_turns: usize,
     /// Size of a whole image.
     pub image_bytes: u64,
-    /// Memory of Argon2.
-    pub argon2_kib: u32,
+    /// Iterations of PBKDF2 in a turn, and twice the passes where one core is compared with two.
+    pub iterations: u32,
+    /// Lanes and memory, in KiB, of Argon2.
+    pub argon2: &'static [(u32, u32)],
     /// Whether other programs and the libraries of others take part.
     pub peers: bool,
 }
@@ -32,7 +35,8 @@ impl Effort {
         least_turns: 7,
         most_turns: 20_000,
         image_bytes: 1 << 30,
-        argon2_kib: 64 * 1024,
+        iterations: 10_000,
+        argon2: &[(1, 64 << 10), (4, 64 << 10), (4, 1 << 20)],
         peers: true,
     };
     /// Seconds for each subject.
@@ -41,7 +45,8 @@ impl Effort {
         least_turns: 3,
         most_turns: 2000,
         image_bytes: 64 << 20,
-        argon2_kib: 4 * 1024,
+        iterations: 10_000,
+        argon2: &[(1, 4 << 10), (4, 4 << 10)],
         peers: true,
     };
     /// Each contestant once, to see that it runs.
@@ -50,7 +55,8 @@ impl Effort {
         least_turns: 1,
         most_turns: 1,
         image_bytes: 1 << 20,
-        argon2_kib: 64,
+        iterations: 10,
+        argon2: &[(1, 64), (4, 64)],
         peers: false,
     };
 }
@@ -88,18 +94,21 @@ impl Work {
     }
 }
 
-/// What is to be compared. The first contestant is what the others are measured against: ours.
+/// What is to be compared. The first one named is what the others are measured against: ours. Where that one cannot take
+/// part, nobody is measured against another.
 pub struct Contest<'a> {
     title: String,
     work: Work,
     contestants: Vec<Contestant<'a>>,
     missing: Vec<Missing>,
     is_probed: bool,
+    has_ratios: bool,
 }
 
 struct Contestant<'a> {
     name: String,
     turn: Box<dyn FnMut() -> Duration + 'a>,
+    check: Option<Box<dyn FnMut() + 'a>>,
 }
 
 /// A contestant that cannot take part.
@@ -120,7 +129,15 @@ impl<'a> Contest<'a> {
             contestants: Vec::new(),
             missing: Vec::new(),
             is_probed: false,
+            has_ratios: true,
         }
+    }
+
+    /// For things that belong together and are not to be compared with each other.
+    #[must_use]
+    pub fn without_ratios(mut self) -> Self {
+        self.has_ratios = false;
+        self
     }
 
     /// For turns of microseconds, in which caches and predictors that another left matter: each runs twice and only
@@ -134,11 +151,7 @@ impl<'a> Contest<'a> {
 
     /// One more contestant; all of a turn is timed.
     pub fn add(&mut self, name: impl Into<String>, mut turn: impl FnMut() + 'a) {
-        self.add_timed(name, move || {
-            let start = Instant::now();
-            turn();
-            start.elapsed()
-        });
+        self.add_timed(name, move || timed(&mut turn));
     }
 
     /// One more contestant, whose turn says how long the part of it took that counts.
@@ -146,25 +159,42 @@ impl<'a> Contest<'a> {
         self.contestants.push(Contestant {
             name: name.into(),
             turn: Box::new(turn),
+            check: None,
+        });
+    }
+
+    /// One more contestant, as by [`add_timed`](Self::add_timed). After its first turn, which no time is taken of,
+    /// `check` looks at the result, and panics where it is wrong: nobody is measured who computes something else.
+    pub fn add_checked(
+        &mut self,
+        name: impl Into<String>,
+        turn: impl FnMut() -> Duration + 'a,
+        check: impl FnMut() + 'a,
+    ) {
+        self.contestants.push(Contestant {
+            name: name.into(),
+            turn: Box::new(turn),
+            check: Some(Box::new(check)),
         });
     }
 
     /// One that the chart names all the same.
     pub fn miss(&mut self, name: impl Into<String>, why: impl Into<String>) {
+        self.has_ratios &= !self.contestants.is_empty();
         self.missing.push(Missing {
             name: name.into(),
             why: why.into(),
         });
     }
 
-    /// Lets them take turns. The first turn of each warms up.
-    ///
-    /// # Panics
-    /// Without a contestant.
+    /// Lets them take turns. The first turn of each warms up, and is checked.
     pub fn run(mut self, effort: &Effort) -> Chart {
-        if effort.most_turns > 1 {
-            for contestant in &mut self.contestants {
+        for contestant in &mut self.contestants {
+            if effort.most_turns > 1 || contestant.check.is_some() {
                 (contestant.turn)();
+            }
+            if let Some(mut check) = contestant.check.take() {
+                check();
             }
         }
         let mut samples = vec![Vec::new(); self.contestants.len()];
@@ -197,25 +227,36 @@ impl<'a> Contest<'a> {
             .map(|(contestant, own)| Row {
                 name: contestant.name.clone(),
                 value: self.work.value(median(own.iter().map(|s| s.nanoseconds))),
-                ratio: Some(median(ratios(own, &samples[0], f64::INFINITY))),
-                quiet: fastest_probe.and_then(|fastest| {
-                    let limit = fastest * QUIET;
-                    let quiet: Vec<f64> = ratios(own, &samples[0], limit).collect();
-                    (!quiet.is_empty()).then(|| Quiet {
-                        samples: quiet.len(),
-                        ratio: median(quiet),
-                    })
-                }),
+                ratio: self
+                    .has_ratios
+                    .then(|| median(ratios(own, &samples[0], f64::INFINITY))),
+                quiet: fastest_probe
+                    .filter(|_| self.has_ratios)
+                    .and_then(|fastest| {
+                        let limit = fastest * QUIET;
+                        let quiet: Vec<f64> = ratios(own, &samples[0], limit).collect();
+                        (!quiet.is_empty()).then(|| Quiet {
+                            samples: quiet.len(),
+                            ratio: median(quiet),
+                        })
+                    }),
             })
             .collect();
         Chart {
             title: self.title,
             unit: self.work.unit(),
-            turns: samples[0].len(),
+            turns: samples.first().map_or(0, Vec::len),
             rows,
             missing: self.missing,
         }
     }
+}
+
+/// How long something takes.
+pub fn timed(action: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    action();
+    start.elapsed()
 }
 
 /// Another order.
@@ -380,6 +421,44 @@ mod tests {
         assert_eq!(order.len(), 8);
         assert_eq!((chart.turns, chart.rows.len()), (3, 2));
         assert!(chart.to_string().contains("missing: it is elsewhere"));
+    }
+
+    #[test]
+    fn nobody_takes_the_place_of_the_first_one() {
+        let mut contest = Contest::new("without ours", Work::Whole);
+        contest.miss("ours", "it is not built");
+        contest.add("theirs", || ());
+        let chart = contest.run(&Effort::SMOKE);
+        assert_eq!((chart.rows.len(), chart.rows[0].ratio), (1, None));
+        let mut contest = Contest::new("parts", Work::Whole).without_ratios();
+        contest.add("one", || ());
+        assert_eq!(contest.run(&Effort::SMOKE).rows[0].ratio, None);
+        let mut contest = Contest::new("nobody", Work::Whole);
+        contest.miss("ours", "it is not built");
+        assert_eq!(contest.run(&Effort::SMOKE).turns, 0);
+    }
+
+    #[test]
+    fn the_first_turn_is_checked() {
+        for most_turns in [1, 3] {
+            let done = RefCell::new(String::new());
+            let mut contest = Contest::new("checked", Work::Whole);
+            contest.add_checked(
+                "a",
+                || {
+                    done.borrow_mut().push('a');
+                    Duration::from_millis(1)
+                },
+                || done.borrow_mut().push('!'),
+            );
+            let effort = Effort {
+                least_turns: most_turns,
+                most_turns,
+                ..Effort::SMOKE
+            };
+            contest.run(&effort);
+            assert_eq!(done.into_inner(), format!("a!{}", "a".repeat(most_turns)));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The program: `cargo bench -p luksmith-benches [--features peers] -- [--quick] [--json] [SUBJECT...]`.
+//! The program: `cargo bench -p luksmith-benches [--features peers] -- [--quick] [--no-peers] [--json] [SUBJECT...]`.
 
 use std::process::ExitCode;
 
@@ -7,6 +7,7 @@ use luksmith_benches::{machine, subjects};
 
 fn main() -> ExitCode {
     let mut effort = Effort::FULL;
+    let mut peers = true;
     let mut as_json = false;
     let mut wanted = Vec::new();
     for argument in std::env::args().skip(1) {
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
             // What cargo adds.
             "--bench" => {}
             "--quick" => effort = Effort::QUICK,
+            "--no-peers" => peers = false,
             "--json" => as_json = true,
             name => {
                 let Some(subject) = subjects::find(name) else {
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    effort.peers = peers;
     if wanted.is_empty() {
         wanted.extend(subjects::ALL);
     }

@@ -10,7 +10,7 @@ use crate::machine::on_one_core;
 use crate::peers::{self, Argon2Work, Derivation, PASSPHRASE, Pbkdf2Hash, Pbkdf2Work, Peer, SALT};
 
 pub fn measure(effort: &Effort, each: &mut dyn FnMut(Chart)) {
-    let iterations = if effort.peers { 10_000 } else { 10 };
+    let iterations = effort.iterations;
     for peers_hash in [Pbkdf2Hash::Sha1, Pbkdf2Hash::Sha256, Pbkdf2Hash::Sha512] {
         let hash = peers_hash.algorithm();
         for key_bytes in [32, 64] {
@@ -31,10 +31,10 @@ pub fn measure(effort: &Effort, each: &mut dyn FnMut(Chart)) {
             }));
         }
     }
-    for lanes in [1, 4] {
+    for &(lanes, memory_kib) in effort.argon2 {
         let work = Argon2Work {
             time: 4,
-            memory_kib: effort.argon2_kib,
+            memory_kib,
             lanes,
             key_bytes: 64,
         };

@@ -79,7 +79,7 @@ fn target() -> Result<PathBuf, String> {
 #[derive(Debug, PartialEq)]
 struct Options {
     peers: bool,
-    /// `--quick` and the names of subjects.
+    /// What the program takes too: `--quick`, `--no-peers` and the names of subjects.
     passed_on: Vec<String>,
 }
 
@@ -91,7 +91,10 @@ impl Options {
         };
         for argument in arguments {
             match argument.as_str() {
-                "--no-peers" => options.peers = false,
+                "--no-peers" => {
+                    options.peers = false;
+                    options.passed_on.push(argument.clone());
+                }
                 option if option.starts_with('-') && option != "--quick" => {
                     return Err(format!("bench has no option {option}"));
                 }
@@ -115,7 +118,7 @@ mod tests {
         let options = parse(&["--quick", "ivs", "--no-peers"]).unwrap();
         assert_eq!(
             (options.peers, options.passed_on.join(" ")),
-            (false, "--quick ivs".to_owned())
+            (false, "--quick ivs --no-peers".to_owned())
         );
         assert!(parse(&[]).unwrap().peers);
         assert!(parse(&["--fast"]).is_err());

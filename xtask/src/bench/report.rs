@@ -66,10 +66,11 @@ impl Report {
             let alike = rest.iter().take_while(|chart| chart.is_like(first)).count();
             let (group, others) = rest.split_at(alike);
             text.push('\n');
-            if let [alone] = group {
-                alone.list(&mut text);
-            } else {
+            if group.len() > 1 && first.has_ratios() {
                 matrix(group, &mut text);
+            } else {
+                let lists: Vec<String> = group.iter().map(Chart::list).collect();
+                text.push_str(&lists.join("\n"));
             }
             rest = others;
         }
@@ -126,21 +127,25 @@ impl Chart {
         self.subject == other.subject && self.unit == other.unit && names(self) == names(other)
     }
 
-    fn list(&self, text: &mut String) {
-        let _ = writeln!(
-            text,
-            "| {} | {} | the first is so many times as fast |\n| --- | --- | --- |",
-            self.title, self.unit
-        );
+    fn has_ratios(&self) -> bool {
+        self.rows.iter().any(|row| row.ratio.is_some())
+    }
+
+    fn list(&self) -> String {
+        let mut text = format!("| {} | {} |", self.title, self.unit);
+        text.push_str(if self.has_ratios() {
+            " the first is so many times as fast |\n| --- | --- | --- |\n"
+        } else {
+            "\n| --- | --- |\n"
+        });
         for row in &self.rows {
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} |",
-                row.name,
-                number(row.value),
-                ratio(row)
-            );
+            let _ = write!(text, "| {} | {} |", row.name, number(row.value));
+            if self.has_ratios() {
+                let _ = write!(text, " {} |", ratio(row));
+            }
+            text.push('\n');
         }
+        text
     }
 }
 
@@ -237,9 +242,9 @@ pub mod tests {
 | one | 12.0 | 1.50 |
 | two | 12.0 | 200 (quiet 1.50) |
 
-| alone | ms | the first is so many times as fast |
-| --- | --- | --- |
-| luksmith | 0.0412 |  |
+| alone | ms |
+| --- | --- |
+| luksmith | 0.0412 |
 
 missing: libargon2: not there
 "
