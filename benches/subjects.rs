@@ -2,6 +2,7 @@
 
 mod headers;
 mod images;
+mod in_place;
 mod ivs;
 mod kdfs;
 mod sector_ciphers;

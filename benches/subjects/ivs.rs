@@ -1,13 +1,11 @@
 //! IVs: the same cipher and mode with IVs that cost nothing and with each of the others. Decryption, which does not
 //! wait for the block before, shows most of their cost.
 
-use std::cell::RefCell;
+use dmcrypt::SectorSize;
 
-use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
-
-use crate::harness::{Chart, Contest, Effort, Work};
+use super::in_place::{direction, in_place};
+use crate::harness::{Chart, Effort};
 use crate::machine::on_one_core;
-use crate::test_bytes;
 
 const AREA_BYTES: usize = 64 * 1024;
 
@@ -62,31 +60,16 @@ fn chart(
     sector_size: SectorSize,
     encrypts: bool,
 ) -> Chart {
-    let direction = if encrypts { "encryption" } else { "decryption" };
-    let title = format!(
-        "{what}, sectors of {} bytes, {direction}",
-        sector_size.bytes()
-    );
-    let options = SectorOptions {
+    in_place(
+        effort,
+        format!(
+            "{what}, sectors of {} bytes, {}",
+            sector_size.bytes(),
+            direction(encrypts)
+        ),
+        AREA_BYTES,
         sector_size,
-        iv_large_sectors: false,
-    };
-    let area = RefCell::new(test_bytes(AREA_BYTES));
-    let mut contest = Contest::new(title, Work::Bytes(AREA_BYTES as u64)).probed();
-    for &(spec, key_bytes) in specs {
-        let cipher = spec
-            .parse::<CipherSpec>()
-            .and_then(|parsed| parsed.sector_cipher(&test_bytes(key_bytes), options))
-            .expect("a specification that is built");
-        let area = &area;
-        contest.add(spec, move || {
-            let mut area = area.borrow_mut();
-            if encrypts {
-                cipher.encrypt(1, &mut area);
-            } else {
-                cipher.decrypt(1, &mut area);
-            }
-        });
-    }
-    contest.run(effort)
+        encrypts,
+        specs,
+    )
 }

@@ -5,8 +5,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use dmcrypt::{AesKernel, CipherSpec, SectorCipher, SectorOptions, SectorSize};
+use dmcrypt::{AesKernel, SectorSize};
 
+use super::in_place::{aes_xts, cipher_by, direction, in_place};
 use crate::bounds;
 use crate::harness::{Chart, Contest, Effort, Row, Work};
 use crate::machine::{cores, on_one_core, pin};
@@ -53,11 +54,7 @@ fn aes(effort: &Effort, work: CipherWork<'_>) -> Chart {
         work.aes_bits(),
         work.mode.name(),
         work.sector_bytes,
-        if work.encrypts {
-            "encryption"
-        } else {
-            "decryption"
-        }
+        direction(work.encrypts)
     );
     let mut passes = vec![("luksmith".to_owned(), Ok(ours(work, None)))];
     let here = AesKernel::here();
@@ -111,7 +108,11 @@ fn ours(work: CipherWork<'_>, kernel: Option<AesKernel>) -> Pass {
         Mode::Xts => "aes-xts-plain64",
         Mode::Cbc => "aes-cbc-plain64",
     };
-    let cipher = cipher_by(kernel, spec, work.key, work.sector_bytes);
+    let size = u32::try_from(work.sector_bytes)
+        .ok()
+        .and_then(SectorSize::new)
+        .expect("a size that there is");
+    let cipher = cipher_by(kernel, spec, work.key, size);
     if work.encrypts {
         Box::new(move |area| cipher.encrypt(FIRST_SECTOR, area))
     } else {
@@ -119,33 +120,13 @@ fn ours(work: CipherWork<'_>, kernel: Option<AesKernel>) -> Pass {
     }
 }
 
-fn cipher_by(
-    kernel: Option<AesKernel>,
-    spec: &str,
-    key: &[u8],
-    sector_bytes: usize,
-) -> Box<dyn SectorCipher> {
-    let options = SectorOptions {
-        sector_size: u32::try_from(sector_bytes)
-            .ok()
-            .and_then(SectorSize::new)
-            .expect("a size that there is"),
-        iv_large_sectors: false,
-    };
-    spec.parse::<CipherSpec>()
-        .and_then(|spec| spec.sector_cipher_by(kernel, key, options))
-        .expect("a specification that is built")
-}
-
 /// The best of some rounds in turns: how many times as much two threads do as one, each on a core of its own.
 ///
 /// `None` where there is one core.
 fn two_cores(effort: &Effort) -> Option<Chart> {
-    let (rounds, passes, steps) = if effort.peers {
-        (5, 5000, 10_000_000)
-    } else {
-        (1, 1, 1000)
-    };
+    let rounds = effort.most_turns.min(5);
+    let passes = effort.iterations / 2;
+    let steps = effort.iterations * 1000;
     if cores() < 2 {
         return None;
     }
@@ -153,8 +134,7 @@ fn two_cores(effort: &Effort) -> Option<Chart> {
         .into_iter()
         .map(|size| {
             let work: Box<dyn Fn() -> f64 + Sync> = Box::new(move || {
-                let key = test_bytes(64);
-                let cipher = cipher_by(None, "aes-xts-plain64", &key, size.bytes());
+                let cipher = aes_xts(None, size);
                 let mut area = test_bytes(AREA_BYTES);
                 cipher.encrypt(FIRST_SECTOR, &mut area);
                 let start = Instant::now();
@@ -257,8 +237,10 @@ fn other_ciphers(effort: &Effort) -> Chart {
     }
     in_place(
         effort,
-        "Other ciphers, sectors of 4096 bytes, encryption",
+        "Other ciphers, sectors of 4096 bytes, encryption".to_owned(),
         SMALL_AREA_BYTES,
+        SectorSize::B4096,
+        true,
         &specs,
     )
 }
@@ -273,25 +255,13 @@ fn other_modes(effort: &Effort) -> Chart {
         ("xchacha12,aes-adiantum-plain64", 32),
         ("xchacha20,aes-adiantum-plain64", 32),
         ("aes-hctr2-plain64", 32),
-    ]
-    .map(|(spec, key_bytes)| (spec.to_owned(), key_bytes));
+    ];
     in_place(
         effort,
-        "Other modes, sectors of 4096 bytes, encryption",
+        "Other modes, sectors of 4096 bytes, encryption".to_owned(),
         AREA_BYTES,
+        SectorSize::B4096,
+        true,
         &specs,
     )
-}
-
-fn in_place(effort: &Effort, title: &str, area_bytes: usize, specs: &[(String, usize)]) -> Chart {
-    let area = RefCell::new(test_bytes(area_bytes));
-    let mut contest = Contest::new(title, Work::Bytes(area_bytes as u64)).probed();
-    for (spec, key_bytes) in specs {
-        let cipher = cipher_by(None, spec, &test_bytes(*key_bytes), 4096);
-        let area = &area;
-        contest.add(spec.as_str(), move || {
-            cipher.encrypt(FIRST_SECTOR, &mut area.borrow_mut());
-        });
-    }
-    contest.run(effort)
 }
