@@ -1,13 +1,15 @@
 //! What opening a container costs beside the key derivation.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
-use dmcrypt::{DerivedKey, HashAlgorithm, Passphrase, SectorOptions, SectorSize};
+use dmcrypt::{DerivedKey, HashAlgorithm, Passphrase, SectorSize};
 use luks::{FormatOptions, KdfParams, Luks, OsRandom, Version, af, format};
 use volume::{MemoryStorage, Storage};
 use zeroize::Zeroizing;
 
+use super::in_place::cipher_by;
 use crate::harness::{Chart, Contest, Effort, Work};
 use crate::machine::on_one_core;
 use crate::peers::tools;
@@ -15,12 +17,12 @@ use crate::peers::tools;
 pub fn measure(effort: &Effort, each: &mut dyn FnMut(Chart)) {
     each(on_one_core(|| in_memory(effort)));
     if effort.peers {
-        each(programs(effort));
+        programs(effort, each);
     }
 }
 
 fn in_memory(effort: &Effort) -> Chart {
-    let mut contest = Contest::new("Parts of opening a container", Work::Whole);
+    let mut contest = Contest::new("Parts of opening a container", Work::Whole).without_ratios();
     for (name, version) in [
         (
             "read and check a LUKS2 header of 2 x 16 KiB",
@@ -28,23 +30,14 @@ fn in_memory(effort: &Effort) -> Chart {
         ),
         ("read and check a LUKS1 header", Version::Luks1),
     ] {
-        let disk = container(version);
+        let disk = container(version, FEW_ITERATIONS);
         contest.add(name, move || {
             Luks::open(disk.clone()).expect("the container is sound");
         });
     }
     let stripes = luks::defaults::STRIPES;
-    let spec: dmcrypt::CipherSpec = luks::defaults::CIPHER
-        .parse()
-        .expect("the default is a specification");
-    let options = SectorOptions {
-        sector_size: SectorSize::B512,
-        iv_large_sectors: false,
-    };
     let slot_key: Vec<u8> = (0..64).collect();
-    let cipher = spec
-        .sector_cipher(&slot_key, options)
-        .expect("64 bytes are a key for AES-256-XTS");
+    let cipher = cipher_by(None, luks::defaults::CIPHER, &slot_key, SectorSize::B512);
     let mut material = DerivedKey::zeroed(64 * stripes as usize);
     contest.add(
         "decrypt and merge the key material of a 64-byte key",
@@ -56,51 +49,99 @@ fn in_memory(effort: &Effort) -> Chart {
     contest.run(effort)
 }
 
-/// Whole processes, with a key derivation of 1000 iterations.
-fn programs(effort: &Effort) -> Chart {
+/// Whole processes: one contest for each thing that they do.
+fn programs(effort: &Effort, each: &mut dyn FnMut(Chart)) {
     let folder = tempfile::tempdir().expect("a folder");
-    let disk = container(Version::Luks2);
-    let mut image = vec![0; 17 << 20];
-    disk.read_at(0, &mut image).expect("memory does not fail");
-    fs::write(folder.path().join("box"), image).expect("room for a container");
     fs::write(folder.path().join("key"), PASSPHRASE).expect("room for a key");
-    let place = folder.path();
-    let mut contest = Contest::new("Programs on a LUKS2 container", Work::Whole);
-    let mut add = |name: &str, found: Result<(), String>, line: &'static str| match found {
-        Ok(()) => contest.add(name, || tools::sh(place, line)),
-        Err(why) => contest.miss(name, why),
-    };
-    let ours = || tools::luksmith().map(drop);
-    let cryptsetup = || tools::find("cryptsetup", "cryptsetup-bin");
-    add(
-        "luksmith key test",
-        ours(),
-        "\"$LUKSMITH\" key test box --key-file key",
-    );
-    add(
-        "cryptsetup open --test-passphrase",
-        cryptsetup(),
-        "cryptsetup open --test-passphrase box --key-file key",
-    );
-    add("luksmith inspect", ours(), "\"$LUKSMITH\" inspect box");
-    add(
-        "cryptsetup luksDump",
-        cryptsetup(),
-        "cryptsetup luksDump box",
-    );
+    for (name, version, iterations) in [
+        ("LUKS2", Version::Luks2, FEW_ITERATIONS),
+        ("LUKS2", Version::Luks2, MANY_ITERATIONS),
+        ("LUKS1", Version::Luks1, MANY_ITERATIONS),
+    ] {
+        store(&*container(version, iterations), folder.path());
+        each(contest(
+            effort,
+            folder.path(),
+            format!("Unlocking {name}, {iterations} iterations of PBKDF2-SHA-256, programs"),
+            &[
+                (
+                    "luksmith",
+                    "luksmith key test",
+                    "key test box --key-file key",
+                ),
+                ("cryptsetup", "cryptsetup open --test-passphrase", OPEN),
+                (
+                    "luksmith",
+                    "luksmith cryptsetup open --test-passphrase",
+                    OPEN,
+                ),
+            ],
+        ));
+    }
+    store(&*container(Version::Luks2, FEW_ITERATIONS), folder.path());
+    let (dump, is_luks) = ("luksDump box", "isLuks box");
+    each(contest(
+        effort,
+        folder.path(),
+        "luksDump of a LUKS2 header of 2 x 16 KiB, programs".to_owned(),
+        &[
+            ("luksmith", "luksmith cryptsetup luksDump", dump),
+            ("cryptsetup", "cryptsetup luksDump", dump),
+            ("luksmith", "luksmith inspect", "inspect box"),
+        ],
+    ));
+    each(contest(
+        effort,
+        folder.path(),
+        "isLuks of a LUKS2 header of 2 x 16 KiB, programs".to_owned(),
+        &[
+            ("luksmith", "luksmith cryptsetup isLuks", is_luks),
+            ("cryptsetup", "cryptsetup isLuks", is_luks),
+        ],
+    ));
+}
+
+const OPEN: &str = "open --test-passphrase box --key-file key";
+
+/// Contestants: the program, a name that begins as its command line does, and the rest of that line.
+fn contest(effort: &Effort, folder: &Path, title: String, list: &[(&str, &str, &str)]) -> Chart {
+    let mut contest = Contest::new(title, Work::Whole);
+    for &(program, name, rest) in list {
+        let (found, start) = match program {
+            "luksmith" if name.starts_with("luksmith cryptsetup") => {
+                (tools::luksmith().map(drop), "\"$LUKSMITH\" cryptsetup")
+            }
+            "luksmith" => (tools::luksmith().map(drop), "\"$LUKSMITH\""),
+            _ => (tools::find(program, "cryptsetup-bin"), program),
+        };
+        match found {
+            Ok(()) => contest.add(name, move || tools::sh(folder, &format!("{start} {rest}"))),
+            Err(why) => contest.miss(name, why),
+        }
+    }
     contest.run(effort)
 }
 
+/// A container becomes a file.
+fn store(disk: &dyn Storage, folder: &Path) {
+    let mut image = vec![0; 17 << 20];
+    disk.read_at(0, &mut image).expect("memory does not fail");
+    fs::write(folder.join("box"), image).expect("room for a container");
+}
+
+const FEW_ITERATIONS: u32 = 1000;
+/// As many as an ordinary container has.
+const MANY_ITERATIONS: u32 = 1_000_000;
 const PASSPHRASE: &[u8] = b"bench";
 
 /// A container with the default sizes: LUKS2 with two copies of 16 KiB, a 64-byte key.
-fn container(version: Version) -> Arc<dyn Storage> {
+fn container(version: Version, iterations: u32) -> Arc<dyn Storage> {
     let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(17 << 20));
     let options = FormatOptions {
         version,
         kdf: KdfParams::Pbkdf2 {
             hash: HashAlgorithm::Sha256,
-            iterations: 1000,
+            iterations,
         },
         digest_iterations: 1000,
         sector_size: SectorSize::B512,

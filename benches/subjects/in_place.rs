@@ -60,3 +60,9 @@ pub fn cipher_by(
 pub fn aes_xts(kernel: Option<AesKernel>, sector_size: SectorSize) -> Box<dyn SectorCipher> {
     cipher_by(kernel, "aes-xts-plain64", &test_bytes(64), sector_size)
 }
+
+/// The same by the portable kernel, to check the others.
+pub fn model_aes_xts(sector_size: SectorSize) -> Box<dyn SectorCipher> {
+    let portable = AesKernel::here().into_iter().next();
+    aes_xts(portable, sector_size)
+}
