@@ -224,11 +224,10 @@ impl KeyInput {
                 Err(error) => return Err(self.unreadable(error)),
             }
         }
+        // A file may be empty, a stream that gives nothing is none; of a key itself its bytes are missing.
+        let gives_nothing = all.is_empty() && is_stream && cut.is_none();
         match wanted {
-            // A file may be empty, a stream that gives nothing is none.
-            None | Some(1..) if all.is_empty() && is_stream => {
-                Err(KeyError::Nothing { name: self.name() })
-            }
+            None | Some(1..) if gives_nothing => Err(KeyError::Nothing { name: self.name() }),
             Some(wanted) if all.len() < wanted => Err(self.short(all.len(), wanted)),
             None if all.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
             _ => Ok(all.into_bytes()),
