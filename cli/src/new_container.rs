@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, Passphrase};
 use luks::{NewContainer, OsRandom, format};
-use volume::{Mapping, MemoryStorage, Storage};
+use volume::{Mapping, Storage};
 
 use crate::args::{FormatArgs, HeaderArgs, Operand};
 use crate::destination::{Bytes, Destination, DestinationError, Target};
@@ -123,12 +123,13 @@ pub fn write<T>(
         filled
     } else {
         // In a stream the header comes first, and whole.
-        let memory = MemoryStorage::new(0);
-        container
-            .write_areas(&memory, &mut OsRandom)
-            .map_err(failed)?;
-        container.commit(&memory).map_err(failed)?;
-        write_stream(&data, &mut &memory.snapshot()[..])?;
+        if let Bytes::Stream(file) = &data.bytes {
+            let written = container.write_in_order(&mut &*file, &mut OsRandom);
+            written.map_err(|error| match error {
+                luks::Error::Io { source, .. } => unwritten(&data, source),
+                error => failed(error),
+            })?;
+        }
         fill(&data, &mapping)?
     };
     data.commit()?;
@@ -187,13 +188,7 @@ fn write_stream(destination: &Destination, bytes: &mut dyn Read) -> Result<(), E
         return Ok(());
     };
     let written = io::copy(bytes, &mut &*file).and_then(|_| (&*file).flush());
-    written.map_err(|source| {
-        DestinationError::Write {
-            name: destination.name.clone(),
-            source,
-        }
-        .into()
-    })
+    written.map_err(|source| unwritten(destination, source))
 }
 
 /// The payload is on the disk before a header says that it is.
@@ -201,11 +196,12 @@ fn sync(destination: &Destination) -> Result<(), Error> {
     let Some(storage) = destination.storage() else {
         return Ok(());
     };
-    storage.sync().map_err(|source| {
-        DestinationError::Write {
-            name: destination.name.clone(),
-            source,
-        }
-        .into()
-    })
+    storage
+        .sync()
+        .map_err(|source| unwritten(destination, source))
+}
+
+fn unwritten(destination: &Destination, source: io::Error) -> Error {
+    let name = destination.name.clone();
+    DestinationError::Write { name, source }.into()
 }

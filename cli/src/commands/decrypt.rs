@@ -139,7 +139,7 @@ fn luks(
             let read = stream_header::read(&mut **stream);
             let (memory, bytes) = read.map_err(|error| source_unreadable(&header_name, error))?;
             position = bytes;
-            Arc::new(memory)
+            memory
         }
     };
     let luks = unlock::open(&header_name, header_storage, &args.policy)?;

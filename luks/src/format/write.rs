@@ -1,12 +1,14 @@
 //! The order of writes. At every moment the storage holds the old container whole, or no header, or the new one
 //! whole: a header appears by a write of its magic alone, after all that it speaks of is on the disk.
 
+use std::io::Write;
+
 use volume::{LockMode, Storage};
 
 use super::NewContainer;
 use crate::error::Error;
 use crate::luks2::{BinaryHeader, METADATA_SIZES, Which};
-use crate::number::to_u64;
+use crate::number::{to_u64, to_usize};
 use crate::random::Random;
 
 /// Bytes of random filler that are made and written at a time.
@@ -80,6 +82,58 @@ impl NewContainer {
         header
             .sync()
             .map_err(Error::io("write the header's magic through to the disk"))
+    }
+}
+
+impl NewContainer {
+    /// Writes header and keyslots to a stream, which takes everything in its order: as many bytes as
+    /// [`Layout::reserved_bytes`](super::Layout::reserved_bytes), the same ones that [`Self::write_areas`] and
+    /// [`Self::commit`] leave in an empty storage. What follows is the data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Random`].
+    pub fn write_in_order(
+        &self,
+        stream: &mut dyn Write,
+        random: &mut dyn Random,
+    ) -> Result<(), Error> {
+        let layout = &self.layout;
+        let filled =
+            layout.keyslots_offset..layout.keyslots_offset.saturating_add(layout.keyslots_bytes);
+        let pieces = self
+            .copies
+            .iter()
+            .map(|(at, bytes)| (*at, bytes))
+            .chain([(layout.area_offset, &self.area)]);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut at = 0;
+        while at < layout.reserved_bytes {
+            let end = layout
+                .reserved_bytes
+                .min(at.saturating_add(to_u64(CHUNK_BYTES)));
+            // The part of this chunk that a range has.
+            let within = |from: u64, to: u64| {
+                let place = |position: u64| to_usize(position.clamp(at, end).saturating_sub(at));
+                place(from)..place(to)
+            };
+            chunk.fill(0);
+            random.fill(&mut chunk[within(filled.start, filled.end)])?;
+            for (start, bytes) in pieces.clone() {
+                let place = within(start, start.saturating_add(to_u64(bytes.len())));
+                if place.is_empty() {
+                    continue;
+                }
+                let first = to_usize(at.saturating_sub(start));
+                let bytes = &bytes[first..first.saturating_add(place.len())];
+                chunk[place].copy_from_slice(bytes);
+            }
+            stream
+                .write_all(&chunk[within(at, end)])
+                .map_err(Error::io("write the header"))?;
+            at = end;
+        }
+        Ok(())
     }
 }
 

@@ -267,6 +267,40 @@ fn options_that_cannot_be_are_named() {
     ));
 }
 
+/// The same bytes each time.
+struct Counting(u8);
+
+impl Random for Counting {
+    fn fill(&mut self, buf: &mut [u8]) -> Result<(), RandomError> {
+        for byte in buf {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(1);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_gets_what_an_empty_storage_gets() {
+    for version in [Version::Luks1, Version::Luks2] {
+        for (keyslot, data_offset) in [(0, None), (3, Some(3 << 20)), (7, Some((1 << 20) + 4096))] {
+            let options = FormatOptions {
+                keyslot,
+                data_offset,
+                ..small(version)
+            };
+            let secret = passphrase(b"x");
+            let new = format::prepare(&options, &secret, None, &mut OsRandom, &|| false).unwrap();
+            let disk = MemoryStorage::new(0);
+            new.write_areas(&disk, &mut Counting(9)).unwrap();
+            let mut stream = Vec::new();
+            new.write_in_order(&mut stream, &mut Counting(9)).unwrap();
+            new.commit(&disk).unwrap();
+            assert!(stream == disk.snapshot(), "{version:?}, {data_offset:?}");
+        }
+    }
+}
+
 /// Gives so many answers and then fails.
 struct FailingRandom(usize);
 
