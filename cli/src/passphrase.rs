@@ -135,22 +135,38 @@ impl KeyInput {
         prompt: Prompt<'_>,
         exactly: Option<usize>,
     ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let bytes = match &self.origin {
+        match &self.origin {
             Origin::Ask { stdin_is_data } if *stdin_is_data || io::stdin().is_terminal() => {
-                self.ask(prompt)?
+                self.decode(self.ask(prompt)?)
             }
-            Origin::Stdin if io::stdin().is_terminal() => self.ask(prompt)?,
-            Origin::Ask { .. } => self.read_line()?,
-            Origin::Stdin => self.read_all(&mut StandardInput, exactly, true)?,
+            Origin::Stdin if io::stdin().is_terminal() => self.decode(self.ask(prompt)?),
+            Origin::Ask { .. } | Origin::Stdin => self.read_from(&mut StandardInput, true, exactly),
             Origin::File(path) => {
                 let mut file = File::open(path).map_err(|source| KeyError::Opening {
                     name: self.name(),
                     source,
                 })?;
                 let is_stream = !file.metadata().is_ok_and(|metadata| metadata.is_file());
-                self.read_all(&mut file, exactly, is_stream)?
+                self.read_from(&mut file, is_stream, exactly)
             }
-        };
+        }
+    }
+
+    /// Reads the key from what stands for its file or for standard input, if that is no terminal. `is_stream`: it is no
+    /// regular file. `exactly` as in [`Self::read`].
+    pub fn read_from(
+        &self,
+        input: &mut impl Read,
+        is_stream: bool,
+        exactly: Option<usize>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.decode(match self.origin {
+            Origin::Ask { .. } => self.read_line(input)?,
+            Origin::Stdin | Origin::File(_) => self.read_all(input, exactly, is_stream)?,
+        })
+    }
+
+    fn decode(&self, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         encoding::decode(bytes, self.encoding, self.format).map_err(|reason| KeyError::Encoding {
             name: self.name(),
             reason,
@@ -172,9 +188,8 @@ impl KeyInput {
     }
 
     /// The first line of standard input; the newline is taken but does not count.
-    fn read_line(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let mut input = StandardInput;
-        self.skip(&mut input)?;
+    fn read_line(&self, input: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.skip(input)?;
         let mut line = SecretBuffer::new();
         let mut byte = Zeroizing::new([0; 1]);
         let limit = self.size.unwrap_or(MAX_BYTES + 1);
