@@ -31,6 +31,7 @@ mod parse;
 mod session;
 mod token;
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::Path;
@@ -102,36 +103,46 @@ fn meaning(exit: Exit) -> &'static str {
 
 /// What is to be done, or `None` where that was to print something.
 fn understand(program: &str, words: &[OsString]) -> Result<Option<(Action, Session)>, Exit> {
-    let usage_error = |word: Option<String>, reason: &str| {
-        let who = word.unwrap_or_else(|| program.to_owned());
-        let _ = writeln!(io::stderr(), "{}{who}: {reason}", help::usage());
-        Exit::Wrong
-    };
     let printed = |text: String| match output::text(&text) {
         Ok(()) => Ok(None),
         Err(_) => Err(Exit::Wrong),
     };
-    let mut given = match parse::parse(words) {
-        Ok(given) => given,
+    let (action, mut session) = match read(words) {
+        Ok(read) => read,
         Err(Stop::Version) => return printed(help::version()),
         Err(Stop::Help) => return printed(help::help()),
         Err(Stop::Usage) => {
             let _ = write!(io::stderr(), "{}", help::usage());
             return Ok(None);
         }
-        Err(Stop::Wrong(word, reason)) => return Err(usage_error(word, &reason)),
+        Err(Stop::Wrong(word, reason)) => {
+            let who = word.unwrap_or_else(|| program.to_owned());
+            let _ = writeln!(io::stderr(), "{}{who}: {reason}", help::usage());
+            return Err(Exit::Wrong);
+        }
     };
+    warn_of_two_keys(action, &session.given, &session.operands);
+    if session.given.has("test-args") {
+        return printed("No action taken. Invoked with --test-args option.\n".to_owned());
+    }
+    session.verb = (action == Action::Token).then(|| session.operands.remove(0));
+    Ok(Some((action, session)))
+}
+
+/// Understands the words and holds them to the rules; the verb of `token` is still an operand.
+fn read(words: &[OsString]) -> Result<(Action, Session), Stop> {
+    let wrong = |reason: &str| Stop::Wrong(None, reason.to_owned());
+    let mut given = parse::parse(words)?;
     let mut operands = std::mem::take(&mut given.operands);
     if operands.is_empty() {
-        return Err(usage_error(None, "Argument <action> missing."));
+        return Err(wrong("Argument <action> missing."));
     }
     let name = operands.remove(0);
     if name == "help" {
-        return printed(help::help());
+        return Err(Stop::Help);
     }
-    let Some(spelled) = spelled(&name.to_string_lossy(), &mut operands) else {
-        return Err(usage_error(None, "Unknown action."));
-    };
+    let spelled =
+        spelled(&name.to_string_lossy(), &mut operands).ok_or_else(|| wrong("Unknown action."))?;
     let action = spelled.action;
     if spelled.refresh {
         given.add("refresh", Value::Flag);
@@ -140,27 +151,60 @@ fn understand(program: &str, words: &[OsString]) -> Result<Option<(Action, Sessi
         .string("type")
         .or_else(|| spelled.kind.map(str::to_owned));
     if operands.len() < action.required() {
-        let reason = format!(
+        return Err(wrong(&format!(
             "{}: requires {} as arguments",
             action.name(),
             action.operands()
-        );
-        return Err(usage_error(None, &reason));
+        )));
     }
-    check::check(action, kind.as_deref(), &given, &operands)
-        .map_err(|reason| usage_error(None, &reason))?;
-    warn_of_two_keys(action, &given, &operands);
-    if given.has("test-args") {
-        return printed("No action taken. Invoked with --test-args option.\n".to_owned());
-    }
-    let verb = (action == Action::Token).then(|| operands.remove(0));
+    check::check(action, kind.as_deref(), &given, &operands).map_err(|reason| wrong(&reason))?;
     let session = Session {
         given,
         kind,
-        verb,
+        verb: None,
         operands,
     };
-    Ok(Some((action, session)))
+    Ok((action, session))
+}
+
+/// What words ask for, where nothing is done about it.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// To do something, and every rule between its options is kept.
+    Action {
+        /// Its name.
+        action: &'static str,
+        /// `--type`, or what the name of the action says of it.
+        kind: Option<String>,
+        /// What it works on.
+        operands: Vec<OsString>,
+        /// Each option that stands there by its first name, with the value that counts: numbers in decimal digits, nothing
+        /// for what takes none.
+        options: BTreeMap<&'static str, OsString>,
+    },
+    /// To print help, usage or version.
+    Print,
+    /// Something that is refused.
+    Refused {
+        /// The word that cannot be read, escaped.
+        word: Option<String>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Understands the words behind the program's name as [`crate::run`] would.
+pub fn asked(words: &[OsString]) -> Asked {
+    match read(words) {
+        Ok((action, session)) => Asked::Action {
+            action: action.name(),
+            kind: session.kind,
+            operands: session.operands,
+            options: session.given.values().collect(),
+        },
+        Err(Stop::Help | Stop::Usage | Stop::Version) => Asked::Print,
+        Err(Stop::Wrong(word, reason)) => Asked::Refused { word, reason },
+    }
 }
 
 fn warn_of_two_keys(action: Action, given: &Given, operands: &[OsString]) {

@@ -21,14 +21,14 @@
 //! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
-//! | `cryptsetup` | cryptsetup's own command line, the second face |
+//! | [`cryptsetup`] | cryptsetup's own command line, the second face |
 //! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
 pub mod args;
 pub mod benchmark;
 pub mod change;
 pub mod commands;
-mod cryptsetup;
+pub mod cryptsetup;
 pub mod data_facts;
 pub mod destination;
 pub mod error;

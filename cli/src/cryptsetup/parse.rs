@@ -89,6 +89,19 @@ impl Given {
         OPTIONS.iter().filter(|spec| self.has(spec.name))
     }
 
+    /// The options that stand there, each with the text of its value.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, OsString)> {
+        self.options.iter().map(|(name, value)| {
+            let text = match value {
+                Value::Flag => OsString::new(),
+                Value::Text(text) => text.clone(),
+                Value::Number(number) => number.to_string().into(),
+                Value::Signed(number) => number.to_string().into(),
+            };
+            (*name, text)
+        })
+    }
+
     /// As if the option had been typed.
     pub(super) fn add(&mut self, name: &'static str, value: Value) {
         self.options.push((name, value));
