@@ -21,9 +21,11 @@ macro_rules! replayed {
 
 replayed! {
     af_merge
+    arguments
     cipher_spec
     header_edits
     image
+    key_files
     keyslot
     luks1_header
     luks2_header

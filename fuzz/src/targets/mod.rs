@@ -1,14 +1,18 @@
 //! What each fuzz target does with its input, without libFuzzer: the tests of the main workspace include this folder and
 //! run every seed and past failure through it.
 
+mod arguments;
 mod data;
 mod edits;
 mod headers;
+mod keys;
 mod support;
 
+pub use self::arguments::arguments;
 pub use self::data::{af_merge, plain_volume, sector_kernels};
 pub use self::edits::header_edits;
 pub use self::headers::{image, keyslot, luks1_header, luks2_header, luks2_json};
+pub use self::keys::key_files;
 
 use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
 

@@ -1,0 +1,10 @@
+//! Command lines of both faces, spelled in two ways.
+
+#![no_main]
+
+use luksmith_fuzz::{bounded, targets};
+
+#[global_allocator]
+static ALLOCATOR: bounded::Bounded = bounded::Bounded;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded::run(targets::arguments, data));
