@@ -118,12 +118,18 @@ fn sectors_of(input: &mut Unstructured<'_>) -> arbitrary::Result<Sectors> {
         ("aes-cbc-plain64", [16, 24, 32]),
         ("aes-ecb", [16, 24, 32]),
     ])?;
+    // As many as the codes take at once and some more, but of the largest.
+    let (sector_size, most) = *input.choose(&[
+        (SectorSize::B512, 40),
+        (SectorSize::B1024, 20),
+        (SectorSize::B4096, 5),
+    ])?;
     Ok((
         spec,
         *input.choose(&keys)?,
-        *input.choose(&[SectorSize::B512, SectorSize::B1024, SectorSize::B4096])?,
+        sector_size,
         input.arbitrary()?,
-        input.int_in_range(1..=40)?,
+        input.int_in_range(1..=most)?,
         input.int_in_range(0..=31)?,
     ))
 }
@@ -153,12 +159,15 @@ pub fn plain_volume(data: &[u8]) -> bool {
         all
     };
     let mut model = read(&volume);
-    while let Ok((start, len, byte)) = input.arbitrary::<(u16, u16, Option<u8>)>() {
+    for _ in 0..MOST_STEPS {
+        let Ok((start, len, byte)) = input.arbitrary::<(u16, u16, Option<u8>)>() else {
+            break;
+        };
         if model.is_empty() || input.is_empty() {
             break;
         }
         let start = usize::from(start) % model.len();
-        let end = (start + usize::from(len) % 9000).min(model.len());
+        let end = (start + usize::from(len) % MOST_BYTES).min(model.len());
         let at = u64::try_from(start).expect("it is small");
         if let Some(byte) = byte {
             model[start..end].fill(byte);
@@ -199,7 +208,11 @@ pub fn plain_volume(data: &[u8]) -> bool {
     true
 }
 
-const CONTAINER_BYTES: usize = 48 << 10;
+/// Four of the largest sectors, and the most that lies before them.
+const CONTAINER_BYTES: usize = (16 << 10) + 9 * 512;
+const MOST_STEPS: usize = 16;
+/// More than two of the largest sectors.
+const MOST_BYTES: usize = 9000;
 
 fn plain_of(input: &mut Unstructured<'_>) -> arbitrary::Result<PlainOptions> {
     let (cipher, key_bytes) = *input.choose(&[
@@ -211,9 +224,13 @@ fn plain_of(input: &mut Unstructured<'_>) -> arbitrary::Result<PlainOptions> {
     Ok(PlainOptions {
         cipher: cipher.parse().expect("a specification"),
         key_bytes,
-        offset_sectors: input.int_in_range(0..=40)?,
+        offset_sectors: input.int_in_range(0..=9)?,
         skip_sectors: input.arbitrary::<u32>()?.into(),
-        size_sectors: input.arbitrary::<Option<u8>>()?.map(u64::from),
+        size_sectors: if input.arbitrary()? {
+            Some(input.int_in_range(0..=32)?)
+        } else {
+            None
+        },
         sector_size: *input.choose(&[SectorSize::B512, SectorSize::B2048, SectorSize::B4096])?,
         iv_large_sectors: input.arbitrary()?,
     })

@@ -16,8 +16,9 @@ const MOST_STEPS: usize = 12;
 /// As many as either container has room for.
 const KEYSLOTS: usize = 8;
 
-/// After each change of a header the same passphrases open the same keyslots as in a table, and those only; the header
-/// has the keyslots and tokens of the table, and label and volume key are as they were left.
+/// After each change of a header it has the keyslots and tokens of a table, the label is as it was left, and a passphrase
+/// opens a keyslot where the table says so; in the end one opens the container exactly where the table has it. What opens
+/// gives the volume key.
 ///
 /// # Panics
 /// When they do not, or it has others.
@@ -34,8 +35,10 @@ pub fn header_edits(data: &[u8]) -> bool {
         if input.is_empty() || model.step(&mut input, &storage, version).is_err() {
             break;
         }
-        model.check(&storage, version, input.arbitrary().unwrap_or(0));
+        let tried = input.arbitrary().unwrap_or_default();
+        model.check(&storage, version, tried);
     }
+    model.check_all(&storage, version, input.arbitrary().unwrap_or(0));
     true
 }
 
@@ -58,27 +61,24 @@ impl Model {
         let random = &mut Repeated(input.arbitrary::<u64>()? | 1);
         let any: Vec<u32> = self.keyslots.keys().copied().collect();
         let keyslot = *input.choose(&any)?;
-        let unlocked = luks.unlock(
-            &passphrase(WORDS[self.keyslots[&keyslot]]),
-            &UnlockOptions {
-                keyslot: Some(keyslot),
-                ..options()
-            },
-        );
-        let unlocked = unlocked.expect("the table says that it opens");
+        let unlock = || {
+            let word = WORDS[self.keyslots[&keyslot]];
+            let unlocked = luks.unlock(&passphrase(word), &only(keyslot));
+            unlocked.expect("the table says that it opens")
+        };
         let new = KeyslotOptions {
             kdf: CHEAP,
             ..KeyslotOptions::default()
         };
         let word = input.choose_index(WORDS.len())?;
         match input.int_in_range(0..=5)? {
-            0 => match keyslots::add(&luks, &unlocked, &passphrase(WORDS[word]), &new, random) {
+            0 => match keyslots::add(&luks, &unlock(), &passphrase(WORDS[word]), &new, random) {
                 Ok(added) => assert_eq!(self.keyslots.insert(added, word), None),
                 Err(error) => assert!(self.keyslots.len() == KEYSLOTS, "{error}"),
             },
             1 => {
                 let key = passphrase(WORDS[word]);
-                match keyslots::change(&luks, &unlocked, keyslot, &key, &new, random) {
+                match keyslots::change(&luks, &unlock(), keyslot, &key, &new, random) {
                     Ok(now) => {
                         self.keyslots.remove(&keyslot);
                         self.keyslots.insert(now, word);
@@ -123,7 +123,8 @@ impl Model {
         Ok(())
     }
 
-    fn check(&self, storage: &Arc<dyn Storage>, version: Version, word: usize) {
+    /// `tried`: a keyslot and a word, any numbers.
+    fn check(&self, storage: &Arc<dyn Storage>, version: Version, tried: (usize, usize)) {
         let luks = Luks::open(Arc::clone(storage)).expect("a change leaves a container");
         assert!(luks.warnings().is_empty());
         match luks.header() {
@@ -139,6 +140,21 @@ impl Model {
                 assert_eq!(header.binary.label, self.label);
             }
         }
+        let (keyslot, of_keyslot) = self
+            .keyslots
+            .iter()
+            .nth(tried.0 % self.keyslots.len())
+            .expect("the last one is not removed");
+        let word = tried.1 % WORDS.len();
+        let opened = luks.unlock(&passphrase(WORDS[word]), &only(*keyslot));
+        assert_eq!(opened.is_ok(), *of_keyslot == word, "{:?}", WORDS[word]);
+        if let Ok(opened) = opened {
+            check_data(&opened, version);
+        }
+    }
+
+    fn check_all(&self, storage: &Arc<dyn Storage>, version: Version, word: usize) {
+        let luks = Luks::open(Arc::clone(storage)).expect("a change leaves a container");
         let word = word % WORDS.len();
         let opened = luks.unlock(&passphrase(WORDS[word]), &options());
         let is_known = self.keyslots.values().any(|of_keyslot| *of_keyslot == word);
@@ -146,5 +162,12 @@ impl Model {
         if let Ok(opened) = opened {
             check_data(&opened, version);
         }
+    }
+}
+
+fn only(keyslot: u32) -> UnlockOptions<'static> {
+    UnlockOptions {
+        keyslot: Some(keyslot),
+        ..options()
     }
 }
