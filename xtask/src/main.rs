@@ -33,7 +33,9 @@ usage: cargo xtask TASK
                                          edits each), faults (every write and sync failed and killed),
                                          races (10,000 for the names of new files); 32-bit: the tests of the
                                          libraries as 32-bit programs
-  fuzz [--seconds N] [TARGET]            a fuzz campaign (60 seconds, every target)
+  fuzz [--seconds N] [--runs N] [--seed N] [--sanitizer NAME] [TARGET...]
+                                         a fuzz campaign (60 seconds, every target); sanitizer: address where
+                                         nightly is installed, else none
 ";
 
 fn main() -> ExitCode {
