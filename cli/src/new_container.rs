@@ -79,7 +79,7 @@ pub fn prepare(
     if secret.is_empty() && !force {
         keys.refuse_empty()?;
     }
-    let passphrase = Passphrase::from_bytes(secret);
+    let passphrase = Passphrase::from_locked(secret);
     // A signal ends the process at once, wherever it is.
     let prepared = format::prepare(
         &new.measured(),

@@ -22,7 +22,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
+use dmcrypt::LockedBytes;
 
 use crate::args::{KeyArgs, KeyEncoding, KeyFormat};
 use crate::exit::Exit;
@@ -119,7 +119,7 @@ impl KeyInput {
         image: &str,
         twice: bool,
         exactly: Option<usize>,
-    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    ) -> Result<LockedBytes, KeyError> {
         let prompt = Prompt {
             text: &format!("Passphrase for {image}: "),
             again: twice.then_some("The same again: "),
@@ -134,7 +134,7 @@ impl KeyInput {
         &self,
         prompt: Prompt<'_>,
         exactly: Option<usize>,
-    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    ) -> Result<LockedBytes, KeyError> {
         match &self.origin {
             Origin::Ask { stdin_is_data } if *stdin_is_data || io::stdin().is_terminal() => {
                 self.decode(self.ask(prompt)?)
@@ -159,21 +159,21 @@ impl KeyInput {
         input: &mut impl Read,
         is_stream: bool,
         exactly: Option<usize>,
-    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    ) -> Result<LockedBytes, KeyError> {
         self.decode(match self.origin {
             Origin::Ask { .. } => self.read_line(input)?,
             Origin::Stdin | Origin::File(_) => self.read_all(input, exactly, is_stream)?,
         })
     }
 
-    fn decode(&self, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    fn decode(&self, bytes: LockedBytes) -> Result<LockedBytes, KeyError> {
         encoding::decode(bytes, self.encoding, self.format).map_err(|reason| KeyError::Encoding {
             name: self.name(),
             reason,
         })
     }
 
-    fn ask(&self, prompt: Prompt<'_>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    fn ask(&self, prompt: Prompt<'_>) -> Result<LockedBytes, KeyError> {
         if self.offset != 0 {
             return Err(KeyError::OffsetOnTerminal);
         }
@@ -188,27 +188,16 @@ impl KeyInput {
     }
 
     /// The first line of standard input; the newline is taken but does not count.
-    fn read_line(&self, input: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    fn read_line(&self, input: &mut impl Read) -> Result<LockedBytes, KeyError> {
         self.skip(input)?;
-        let mut line = SecretBuffer::new();
-        let mut byte = Zeroizing::new([0; 1]);
         let limit = self.size.unwrap_or(MAX_BYTES + 1);
-        while line.len() < limit {
-            match input
-                .read(&mut *byte)
-                .map_err(|source| self.unreadable(source))?
-            {
-                0 if line.is_empty() => {
-                    return Err(KeyError::Nothing { name: self.name() });
-                }
-                0 => break,
-                _ if byte[0] == b'\n' => break,
-                _ => line.extend(&*byte),
-            }
-        }
+        let line = SecretBuffer::read_line(input, limit)
+            .map_err(|source| self.unreadable(source))?
+            .ok_or_else(|| KeyError::Nothing { name: self.name() })?;
+        let bytes = line.len() as u64;
         match self.size {
-            Some(wanted) if line.len() < wanted => Err(self.short(line.len(), wanted)),
-            None if line.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
+            Some(wanted) if bytes < wanted => Err(self.short(bytes, wanted)),
+            None if bytes > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
             _ => Ok(line.into_bytes()),
         }
     }
@@ -219,7 +208,7 @@ impl KeyInput {
         input: &mut impl Read,
         exactly: Option<usize>,
         is_stream: bool,
-    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    ) -> Result<LockedBytes, KeyError> {
         self.skip(input)?;
         // A spelled key is longer than its bytes: all of it is read, and cut once it is understood.
         let cut = exactly
@@ -227,24 +216,14 @@ impl KeyInput {
             .map(|bytes| bytes as u64);
         let wanted = cut.or(self.size.filter(|_| exactly.is_none()));
         let limit = wanted.unwrap_or(MAX_BYTES + 1);
-        let mut all = SecretBuffer::new();
-        let mut chunk = Zeroizing::new([0; 4096]);
-        while all.len() < limit {
-            let room = usize::try_from(limit - all.len())
-                .map_or(chunk.len(), |room| room.min(chunk.len()));
-            match input.read(&mut chunk[..room]) {
-                Ok(0) => break,
-                Ok(count) => all.extend(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.unreadable(error)),
-            }
-        }
+        let all = SecretBuffer::read_all(input, limit).map_err(|source| self.unreadable(source))?;
         // A file may be empty, a stream that gives nothing is none; of a key itself its bytes are missing.
         let gives_nothing = all.is_empty() && is_stream && cut.is_none();
+        let bytes = all.len() as u64;
         match wanted {
             None | Some(1..) if gives_nothing => Err(KeyError::Nothing { name: self.name() }),
-            Some(wanted) if all.len() < wanted => Err(self.short(all.len(), wanted)),
-            None if all.len() > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
+            Some(wanted) if bytes < wanted => Err(self.short(bytes, wanted)),
+            None if bytes > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
             _ => Ok(all.into_bytes()),
         }
     }
@@ -277,6 +256,15 @@ impl KeyInput {
             wanted,
         }
     }
+}
+
+/// All that a reader has, but no more than so many bytes.
+///
+/// # Errors
+///
+/// Those of the reader.
+pub fn read_at_most(mut input: impl Read, most: u64) -> io::Result<LockedBytes> {
+    SecretBuffer::read_all(&mut input, most).map(SecretBuffer::into_bytes)
 }
 
 /// Standard input without a buffer: what is not read stays in the pipe.

@@ -128,7 +128,7 @@ impl Plain {
         let source = if keys.is_file() {
             KeySource::KeyFile(&bytes)
         } else {
-            passphrase = Passphrase::from_bytes(bytes);
+            passphrase = Passphrase::from_locked(bytes);
             KeySource::Passphrase(&passphrase)
         };
         let key = dmcrypt_plain::derive_key(source, self.hash.as_ref(), self.options.key_bytes);

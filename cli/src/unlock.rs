@@ -1,7 +1,6 @@
 //! From the options to an unlocked container.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +8,12 @@ use std::time::Duration;
 use dmcrypt::{Passphrase, VolumeKey};
 use luks::{KdfLimits, Luks, UnlockOptions, Unlocked};
 use volume::Storage;
-use zeroize::Zeroizing;
 
 use crate::args::{LimitArgs, PolicyArgs, UnlockArgs};
 use crate::error::Error;
 use crate::limits;
 use crate::output;
-use crate::passphrase::{KeyError, KeyInput};
+use crate::passphrase::{KeyError, KeyInput, read_at_most};
 use crate::policy;
 
 /// The largest key of any cipher (loop-AES's 65 keys), in bytes.
@@ -55,7 +53,7 @@ pub fn passphrase(name: &str, keys: &KeyInput) -> Result<Passphrase, Error> {
     if secret.is_empty() && keys.is_file() {
         output::warn(format_args!("{} is empty (0 bytes)", keys.name()));
     }
-    Ok(Passphrase::from_bytes(secret))
+    Ok(Passphrase::from_locked(secret))
 }
 
 /// What the header may ask for, and which keyslot is tried.
@@ -89,14 +87,10 @@ pub fn read_volume_key(path: &Path) -> Result<VolumeKey, Error> {
         name: name.clone(),
         source,
     };
-    // Room for all of it from the start, so that no copy is left behind by growing.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_VOLUME_KEY_BYTES + 1));
     let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_VOLUME_KEY_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    let bytes = read_at_most(file, MAX_VOLUME_KEY_BYTES as u64 + 1).map_err(unreadable)?;
     if bytes.is_empty() {
         return Err(KeyError::Nothing { name }.into());
     }
-    Ok(VolumeKey::from_bytes(bytes))
+    Ok(VolumeKey::from_locked(bytes))
 }

@@ -68,6 +68,11 @@ macro_rules! secret_bytes {
                 Self(LockedBytes::copy_of(&bytes))
             }
 
+            /// The same bytes, now with a role.
+            pub fn from_locked(bytes: LockedBytes) -> Self {
+                Self(bytes)
+            }
+
             /// The secret bytes.
             pub fn expose(&self) -> &[u8] {
                 &self.0

@@ -5,11 +5,10 @@ mod first_difference;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use dmcrypt::Passphrase;
+use dmcrypt::{LockedBytes, Passphrase};
 use luks::{Header, Luks};
 use serde_json::{Value, json};
 use volume::{FileStorage, ImageLock, Storage, Volume};
-use zeroize::Zeroizing;
 
 use self::first_difference::first_difference;
 use crate::args::{CompareArgs, Operand};
@@ -131,7 +130,7 @@ fn check_keys(args: &CompareArgs, a: &Image, b: &Image) -> Result<(), Error> {
 
 /// Unlocks what is a container. One key file for both is read once: it may be a pipe.
 fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error> {
-    let mut shared: Option<Zeroizing<Vec<u8>>> = None;
+    let mut shared: Option<LockedBytes> = None;
     let mut opened = Vec::with_capacity(2);
     for (index, image) in images.into_iter().enumerate() {
         let name = image.source.name.clone();
@@ -150,12 +149,12 @@ fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error
             None => KeyInput::new(&args.keys.key(index), false)?.read_for(&name, false, None)?,
         };
         if args.keys.key_file.len() == 1 {
-            shared = Some(secret.clone());
+            shared = Some(LockedBytes::copy_of(&secret));
         }
         let options = unlock::options(&args.keys.unlock(index));
         let failed = |error| Error::luks(&name, error);
         let unlocked = luks
-            .unlock(&Passphrase::from_bytes(secret), &options)
+            .unlock(&Passphrase::from_locked(secret), &options)
             .map_err(failed)?;
         let left_over = unlocked.leftover_bytes(image.bytes);
         if left_over > 0 {

@@ -94,7 +94,7 @@ impl Session {
                 .filter(|seconds| *seconds != 0)
                 .map(Duration::from_secs),
         };
-        Ok(Passphrase::from_bytes(place.input.read(prompt, None)?))
+        Ok(Passphrase::from_locked(place.input.read(prompt, None)?))
     }
 
     /// Does `attempt` with passphrases that are asked for until one fits or nobody is left to type another one.

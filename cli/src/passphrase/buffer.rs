@@ -1,37 +1,103 @@
-//! A growing buffer that leaves no copies of its bytes behind.
+//! A growing buffer on locked pages.
 
-use zeroize::Zeroizing;
+use std::io::{self, Read};
+use std::ops::Deref;
 
-/// Bytes of unknown number: a `Vec` that grows by itself would free its old memory unwiped.
-pub(super) struct SecretBuffer(Zeroizing<Vec<u8>>);
+use dmcrypt::LockedBytes;
+
+/// Secret bytes of unknown number. They are put where they are to stay, and what they outgrow is wiped.
+pub(super) struct SecretBuffer {
+    bytes: LockedBytes,
+    len: usize,
+}
 
 impl SecretBuffer {
     pub(super) fn new() -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(1024)))
-    }
-
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
-        let needed = self.0.len() + bytes.len();
-        if needed > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.0.capacity())));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
+        Self {
+            bytes: LockedBytes::zeroed(FIRST_BYTES),
+            len: 0,
         }
-        self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn len(&self) -> u64 {
-        self.0.len() as u64
+    /// Room for at least one more byte and for no more than `most`, to be filled in place before [`Self::advance`].
+    fn room(&mut self, most: usize) -> &mut [u8] {
+        if self.len == self.bytes.len() {
+            let mut larger = LockedBytes::zeroed(2 * self.len);
+            larger[..self.len].copy_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
+        let room = &mut self.bytes[self.len..];
+        let most = most.min(room.len());
+        &mut room[..most]
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// So many bytes of the room have been filled.
+    fn advance(&mut self, count: usize) {
+        self.len += count;
     }
 
-    pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
-        self.0
+    pub(super) fn push(&mut self, byte: u8) {
+        self.room(1)[0] = byte;
+        self.advance(1);
+    }
+
+    /// Reads a line byte by byte, so that what follows it stays with the input: without its newline, to the end of the
+    /// input, or as far as `most` bytes. `None` where there was nothing, not even a newline.
+    ///
+    /// # Errors
+    ///
+    /// Those of the input, but for interruptions.
+    pub(super) fn read_line(input: &mut impl Read, most: u64) -> io::Result<Option<Self>> {
+        let mut line = Self::new();
+        while (line.len as u64) < most {
+            let is_empty = line.is_empty();
+            let room = line.room(1);
+            match input.read(room) {
+                Ok(0) if is_empty => return Ok(None),
+                Ok(0) => break,
+                Ok(_) if room[0] == b'\n' => break,
+                Ok(_) => line.advance(1),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(line))
+    }
+
+    /// Reads to the end of the input, or as far as `most` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the input, but for interruptions.
+    pub(super) fn read_all(input: &mut impl Read, most: u64) -> io::Result<Self> {
+        let mut all = Self::new();
+        while (all.len as u64) < most {
+            let missing = usize::try_from(most - all.len as u64).unwrap_or(usize::MAX);
+            match input.read(all.room(missing)) {
+                Ok(0) => break,
+                Ok(count) => all.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) fn into_bytes(self) -> LockedBytes {
+        LockedBytes::copy_of(&self)
     }
 }
+
+impl Deref for SecretBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// A page.
+const FIRST_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -40,13 +106,32 @@ mod tests {
     #[test]
     fn it_grows_and_keeps_order() {
         let mut buffer = SecretBuffer::new();
-        let expected: Vec<u8> = (0..5000_u32)
+        let expected: Vec<u8> = (0..20_000_u32)
             .map(|number| number.to_le_bytes()[0])
             .collect();
-        for chunk in expected.chunks(7) {
-            buffer.extend(chunk);
+        for byte in &expected {
+            buffer.push(*byte);
         }
-        assert_eq!(buffer.len(), 5000);
-        assert_eq!(*buffer.into_bytes(), expected);
+        assert!(*buffer == expected);
+        assert!(*buffer.into_bytes() == expected);
+    }
+    #[test]
+    fn it_takes_no_more_than_it_is_asked_for() {
+        let text = [[b'x'; 9000].as_slice(), b"\nrest"].concat();
+        for (most, line, all) in [(10, 10, 10), (9000, 9000, 9000), (20_000, 9000, 9005)] {
+            let mut input = &text[..];
+            let read = SecretBuffer::read_line(&mut input, most).unwrap().unwrap();
+            assert_eq!(read.len(), line);
+            assert!(text.ends_with(input) && input.len() <= text.len() - line);
+            let read = SecretBuffer::read_all(&mut &text[..], most).unwrap();
+            assert!(*read == text[..all]);
+        }
+        assert!(SecretBuffer::read_line(&mut &b""[..], 5).unwrap().is_none());
+        assert!(
+            SecretBuffer::read_line(&mut &b"\n"[..], 5)
+                .unwrap()
+                .unwrap()
+                .is_empty()
+        );
     }
 }

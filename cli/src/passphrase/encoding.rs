@@ -1,12 +1,11 @@
 //! `--key-encoding` and `--key-format`: from the bytes that were read to the bytes that are used.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use zeroize::Zeroizing;
+use dmcrypt::LockedBytes;
 
+use super::buffer::SecretBuffer;
 use crate::args::{KeyEncoding, KeyFormat};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -16,50 +15,56 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Undoes the spelling of a key, then applies OpenStack's: white space between digits or letters does not count.
 pub(super) fn decode(
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: LockedBytes,
     encoding: KeyEncoding,
     format: KeyFormat,
-) -> Result<Zeroizing<Vec<u8>>, String> {
+) -> Result<LockedBytes, String> {
     let key = match encoding {
         KeyEncoding::Raw => bytes,
-        KeyEncoding::Hex => Zeroizing::new(hex::decode(&*without_white_space(&bytes)).map_err(
-            |error| match error {
-                hex::FromHexError::InvalidHexCharacter { .. } => {
-                    "not hexadecimal digits".to_owned()
-                }
-                _ => "an odd number of hexadecimal digits".to_owned(),
-            },
-        )?),
+        KeyEncoding::Hex => {
+            let text = without_white_space(&bytes);
+            let mut key = LockedBytes::zeroed(text.len() / 2);
+            hex::decode_to_slice(&*text, &mut key).map_err(|error| match error {
+                hex::FromHexError::InvalidHexCharacter { .. } => "not hexadecimal digits",
+                _ => "an odd number of hexadecimal digits",
+            })?;
+            key
+        }
         KeyEncoding::Base64 => {
             let text = without_white_space(&bytes);
-            let mut key = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+            let mut key = LockedBytes::zeroed(base64::decoded_len_estimate(text.len()));
             let count = BASE64
                 .decode_slice(&*text, &mut key)
                 .map_err(|_| "not base64".to_owned())?;
-            key.truncate(count);
-            key
+            LockedBytes::copy_of(&key[..count])
         }
     };
     Ok(match format {
         KeyFormat::AsIs => key,
-        KeyFormat::Openstack => digits(&key, |text, byte| write!(text, "{byte:02x}")),
-        KeyFormat::OpenstackMangled => digits(&key, |text, byte| write!(text, "{byte:x}")),
+        KeyFormat::Openstack => digits(&key, false),
+        KeyFormat::OpenstackMangled => digits(&key, true),
     })
 }
 
-fn without_white_space(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len()));
-    text.extend(bytes.iter().filter(|byte| !byte.is_ascii_whitespace()));
+fn without_white_space(bytes: &[u8]) -> SecretBuffer {
+    let mut text = SecretBuffer::new();
+    for byte in bytes.iter().filter(|byte| !byte.is_ascii_whitespace()) {
+        text.push(*byte);
+    }
     text
 }
 
-fn digits(key: &[u8], write: impl Fn(&mut String, u8) -> std::fmt::Result) -> Zeroizing<Vec<u8>> {
-    // Never grows: two digits a byte are the most there can be.
-    let mut text = String::with_capacity(2 * key.len());
+/// Two digits a byte, or where `is_mangled` only those that its number needs.
+fn digits(key: &[u8], is_mangled: bool) -> LockedBytes {
+    let mut text = SecretBuffer::new();
     for byte in key {
-        let _ = write(&mut text, *byte);
+        for (place, digit) in [byte >> 4, byte & 15].into_iter().enumerate() {
+            if place == 1 || digit != 0 || !is_mangled {
+                text.push(b"0123456789abcdef"[usize::from(digit)]);
+            }
+        }
     }
-    Zeroizing::new(text.into_bytes())
+    text.into_bytes()
 }
 
 #[cfg(test)]
@@ -67,7 +72,7 @@ mod tests {
     use super::*;
 
     fn decoded(bytes: &[u8], encoding: KeyEncoding, format: KeyFormat) -> Result<Vec<u8>, String> {
-        decode(Zeroizing::new(bytes.to_vec()), encoding, format).map(|key| key.to_vec())
+        decode(LockedBytes::copy_of(bytes), encoding, format).map(|key| key.to_vec())
     }
 
     #[test]

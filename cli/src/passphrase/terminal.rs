@@ -8,17 +8,18 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use dmcrypt::LockedBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use zeroize::Zeroizing;
 
+use super::buffer::SecretBuffer;
 use crate::passphrase::KeyError;
 use crate::signals::TerminalSettings;
 
 /// The longest passphrase that can be typed, in bytes; cryptsetup's limit.
-const MAX_BYTES: usize = 512;
+const MAX_BYTES: u64 = 512;
 
 /// Shows `prompt` and reads one line without echo; where there is a `timeout`, it must be there by then.
-pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<LockedBytes, KeyError> {
     let mut terminal = open().map_err(KeyError::NoTerminal)?;
     let settings = TerminalSettings::without_echo(&terminal).map_err(KeyError::NoTerminal)?;
     terminal
@@ -62,24 +63,15 @@ fn open() -> io::Result<File> {
         })
 }
 
-fn read_line(input: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
-    let mut byte = Zeroizing::new([0; 1]);
-    loop {
-        match input.read(&mut *byte) {
-            Ok(0) if line.is_empty() => return Err(KeyError::Aborted),
-            Ok(0) => break,
-            Ok(_) if byte[0] == b'\n' => break,
-            Ok(_) if line.len() == MAX_BYTES => return Err(KeyError::LineTooLong),
-            Ok(_) => line.push(byte[0]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(KeyError::NoTerminal(error)),
-        }
+fn read_line(input: &mut impl Read) -> Result<LockedBytes, KeyError> {
+    let line = SecretBuffer::read_line(input, MAX_BYTES + 1)
+        .map_err(KeyError::NoTerminal)?
+        .ok_or(KeyError::Aborted)?;
+    if line.len() as u64 > MAX_BYTES {
+        return Err(KeyError::LineTooLong);
     }
-    if let Some(nul) = line.iter().position(|byte| *byte == 0) {
-        line.truncate(nul);
-    }
-    Ok(line)
+    let counted = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(LockedBytes::copy_of(counted))
 }
 
 #[cfg(test)]

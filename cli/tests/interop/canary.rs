@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -121,6 +122,8 @@ struct Call(&'static str, &'static str);
 
 /// All values of the program are dropped.
 const END: Call = Call("exit_group", "231");
+/// A system call and its first argument as `proc_pid_syscall(5)` has them.
+const READ_STANDARD_INPUT: &str = "0 0x0 ";
 /// A payload is being written.
 const WRITE: Call = Call("pwrite64", "18");
 
@@ -334,6 +337,63 @@ fn e2_keys_that_are_in_use_are_in_locked_memory() {
             .any(|(name, _)| name == "part 0 of the volume key");
         assert!(has_key, "{line}: the key is not even where it is used");
     });
+}
+
+/// A passphrase is there before its input has ended: on pages that cannot be swapped out.
+#[test]
+fn e2_a_passphrase_is_read_into_locked_memory() {
+    let place = place();
+    for line in ["key test box", "key test box --key-file -"] {
+        // Neither a newline nor an end comes: the program waits.
+        let shell = format!("(cat a; sleep 60) | exec '{PROGRAM}' {line}");
+        let mut shell = Command::new("sh")
+            .args(["-c", &shell])
+            .current_dir(place.path(""))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(25);
+        let found: Vec<(String, bool)> = loop {
+            assert!(Instant::now() < deadline, "{line}: it does not read");
+            sleep(Duration::from_millis(20));
+            let children = children(shell.id()).into_iter();
+            let ours = children.filter(|process| {
+                let program = fs::read_link(format!("/proc/{process}/exe"));
+                let call = fs::read_to_string(format!("/proc/{process}/syscall"));
+                program.is_ok_and(|program| program == Path::new(PROGRAM))
+                    && call.is_ok_and(|call| call.starts_with(READ_STANDARD_INPUT))
+            });
+            let found: Vec<(String, bool)> = ours
+                .flat_map(|process| {
+                    let memory = memory(&process);
+                    let found = search(&memory).into_iter();
+                    let found: Vec<_> = found
+                        .map(|(name, mapping)| {
+                            (format!("{name} in {}", mapping.name), mapping.is_locked)
+                        })
+                        .collect();
+                    found
+                })
+                .collect();
+            if !found.is_empty() {
+                break found;
+            }
+        };
+        for process in children(shell.id()) {
+            // The other side of the pipe may end by itself.
+            let _ = Command::new("kill")
+                .args(["-9", &process])
+                .stderr(Stdio::null())
+                .status();
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert!(
+            found.iter().all(|(_, is_locked)| *is_locked),
+            "{line}: {found:#?}"
+        );
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub fn passphrase(
     if secret.is_empty() && !force {
         input.refuse_empty()?;
     }
-    Ok(Passphrase::from_bytes(secret))
+    Ok(Passphrase::from_locked(secret))
 }
 
 /// What the new keyslot is to be; its key derivation is measured unless its cost is given.

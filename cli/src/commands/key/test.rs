@@ -1,6 +1,6 @@
 //! `key test IMG`: does this key open a keyslot?
 
-use dmcrypt::Passphrase;
+use dmcrypt::{LockedBytes, Passphrase};
 use luks::Luks;
 use serde_json::json;
 
@@ -44,7 +44,10 @@ fn explained(
 ) -> Result<Option<u32>, Error> {
     let secret = keys.read_for(name, false, None)?;
     let options = unlock::options(&args.unlock);
-    let error = match luks.unlock(&Passphrase::from_bytes(secret.clone()), &options) {
+    let error = match luks.unlock(
+        &Passphrase::from_locked(LockedBytes::copy_of(&secret)),
+        &options,
+    ) {
         Ok(unlocked) => return Ok(unlocked.keyslot()),
         Err(error @ luks::Error::NoKeyFits { .. }) => error,
         Err(error) => return Err(Error::luks(name, error)),
