@@ -263,16 +263,16 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn base64(&self, name: &str) -> Result<Vec<u8>, Corrupt> {
-        let text = self.text(name)?;
-        if text.len() / 4 > MAX_BINARY_BYTES / 3 {
+        let bytes = BASE64
+            .decode(self.text(name)?)
+            .map_err(|_| self.problem(name, MemberProblem::NotBase64))?;
+        if bytes.len() > MAX_BINARY_BYTES {
             return Err(self.problem(
                 name,
                 MemberProblem::Value(format!("longer than {MAX_BINARY_BYTES} bytes")),
             ));
         }
-        BASE64
-            .decode(text)
-            .map_err(|_| self.problem(name, MemberProblem::NotBase64))
+        Ok(bytes)
     }
 
     /// An array of strings; an absent member reads as none where `name` is optional.

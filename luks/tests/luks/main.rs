@@ -15,6 +15,8 @@ mod conversions;
 mod copies;
 /// Formatting cut off at every write.
 mod crash;
+/// Sizes, lengths and counts met exactly and passed by one: texts, areas, storage.
+mod edges;
 /// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
 mod edit;
 /// New containers: places, options that cannot be, failing parts.
