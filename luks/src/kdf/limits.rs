@@ -318,6 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn a_round_of_a_slower_hash_counts_for_more() {
+        let limits = KdfLimits {
+            pbkdf2_rounds: 1000,
+            ..KdfLimits::default()
+        };
+        for (hash, rounds) in [
+            (HashAlgorithm::Sha1, 1),
+            (HashAlgorithm::Sha512, 8),
+            (HashAlgorithm::Whirlpool, 24),
+            (HashAlgorithm::Streebog512, 56),
+        ] {
+            let params = |iterations| KdfParams::Pbkdf2 { hash, iterations };
+            assert_eq!(limits.check(&params(1000 / rounds), 16), Ok(()), "{hash:?}");
+            let excess = limits.check(&params(1000 / rounds + 1), 16);
+            assert_eq!(excess, Err(Excess::Work { times: 2 }), "{hash:?}");
+        }
+        assert_eq!(*Budget::new(limits).limits(), limits);
+    }
+
+    #[test]
     fn the_sum_ends_where_it_says() {
         let limits = KdfLimits {
             memory_kib: 100,
