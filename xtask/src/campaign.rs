@@ -1,5 +1,9 @@
-//! `cargo xtask campaign NAME`: a test whose short form is part of every run, in full, or the tests of the libraries as
-//! 32-bit programs.
+//! `cargo xtask campaign NAME`: a test whose short form is part of every run, in full, the tests of the libraries as
+//! 32-bit programs, or how well the tests look at the parsers and validators.
+
+mod coverage;
+mod mutants;
+mod parsers;
 
 use crate::{packages, workspace};
 
@@ -26,13 +30,24 @@ const CAMPAIGNS: &[(&str, &str, &str, &str)] = &[
 ];
 
 const THIRTY_TWO_BITS: &str = "32-bit";
+const COVERAGE: &str = "coverage";
+const MUTANTS: &str = "mutants";
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
+    if let Some((MUTANTS, files)) = arguments
+        .split_first()
+        .map(|(name, files)| (name.as_str(), files))
+    {
+        return mutants::run(files);
+    }
     let [name] = arguments else {
         return Err(format!("campaign takes one name: {}", names()));
     };
     if name == THIRTY_TWO_BITS {
         return run_with_32_bits();
+    }
+    if name == COVERAGE {
+        return coverage::run();
     }
     let (_, test, variable, value) = CAMPAIGNS
         .iter()
@@ -72,7 +87,7 @@ fn names() -> String {
     let names: Vec<_> = CAMPAIGNS
         .iter()
         .map(|(name, ..)| *name)
-        .chain([THIRTY_TWO_BITS])
+        .chain([THIRTY_TWO_BITS, COVERAGE, MUTANTS])
         .collect();
     names.join(", ")
 }

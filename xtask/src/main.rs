@@ -32,7 +32,9 @@ usage: cargo xtask TASK
   campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
                                          edits each), faults (every write and sync failed and killed),
                                          races (10,000 for the names of new files); 32-bit: the tests of the
-                                         libraries as 32-bit programs
+                                         libraries as 32-bit programs; coverage: lines of the parsers and
+                                         validators that tests and fuzz inputs do not reach;
+                                         mutants [FILE...]: their mutants against the tests, for hours
   fuzz [--seconds N] [--runs N] [--seed N] [--sanitizer NAME] [TARGET...]
                                          a fuzz campaign (60 seconds, every target); sanitizer: address where
                                          nightly is installed, else none
