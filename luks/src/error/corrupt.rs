@@ -266,6 +266,17 @@ pub enum Corrupt {
     /// LUKS2: a segment other than the last has the size `dynamic`.
     #[error("segment {0} has the size \"dynamic\" and is not the last")]
     DynamicSegment(u32),
+    /// LUKS2: no digest tells whether a key is that of an encrypted segment.
+    #[error("segment {0} is encrypted and in no digest")]
+    SegmentWithoutDigest(u32),
+    /// LUKS2: the same bytes belong to two segments.
+    #[error("segment {segment} overlaps segment {other}")]
+    SegmentOverlap {
+        /// The segment.
+        segment: u32,
+        /// The one before it.
+        other: u32,
+    },
     /// LUKS2: the end of a segment is no 64-bit number.
     #[error("segment {segment}: {offset:#x}+{size:#x} wraps around")]
     SegmentOverflow {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::json::{self, Object};
-use super::{Config, Digest, Keyslot, KeyslotKind, Segment, SegmentSize, Token};
+use super::{Config, Digest, Keyslot, KeyslotKind, Segment, SegmentKind, SegmentSize, Token};
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS};
 use crate::error::Corrupt;
 use crate::number::{to_u64, to_usize};
@@ -57,6 +57,7 @@ impl Metadata {
         check_areas(&keyslots, &config, header_bytes)?;
         check_digests(&keyslots, &digests)?;
         check_segments(&segments)?;
+        check_segment_digests(&segments, &digests)?;
         check_data(&segments, &config, header_bytes)?;
         Ok(Self {
             keyslots,
@@ -200,8 +201,29 @@ fn check_segments(segments: &[Segment]) -> Result<(), Corrupt> {
         if in_regular_part && !is_last && segment.size == SegmentSize::Dynamic {
             return Err(Corrupt::DynamicSegment(segment.id));
         }
+        let before = &segments[..to_usize(expected)];
+        let other = before.iter().find(|other| other.overlaps(segment));
+        if let (true, Some(other)) = (in_regular_part, other) {
+            return Err(Corrupt::SegmentOverlap {
+                segment: segment.id,
+                other: other.id,
+            });
+        }
     }
     Ok(())
+}
+
+/// Whoever opens an encrypted segment must be able to tell a wrong key: backups too, which a reencryption opens.
+fn check_segment_digests(segments: &[Segment], digests: &[Digest]) -> Result<(), Corrupt> {
+    let bare = segments.iter().find(|segment| {
+        matches!(segment.kind, SegmentKind::Crypt(_))
+            && !digests
+                .iter()
+                .any(|digest| digest.segments.contains(&segment.id))
+    });
+    bare.map_or(Ok(()), |segment| {
+        Err(Corrupt::SegmentWithoutDigest(segment.id))
+    })
 }
 
 /// Header and keyslots area end before the data begins; a detached header's data may begin at 0.

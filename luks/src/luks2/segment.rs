@@ -58,6 +58,9 @@ pub struct Crypt {
     pub integrity: bool,
 }
 
+/// What the kernel counts a disk in.
+const DISK_SECTOR_BYTES: u32 = 512;
+
 impl Segment {
     pub(super) fn parse(id: u32, object: &Object<'_>) -> Result<Self, Corrupt> {
         let kind = object.text("type")?;
@@ -85,13 +88,51 @@ impl Segment {
             "crypt" => SegmentKind::Crypt(Crypt::parse(id, object)?),
             other => SegmentKind::Other { kind: other.into() },
         };
-        Ok(Self {
+        let segment = Self {
             id,
             offset,
             size,
             flags,
             kind,
+        };
+        segment.check_alignment()?;
+        Ok(segment)
+    }
+
+    /// A segment begins at a sector of the disk and is made of its own.
+    fn check_alignment(&self) -> Result<(), Corrupt> {
+        let sector = match &self.kind {
+            SegmentKind::Crypt(crypt) => crypt.sector_size,
+            SegmentKind::Linear => DISK_SECTOR_BYTES,
+            SegmentKind::Other { .. } => return Ok(()),
+        };
+        let size = match self.size {
+            SegmentSize::Dynamic => 0,
+            SegmentSize::Bytes(bytes) => bytes,
+        };
+        let is_aligned = |number: u64, sector| number.checked_rem(u64::from(sector)) == Some(0);
+        if is_aligned(self.offset, DISK_SECTOR_BYTES) && is_aligned(size, sector) {
+            return Ok(());
+        }
+        Err(Corrupt::SegmentAlignment {
+            segment: self.id,
+            offset: self.offset,
+            size,
+            sector,
         })
+    }
+
+    /// Whether a byte belongs to both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.offset < other.end() && other.offset < self.end()
+    }
+
+    /// First byte after it, as far as numbers go.
+    fn end(&self) -> u64 {
+        match self.size {
+            SegmentSize::Dynamic => u64::MAX,
+            SegmentSize::Bytes(bytes) => self.offset.saturating_add(bytes),
+        }
     }
 
     /// Whether it only remembers a state before or after a reencryption.
@@ -113,7 +154,10 @@ impl Crypt {
         }
         let integrity = object.has("integrity");
         if integrity {
-            object.object("integrity")?.text("type")?;
+            let tags = object.object("integrity")?;
+            for member in ["type", "journal_encryption", "journal_integrity"] {
+                tags.text(member)?;
+            }
         }
         let spec = text.parse().map_err(|source| Unsupported::Cipher {
             object: format!("segment {id}"),

@@ -349,6 +349,59 @@ fn c1_luks2_rules_between_objects() {
         json_error(size, "\"size\":\"18446744073709547520\""),
         Corrupt::SegmentOverflow { .. }
     );
+    corrupt!(
+        json_error(size, "\"size\":\"4608\""),
+        Corrupt::SegmentAlignment {
+            segment: 0,
+            size: 4608,
+            ..
+        }
+    );
+    corrupt!(
+        json_error("\"offset\":\"98304\"", "\"offset\":\"98305\""),
+        Corrupt::SegmentAlignment {
+            segment: 0,
+            offset: 98305,
+            ..
+        }
+    );
+    corrupt!(
+        json_error("\"segments\":[\"0\"]", "\"segments\":[]"),
+        Corrupt::SegmentWithoutDigest(0)
+    );
+    let second = |offset: u64| {
+        format!(
+            "\"size\":\"8192\",\"iv_tweak\":\"0\",\"encryption\":\"aes-cbc-essiv:sha256\",\"sector_size\":4096}},\"1\":{{\"type\":\"linear\",\"offset\":\"{offset}\",\"size\":\"dynamic\""
+        )
+    };
+    let first = "\"size\":\"dynamic\",\"iv_tweak\":\"0\",\"encryption\":\"aes-cbc-essiv:sha256\",\"sector_size\":4096";
+    corrupt!(
+        json_error(first, &second(98304 + 4096)),
+        Corrupt::SegmentOverlap {
+            segment: 1,
+            other: 0
+        }
+    );
+    assert!(json_patched(first, &second(98304 + 8192)).is_ok());
+    corrupt!(
+        json_error(first, &second(98304 + 8192 + 8)),
+        Corrupt::SegmentAlignment {
+            segment: 1,
+            sector: 512,
+            ..
+        }
+    );
+    let integrity = json_error(
+        "\"sector_size\":4096",
+        "\"sector_size\":4096,\"integrity\":{\"type\":\"aead\",\"journal_integrity\":\"none\"}",
+    );
+    corrupt!(
+        integrity,
+        Corrupt::Member {
+            problem: MemberProblem::Missing,
+            ..
+        }
+    );
 }
 
 #[test]
@@ -415,7 +468,7 @@ fn what_is_not_known_loads_and_does_not_open() {
     assert!(matches!(
         refused(
             "\"sector_size\":4096",
-            "\"sector_size\":4096,\"integrity\":{\"type\":\"hmac(sha256)\"}"
+            "\"sector_size\":4096,\"integrity\":{\"type\":\"hmac(sha256)\",\"journal_encryption\":\"none\",\"journal_integrity\":\"none\"}"
         ),
         Unsupported::Integrity { segment: 0 }
     ));
@@ -450,33 +503,43 @@ fn crypt_and_linear_segments_make_one_plaintext() {
     let two = "\"size\":\"8192\",\"iv_tweak\":\"0\",\"encryption\":\"aes-cbc-essiv:sha256\",\"sector_size\":4096},\
                \"1\":{\"type\":\"linear\",\"offset\":\"106496\",\"size\":\"4096\"},\
                \"2\":{\"type\":\"crypt\",\"offset\":\"110592\",\"size\":\"dynamic\",\"iv_tweak\":\"24\"";
-    let split = json_patched("\"size\":\"dynamic\",\"iv_tweak\":\"0\"", two);
-    let split = split.and_then(|luks| {
-        let storage = luks.storage().clone();
-        crate::common::decrypt(&luks, storage, b"golden")
-    });
-    // The digest is bound to segment 0 alone: segment 2 would be under another key.
-    assert!(
-        matches!(split, Err(Error::Unsupported(Unsupported::ManyKeys))),
-        "{:?}",
-        split.err()
+    // The digest is bound to segment 0 alone.
+    corrupt!(
+        json_error("\"size\":\"dynamic\",\"iv_tweak\":\"0\"", two),
+        Corrupt::SegmentWithoutDigest(2)
     );
 
-    let bound = |image: &mut Vec<u8>| {
+    let bound = |image: &mut Vec<u8>, from: &str, to: &str| {
         for copy in [0, 0x4000] {
             let area = &mut image[copy + 4096..copy + 0x4000];
             let end = area.iter().position(|byte| *byte == 0).unwrap();
             let text = String::from_utf8(area[..end].to_vec()).unwrap();
             let text = text
                 .replacen("\"size\":\"dynamic\",\"iv_tweak\":\"0\"", two, 1)
-                .replacen("\"segments\":[\"0\"]", "\"segments\":[\"0\",\"2\"]", 1);
+                .replacen(from, to, 1);
             area.fill(0);
             area[..text.len()].copy_from_slice(text.as_bytes());
             fix_checksum(image, copy, 0x4000);
         }
     };
     let mut image = good();
-    bound(&mut image);
+    let other_digest = "\"digests\":{\"1\":{\"type\":\"pbkdf2\",\"keyslots\":[],\"segments\":[\"2\"],\
+                        \"salt\":\"AAAA\",\"digest\":\"AAAA\",\"hash\":\"sha256\",\"iterations\":1000},";
+    bound(&mut image, "\"digests\":{", other_digest);
+    let (storage, luks) = open(image).unwrap();
+    let split = crate::common::decrypt(&luks, storage, b"golden");
+    assert!(
+        matches!(split, Err(Error::Unsupported(Unsupported::ManyKeys))),
+        "{:?}",
+        split.err()
+    );
+
+    let mut image = good();
+    bound(
+        &mut image,
+        "\"segments\":[\"0\"]",
+        "\"segments\":[\"0\",\"2\"]",
+    );
     let ciphertext = image[106_496..110_592].to_vec();
     let (storage, luks) = open(image).unwrap();
     let plaintext = crate::common::decrypt(&luks, storage, b"golden").unwrap();
