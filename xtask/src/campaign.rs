@@ -32,13 +32,13 @@ const CAMPAIGNS: &[(&str, &str, &str, &str)] = &[
 const THIRTY_TWO_BITS: &str = "32-bit";
 const COVERAGE: &str = "coverage";
 const MUTANTS: &str = "mutants";
+const DIFFERENTIAL: &str = "differential";
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
-    if let Some((MUTANTS, files)) = arguments
-        .split_first()
-        .map(|(name, files)| (name.as_str(), files))
-    {
-        return mutants::run(files);
+    match arguments.split_first() {
+        Some((name, files)) if name == MUTANTS => return mutants::run(files),
+        Some((name, options)) if name == DIFFERENTIAL => return run_differential(options),
+        _ => {}
     }
     let [name] = arguments else {
         return Err(format!("campaign takes one name: {}", names()));
@@ -83,11 +83,41 @@ fn run_with_32_bits() -> Result<(), String> {
         .map_err(|error| format!("{error}; if the target is missing: rustup target add {TARGET}"))
 }
 
+/// Headers changed at random, by libcryptsetup and by us: so many, from a seed, or one of them alone with all that both
+/// say of it.
+fn run_differential(options: &[String]) -> Result<(), String> {
+    let (mut count, mut seed, mut only) = ("1000000", "1", None);
+    for option in options.chunks(2) {
+        match option {
+            [name, value] if name == "--count" => count = value,
+            [name, value] if name == "--seed" => seed = value,
+            [name, value] if name == "--only" => only = Some(value.as_str()),
+            _ => return Err("differential takes --count N, --seed S and --only N".to_owned()),
+        }
+    }
+    packages::check()?;
+    let mut test = workspace::cargo(&[
+        "test",
+        "--locked",
+        "-p",
+        "xtask",
+        "--test",
+        "interop_differential",
+        "--",
+        "--nocapture",
+    ]);
+    if only.is_some() {
+        test.arg("verdicts_and_fields");
+    }
+    let value = format!("{count} {seed} {}", only.unwrap_or_default());
+    workspace::run(test.env("LUKSMITH_DIFFERENTIAL", value))
+}
+
 fn names() -> String {
     let names: Vec<_> = CAMPAIGNS
         .iter()
         .map(|(name, ..)| *name)
-        .chain([THIRTY_TWO_BITS, COVERAGE, MUTANTS])
+        .chain([THIRTY_TWO_BITS, COVERAGE, MUTANTS, DIFFERENTIAL])
         .collect();
     names.join(", ")
 }

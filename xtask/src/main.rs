@@ -34,7 +34,9 @@ usage: cargo xtask TASK
                                          races (10,000 for the names of new files); 32-bit: the tests of the
                                          libraries as 32-bit programs; coverage: lines of the parsers and
                                          validators that tests and fuzz inputs do not reach;
-                                         mutants [FILE...]: their mutants against the tests, for hours
+                                         mutants [FILE...]: their mutants against the tests, for hours;
+                                         differential [--count N] [--seed S] [--only N]: headers changed at random,
+                                         beside libcryptsetup
   fuzz [--seconds N] [--runs N] [--seed N] [--sanitizer NAME] [TARGET...]
                                          a fuzz campaign (60 seconds, every target); sanitizer: address where
                                          nightly is installed, else none
