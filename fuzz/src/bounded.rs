@@ -1,10 +1,16 @@
-//! Memory that ends: an input that needs more than 64 MiB is a failure, like one that needs more than two seconds.
+//! Memory and time that end: an input that needs more than 64 MiB or two seconds of the processor is a failure.
+//!
+//! libFuzzer's own bound of time is that of a clock on the wall, which a busy machine alone can exceed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 const MOST_BYTES: usize = 64 << 20;
+const MOST_TIME: Duration = Duration::from_secs(2);
 
 /// Bytes that are allocated now.
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -62,11 +68,21 @@ unsafe impl GlobalAlloc for Bounded {
 /// Runs a target over an input, within the bound.
 ///
 /// # Panics
-/// When it asks for more memory, whether it gets along without or not.
+/// When it asks for more memory, whether it gets along without or not, or takes longer.
 pub fn run(target: fn(&[u8]) -> bool, data: &[u8]) {
+    let start = processor_time();
     let used = USED.load(Ordering::Relaxed);
     LIMIT.store(used.saturating_add(MOST_BYTES), Ordering::Relaxed);
     target(data);
     LIMIT.store(usize::MAX, Ordering::Relaxed);
     assert!(!EXCEEDED.load(Ordering::Relaxed), "too much memory");
+    let took = processor_time().saturating_sub(start);
+    assert!(took <= MOST_TIME, "too much time: {took:?}");
+}
+
+/// What all threads have had of the processor.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime)
+        .try_into()
+        .expect("it is not negative")
 }

@@ -54,8 +54,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         campaign.arg(&target);
         // What is found goes to the first folder; the second is only read.
         campaign.args([corpus, seeds]);
-        // What takes longer than two seconds is a failure; the targets bound the memory themselves.
-        campaign.args(["--", "-timeout=2", "-max_len=8192"]);
+        // Time of the processor and memory are bounded by the targets themselves; this one is for what never ends.
+        campaign.args(["--", "-timeout=120", "-max_len=8192"]);
         run_command(campaign.args(&limits))?;
     }
     Ok(())
