@@ -95,6 +95,9 @@ proptest! {
             af::merge(&DerivedKey::from_bytes(Zeroizing::new(material.to_vec())), length, stripes, hash)
         };
         prop_assert!(merged(&material).ct_eq(&key));
+        // The last hunk of a key is hashed to its own length: one byte in two ways to the same in one case of 256.
+        let last_hunk = (length - 1) % hash.digest_bytes() + 1;
+        prop_assume!(last_hunk >= 4);
         let place = place.index(material.len());
         material[place] ^= 1 << bit;
         prop_assert!(!merged(&material).ct_eq(&key));
