@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::common::{open, test_vectors, unxz};
 use crate::copies::{fix_checksum, good};
-use crate::tampering::COPY;
+use crate::tampering::{COPY, json_of, with_json};
 
 #[test]
 fn c2_the_checksum_field_ends_in_zeros() {
@@ -313,6 +313,41 @@ fn b6_salts_of_up_to_64_kib() {
                 path: "digests.0.salt".into(),
                 problem: MemberProblem::Value("longer than 65536 bytes".into())
             }
+        );
+    }
+}
+
+#[test]
+fn b6_a_segment_ends_in_its_storage_and_in_whole_sectors() {
+    let image = good();
+    let there_is = image.len() - 98304;
+    let opened = |size: usize| {
+        let mut json = json_of(&image, 0);
+        json["segments"]["0"]["size"] = size.to_string().into();
+        let (storage, luks) = open(with_json(&image, &[0, COPY], &json).unwrap()).unwrap();
+        let unlocked = crate::common::unlock(&luks, b"golden").unwrap();
+        unlocked.volume(storage).map(|volume| volume.len())
+    };
+    for size in [there_is, there_is - 4096, 4096] {
+        assert_eq!(opened(size).unwrap(), size as u64);
+    }
+    let error = opened(there_is + 4096).err();
+    assert!(
+        matches!(error, Some(Error::Corrupt(Corrupt::DataOutside { start: 98304, need, have })) if need == have + 4096),
+        "{error:?}"
+    );
+    for size in [512, there_is - 1] {
+        let error = opened(size).err();
+        assert!(
+            matches!(
+                error,
+                Some(Error::Corrupt(Corrupt::SegmentAlignment {
+                    segment: 0,
+                    sector: 4096,
+                    ..
+                }))
+            ),
+            "{error:?}"
         );
     }
 }
