@@ -48,10 +48,10 @@ mod policy;
 mod properties;
 /// Every damage that can be mended, and some that cannot.
 mod repairs;
-/// Each rule of the JSON met exactly and broken by one; rules between objects.
-mod rules;
 /// Headers made of any model, written and read.
 mod round_trips;
+/// Each rule of the JSON met exactly and broken by one; rules between objects.
+mod rules;
 /// Keyslots tried at the same time.
 mod side_by_side;
 /// Every change of a header is refused under its exact policy.

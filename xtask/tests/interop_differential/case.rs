@@ -21,7 +21,7 @@ const WHOLE_ONCE_IN: u64 = 100;
 
 impl Case {
     pub fn of(bases: &[Base], seed: u64, number: u64) -> Self {
-        Self::draw(bases, seed, number, number % WHOLE_ONCE_IN == 0)
+        Self::draw(bases, seed, number, number.is_multiple_of(WHOLE_ONCE_IN))
     }
 
     /// The same case with key material and data.

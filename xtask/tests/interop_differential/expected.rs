@@ -11,8 +11,14 @@ struct Entry<When> {
     is: When,
 }
 
+/// Whether that is why we refuse.
+type OurFault = fn(&Fault) -> bool;
+
+/// Whether that is why libcryptsetup refuses: the header, the length of its file, and what it says.
+type TheirReason = fn(&Luks, u64, &str) -> bool;
+
 /// What libcryptsetup accepts and we refuse, by the exact error.
-const REFUSED: &[Entry<fn(&Fault) -> bool>] = &[
+const REFUSED: &[Entry<OurFault>] = &[
     Entry {
         name: "copies-differ",
         reason: "both copies have one epoch and differ: the specification has no rule for which counts",
@@ -212,7 +218,7 @@ const REFUSED: &[Entry<fn(&Fault) -> bool>] = &[
 ];
 
 /// What we accept and libcryptsetup refuses, by what the header says: no rules of the format, but for `reencryption`.
-const ACCEPTED: &[Entry<fn(&Luks, u64, &str) -> bool>] = &[
+const ACCEPTED: &[Entry<TheirReason>] = &[
     Entry {
         name: "cut-off",
         reason: "the file ends within the keyslots area: the header is whole and can be looked at; reading an area that is not there is an error",

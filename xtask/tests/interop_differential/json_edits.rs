@@ -158,7 +158,7 @@ pub fn edit(root: &mut Node, choices: &mut Choices) -> String {
             edit
         }
         2..=6 => leaf(root, &paths, choices),
-        7 | 8 => remove(root, path, name, choices),
+        7 | 8 => remove(root, path, &name, choices),
         9..=11 => add_member(root, &paths, choices),
         12 => add_object(root, choices),
         13 => duplicate(root, &paths, choices),
@@ -255,7 +255,7 @@ fn leaf(root: &mut Node, paths: &[Vec<usize>], choices: &mut Choices) -> String 
     format!("{name} = {new}")
 }
 
-fn remove(root: &mut Node, path: &[usize], name: String, choices: &mut Choices) -> String {
+fn remove(root: &mut Node, path: &[usize], name: &str, choices: &mut Choices) -> String {
     let Some((last, parent)) = path.split_last() else {
         return "nothing: the root stays".into();
     };

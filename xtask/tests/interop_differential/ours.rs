@@ -16,7 +16,7 @@ use crate::case::Case;
 pub fn open(case: &Case) -> Result<Luks, Error> {
     Luks::open(Arc::new(Start {
         bytes: MemoryStorage::from_vec(case.bytes.clone()),
-        start: case.bytes.len().try_into().expect("lengths are numbers"),
+        bytes_len: case.bytes.len().try_into().expect("lengths are numbers"),
         length: case.length,
     }))
 }
@@ -24,7 +24,7 @@ pub fn open(case: &Case) -> Result<Luks, Error> {
 /// A file of which only the first bytes are there; the rest is a hole.
 struct Start {
     bytes: MemoryStorage,
-    start: u64,
+    bytes_len: u64,
     length: u64,
 }
 
@@ -41,7 +41,7 @@ impl Storage for Start {
         }
         buf.fill(0);
         let there = self
-            .start
+            .bytes_len
             .min(self.length)
             .saturating_sub(offset)
             .min(wanted);

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::case::Case;
 
 /// Longer than any load takes: then it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is asked beside the verdict.
 #[derive(Clone, Copy, Default)]

@@ -86,7 +86,7 @@ fn judge(
     number: u64,
     outcome: &mut Outcome,
 ) {
-    let has_json = number % JSON_ONCE_IN == 0;
+    let has_json = number.is_multiple_of(JSON_ONCE_IN);
     let question = Question {
         has_json,
         ..Question::default()
@@ -161,12 +161,7 @@ fn explanation(reference: &mut Reference, case: &Case) -> String {
     reference.ask(case, question);
     let answer = reference.answer().unwrap_or_default();
     let messages = answer["messages"].as_array().cloned().unwrap_or_default();
-    let last = messages
-        .iter()
-        .rev()
-        .take(6)
-        .rev()
-        .map(|message| message.to_string());
+    let last = messages.iter().rev().take(6).rev().map(ToString::to_string);
     format!("; it says {}", last.collect::<Vec<_>>().join(" "))
 }
 
