@@ -324,7 +324,7 @@ fn b6_a_segment_ends_in_its_storage_and_in_whole_sectors() {
     let opened = |size: usize| {
         let mut json = json_of(&image, 0);
         json["segments"]["0"]["size"] = size.to_string().into();
-        let (storage, luks) = open(with_json(&image, &[0, COPY], &json).unwrap()).unwrap();
+        let (storage, luks) = open(with_json(&image, &[0, COPY], &json).unwrap())?;
         let unlocked = crate::common::unlock(&luks, b"golden").unwrap();
         unlocked.volume(storage).map(|volume| volume.len())
     };

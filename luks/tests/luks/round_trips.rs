@@ -240,7 +240,7 @@ impl Model {
     fn data(&self, index: usize) -> u64 {
         let before: u64 = self.segments[..index]
             .iter()
-            .map(|part| u64::from(part.bytes) * 512)
+            .map(|part| u64::from(part.bytes) * 4096)
             .sum();
         2 * self.header_bytes + Self::KEYSLOTS_BYTES + before
     }
@@ -274,7 +274,7 @@ impl Model {
         });
         let segments = self.segments.iter().enumerate().map(|(index, part)| {
             let is_last = index + 1 == self.segments.len();
-            let size = if is_last { "dynamic".to_owned() } else { (u64::from(part.bytes) * 512).to_string() };
+            let size = if is_last { "dynamic".to_owned() } else { (u64::from(part.bytes) * 4096).to_string() };
             let segment = json!({
                 "type": part.other.as_deref().unwrap_or("crypt"), "offset": self.data(index).to_string(), "size": size,
                 "iv_tweak": part.iv_tweak.to_string(), "encryption": "aes-xts-plain64", "sector_size": part.sector_size,
@@ -441,7 +441,7 @@ proptest! {
                 let segment = &metadata.segments[index];
                 prop_assert_eq!(segment.offset, model.data(index));
                 let is_last = index + 1 == model.segments.len();
-                let bytes = SegmentSize::Bytes(u64::from(part.bytes) * 512);
+                let bytes = SegmentSize::Bytes(u64::from(part.bytes) * 4096);
                 prop_assert_eq!(segment.size, if is_last { SegmentSize::Dynamic } else { bytes });
                 match (&segment.kind, &part.other) {
                     (SegmentKind::Other { kind }, Some(other)) => prop_assert_eq!(kind, other),

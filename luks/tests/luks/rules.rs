@@ -126,20 +126,24 @@ fn c1_segments_count_from_zero_and_backups_come_last() {
         move |json| {
             let template = json["segments"]["0"].clone();
             let last = numbers.iter().filter(|(_, backup)| !backup).count();
+            let all: Vec<_> = numbers.iter().map(|(number, _)| *number).collect();
+            json["digests"]["0"]["segments"] = json!(all);
             for (index, (number, is_backup)) in numbers.iter().enumerate() {
                 let mut segment = template.clone();
                 if *is_backup {
                     segment["flags"] = json!(["backup-final"]);
                     // What a backup says about the past may lie anywhere.
                     segment["offset"] = "4096".into();
-                } else if index + 1 < last {
-                    segment["size"] = "4096".into();
+                } else {
+                    segment["offset"] = (98304 + 4096 * index).to_string().into();
+                    if index + 1 < last {
+                        segment["size"] = "4096".into();
+                    }
                 }
                 json["segments"][*number] = segment;
             }
             if !numbers.iter().any(|(number, _)| *number == "0") {
                 json["segments"].as_object_mut().unwrap().remove("0");
-                json["digests"]["0"]["segments"] = json!([]);
             }
         }
     }
@@ -170,7 +174,7 @@ fn c1_data_lies_behind_the_keyslots_or_in_another_storage() {
         let offset = offset.to_owned();
         move |json: &mut Value| json["segments"]["0"]["offset"] = offset.into()
     };
-    for offset in ["1", "4096", "98303"] {
+    for offset in ["512", "4096", "97792"] {
         let error = corrupt(at(offset));
         assert!(
             matches!(
@@ -206,11 +210,16 @@ fn b5_sizes_of_segments() {
         member(of("98304", "0")),
         ("segments.0.size".into(), value("0"))
     );
-    // 2^64 - 1 is a size that cryptsetup accepts.
-    for (offset, size) in [("98304", u64::MAX), ("98304", u64::MAX - 98304)] {
-        let metadata = metadata(of(offset, &size.to_string()));
-        assert_eq!(metadata.segments[0].size, SegmentSize::Bytes(size));
-    }
+    // The last whole sector that ends within 64 bits.
+    let largest = u64::MAX - 98303 - 4096;
+    let metadata = metadata(of("98304", &largest.to_string()));
+    assert_eq!(metadata.segments[0].size, SegmentSize::Bytes(largest));
+    // No whole sectors, and so refused by cryptsetup too.
+    let most = corrupt(of("98304", &u64::MAX.to_string()));
+    assert!(
+        matches!(most, Corrupt::SegmentAlignment { segment: 0, .. }),
+        "{most:?}"
+    );
     let overflow = corrupt(of("98304", &(u64::MAX - 98303).to_string()));
     assert!(
         matches!(overflow, Corrupt::SegmentOverflow { segment: 0, .. }),
