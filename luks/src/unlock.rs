@@ -95,7 +95,7 @@ impl KeyDigest {
 }
 
 /// Tries `candidates` in their order, side by side where threads and memory are left. A candidate that is not supported
-/// is passed over; it is named when it was the only one.
+/// is passed over, whether its header or its use tells; it is named when none was tried.
 ///
 /// What comes out is what trying one after another says: of two keyslots that fit the first one, and an error only where
 /// none before it fits. A keyslot that fits ends those behind it, and those before it are waited for.
@@ -105,8 +105,9 @@ pub(crate) fn try_all(
     passphrase: &Passphrase,
     options: &UnlockOptions<'_>,
 ) -> Result<(u32, VolumeKey), Error> {
-    let plan = Plan::new(candidates, options);
-    let mut rest = &plan.candidates[..];
+    let mut plan = Plan::new(candidates, options);
+    let candidates = std::mem::take(&mut plan.candidates);
+    let mut rest = &candidates[..];
     let mut one_by_one = false;
     'some: while !rest.is_empty() {
         if (options.cancel)() {
@@ -126,8 +127,13 @@ pub(crate) fn try_all(
                 rest = &rest[index..];
                 continue 'some;
             }
-            if let Some(key) = outcome? {
-                return Ok((candidate.keyslot, key));
+            match outcome {
+                Ok(Some(key)) => return Ok((candidate.keyslot, key)),
+                Ok(None) => plan.tried.push(candidate.keyslot),
+                Err(Error::Unsupported(problem)) => {
+                    plan.unsupported.get_or_insert(problem);
+                }
+                Err(other) => return Err(other),
             }
         }
         rest = behind;
@@ -138,6 +144,7 @@ pub(crate) fn try_all(
 /// What is to be tried, and what is said when none of it fits.
 struct Plan {
     candidates: Vec<Candidate>,
+    tried: Vec<u32>,
     refused: Vec<(Costly, Excess)>,
     unsupported: Option<Unsupported>,
     /// What stands in the way of all candidates behind.
@@ -149,6 +156,7 @@ impl Plan {
         let mut budget = Budget::new(options.limits);
         let mut plan = Self {
             candidates: Vec::new(),
+            tried: Vec::new(),
             refused: Vec::new(),
             unsupported: None,
             obstacle: None,
@@ -180,16 +188,14 @@ impl Plan {
         if let Some(obstacle) = self.obstacle {
             return Err(obstacle);
         }
-        let (refused, tried) = (self.refused, self.candidates);
+        let (refused, tried) = (self.refused, self.tried);
         match (refused.is_empty(), tried.is_empty(), self.unsupported) {
             (false, _, _) => Err(Error::TooCostly { refused }),
             (true, true, Some(problem)) => Err(problem.into()),
             (true, true, None) => Err(Error::NoUsableKeyslot(
                 "none is in use that may be tried unasked",
             )),
-            (true, false, _) => Err(Error::NoKeyFits {
-                tried: tried.iter().map(|candidate| candidate.keyslot).collect(),
-            }),
+            (true, false, _) => Err(Error::NoKeyFits { tried }),
         }
     }
 }

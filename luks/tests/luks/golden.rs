@@ -144,6 +144,44 @@ fn priorities_rule_the_order_and_ignored_or_unbound_keyslots_are_not_tried_unask
     ));
 }
 
+/// The preferred keyslot has a cipher that takes no key of its size, or asks for less memory than Argon2 needs: that
+/// shows only when it is used.
+#[test]
+fn a_keyslot_that_cannot_be_used_does_not_keep_the_others_from_opening() {
+    for (from, to) in [
+        ("aes-cbc-essiv:sha256", "aes-xts-plain64"),
+        ("\"memory\":32", "\"memory\":7"),
+    ] {
+        let mut image = read("luks2/objects.img.xz");
+        for copy in [0, 0x4000] {
+            let area = &mut image[copy + 4096..copy + 0x4000];
+            let end = area.iter().position(|byte| *byte == 0).unwrap();
+            let text = String::from_utf8(area[..end].to_vec()).unwrap();
+            let (before, keyslot) = text.split_at(text.find("\"4\":{").unwrap());
+            let text = format!("{before}{}", keyslot.replacen(from, to, 1));
+            area.fill(0);
+            area[..text.len()].copy_from_slice(text.as_bytes());
+            crate::copies::fix_checksum(&mut image, copy, 0x4000);
+        }
+        let (_, luks) = open(image).unwrap();
+        let unlock = |secret: &[u8], keyslot| {
+            let options = UnlockOptions {
+                keyslot,
+                ..UnlockOptions::default()
+            };
+            luks.unlock(&passphrase(secret), &options)
+        };
+        assert_eq!(unlock(b"golden", None).unwrap().keyslot(), Some(0), "{to}");
+        let error = unlock(b"preferred", None).err().unwrap();
+        assert!(
+            matches!(&error, Error::NoKeyFits { tried } if *tried == [0]),
+            "{to}: {error}"
+        );
+        let error = unlock(b"preferred", Some(4)).err().unwrap();
+        assert!(matches!(error, Error::Unsupported(_)), "{to}: {error}");
+    }
+}
+
 #[test]
 fn unknown_members_stay_in_the_metadata() {
     let (_, luks) = open(read("luks2/objects.img.xz")).unwrap();
