@@ -9,6 +9,7 @@ mod interop;
 mod layers;
 mod packages;
 mod test;
+mod testkit;
 mod uml;
 mod vectors;
 mod workspace;
@@ -24,6 +25,8 @@ usage: cargo xtask TASK
   layers                                 who imports whom, C in the dependency graph, rooms for unsafe
   vectors [--check] [PATH...]            make test-vectors/ again with the real tools (PATH: only entries that
                                          begin so); --check: compare the files with their index
+  testkit [--check]                      make the cases of test-vectors/testkit/ and have luksmith, cryptsetup and
+                                         qemu-img judge them; --check: compare the files with their generator
   interop                                only the tests against other tools
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
   bench [--quick] [--no-peers] [SUBJECT...]
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "layers" => layers::run(rest),
         "vectors" => vectors::run(rest),
+        "testkit" => testkit::run(rest),
         "interop" => interop::run(rest),
         "uml" => uml::run(rest),
         "bench" => bench::run(rest),

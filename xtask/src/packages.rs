@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dmsetup", "dmsetup"),
     ("xz-utils", "xz"),
     ("strace", "strace"),
+    ("python3", "python3"),
 ];
 
 /// An error that names the command that installs what is missing.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{layers, packages, vectors, workspace};
+use crate::{layers, packages, testkit, vectors, workspace};
 
 const CONFORMANCE: &str = "LUKSMITH_CONFORMANCE";
 
@@ -51,6 +51,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     check(&mut counts, "layers", layers::check);
     check(&mut counts, "golden data and its index", || {
         vectors::check(&workspace::root().join("test-vectors")).map(|_| ())
+    });
+    check(&mut counts, "testkit and its generator", || {
+        testkit::check(&workspace::root().join("test-vectors/testkit")).map(|_| ())
     });
     check(&mut counts, "licences", || {
         workspace::run(&mut workspace::cargo(&[
