@@ -56,5 +56,7 @@ mod rules;
 mod side_by_side;
 /// Every change of a header is refused under its exact policy.
 mod tampering;
+/// The kit of bad and good headers, each by its exact error.
+mod testkit;
 /// Tokens changed, cut off at every write; each mistake.
 mod tokens;
