@@ -239,7 +239,7 @@ fn arrays_of(kit: &mut Kit, path: &str, rule: &str, names_objects: bool) {
     set(kit, path, "twice", &twice, rule, &Expect::Opens);
     let empty = match path {
         "digests.0.keyslots" => invalid("KeyslotWithoutDigest"),
-        "digests.0.segments" => Expect::Locked("NoUsableKeyslot"),
+        "digests.0.segments" => invalid("SegmentWithoutDigest"),
         _ => Expect::Opens,
     };
     set(kit, path, "empty", "[]", rule, &empty);

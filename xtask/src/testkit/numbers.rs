@@ -25,12 +25,14 @@ const STRINGS: [Rule; 8] = [
         }
     }),
     ("segments.0.offset", "LUKS2 2, 3.3", |offset| match offset {
+        _ if offset % 512 != 0 => invalid("SegmentAlignment"),
         // A detached header's data begin there.
         0 | AREAS_END.. => Expect::Opens,
         _ => invalid("KeyslotsInData"),
     }),
     ("segments.0.size", "LUKS2 3.3", |size| match size {
         0 => member("Value", "segments.0.size"),
+        _ if size % 512 != 0 => invalid("SegmentAlignment"),
         _ => Expect::Opens,
     }),
     ("segments.0.iv_tweak", "LUKS2 3.3.2", |_| Expect::Opens),
