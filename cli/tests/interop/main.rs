@@ -51,5 +51,7 @@ mod policy;
 mod qemu;
 /// Links planted under the names of new files, at every moment.
 mod races;
+/// The kit of bad and good headers, judged by the others.
+mod testkit;
 /// `verify` of what cryptsetup makes, step by step.
 mod verify;
