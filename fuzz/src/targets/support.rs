@@ -195,6 +195,11 @@ pub fn options() -> UnlockOptions<'static> {
     }
 }
 
+/// The volume key of [`container`].
+pub fn volume_key(version: Version) -> VolumeKey {
+    VolumeKey::from_bytes(known(version).volume_key.expose().to_vec().into())
+}
+
 /// Panics unless what was unlocked is the data of [`container`].
 pub fn check_data(unlocked: &Unlocked, version: Version) {
     let is_its_own = unlocked.volume_key().ct_eq(&known(version).volume_key);
