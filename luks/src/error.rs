@@ -10,7 +10,7 @@ use std::io;
 use crate::kdf::{Excess, KdfError};
 use crate::random::RandomError;
 
-pub use corrupt::{Corrupt, MemberProblem};
+pub use corrupt::{Corrupt, MemberProblem, ReencryptionProblem};
 pub use policy::PolicyViolation;
 pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
 

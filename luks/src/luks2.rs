@@ -9,6 +9,7 @@ mod keyslot;
 mod members;
 mod metadata;
 mod new;
+mod reencryption;
 mod segment;
 mod token;
 

@@ -309,6 +309,9 @@ pub enum Corrupt {
         /// Bytes of a sector.
         sector: u32,
     },
+    /// LUKS2: the state of a reencryption that is under way contradicts itself.
+    #[error("reencryption: {0}")]
+    Reencryption(ReencryptionProblem),
     /// The data would start or end beyond the storage.
     #[error("the data at {start:#x} needs {need} bytes, the storage ends after {have}")]
     DataOutside {
@@ -358,4 +361,28 @@ impl fmt::Display for MemberProblem {
             Self::Value(value) => write!(f, "is {value}"),
         }
     }
+}
+
+/// What is wrong with the state of a reencryption.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReencryptionProblem {
+    /// Its keyslot is there, its requirement is not.
+    #[error("config.requirements does not name it, a keyslot is its own")]
+    NoRequirement,
+    /// Several requirements say that one is under way.
+    #[error("config.requirements names it more than once")]
+    ManyRequirements,
+    /// Its requirement is there, its keyslot is not.
+    #[error("config.requirements names it, no keyslot is its own")]
+    NoKeyslot,
+    /// Several keyslots say how it goes on.
+    #[error("more than one keyslot is its own")]
+    ManyKeyslots,
+    /// The state before or after it is not there.
+    #[error("no segment is its {0}")]
+    NoBackup(&'static str),
+    /// A segment is neither as before nor as after it.
+    #[error("segment {0} is neither as before nor as after it")]
+    Segment(u32),
 }

@@ -248,6 +248,15 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// One of the texts that a member can be.
+    pub(super) fn one_of(&self, name: &str, known: &[&str]) -> Result<&'a str, Corrupt> {
+        let text = self.text(name)?;
+        if known.contains(&text) {
+            return Ok(text);
+        }
+        Err(self.problem(name, MemberProblem::Value(format!("{text:?}"))))
+    }
+
     pub(super) fn u32(&self, name: &str) -> Result<u32, Corrupt> {
         self.value(name)?
             .as_u64()

@@ -2,8 +2,8 @@
 
 use dmcrypt::{CipherSpec, HashAlgorithm};
 
-use super::Area;
 use super::json::Object;
+use super::{Area, reencryption};
 use crate::area;
 use crate::defaults::STRIPES;
 use crate::error::{Corrupt, MemberProblem, Unsupported};
@@ -100,7 +100,16 @@ impl Keyslot {
         };
         let kind = match kind {
             "luks2" => Self::parse_luks2(id, key_bytes, object, &area_object, area)?,
-            other => KeyslotKind::Other { kind: other.into() },
+            other => {
+                // Of type `luks2` it must hold key material.
+                if area.size == 0 {
+                    return Err(area_object.problem("size", MemberProblem::Value("0".into())));
+                }
+                if other == reencryption::KEYSLOT_TYPE {
+                    reencryption::check_keyslot(key_bytes, object, &area_object)?;
+                }
+                KeyslotKind::Other { kind: other.into() }
+            }
         };
         Ok(Self {
             id,
@@ -119,12 +128,7 @@ impl Keyslot {
         area: Area,
     ) -> Result<KeyslotKind, Corrupt> {
         // "Only raw type is supported for the area field."
-        match area_object.string("type")? {
-            "raw" => {}
-            other => {
-                return Err(area_object.problem("type", MemberProblem::Value(format!("{other:?}"))));
-            }
-        }
+        area_object.one_of("type", &["raw"])?;
         let text = area_object.text("encryption")?;
         let cipher_key_bytes = area_object.u32("key_size")?;
         if cipher_key_bytes == 0 || cipher_key_bytes > MAX_KEY_BYTES {
@@ -134,10 +138,7 @@ impl Keyslot {
             ));
         }
         let af = object.object("af")?;
-        match af.text("type")? {
-            "luks1" => {}
-            other => return Err(af.problem("type", MemberProblem::Value(format!("{other:?}")))),
-        }
+        af.one_of("type", &["luks1"])?;
         // "For historical reasons only the 4000 value is supported."
         let stripes = af.u32("stripes")?;
         if stripes != STRIPES {

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::json::{self, Object};
-use super::{Config, Digest, Keyslot, KeyslotKind, Segment, SegmentKind, SegmentSize, Token};
+use super::{
+    Config, Digest, Keyslot, KeyslotKind, Segment, SegmentKind, SegmentSize, Token, reencryption,
+};
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS};
 use crate::error::Corrupt;
 use crate::number::{to_u64, to_usize};
@@ -58,6 +60,7 @@ impl Metadata {
         check_digests(&keyslots, &digests)?;
         check_segments(&segments)?;
         check_segment_digests(&segments, &digests)?;
+        reencryption::check_state(&config, &keyslots, &segments)?;
         check_data(&segments, &config, header_bytes)?;
         Ok(Self {
             keyslots,
@@ -185,6 +188,9 @@ fn check_segments(segments: &[Segment]) -> Result<(), Corrupt> {
         .iter()
         .filter(|segment| !segment.is_backup())
         .count();
+    if let (0, [backup, ..]) = (regular, segments) {
+        return Err(Corrupt::BackupSegmentGap(backup.id));
+    }
     for (expected, segment) in (0u32..).zip(segments) {
         let in_regular_part = to_usize(expected) < regular;
         if segment.is_backup() == in_regular_part {

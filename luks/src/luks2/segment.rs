@@ -59,7 +59,7 @@ pub struct Crypt {
 }
 
 /// What the kernel counts a disk in.
-const DISK_SECTOR_BYTES: u32 = 512;
+pub(super) const DISK_SECTOR_BYTES: u32 = 512;
 
 impl Segment {
     pub(super) fn parse(id: u32, object: &Object<'_>) -> Result<Self, Corrupt> {

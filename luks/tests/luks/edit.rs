@@ -67,7 +67,7 @@ fn the_sound_copy_is_written_last() {
 
 #[test]
 fn c5_requirements_are_read_and_not_written() {
-    for (requirement, recovery) in [("later", false), ("online-reencrypt-v2", true)] {
+    for (requirement, recovery) in [("later", false), ("offline-reencrypt", true)] {
         let disk = container(Version::Luks2);
         let mut image = disk.snapshot();
         for at in [0, COPY] {

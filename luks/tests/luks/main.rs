@@ -46,6 +46,8 @@ mod patches;
 mod policy;
 /// What holds for inputs of any kind.
 mod properties;
+/// What a reencryption that is under way must have left in the metadata.
+mod reencryption;
 /// Every damage that can be mended, and some that cannot.
 mod repairs;
 /// Headers made of any model, written and read.

@@ -29,6 +29,11 @@ fn a1_an_unfinished_reencryption_real_or_forged_is_not_opened() {
             "type": "reencrypt", "key_size": 1, "mode": mode, "direction": direction,
             "area": {"type": "none", "offset": "96768", "size": "512"},
         });
+        for (id, flag) in [("1", "backup-previous"), ("2", "backup-final")] {
+            json["segments"][id] = json["segments"]["0"].clone();
+            json["segments"][id]["flags"] = json!([flag]);
+        }
+        json["digests"]["0"]["segments"] = json!(["0", "1", "2"]);
         with_json(&image, &[0, COPY], &json).unwrap()
     };
     let images = [

@@ -1,0 +1,208 @@
+use luks::{Corrupt, Error, Luks, MemberProblem, ReencryptionProblem};
+use serde_json::{Value, json};
+
+use crate::common::{open, test_vectors, unxz};
+use crate::tampering::{COPY, json_of, with_json};
+
+/// What cryptsetup leaves of an encryption that was begun, changed.
+fn changed(change: impl FnOnce(&mut Value)) -> Result<Luks, Error> {
+    let image = unxz(&test_vectors().join("luks2/reencrypt-in-progress.img.xz"));
+    let mut json = json_of(&image, 0);
+    change(&mut json);
+    let image = with_json(&image, &[0, COPY], &json).expect("it fits");
+    open(image).map(|(_, luks)| luks)
+}
+
+fn corrupt(change: impl FnOnce(&mut Value)) -> Corrupt {
+    match changed(change).err() {
+        Some(Error::Corrupt(corrupt)) => corrupt,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn problem(change: impl FnOnce(&mut Value)) -> ReencryptionProblem {
+    match corrupt(change) {
+        Corrupt::Reencryption(problem) => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn remove(json: &mut Value, section: &str, name: &str) {
+    let members = json[section].as_object_mut().unwrap();
+    assert!(members.remove(name).is_some());
+}
+
+#[test]
+fn requirement_and_keyslot_are_there_together() {
+    let named = |names: Value| {
+        move |json: &mut Value| json["config"]["requirements"] = json!({"mandatory": names})
+    };
+    assert_eq!(
+        problem(|json| remove(json, "config", "requirements")),
+        ReencryptionProblem::NoRequirement
+    );
+    // Another requirement is not its own.
+    assert_eq!(
+        problem(named(json!(["later"]))),
+        ReencryptionProblem::NoRequirement
+    );
+    assert_eq!(
+        problem(named(json!(["online-reencrypt-v2", "online-reencrypt-v3"]))),
+        ReencryptionProblem::ManyRequirements
+    );
+    assert_eq!(
+        problem(|json| {
+            remove(json, "keyslots", "1");
+            json["digests"]["1"]["keyslots"] = json!([]);
+        }),
+        ReencryptionProblem::NoKeyslot
+    );
+    assert_eq!(
+        problem(|json| {
+            json["keyslots"]["2"] = json["keyslots"]["1"].clone();
+            json["keyslots"]["2"]["area"]["offset"] = "167936".into();
+        }),
+        ReencryptionProblem::ManyKeyslots
+    );
+    for name in [
+        "online-reencrypt",
+        "online-reencrypt-v2",
+        "online-reencrypt-v3",
+    ] {
+        changed(named(json!([name]))).unwrap();
+    }
+}
+
+/// What a later version leaves is not known, and nothing is opened under its requirement.
+#[test]
+fn another_version_is_not_judged() {
+    let luks = changed(|json| {
+        json["config"]["requirements"] = json!({"mandatory": ["online-reencrypt-v9"]});
+        remove(json, "keyslots", "1");
+        json["digests"]["1"]["keyslots"] = json!([]);
+    });
+    let luks = luks.unwrap();
+    let refused = luks::Edit::begin(&luks).err();
+    assert!(
+        matches!(&refused, Some(Error::NeedsRecovery { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn segments_are_as_before_or_as_after_it() {
+    for (id, flag) in [("2", "backup-previous"), ("3", "backup-final")] {
+        assert_eq!(
+            problem(|json| json["segments"][id]["flags"] = json!(["backup-other"])),
+            ReencryptionProblem::NoBackup(flag)
+        );
+    }
+    let crypt = |json: &Value| {
+        let mut crypt = json["segments"]["3"].clone();
+        crypt["flags"] = json!([]);
+        crypt
+    };
+    let as_after = |json: &mut Value| {
+        json["segments"]["0"] = crypt(json);
+        json["digests"]["0"]["segments"] = json!(["0", "3"]);
+    };
+    changed(as_after).unwrap();
+    // What is being moved is as it will be.
+    let moved = json!(["in-reencryption"]);
+    changed(|json| {
+        as_after(json);
+        json["segments"]["0"]["flags"] = moved.clone();
+    })
+    .unwrap();
+    assert_eq!(
+        problem(|json| json["segments"]["0"]["flags"] = moved.clone()),
+        ReencryptionProblem::Segment(0)
+    );
+    for (member, value) in [
+        ("encryption", json!("aes-cbc-plain64")),
+        ("sector_size", json!(4096)),
+        ("type", json!("later")),
+    ] {
+        assert_eq!(
+            problem(|json| {
+                as_after(json);
+                json["segments"]["0"][member] = value;
+            }),
+            ReencryptionProblem::Segment(0)
+        );
+    }
+    assert_eq!(
+        corrupt(|json| json["segments"]["0"]["flags"] = json!(["backup-moved-segment"])),
+        Corrupt::BackupSegmentGap(0)
+    );
+}
+
+#[test]
+fn members_of_its_keyslot() {
+    let set = |path: &'static str, value: Value| {
+        move |json: &mut Value| {
+            *json.pointer_mut(path).unwrap() = value.clone();
+        }
+    };
+    let member = |change: &dyn Fn(&mut Value)| match corrupt(change) {
+        Corrupt::Member { path, problem } => (path, problem),
+        other => panic!("{other:?}"),
+    };
+    let value = |text: &str| MemberProblem::Value(text.into());
+    for (path, new, expected) in [
+        ("/keyslots/1/key_size", json!(2), value("2")),
+        ("/keyslots/1/mode", json!("resize"), value("\"resize\"")),
+        (
+            "/keyslots/1/mode",
+            json!(7),
+            MemberProblem::NotA("a string"),
+        ),
+        ("/keyslots/1/direction", json!("up"), value("\"up\"")),
+        ("/keyslots/1/area/type", json!("raw"), value("\"raw\"")),
+        ("/keyslots/1/area/shift_size", json!("511"), value("511")),
+        ("/keyslots/1/area/size", json!("0"), value("0")),
+        ("/keyslots/1/area/shift_size", json!("0"), value("0")),
+        (
+            "/keyslots/1/area/shift_size",
+            json!(512),
+            MemberProblem::NotA("a string"),
+        ),
+    ] {
+        let path_in_error = path[1..].replace('/', ".");
+        assert_eq!(
+            member(&set(path, new.clone())),
+            (path_in_error, expected),
+            "{new}"
+        );
+    }
+    for (kind, needs) in [
+        ("none", &[] as &[&str]),
+        ("journal", &[]),
+        ("checksum", &["hash", "sector_size"]),
+        ("datashift", &["shift_size"]),
+        ("datashift-journal", &["shift_size"]),
+        ("datashift-checksum", &["hash", "sector_size", "shift_size"]),
+    ] {
+        let area = |left_out: Option<&str>| {
+            let mut area = json!({"type": kind, "offset": "163840", "size": "4096"});
+            for (name, value) in [
+                ("hash", json!("sha256")),
+                ("sector_size", json!(512)),
+                ("shift_size", json!("512")),
+            ] {
+                if needs.contains(&name) && Some(name) != left_out {
+                    area[name] = value;
+                }
+            }
+            set("/keyslots/1/area", area)
+        };
+        changed(area(None)).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        for name in needs {
+            assert_eq!(
+                member(&area(Some(name))),
+                (format!("keyslots.1.area.{name}"), MemberProblem::Missing),
+                "{kind}"
+            );
+        }
+    }
+}
