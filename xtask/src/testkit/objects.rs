@@ -107,8 +107,8 @@ fn requirements(kit: &mut Kit) {
             kit,
             &format!("requirements-{name}"),
             &format!("the requirement {name}, and no reencryption"),
-            "LUKS2 3.5, 4.9",
-            &Expect::Opens,
+            "LUKS2 3.2.2, 4.9",
+            &invalid("Reencryption"),
             &json,
         );
     }

@@ -86,6 +86,20 @@ pub fn add(kit: &mut Kit) {
             |json| json.set("keyslots.1.area.shift_size", "\"511\""),
         ),
         (
+            "shift-zero",
+            "shift_size is 0",
+            "LUKS2 3.2.3",
+            member("Value", "keyslots.1.area.shift_size"),
+            |json| json.set("keyslots.1.area.shift_size", "\"0\""),
+        ),
+        (
+            "area-empty",
+            "the area's size is 0",
+            "LUKS2 3.2.3",
+            member("Value", "keyslots.1.area.size"),
+            |json| json.set("keyslots.1.area.size", "\"0\""),
+        ),
+        (
             "checksum-no-hash",
             "the area's type is checksum, without hash",
             "LUKS2 3.2.3",
@@ -108,8 +122,8 @@ pub fn add(kit: &mut Kit) {
         (
             "no-requirement",
             "the requirement is missing",
-            "LUKS2 3.5, 4.9",
-            Expect::Opens,
+            "LUKS2 4.9",
+            invalid("Reencryption"),
             |json| json.remove("config.requirements"),
         ),
         (
@@ -127,8 +141,8 @@ pub fn add(kit: &mut Kit) {
         (
             "no-keyslot",
             "the reencrypt keyslot is missing",
-            "LUKS2 4.9",
-            Expect::Opens,
+            "LUKS2 3.2.2",
+            invalid("Reencryption"),
             |json| json.remove("keyslots.1").set("digests.1.keyslots", "[]"),
         ),
         (
@@ -141,8 +155,8 @@ pub fn add(kit: &mut Kit) {
         (
             "backups-missing",
             "backup segments are missing",
-            "LUKS2 4.9",
-            Expect::Locked("NoUsableKeyslot"),
+            "LUKS2 4.9.2",
+            invalid("Reencryption"),
             |json| {
                 json.remove("segments.2")
                     .remove("segments.3")
@@ -165,10 +179,36 @@ pub fn add(kit: &mut Kit) {
             |json| json.set("segments.3.flags", "[]"),
         ),
         (
-            "in-reencryption",
-            "a segment is being moved",
+            "requirement-twice",
+            "two requirements say that it is under way",
+            "LUKS2 3.5",
+            invalid("Reencryption"),
+            |json| {
+                json.set(
+                    "config.requirements",
+                    "{\"mandatory\":[\"online-reencrypt-v2\",\"online-reencrypt-v3\"]}",
+                )
+            },
+        ),
+        (
+            "segment-strange",
+            "a segment is neither as before nor as after it",
             "LUKS2 3.3",
-            Expect::Opens,
+            invalid("Reencryption"),
+            |json| json.set("segments.0.type", "\"xyzzy\""),
+        ),
+        (
+            "backup-final-missing",
+            "the state after it is missing",
+            "LUKS2 4.9.2",
+            invalid("Reencryption"),
+            |json| json.set("segments.3.flags", "[\"backup-xyzzy\"]"),
+        ),
+        (
+            "in-reencryption",
+            "a segment is being moved, and not told as it will be",
+            "LUKS2 4.9.1",
+            invalid("Reencryption"),
             |json| json.set("segments.0.flags", "[\"in-reencryption\"]"),
         ),
     ];
