@@ -1,5 +1,6 @@
 //! What several targets need: choices made by the input, random bytes that it repeats, and containers to start from.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -221,8 +222,8 @@ pub fn fix_checksums(storage: &dyn Storage) {
     }
 }
 
-/// Overwrites up to so many places within one of `ranges`, each with at most `longest` bytes; whether anything is then
-/// other than it was.
+/// Overwrites up to so many places within one of `ranges`, each with at most `longest` bytes; whether anything is in the
+/// end other than it was.
 pub fn damage(
     input: &mut Unstructured<'_>,
     storage: &dyn Storage,
@@ -230,7 +231,8 @@ pub fn damage(
     most: u8,
     longest: u8,
 ) -> arbitrary::Result<bool> {
-    let mut is_changed = false;
+    // What one takes away another may give back.
+    let mut before = BTreeMap::new();
     for _ in 0..input.int_in_range(0..=most)? {
         let range = input.choose(ranges)?;
         let len = input.int_in_range(1..=longest)?;
@@ -239,7 +241,14 @@ pub fn damage(
         let mut old = vec![0; new.len()];
         storage.read_at(at, &mut old).expect("it is there");
         storage.write_at(at, new).expect("memory can be written");
-        is_changed |= new != old;
+        for (at, byte) in (at..).zip(old) {
+            before.entry(at).or_insert(byte);
+        }
     }
-    Ok(is_changed)
+    let is_other = |(at, byte): (&u64, &u8)| {
+        let mut now = [0];
+        storage.read_at(*at, &mut now).expect("it is there");
+        now != [*byte]
+    };
+    Ok(before.iter().any(is_other))
 }

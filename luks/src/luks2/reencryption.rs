@@ -95,7 +95,8 @@ fn check_segments(segments: &[Segment]) -> Result<(), ReencryptionProblem> {
     for segment in segments.iter().filter(|segment| !segment.is_backup()) {
         // What is being moved is told as it will be.
         let may_be_before = !has(segment, "in-reencryption");
-        if !is_alike(segment, after) && !(may_be_before && is_alike(segment, before)) {
+        let is_known = is_alike(segment, after) || may_be_before && is_alike(segment, before);
+        if !is_known {
             return Err(ReencryptionProblem::Segment(segment.id));
         }
     }
