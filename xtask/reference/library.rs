@@ -116,11 +116,14 @@ impl Library {
             } else {
                 DEBUG_NONE
             });
+            // What is said of no device would go to standard output, among the answers.
+            let collected: *mut c_void = (&raw mut messages).cast();
+            (self.crypt_set_log_callback)(ptr::null_mut(), Some(collect), collected);
             let code = (self.crypt_init)(&raw mut device, path.as_ptr());
             if code < 0 {
                 return json!({ "code": code, "messages": ["crypt_init"] });
             }
-            (self.crypt_set_log_callback)(device, Some(collect), (&raw mut messages).cast());
+            (self.crypt_set_log_callback)(device, Some(collect), collected);
             let code = (self.crypt_load)(device, ptr::null(), ptr::null_mut());
             let mut answer = json!({ "code": code });
             if code >= 0 {
@@ -131,6 +134,7 @@ impl Library {
                 }
             }
             (self.crypt_free)(device);
+            (self.crypt_set_log_callback)(ptr::null_mut(), None, ptr::null_mut());
             answer["messages"] = messages.into();
             answer
         }

@@ -147,7 +147,10 @@ fn luks2_fields(header: &luks2::Header) -> Value {
         // A name alone means the same as in old versions of dm-crypt.
         let (cipher, mode) = match crypt.text.as_str() {
             "null" | "cipher_null" => ("cipher_null", "ecb"),
-            text => text.split_once('-').unwrap_or((text, "cbc-plain")),
+            text => match text.split_once('-') {
+                Some((cipher, mode)) if !mode.is_empty() => (cipher, mode),
+                _ => (text.trim_end_matches('-'), "cbc-plain"),
+            },
         };
         fields["cipher"] = cipher.into();
         fields["mode"] = mode.into();

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 use std::{fmt, fs};
 
+use serde_json::Value;
+
 use crate::bases::{self, Base};
 use crate::case::Case;
 use crate::compare::{self, Judgement};
@@ -93,7 +95,7 @@ fn judge(
     };
     reference.ask(case, question);
     let luks = ours::open(case);
-    let answer = match reference.answer() {
+    let mut answer = match reference.answer() {
         Ok(answer) => answer,
         Err(end) => {
             *outcome.ended.entry(end).or_default() += 1;
@@ -101,6 +103,9 @@ fn judge(
             return;
         }
     };
+    if luks.is_ok() && answer["fields"].is_null() {
+        answer["messages"] = explanation(reference, case);
+    }
     let mut judgement = compare::headers(&luks, case.length, &answer);
     match judgement {
         Judgement::Accepted => {
@@ -136,10 +141,7 @@ fn judge(
             }
         }
     }
-    if let Judgement::Unexplained(mut problem) = judgement {
-        if luks.is_ok() && problem.contains("refuses") {
-            problem.push_str(&explanation(reference, case));
-        }
+    if let Judgement::Unexplained(problem) = judgement {
         let kept = keep(case, seed, number);
         let name = base.name;
         let edits = case.edits.join("; ");
@@ -152,17 +154,14 @@ fn judge(
     }
 }
 
-/// The last that the library says of its own work.
-fn explanation(reference: &mut Reference, case: &Case) -> String {
+/// All that the library says of its own work.
+fn explanation(reference: &mut Reference, case: &Case) -> Value {
     let question = Question {
         is_explained: true,
         ..Question::default()
     };
     reference.ask(case, question);
-    let answer = reference.answer().unwrap_or_default();
-    let messages = answer["messages"].as_array().cloned().unwrap_or_default();
-    let last = messages.iter().rev().take(6).rev().map(ToString::to_string);
-    format!("; it says {}", last.collect::<Vec<_>>().join(" "))
+    reference.answer().unwrap_or_default()["messages"].take()
 }
 
 /// Writes the file of a case where it stays.
@@ -195,7 +194,7 @@ pub fn one(seed: u64, number: u64) {
     let luks = ours::open(&case);
     match &luks {
         Ok(luks) => {
-            let fields = serde_json::Value::from(ours::fields(luks.header()));
+            let fields = Value::from(ours::fields(luks.header()));
             println!("we accept it: {:?}\n{fields:#}", luks.warnings());
         }
         Err(error) => println!("we refuse it: {error}\n{error:?}"),
@@ -205,6 +204,15 @@ pub fn one(seed: u64, number: u64) {
             println!("libcryptsetup: {answer:#}");
             if let Judgement::Unexplained(problem) = compare::headers(&luks, case.length, &answer) {
                 panic!("{problem}");
+            }
+            if let (Ok(luks), true) = (&luks, answer["unlocked"].is_object())
+                && compare::is_cheap(luks.header())
+            {
+                let unlocked = ours::unlock(luks, question.passphrase);
+                if let Judgement::Unexplained(problem) = compare::unlocked(luks, &unlocked, &answer)
+                {
+                    panic!("{problem}");
+                }
             }
         }
         Err(end) => println!("libcryptsetup {end}"),
