@@ -103,8 +103,7 @@ impl Segment {
     fn check_alignment(&self) -> Result<(), Corrupt> {
         let sector = match &self.kind {
             SegmentKind::Crypt(crypt) => crypt.sector_size,
-            SegmentKind::Linear => DISK_SECTOR_BYTES,
-            SegmentKind::Other { .. } => return Ok(()),
+            SegmentKind::Linear | SegmentKind::Other { .. } => DISK_SECTOR_BYTES,
         };
         let size = match self.size {
             SegmentSize::Dynamic => 0,

@@ -391,6 +391,18 @@ fn c1_luks2_rules_between_objects() {
             ..
         }
     );
+    // Whatever its type is.
+    corrupt!(
+        json_error(
+            "\"crypt\",\"offset\":\"98304\"",
+            "\"later\",\"offset\":\"98305\""
+        ),
+        Corrupt::SegmentAlignment {
+            segment: 0,
+            offset: 98305,
+            ..
+        }
+    );
     let integrity = json_error(
         "\"sector_size\":4096",
         "\"sector_size\":4096,\"integrity\":{\"type\":\"aead\",\"journal_integrity\":\"none\"}",
