@@ -1,0 +1,218 @@
+//! What LUKS2 headers that both accept make of the data: cryptsetup opens them under a real Linux kernel, whose plaintext
+//! is compared with ours.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use dmcrypt::Passphrase;
+use luks::luks2::{self, Metadata, Which};
+use luks::{Error, Header, Luks};
+use tempfile::TempDir;
+use volume::{MemoryStorage, Storage};
+
+use crate::bases::{self, Base};
+use crate::case::Case;
+use crate::{compare, ours};
+
+/// How long a plaintext is, and its start.
+type Plain = (u64, Vec<u8>);
+
+/// Compared at the start of the plaintext.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// What cryptsetup makes of a header otherwise than the specification: opened as changed so, it gives the same to us.
+const OTHERWISE: [(&str, &str, &str, &str); 2] = [
+    (
+        "iv-tweak",
+        "cryptsetup counts the IVs of a container from 0, whatever its iv_tweak says",
+        "iv_tweak",
+        "0",
+    ),
+    (
+        "other-segment",
+        "a segment of a type that is not known, which cryptsetup opens as one of the type crypt",
+        "type",
+        "crypt",
+    ),
+];
+
+/// Run in the guest, in the folder of the images. One boot serves for all.
+const SCRIPT: &str = r#"
+for image in image-*; do
+  case=${image#image-}
+  if cryptsetup open --readonly --disable-locks --disable-keyring --key-file "key-$case" "$image" data 2>"error-$case"; then
+    blockdev --getsize64 /dev/mapper/data >"size-$case"
+    dd if=/dev/mapper/data of="plain-$case" bs=64K count=1 2>/dev/null
+    cryptsetup close data
+  fi
+done
+"#;
+
+#[derive(Default)]
+struct Outcome {
+    alike: u64,
+    neither: u64,
+    /// By entry of [`OTHERWISE`].
+    listed: BTreeMap<&'static str, u64>,
+    unexplained: Vec<String>,
+}
+
+/// So many headers with an edit in their segments, and ours to open.
+pub fn many(count: usize, seed: u64) {
+    let bases: Vec<Base> = bases::all()
+        .into_iter()
+        .filter(|base| base.copy_bytes.is_some() && base.length == whole_length(base))
+        .collect();
+    let place = TempDir::new().expect("a folder can be made");
+    let cases: Vec<Case> = (0..)
+        .map(|number| Case::whole(&bases, seed, number))
+        .filter(|case| is_of_interest(case, &bases))
+        .take(count)
+        .collect();
+    for (number, case) in cases.iter().enumerate() {
+        let path = |name| place.path().join(format!("{name}-{number}"));
+        fs::write(path("image"), &case.bytes).expect("the folder can be written");
+        let file = fs::File::options().write(true).open(path("image"));
+        file.and_then(|file| file.set_len(case.length))
+            .expect("the file can be grown");
+        fs::write(path("key"), bases[case.base].passphrase).expect("the folder can be written");
+    }
+    run(place.path());
+    let mut outcome = Outcome::default();
+    for (number, case) in cases.iter().enumerate() {
+        judge(&bases[case.base], case, place.path(), number, &mut outcome);
+    }
+    println!(
+        "cases: differential-kernel {} passed, {} failed ({} decrypted alike, {} by neither, {} on the list), seed {seed}",
+        cases.len() - outcome.unexplained.len(),
+        outcome.unexplained.len(),
+        outcome.alike,
+        outcome.neither,
+        outcome.listed.values().sum::<u64>(),
+    );
+    for (name, reason, ..) in OTHERWISE {
+        let count = outcome.listed.get(name).unwrap_or(&0);
+        println!("  listed: {count} {name} {reason}");
+    }
+    assert!(outcome.alike > 0, "nothing was decrypted");
+    assert!(
+        outcome.unexplained.is_empty(),
+        "{}",
+        outcome.unexplained.join("\n")
+    );
+}
+
+fn whole_length(base: &Base) -> u64 {
+    base.image.len().try_into().expect("lengths are numbers")
+}
+
+fn is_of_interest(case: &Case, bases: &[Base]) -> bool {
+    case.length == bases[case.base].length
+        && case.edits.iter().any(|edit| edit.contains("/segments/"))
+        && ours::open(case).is_ok_and(|luks| {
+            compare::is_cheap(luks.header())
+                && ours::unlock(&luks, bases[case.base].passphrase).is_ok()
+        })
+}
+
+fn run(place: &Path) {
+    let script = place.join("script");
+    let text = format!("cd {}\n{SCRIPT}", place.display());
+    fs::write(&script, text).expect("the folder can be written");
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/uml-run"))
+        .arg(script)
+        .env("UML_TIMEOUT", "3600")
+        .output()
+        .expect("a shell script starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn judge(base: &Base, case: &Case, place: &Path, number: usize, outcome: &mut Outcome) {
+    let read = |name: &str| fs::read(place.join(format!("{name}-{number}")));
+    let theirs = read("plain").ok().map(|plain| {
+        let size = String::from_utf8(read("size").expect("it is written first"));
+        let size = size.ok().and_then(|size| size.trim().parse().ok());
+        (size.expect("a number"), plain)
+    });
+    let ours = plaintext(base, case.bytes.clone());
+    let problem = match (&ours, theirs) {
+        (Ok(ours), Some(theirs)) if *ours == theirs => return outcome.alike += 1,
+        (Err(_), None) => return outcome.neither += 1,
+        (_, Some(theirs)) => {
+            if let Some(name) = otherwise(base, case, &theirs) {
+                return *outcome.listed.entry(name).or_default() += 1;
+            }
+            let ours = ours.map(|(length, _)| length);
+            format!("{ours:?} for us, {} bytes for the kernel", theirs.0)
+        }
+        (Ok(ours), None) => {
+            let error = String::from_utf8(read("error").expect("a file for errors"));
+            let error = error.expect("it is text");
+            if ours.0 == 0 && error.contains("no remaining space for data") {
+                return outcome.neither += 1;
+            }
+            format!("only we open it, {} bytes: {error}", ours.0)
+        }
+    };
+    outcome.unexplained.push(format!(
+        "{}, {}: {problem}",
+        base.name,
+        case.edits.join("; ")
+    ));
+}
+
+/// The entry by which cryptsetup gives that.
+fn otherwise(base: &Base, case: &Case, theirs: &Plain) -> Option<&'static str> {
+    let is_it = |member: &str, value: &str| {
+        let changed = with_segments(case, member, value)?;
+        Some(plaintext(base, changed).ok()? == *theirs)
+    };
+    let entry = OTHERWISE
+        .iter()
+        .find(|(_, _, member, value)| is_it(member, value) == Some(true));
+    entry.map(|(name, ..)| *name)
+}
+
+/// The case with this member in each of its segments.
+fn with_segments(case: &Case, member: &str, value: &str) -> Option<Vec<u8>> {
+    let luks = ours::open(case).ok()?;
+    let Header::Luks2(header) = luks.header() else {
+        return None;
+    };
+    let mut raw = header.metadata.raw().clone();
+    for segment in raw.get_mut("segments")?.as_object_mut()?.values_mut() {
+        segment[member] = value.into();
+    }
+    let header = luks2::Header {
+        metadata: Metadata::from_raw(raw, header.binary.header_bytes).ok()?,
+        ..header.clone()
+    };
+    let copy = usize::try_from(header.binary.header_bytes).ok()?;
+    let mut image = case.bytes.clone();
+    for (which, at) in [(Which::Primary, 0), (Which::Secondary, copy)] {
+        let bytes = header.to_bytes(which, [0; 64]).ok()?;
+        image
+            .get_mut(at..)?
+            .get_mut(..bytes.len())?
+            .copy_from_slice(&bytes);
+    }
+    Some(image)
+}
+
+fn plaintext(base: &Base, image: Vec<u8>) -> Result<Plain, Error> {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::from_vec(image));
+    let luks = Luks::open(Arc::clone(&storage))?;
+    let passphrase = Passphrase::from_bytes(base.passphrase.to_vec().into());
+    let volume = luks.unlock(&passphrase, &ours::limits())?.volume(storage)?;
+    let start = volume.len().min(MOST_BYTES);
+    let mut plain = vec![0; usize::try_from(start).expect("it is small")];
+    volume.read_at(0, &mut plain).expect("memory can be read");
+    Ok((volume.len(), plain))
+}
