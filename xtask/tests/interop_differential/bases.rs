@@ -64,6 +64,16 @@ pub fn all() -> Vec<Base> {
     BASES.iter().map(|base| read(*base)).collect()
 }
 
+/// Those of one format of which all is here, data too.
+pub fn whole(is_luks2: bool) -> Vec<Base> {
+    let mut bases = all();
+    bases.retain(|base| {
+        base.copy_bytes.is_some() == is_luks2
+            && u64::try_from(base.image.len()).is_ok_and(|length| length == base.length)
+    });
+    bases
+}
+
 fn read((name, copy_kib, passphrase): (&'static str, Option<usize>, &'static [u8])) -> Base {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../test-vectors")

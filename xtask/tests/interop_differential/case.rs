@@ -1,5 +1,8 @@
 //! A case: a header of the golden data with up to three edits, or bytes of which nobody said that they are one.
 
+use std::fs;
+use std::path::Path;
+
 use crate::bases::Base;
 use crate::choices::Choices;
 use crate::{luks1, luks2};
@@ -27,6 +30,14 @@ impl Case {
     /// The same case with key material and data.
     pub fn whole(bases: &[Base], seed: u64, number: u64) -> Self {
         Self::draw(bases, seed, number, true)
+    }
+
+    /// Writes its file.
+    pub fn write(&self, path: &Path) {
+        fs::write(path, &self.bytes).expect("the folder can be written");
+        let file = fs::File::options().write(true).open(path);
+        file.and_then(|file| file.set_len(self.length))
+            .expect("the file can be cut or grown");
     }
 
     fn draw(bases: &[Base], seed: u64, number: u64, is_whole: bool) -> Self {

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use dmcrypt::Passphrase;
 use luks::luks2::{self, Metadata, Which};
-use luks::{Error, Header, Luks};
+use luks::{Error, Header};
 use tempfile::TempDir;
-use volume::{MemoryStorage, Storage};
 
 use crate::bases::{self, Base};
 use crate::case::Case;
@@ -62,10 +59,7 @@ struct Outcome {
 
 /// So many headers with an edit in their segments, and ours to open.
 pub fn many(count: usize, seed: u64) {
-    let bases: Vec<Base> = bases::all()
-        .into_iter()
-        .filter(|base| base.copy_bytes.is_some() && base.length == whole_length(base))
-        .collect();
+    let bases = bases::whole(true);
     let place = TempDir::new().expect("a folder can be made");
     let cases: Vec<Case> = (0..)
         .map(|number| Case::whole(&bases, seed, number))
@@ -74,10 +68,7 @@ pub fn many(count: usize, seed: u64) {
         .collect();
     for (number, case) in cases.iter().enumerate() {
         let path = |name| place.path().join(format!("{name}-{number}"));
-        fs::write(path("image"), &case.bytes).expect("the folder can be written");
-        let file = fs::File::options().write(true).open(path("image"));
-        file.and_then(|file| file.set_len(case.length))
-            .expect("the file can be grown");
+        case.write(&path("image"));
         fs::write(path("key"), bases[case.base].passphrase).expect("the folder can be written");
     }
     run(place.path());
@@ -103,10 +94,6 @@ pub fn many(count: usize, seed: u64) {
         "{}",
         outcome.unexplained.join("\n")
     );
-}
-
-fn whole_length(base: &Base) -> u64 {
-    base.image.len().try_into().expect("lengths are numbers")
 }
 
 fn is_of_interest(case: &Case, bases: &[Base]) -> bool {
@@ -207,10 +194,7 @@ fn with_segments(case: &Case, member: &str, value: &str) -> Option<Vec<u8>> {
 }
 
 fn plaintext(base: &Base, image: Vec<u8>) -> Result<Plain, Error> {
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::from_vec(image));
-    let luks = Luks::open(Arc::clone(&storage))?;
-    let passphrase = Passphrase::from_bytes(base.passphrase.to_vec().into());
-    let volume = luks.unlock(&passphrase, &ours::limits())?.volume(storage)?;
+    let volume = ours::volume(image, base.passphrase)?;
     let start = volume.len().min(MOST_BYTES);
     let mut plain = vec![0; usize::try_from(start).expect("it is small")];
     volume.read_at(0, &mut plain).expect("memory can be read");

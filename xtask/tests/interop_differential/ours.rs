@@ -9,7 +9,7 @@ use luks::kdf::Argon2Variant;
 use luks::luks2::{KeyslotKind, SegmentKind};
 use luks::{Error, Header, KdfLimits, KdfParams, Luks, UnlockOptions, luks1, luks2};
 use serde_json::{Map, Value, json};
-use volume::{HeaderLock, LockMode, MemoryStorage, Storage};
+use volume::{HeaderLock, LockMode, MemoryStorage, Storage, Volume};
 
 use crate::case::Case;
 
@@ -228,4 +228,12 @@ pub fn unlock(luks: &Luks, passphrase: &[u8]) -> Result<(u32, Vec<u8>), Error> {
     let unlocked = luks.unlock(&passphrase, &limits())?;
     let keyslot = unlocked.keyslot().expect("a passphrase opens a keyslot");
     Ok((keyslot, unlocked.volume_key().expose().to_vec()))
+}
+
+/// What the passphrase opens of a container.
+pub fn volume(image: Vec<u8>, passphrase: &[u8]) -> Result<Volume, Error> {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::from_vec(image));
+    let luks = Luks::open(Arc::clone(&storage))?;
+    let passphrase = Passphrase::from_bytes(passphrase.to_vec().into());
+    luks.unlock(&passphrase, &limits())?.volume(storage)
 }

@@ -3,12 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Arc;
 
-use dmcrypt::Passphrase;
-use luks::{Error, Header, Luks, luks1};
+use luks::{Error, Header, luks1};
 use tempfile::TempDir;
-use volume::{MemoryStorage, Storage};
 
 use crate::bases::{self, Base};
 use crate::case::Case;
@@ -28,10 +25,7 @@ struct Outcome {
 }
 
 pub fn many(count: u64, seed: u64) {
-    let bases: Vec<Base> = bases::all()
-        .into_iter()
-        .filter(|base| base.copy_bytes.is_none() && base.length == whole_length(base))
-        .collect();
+    let bases = bases::whole(false);
     let place = TempDir::new().expect("a folder can be made");
     let mut outcome = Outcome::default();
     for number in 0..count {
@@ -57,16 +51,9 @@ pub fn many(count: u64, seed: u64) {
     );
 }
 
-fn whole_length(base: &Base) -> u64 {
-    base.image.len().try_into().expect("lengths are numbers")
-}
-
 fn judge(base: &Base, case: &Case, place: &Path, outcome: &mut Outcome) {
     let path = place.join("image");
-    fs::write(&path, &case.bytes).expect("the folder can be written");
-    let file = fs::File::options().write(true).open(&path);
-    file.and_then(|file| file.set_len(case.length))
-        .expect("the file can be cut or grown");
+    case.write(&path);
     let info = run(Command::new("qemu-img")
         .args(["info", "--output=json", "-f", "luks"])
         .arg(&path));
@@ -207,10 +194,7 @@ fn whole_sectors<'a>(plain: &'a [u8], case: &Case) -> &'a [u8] {
 fn plaintext(base: &Base, case: &Case) -> Result<Vec<u8>, Error> {
     let mut bytes = case.bytes.clone();
     bytes.resize(usize::try_from(case.length).expect("it is small"), 0);
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::from_vec(bytes));
-    let luks = Luks::open(Arc::clone(&storage))?;
-    let passphrase = Passphrase::from_bytes(base.passphrase.to_vec().into());
-    let volume = luks.unlock(&passphrase, &ours::limits())?.volume(storage)?;
+    let volume = ours::volume(bytes, base.passphrase)?;
     let mut plain = vec![0; usize::try_from(volume.len()).expect("it is small")];
     volume.read_at(0, &mut plain).expect("memory can be read");
     Ok(plain)

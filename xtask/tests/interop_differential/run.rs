@@ -1,9 +1,9 @@
 //! Cases one after the other: the library judges one while we judge the same.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::Instant;
-use std::{fmt, fs};
 
 use serde_json::Value;
 
@@ -167,10 +167,7 @@ fn explanation(reference: &mut Reference, case: &Case) -> Value {
 /// Writes the file of a case where it stays.
 fn keep(case: &Case, seed: u64, number: u64) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("differential-{seed}-{number}"));
-    fs::write(&path, &case.bytes).expect("the folder can be written");
-    let file = fs::File::options().write(true).open(&path);
-    file.and_then(|file| file.set_len(case.length))
-        .expect("the file can be cut or grown");
+    case.write(&path);
     path.display().to_string()
 }
 
