@@ -101,6 +101,12 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// A header whose data are in another file, taken for a container.
+    #[error("{name} is a detached header: its data lie in another file")]
+    Detached {
+        /// The header.
+        name: String,
+    },
     /// A new container whose size nobody said.
     #[error("no size is given")]
     NoSize,
@@ -215,7 +221,10 @@ impl Error {
             Self::Transfer(error) => error.exit(),
             Self::Luks { error, .. } => luks_exit(error),
             Self::Explained { .. } => Exit::NoKeyFits,
-            Self::OtherType { .. } | Self::Compare { .. } | Self::NotSound { .. } => Exit::BadImage,
+            Self::OtherType { .. }
+            | Self::Compare { .. }
+            | Self::NotSound { .. }
+            | Self::Detached { .. } => Exit::BadImage,
             Self::Conflict { .. }
             | Self::TooOften { .. }
             | Self::NoSize
@@ -249,6 +258,9 @@ impl Error {
             Self::Luks { error, .. } => luks_advice(error),
             Self::NullCipher => Some("--allow-null-cipher reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => Some("--force makes such a container".to_owned()),
+            Self::Detached { name } => Some(format!(
+                "decrypt DATA --header {name} reads the file with the data"
+            )),
             Self::Direct { .. } => Some("leave --direct out".to_owned()),
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }

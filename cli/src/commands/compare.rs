@@ -144,6 +144,7 @@ fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error
             });
             continue;
         };
+        unlock::check_attached(luks, &name)?;
         let secret = match shared.take() {
             Some(secret) => secret,
             None => KeyInput::new(&args.keys.key(index), false)?.read_for(&name, false, None)?,

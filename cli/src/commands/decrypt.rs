@@ -144,6 +144,9 @@ fn luks(
     };
     let luks = unlock::open(&header_name, header_storage, &args.policy)?;
     check_kind(&luks, kind, &header_name)?;
+    if header.is_none() {
+        unlock::check_attached(&luks, &header_name)?;
+    }
     let len = source.len()?;
     if args.result.dry_run {
         let report = luks_report(args, &source, header, &target, &luks);

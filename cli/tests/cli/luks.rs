@@ -106,6 +106,22 @@ fn a_detached_header_both_ways() {
             .expect(0);
         assert_eq!(out.stdout, place.read("raw"));
     }
+    // Taken for a container, its own bytes would be the data.
+    for kind in ["luks1", "luks2"] {
+        let options = format!("--type {kind} --header head {CHEAP} --force");
+        place.run(&format!("encrypt raw data {options}")).expect(0);
+        for line in [
+            "decrypt head none --key-file pw",
+            "compare head raw --key-file pw",
+        ] {
+            place
+                .run(line)
+                .expect(4)
+                .says("head is a detached header")
+                .advises("--header head");
+        }
+        assert!(!place.path("none").exists());
+    }
     for header in ["box", "./box"] {
         place
             .run(&format!("encrypt raw box --header {header} {CHEAP}"))
