@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use luks::luks2::{self, Metadata, Which};
+use dmcrypt::SECTOR_BYTES;
+use luks::luks2::{self, Metadata, Segment, SegmentKind, Which};
 use luks::{Error, Header};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bases::{self, Base};
@@ -20,21 +22,81 @@ type Plain = (u64, Vec<u8>);
 /// Compared at the start of the plaintext.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// What cryptsetup makes of a header otherwise than the specification: opened as changed so, it gives the same to us.
-const OTHERWISE: [(&str, &str, &str, &str); 2] = [
+/// What cryptsetup makes of a header otherwise than the specification: with segments changed so it gives the same to us.
+const OTHERWISE: [(&str, &str, Change); 3] = [
     (
         "iv-tweak",
         "cryptsetup counts the IVs of a container from 0, whatever its iv_tweak says",
-        "iv_tweak",
-        "0",
+        |segment| segment["iv_tweak"] = "0".into(),
     ),
     (
         "other-segment",
         "a segment of a type that is not known, which cryptsetup opens as one of the type crypt",
-        "type",
-        "crypt",
+        |segment| {
+            segment["type"] = "crypt".into();
+            segment["iv_tweak"] = "0".into();
+        },
+    ),
+    (
+        "blank-before-cipher",
+        "cryptsetup passes over blanks before the name of a cipher",
+        |segment| {
+            let text = segment["encryption"].as_str().unwrap_or_default();
+            segment["encryption"] = text.trim_start().into();
+        },
     ),
 ];
+
+/// A segment's JSON is changed.
+type Change = fn(&mut Value);
+
+/// What only we open.
+const ONLY_OURS: [(&str, &str, OnlyOurs); 4] = [
+    (
+        "no-data",
+        "the data end where they begin: it wants a sector at least",
+        |metadata, length, error| {
+            metadata.data_offset() == Some(length) && error.contains("no remaining space for data")
+        },
+    ),
+    (
+        "name-alone",
+        "the name of a cipher without a mode: it ends without a word",
+        |metadata, _, error| {
+            let mut segments = metadata.data_segments();
+            error.is_empty()
+                && segments.any(|segment| {
+                    matches!(&segment.kind, SegmentKind::Crypt(crypt) if !crypt.text.contains('-'))
+                })
+        },
+    ),
+    (
+        "data-in-header",
+        "the data begin at 0, where the header lies: luksmith's commands refuse it as a detached header",
+        |metadata, _, error| metadata.data_offset() == Some(0) && error.contains("detached"),
+    ),
+    (
+        "dm-alignment",
+        "larger sectors than 512 bytes that do not lie and end at multiples of their size: the kernel does not map them",
+        |metadata, length, error| {
+            let mut segments = metadata.data_segments();
+            let is_odd = |segment: &Segment| match &segment.kind {
+                SegmentKind::Crypt(crypt) => {
+                    let bytes = u64::from(crypt.sector_size);
+                    let is_whole = segment.offset.is_multiple_of(bytes)
+                        && length.is_multiple_of(bytes)
+                        && crypt.iv_tweak.is_multiple_of(bytes / SECTOR_BYTES);
+                    !is_whole
+                }
+                _ => false,
+            };
+            segments.any(is_odd) && error.contains("Invalid argument")
+        },
+    ),
+];
+
+/// Whether that is why: the header, the length of its file, and what cryptsetup says.
+type OnlyOurs = fn(&Metadata, u64, &str) -> bool;
 
 /// Run in the guest, in the folder of the images. One boot serves for all.
 const SCRIPT: &str = r#"
@@ -52,7 +114,7 @@ done
 struct Outcome {
     alike: u64,
     neither: u64,
-    /// By entry of [`OTHERWISE`].
+    /// By entry of the lists.
     listed: BTreeMap<&'static str, u64>,
     unexplained: Vec<String>,
 }
@@ -84,7 +146,9 @@ pub fn many(count: usize, seed: u64) {
         outcome.neither,
         outcome.listed.values().sum::<u64>(),
     );
-    for (name, reason, ..) in OTHERWISE {
+    let otherwise = OTHERWISE.map(|(name, reason, _)| (name, reason));
+    let only_ours = ONLY_OURS.map(|(name, reason, _)| (name, reason));
+    for (name, reason) in otherwise.into_iter().chain(only_ours) {
         let count = outcome.listed.get(name).unwrap_or(&0);
         println!("  listed: {count} {name} {reason}");
     }
@@ -100,7 +164,8 @@ fn is_of_interest(case: &Case, bases: &[Base]) -> bool {
     case.length == bases[case.base].length
         && case.edits.iter().any(|edit| edit.contains("/segments/"))
         && ours::open(case).is_ok_and(|luks| {
-            compare::is_cheap(luks.header())
+            luks.warnings().is_empty()
+                && compare::is_cheap(luks.header())
                 && ours::unlock(&luks, bases[case.base].passphrase).is_ok()
         })
 }
@@ -142,8 +207,8 @@ fn judge(base: &Base, case: &Case, place: &Path, number: usize, outcome: &mut Ou
         (Ok(ours), None) => {
             let error = String::from_utf8(read("error").expect("a file for errors"));
             let error = error.expect("it is text");
-            if ours.0 == 0 && error.contains("no remaining space for data") {
-                return outcome.neither += 1;
+            if let Some(name) = only_ours(case, &error) {
+                return *outcome.listed.entry(name).or_default() += 1;
             }
             format!("only we open it, {} bytes: {error}", ours.0)
         }
@@ -157,25 +222,37 @@ fn judge(base: &Base, case: &Case, place: &Path, number: usize, outcome: &mut Ou
 
 /// The entry by which cryptsetup gives that.
 fn otherwise(base: &Base, case: &Case, theirs: &Plain) -> Option<&'static str> {
-    let is_it = |member: &str, value: &str| {
-        let changed = with_segments(case, member, value)?;
+    let is_it = |change| {
+        let changed = with_segments(case, change)?;
         Some(plaintext(base, changed).ok()? == *theirs)
     };
     let entry = OTHERWISE
         .iter()
-        .find(|(_, _, member, value)| is_it(member, value) == Some(true));
+        .find(|(_, _, change)| is_it(*change) == Some(true));
     entry.map(|(name, ..)| *name)
 }
 
-/// The case with this member in each of its segments.
-fn with_segments(case: &Case, member: &str, value: &str) -> Option<Vec<u8>> {
+/// The entry by which cryptsetup or the kernel does not open it.
+fn only_ours(case: &Case, error: &str) -> Option<&'static str> {
+    let luks = ours::open(case).ok()?;
+    let Header::Luks2(header) = luks.header() else {
+        return None;
+    };
+    let entry = ONLY_OURS
+        .iter()
+        .find(|(_, _, is)| is(&header.metadata, case.length, error));
+    entry.map(|(name, ..)| *name)
+}
+
+/// The case with each of its segments for data changed.
+fn with_segments(case: &Case, change: Change) -> Option<Vec<u8>> {
     let luks = ours::open(case).ok()?;
     let Header::Luks2(header) = luks.header() else {
         return None;
     };
     let mut raw = header.metadata.raw().clone();
-    for segment in raw.get_mut("segments")?.as_object_mut()?.values_mut() {
-        segment[member] = value.into();
+    for segment in header.metadata.data_segments() {
+        change(raw.get_mut("segments")?.get_mut(segment.id.to_string())?);
     }
     let header = luks2::Header {
         metadata: Metadata::from_raw(raw, header.binary.header_bytes).ok()?,
