@@ -397,6 +397,9 @@ fn copy_object(root: &mut Node, choices: &mut Choices) -> String {
     let Node::Object(sections) = root else {
         return "nothing: no sections".into();
     };
+    if sections.is_empty() {
+        return "nothing: no section".into();
+    }
     let index = choices.below(sections.len());
     let (section, Node::Object(objects)) = &mut sections[index] else {
         return "nothing: no objects".into();
