@@ -23,7 +23,7 @@ type Plain = (u64, Vec<u8>);
 const MOST_BYTES: u64 = 64 << 10;
 
 /// What cryptsetup makes of a header otherwise than the specification: with segments changed so it gives the same to us.
-const OTHERWISE: [(&str, &str, Change); 3] = [
+const OTHERWISE: [(&str, &str, Change); 5] = [
     (
         "iv-tweak",
         "cryptsetup counts the IVs of a container from 0, whatever its iv_tweak says",
@@ -35,6 +35,22 @@ const OTHERWISE: [(&str, &str, Change); 3] = [
         |segment| {
             segment["type"] = "crypt".into();
             segment["iv_tweak"] = "0".into();
+            if segment.get("sector_size").is_none() {
+                segment["sector_size"] = 512.into();
+            }
+        },
+    ),
+    (
+        "fixed-size",
+        "cryptsetup maps all of the storage behind the only segment, whatever size it has",
+        |segment| segment["size"] = "dynamic".into(),
+    ),
+    (
+        "16-bit-sector-size",
+        "the kernel reads a sector size in 16 bits",
+        |segment| {
+            let bytes = segment["sector_size"].as_u64().unwrap_or_default();
+            segment["sector_size"] = (bytes & 0xffff).into();
         },
     ),
     (
