@@ -391,6 +391,21 @@ fn luks1_fields_read_as_cryptsetup_and_qemu_write_them() {
     }
 }
 
+/// Each field has 32 bytes, and a NUL ends it.
+#[test]
+fn luks1_fields_have_room_for_31_bytes() {
+    let name = "x".repeat(31);
+    let mode = format!("xts-{}", "y".repeat(27));
+    let fields = |cipher: &str, mode: &str| parse(&format!("{cipher}-{mode}")).luks1_fields();
+    assert_eq!(
+        fields(&name, &mode),
+        Some((name.clone(), mode.clone())),
+        "both are full"
+    );
+    assert_eq!(fields(&(name.clone() + "x"), &mode), None);
+    assert_eq!(fields(&name, &(mode + "y")), None);
+}
+
 proptest! {
     #[test]
     fn any_text_parses_or_is_refused(text in any::<String>()) {
