@@ -241,6 +241,24 @@ fn what_is_not_built_is_unsupported_by_name() {
     }
 }
 
+/// As in the kernel; each is built with another mode.
+#[test]
+fn ivs_that_do_not_go_with_a_mode_are_refused() {
+    for (spec, says) in [
+        ("aes:64-ctr-lmk", "lmk IVs go with CBC only"),
+        ("aes:64-xts-lmk", "lmk IVs go with CBC only"),
+        ("aes:64-lrw-lmk", "lmk IVs go with CBC only"),
+        ("aes-hctr2-essiv:sha256", "the mode's IV is longer"),
+        ("aes-hctr2-tcw", "the mode's IV is longer"),
+        ("xchacha12,aes-adiantum-eboiv", "the mode's IV is none"),
+        ("xchacha12,aes-adiantum-elephant", "the mode's IV is none"),
+    ] {
+        let error = check(spec).unwrap_err();
+        assert!(matches!(&error, Error::Misfit { spec: named, .. } if named == spec));
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
 /// As in the kernel, the digest of ESSIV's hash must be a key of the cipher.
 #[test]
 fn an_essiv_hash_must_make_a_key() {
