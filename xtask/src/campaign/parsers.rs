@@ -3,12 +3,15 @@
 
 use crate::workspace;
 
-/// The package, the options of `cargo test` that select the tests of its parsers, and the files.
+/// A package, its tests, and the files.
 pub struct Parsers {
     pub package: &'static str,
-    pub tests: &'static [&'static str],
-    /// Modules of tests that take seconds each and meet few rules of a parser that the others do not.
+    /// The tests beside the unit tests.
+    pub test: Option<&'static str>,
+    /// Tests that take seconds each and meet few rules of a parser that the others do not, by parts of their names.
     pub slow: &'static [&'static str],
+    /// Those that take minutes, and none: every state after a crash, of containers that are whole otherwise.
+    longest: &'static [&'static str],
     /// Files, and folders for all files in them.
     files: &'static [&'static str],
 }
@@ -16,17 +19,16 @@ pub struct Parsers {
 pub const PARSERS: [Parsers; 4] = [
     Parsers {
         package: "luksmith-luks",
-        tests: &["--lib", "--test", "luks"],
+        test: Some("luks"),
         slow: &[
-            "backups::",
-            "conversions::",
-            "crash::",
-            "headers::",
-            "repairs::",
+            "headers::an_erased",
+            "properties::argon2",
+            "properties::pbkdf2",
+            "repairs::a_damaged_copy",
             "side_by_side::",
-            "tampering::",
-            "tokens::",
+            "tampering::a2",
         ],
+        longest: &["crash", "backups::a_restore_over"],
         files: &[
             "luks/src/luks2.rs",
             "luks/src/luks2",
@@ -42,25 +44,45 @@ pub const PARSERS: [Parsers; 4] = [
     },
     Parsers {
         package: "luksmith-dmcrypt",
-        tests: &["--lib", "--test", "dmcrypt"],
+        test: Some("dmcrypt"),
         slow: &[],
+        longest: &[],
         files: &["dmcrypt/src/spec.rs"],
     },
     Parsers {
         package: "luksmith-dmcrypt-plain",
-        tests: &["--lib", "--test", "plain"],
+        test: Some("plain"),
         slow: &[],
+        longest: &[],
         files: &["dmcrypt-plain/src/key.rs", "dmcrypt-plain/src/open.rs"],
     },
     Parsers {
         package: "luksmith",
-        tests: &["--lib"],
+        test: None,
         slow: &[],
+        longest: &[],
         files: &["cli/src/passphrase/encoding.rs"],
     },
 ];
 
 impl Parsers {
+    /// Options of `cargo test`.
+    pub fn tests(&self, with_unit_tests: bool) -> Vec<&'static str> {
+        let unit_tests = with_unit_tests.then_some("--lib");
+        let others = self.test.map(|name| ["--test", name]);
+        unit_tests
+            .into_iter()
+            .chain(others.into_iter().flatten())
+            .collect()
+    }
+
+    /// Options of the test programs that leave out the longest tests, or all that are not quick.
+    pub fn skips(&self, quick: bool) -> Vec<&'static str> {
+        let slow = if quick { self.slow } else { &[] };
+        let left_out = self.longest.iter().chain(slow);
+        left_out.flat_map(|part| ["--skip", part]).collect()
+    }
+
     /// The files from the root, folders opened.
     pub fn files(&self) -> Result<Vec<String>, String> {
         let mut files = Vec::new();
