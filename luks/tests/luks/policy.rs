@@ -234,6 +234,15 @@ fn c2_a_policy_can_ask_for_two_equal_copies() {
     };
     let error = policy.check(&luks).unwrap_err().to_string();
     assert!(error.contains("has not two equal copies"), "{error}");
+    let policy = Policy {
+        fingerprint: Some(vec!["00".repeat(32).parse().unwrap()]),
+        ..Policy::default()
+    };
+    let error = policy.check(&luks).unwrap_err().to_string();
+    assert!(
+        error.contains("has no fingerprint: a copy is not used"),
+        "{error}"
+    );
 }
 
 /// What `head -c BYTES | sha256sum` says.
