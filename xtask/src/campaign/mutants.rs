@@ -1,6 +1,6 @@
 //! `cargo xtask campaign mutants [FILE...]`: each mutant of the parsers and validators against the tests of its package.
 //!
-//! Two passes: all mutants against the quick tests, and what is left against most of the slow ones too.
+//! Two passes: all mutants against the quickest tests, and what is left against all but the longest.
 //! `.cargo/mutants.toml` names the mutants that no test can tell from the original, each with the reason.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::parsers::{PARSERS, Parsers};
+use super::parsers::{PARSERS, Parsers, Tests};
 use crate::workspace::{cargo, output, root};
 
 pub fn run(files: &[String]) -> Result<(), String> {
@@ -78,12 +78,13 @@ fn judge(parsers: &Parsers, files: &[String], with_unit_tests: bool) -> Result<O
         for file in files {
             command.args(["--file", file]);
         }
+        // For the build too, which would be of all targets else.
         for option in parsers.tests(with_unit_tests) {
-            command.arg(format!("--cargo-test-arg={option}"));
+            command.arg(format!("--cargo-arg={option}"));
         }
-        // What is built anew for each mutant is built fast.
+        // Optimised, nearly all of the package is built anew for each mutant.
         command.arg(format!(
-            "--cargo-arg=--config=profile.dev.package.{}.opt-level=1",
+            "--cargo-arg=--config=profile.dev.package.{}.opt-level=0",
             parsers.package
         ));
         // A folder of its own: the tree is copied to another place each time, the dependencies stay.
@@ -92,16 +93,18 @@ fn judge(parsers: &Parsers, files: &[String], with_unit_tests: bool) -> Result<O
         command
     };
     let mut quick = command();
-    quick.args(["--", "--"]).args(parsers.skips(true));
+    quick
+        .args(["--", "--"])
+        .args(parsers.skips(Tests::Quickest));
     run_to_the_end(&mut quick)?;
     let mut outcomes = read_outcomes(&folder)?;
     let survives = outcomes
         .values()
         .any(|outcome| *outcome == Outcome::Survives);
-    if survives && !parsers.slow.is_empty() {
+    if survives && parsers.has_slower() {
         let mut slow = command();
         slow.args(["--iterate", "--", "--"])
-            .args(parsers.skips(false));
+            .args(parsers.skips(Tests::Most));
         run_to_the_end(&mut slow)?;
         outcomes.extend(read_outcomes(&folder)?);
     }

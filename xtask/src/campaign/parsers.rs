@@ -8,25 +8,46 @@ pub struct Parsers {
     pub package: &'static str,
     /// The tests beside the unit tests.
     pub test: Option<&'static str>,
-    /// Tests that take seconds each and meet few rules of a parser that the others do not, by parts of their names.
-    pub slow: &'static [&'static str],
+    /// Tests that take tenths of a second and are of other code, by parts of their names.
+    beside: &'static [&'static str],
+    /// Tests that take seconds each and meet few rules of a parser that the others do not.
+    slow: &'static [&'static str],
     /// Those that take minutes, and none: every state after a crash, of containers that are whole otherwise.
     longest: &'static [&'static str],
     /// Files, and folders for all files in them.
     files: &'static [&'static str],
 }
 
+/// How many tests are run.
+#[derive(Clone, Copy)]
+pub enum Tests {
+    Quickest,
+    Quick,
+    /// All but the longest.
+    Most,
+}
+
 pub const PARSERS: [Parsers; 4] = [
     Parsers {
         package: "luksmith-luks",
         test: Some("luks"),
+        beside: &[
+            "format::a_stream",
+            "images::",
+            "kdf_vectors::",
+            "keyslots::",
+        ],
         slow: &[
+            "edit::the_sound",
+            "golden::every",
             "headers::an_erased",
-            "properties::argon2",
-            "properties::pbkdf2",
+            "obligations::",
+            "properties::",
             "repairs::a_damaged_copy",
+            "round_trips::unknown",
             "side_by_side::",
             "tampering::a2",
+            "testkit::",
         ],
         longest: &["crash", "backups::a_restore_over"],
         files: &[
@@ -45,6 +66,7 @@ pub const PARSERS: [Parsers; 4] = [
     Parsers {
         package: "luksmith-dmcrypt",
         test: Some("dmcrypt"),
+        beside: &[],
         slow: &[],
         longest: &[],
         files: &["dmcrypt/src/spec.rs"],
@@ -52,6 +74,7 @@ pub const PARSERS: [Parsers; 4] = [
     Parsers {
         package: "luksmith-dmcrypt-plain",
         test: Some("plain"),
+        beside: &[],
         slow: &[],
         longest: &[],
         files: &["dmcrypt-plain/src/key.rs", "dmcrypt-plain/src/open.rs"],
@@ -59,6 +82,7 @@ pub const PARSERS: [Parsers; 4] = [
     Parsers {
         package: "luksmith",
         test: None,
+        beside: &[],
         slow: &[],
         longest: &[],
         files: &["cli/src/passphrase/encoding.rs"],
@@ -76,11 +100,20 @@ impl Parsers {
             .collect()
     }
 
-    /// Options of the test programs that leave out the longest tests, or all that are not quick.
-    pub fn skips(&self, quick: bool) -> Vec<&'static str> {
-        let slow = if quick { self.slow } else { &[] };
-        let left_out = self.longest.iter().chain(slow);
+    /// Options of the test programs that leave out what takes too long.
+    pub fn skips(&self, tests: Tests) -> Vec<&'static str> {
+        let (beside, slow) = match tests {
+            Tests::Quickest => (self.beside, self.slow),
+            Tests::Quick => (&[][..], self.slow),
+            Tests::Most => (&[][..], &[][..]),
+        };
+        let left_out = beside.iter().chain(slow).chain(self.longest);
         left_out.flat_map(|part| ["--skip", part]).collect()
+    }
+
+    /// Whether there is more to run than the quickest tests.
+    pub fn has_slower(&self) -> bool {
+        !self.beside.is_empty() || !self.slow.is_empty()
     }
 
     /// The files from the root, folders opened.
