@@ -211,6 +211,30 @@ fn a_cipher_that_luks1_cannot_name_is_refused_with_its_text() {
     );
 }
 
+#[test]
+fn what_a_luks1_header_keeps_of_an_unused_keyslot_is_seen() {
+    let bytes = luks1(|_| ()).unwrap().to_bytes();
+    let mut other = bytes.clone();
+    other[5] = 0;
+    assert_eq!(luks1::Header::parse(&other), Err(Corrupt::Magic));
+
+    let used = luks1(|_| ()).unwrap();
+    assert!(used.keyslots[0].keeps_parameters());
+    assert!(!used.keyslots[3].keeps_parameters());
+    let iterations = luks1(|header| header.keyslots[3].iterations = 1).unwrap();
+    assert!(iterations.keyslots[3].keeps_parameters());
+    let salt = luks1(|header| header.keyslots[3].salt[31] = 1).unwrap();
+    assert!(salt.keyslots[3].keeps_parameters());
+
+    let mut header = used;
+    header.cipher_mode = String::new();
+    let error = header.cipher().unwrap_err();
+    assert!(
+        matches!(&error, Unsupported::Cipher { object, .. } if object == "data"),
+        "{error}"
+    );
+}
+
 /// The header of a container with 4 MiB of metadata, which has room for more than may be there.
 fn large() -> (Map<String, Value>, u64) {
     let image = unxz(&test_vectors().join("luks2/metadata-4096k.img.xz"));

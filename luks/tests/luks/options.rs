@@ -140,3 +140,20 @@ fn what_luks1_cannot_say_is_named() {
         );
     }
 }
+
+#[test]
+fn a_keyslot_of_luks2_has_any_cipher_that_is_built() {
+    let with = |cipher: &str, key_bytes| {
+        let options = FormatOptions {
+            keyslot_cipher: Some((cipher.parse().unwrap(), key_bytes)),
+            ..luks2()
+        };
+        Layout::new(&options).err()
+    };
+    assert_eq!(with("aes-cbc-essiv:sha256", 32), None);
+    for (cipher, key_bytes) in [("aes-cbc-essiv:sha256", 33), ("later-xts-plain64", 64)] {
+        let error = with(cipher, key_bytes);
+        assert!(matches!(error, Some(InvalidOption::Cipher(_))), "{error:?}");
+    }
+    assert_eq!(with("cipher_null-ecb", 16), Some(InvalidOption::NullCipher));
+}

@@ -181,6 +181,21 @@ fn b4_areas_of_unused_keyslots_may_touch_and_those_at_home_stay() {
 }
 
 #[test]
+fn a_keyslot_of_luks1_for_which_there_is_no_room_is_not_mended() {
+    let mut image = container(Version::Luks1);
+    // The data begins where keyslot 7 is at home, and the others leave no gap.
+    image[104..108].copy_from_slice(&(8 + 7 * 128_u32).to_be_bytes());
+    let error = repair(&*memory(image), MEND, &mut OsRandom).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Refused(Refused::Irreparable(Corrupt::AreaInData { keyslot: 7, .. }))
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn b4_the_largest_key_of_luks1_is_mended_and_a_larger_one_refused() {
     let with = |key_bytes: u32| {
         let mut image = container(Version::Luks1);
