@@ -201,3 +201,21 @@ fn report(outcomes: &Outcomes) -> Result<(), String> {
         lost.join("\n")
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_fails_is_no_word_of_the_compiler() {
+        let end = "error: could not compile `luks` (test \"luks\") due to 1 previous error";
+        assert!(!is_refused(&format!(
+            "error: linking with `cc` failed: exit status: 1\n  = note: cannot find file\n{end}"
+        )));
+        assert!(!is_refused(end));
+        assert!(is_refused(&format!(
+            "error[E0277]: `Header` is no `Default`\n{end}"
+        )));
+        assert!(is_refused(&format!("error: this is always 0\n{end}")));
+    }
+}
