@@ -44,6 +44,8 @@ struct Parts {
 const NULL_CIPHER: &str = "cipher_null";
 /// What the crypto API's form starts with.
 const CAPI: &str = "capi:";
+/// Each of LUKS1's fields, its NUL included.
+const LUKS1_FIELD_BYTES: usize = 32;
 /// `lmk` IVs go with 64 keys.
 const LMK_KEYS: u32 = 64;
 
@@ -67,10 +69,13 @@ impl CipherSpec {
     }
 
     /// The two fields of a LUKS1 header that say this: `("aes", "xts-plain64")`, the opposite of
-    /// [`from_luks1`](Self::from_luks1). `None` where LUKS1 cannot say it: several keys, or only the kernel's crypto API.
+    /// [`from_luks1`](Self::from_luks1). `None` where LUKS1 cannot say it: several keys, only the kernel's crypto API, or
+    /// a name that its field has no room for.
     pub fn luks1_fields(&self) -> Option<(String, String)> {
-        (self.keys == 1 && self.is_said_by(parse_dm_crypt(&self.dm_crypt_text())))
-            .then(|| (self.cipher.clone(), self.mode_and_iv()))
+        let (cipher, mode) = (self.cipher.clone(), self.mode_and_iv());
+        let fits = cipher.len() < LUKS1_FIELD_BYTES && mode.len() < LUKS1_FIELD_BYTES;
+        (fits && self.keys == 1 && self.is_said_by(parse_dm_crypt(&self.dm_crypt_text())))
+            .then_some((cipher, mode))
     }
 
     /// dm-crypt's own form, `aes-xts-plain64`. What only the crypto API can say, such as a driver by its name, stays in

@@ -241,6 +241,24 @@ fn what_is_not_built_is_unsupported_by_name() {
     }
 }
 
+/// As in the kernel; each is built with another mode.
+#[test]
+fn ivs_that_do_not_go_with_a_mode_are_refused() {
+    for (spec, says) in [
+        ("aes:64-ctr-lmk", "lmk IVs go with CBC only"),
+        ("aes:64-xts-lmk", "lmk IVs go with CBC only"),
+        ("aes:64-lrw-lmk", "lmk IVs go with CBC only"),
+        ("aes-hctr2-essiv:sha256", "the mode's IV is longer"),
+        ("aes-hctr2-tcw", "the mode's IV is longer"),
+        ("xchacha12,aes-adiantum-eboiv", "the mode's IV is none"),
+        ("xchacha12,aes-adiantum-elephant", "the mode's IV is none"),
+    ] {
+        let error = check(spec).unwrap_err();
+        assert!(matches!(&error, Error::Misfit { spec: named, .. } if named == spec));
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
 /// As in the kernel, the digest of ESSIV's hash must be a key of the cipher.
 #[test]
 fn an_essiv_hash_must_make_a_key() {
@@ -389,6 +407,21 @@ fn luks1_fields_read_as_cryptsetup_and_qemu_write_them() {
             "{name:?} {mode:?}"
         );
     }
+}
+
+/// Each field has 32 bytes, and a NUL ends it.
+#[test]
+fn luks1_fields_have_room_for_31_bytes() {
+    let name = "x".repeat(31);
+    let mode = format!("xts-{}", "y".repeat(27));
+    let fields = |cipher: &str, mode: &str| parse(&format!("{cipher}-{mode}")).luks1_fields();
+    assert_eq!(
+        fields(&name, &mode),
+        Some((name.clone(), mode.clone())),
+        "both are full"
+    );
+    assert_eq!(fields(&(name.clone() + "x"), &mode), None);
+    assert_eq!(fields(&name, &(mode + "y")), None);
 }
 
 proptest! {

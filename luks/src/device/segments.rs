@@ -136,16 +136,7 @@ fn luks2_segment(
             }
             .into());
         }
-        SegmentSize::Bytes(size) if size.checked_rem(sector) != Some(0) => {
-            let sector = u32::try_from(sector).unwrap_or(u32::MAX);
-            return Err(Corrupt::SegmentAlignment {
-                segment: segment.id,
-                offset: start,
-                size,
-                sector,
-            }
-            .into());
-        }
+        // Whole sectors, or the header would have been refused.
         SegmentSize::Bytes(size) => size,
     };
     Ok(volume::Segment {

@@ -64,9 +64,8 @@ impl Layout {
 
     fn luks1(options: &FormatOptions) -> Result<Self, InvalidOption> {
         let cannot = |what: String| Err(InvalidOption::Luks1Cannot { what });
-        match options.cipher.luks1_fields() {
-            Some((name, mode)) if name.len() < 32 && mode.len() < 32 => {}
-            _ => return cannot(format!("cipher {}", options.cipher)),
+        if options.cipher.luks1_fields().is_none() {
+            return cannot(format!("cipher {}", options.cipher));
         }
         if options.kdf.name() != "pbkdf2" {
             return cannot(format!("key derivation {}", options.kdf.name()));

@@ -294,6 +294,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exceeded_is_said_with_its_values() {
+        let memory = Excess::Memory {
+            need_kib: 5,
+            limit_kib: 4,
+        };
+        for (excess, says) in [
+            (memory, "needs 5 KiB of memory, the limit is 4 KiB"),
+            (
+                Excess::Lanes { need: 3, limit: 2 },
+                "needs 3 lanes, the limit is 2",
+            ),
+            (
+                Excess::Work { times: 7 },
+                "needs 7 times the time allowed for one keyslot",
+            ),
+            (
+                Excess::Total { slots: 10 },
+                "would take the sum beyond the time allowed for all (10 times that of one keyslot)",
+            ),
+        ] {
+            assert_eq!(excess.to_string(), says);
+        }
+    }
+
+    #[test]
     fn estimates_follow_the_work() {
         let limits = KdfLimits {
             memory_kib: 100,
@@ -325,8 +350,13 @@ mod tests {
         };
         for (hash, rounds) in [
             (HashAlgorithm::Sha1, 1),
+            (HashAlgorithm::Sha224, 2),
+            (HashAlgorithm::Md5, 3),
+            (HashAlgorithm::Ripemd160, 5),
+            (HashAlgorithm::Blake2s256, 6),
             (HashAlgorithm::Sha512, 8),
             (HashAlgorithm::Whirlpool, 24),
+            (HashAlgorithm::Sha3_256, 32),
             (HashAlgorithm::Streebog512, 56),
         ] {
             let params = |iterations| KdfParams::Pbkdf2 { hash, iterations };

@@ -135,6 +135,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_number_is_written_as_one_as_far_as_toml_goes() {
+        let text = |value: u64| serde_json::to_string(&Bounds::exactly(value)).unwrap();
+        assert_eq!(text(4), "4");
+        assert_eq!(text((1 << 63) - 1), "9223372036854775807");
+        assert_eq!(text(1 << 63), "\"9223372036854775808\"");
+        assert_eq!(
+            serde_json::from_str::<Bounds>("4").unwrap(),
+            Bounds::exactly(4)
+        );
+    }
+
+    #[test]
     fn ranges_are_read_as_they_are_written() {
         for (text, inside, outside) in [
             ("4", &[4][..], &[0, 3, 5, u64::MAX][..]),
@@ -176,8 +188,10 @@ mod tests {
         ] {
             assert!(wrong.parse::<Bounds>().is_err(), "{wrong:?}");
         }
+        let error = serde_json::from_str::<Bounds>("1.5").unwrap_err();
+        let says = "expected a number or a range such as \"4..20\"";
+        assert!(error.to_string().contains(says), "{error}");
         assert!(serde_json::from_str::<Bounds>("-1").is_err());
-        assert!(serde_json::from_str::<Bounds>("1.5").is_err());
         assert!(serde_json::from_str::<Bounds>("null").is_err());
     }
 }

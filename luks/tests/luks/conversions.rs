@@ -12,6 +12,7 @@ use volume::{MemoryStorage, Storage};
 use crate::common::{memory, passphrase};
 use crate::crash::small;
 use crate::headers::{Cut, container, open, open_any, opens, require};
+use crate::tampering::{COPY, json_of, with_json};
 
 const ENABLED: [u8; 8] = [0x00, 0xac, 0x71, 0xf3, 0, 0, 0x03, 0xe8];
 
@@ -130,6 +131,26 @@ fn a_keyslot_that_cannot_be_moved_first_is_not_moved() {
         assert_eq!(
             refuses(&disk, Version::Luks2),
             ConversionObstacle::NoRoomToMove { keyslot: 0 }
+        );
+    }
+}
+
+#[test]
+fn a8_a_name_that_luks1_has_no_field_for_is_refused() {
+    for name in [
+        "x".repeat(32) + "-xts-plain64",
+        format!("aes-{}-plain64", "x".repeat(24)),
+    ] {
+        let disk = memory(luks1(0x9_0000, &[]));
+        convert(&open(&disk), Version::Luks2, &mut OsRandom).unwrap();
+        let image = disk.snapshot();
+        let mut json = json_of(&image, 0);
+        json["segments"]["0"]["encryption"] = name.clone().into();
+        json["keyslots"]["0"]["area"]["encryption"] = name.clone().into();
+        let disk = memory(with_json(&image, &[0, COPY], &json).unwrap());
+        assert_eq!(
+            refuses(&disk, Version::Luks1),
+            ConversionObstacle::Cipher(name)
         );
     }
 }

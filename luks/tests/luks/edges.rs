@@ -211,6 +211,30 @@ fn a_cipher_that_luks1_cannot_name_is_refused_with_its_text() {
     );
 }
 
+#[test]
+fn what_a_luks1_header_keeps_of_an_unused_keyslot_is_seen() {
+    let bytes = luks1(|_| ()).unwrap().to_bytes();
+    let mut other = bytes.clone();
+    other[5] = 0;
+    assert_eq!(luks1::Header::parse(&other), Err(Corrupt::Magic));
+
+    let used = luks1(|_| ()).unwrap();
+    assert!(used.keyslots[0].keeps_parameters());
+    assert!(!used.keyslots[3].keeps_parameters());
+    let iterations = luks1(|header| header.keyslots[3].iterations = 1).unwrap();
+    assert!(iterations.keyslots[3].keeps_parameters());
+    let salt = luks1(|header| header.keyslots[3].salt[31] = 1).unwrap();
+    assert!(salt.keyslots[3].keeps_parameters());
+
+    let mut header = used;
+    header.cipher_mode = String::new();
+    let error = header.cipher().unwrap_err();
+    assert!(
+        matches!(&error, Unsupported::Cipher { object, .. } if object == "data"),
+        "{error}"
+    );
+}
+
 /// The header of a container with 4 MiB of metadata, which has room for more than may be there.
 fn large() -> (Map<String, Value>, u64) {
     let image = unxz(&test_vectors().join("luks2/metadata-4096k.img.xz"));
@@ -231,6 +255,15 @@ fn both_ways(raw: Map<String, Value>, header_bytes: u64) -> [Result<Metadata, Co
     ]
 }
 
+/// A text is refused while it is read, at a place in it, and not once all of it is in memory.
+fn refused_early([read, made]: [Result<Metadata, Corrupt>; 2], problem: &str) {
+    let read = read.unwrap_err().to_string();
+    assert!(read.contains(problem), "{read}");
+    assert!(read.contains(" at line 1 column "), "{read}");
+    let made = made.unwrap_err().to_string();
+    assert!(made.ends_with(problem), "{made}");
+}
+
 #[test]
 fn b6_depth_and_number_of_values_are_met_exactly() {
     let (raw, header_bytes) = large();
@@ -247,10 +280,7 @@ fn b6_depth_and_number_of_values_are_met_exactly() {
     for result in nested(32) {
         result.unwrap();
     }
-    for result in nested(33) {
-        let error = result.unwrap_err().to_string();
-        assert!(error.contains("nested deeper than 32"), "{error}");
-    }
+    refused_early(nested(33), "nested deeper than 32");
 
     let counted = |value: &Value| {
         fn count(value: &Value) -> usize {
@@ -272,24 +302,15 @@ fn b6_depth_and_number_of_values_are_met_exactly() {
     for result in with(16384) {
         result.unwrap();
     }
-    for result in with(16385) {
-        let error = result.unwrap_err().to_string();
-        assert!(
-            error.contains("more than 16384 names and values"),
-            "{error}"
-        );
-    }
+    refused_early(with(16385), "more than 16384 names and values");
     // Names count as well, and so does what lies deep.
     let mut deep = raw.clone();
     let names: Map<String, Value> = (0..8192).map(|id| (id.to_string(), Value::Null)).collect();
     deep.insert("x".into(), json!([[names]]));
-    for result in both_ways(deep, header_bytes) {
-        let error = result.unwrap_err().to_string();
-        assert!(
-            error.contains("more than 16384 names and values"),
-            "{error}"
-        );
-    }
+    refused_early(
+        both_ways(deep, header_bytes),
+        "more than 16384 names and values",
+    );
 }
 
 #[test]
@@ -347,6 +368,41 @@ fn b6_a_segment_ends_in_its_storage_and_in_whole_sectors() {
                     ..
                 }))
             ),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_whole_sector_is_left_over() {
+    let unlocked = |image: Vec<u8>| crate::common::unlock(&open(image).unwrap().1, b"golden");
+    let image = good();
+    let luks2 = unlocked(image.clone()).unwrap();
+    for (bytes, expected) in [(0, 0), (98303, 0), (98304, 0), (98305, 1), (102_399, 4095)] {
+        assert_eq!(luks2.leftover_bytes(bytes), expected, "{bytes}");
+        assert_eq!(
+            luks2.leftover_bytes(bytes + (8 << 30)),
+            (bytes + (8 << 30) - 98304) % 4096
+        );
+    }
+    let mut json = json_of(&image, 0);
+    json["segments"]["0"]["size"] = "4096".into();
+    let fixed = unlocked(with_json(&image, &[0, COPY], &json).unwrap()).unwrap();
+    // What lies behind a segment of a fixed size is no part of the data.
+    assert_eq!(fixed.leftover_bytes(98304 + 4097), 0);
+
+    let image = unxz(&test_vectors().join("luks1/xts-256-sha1.img.xz"));
+    let data = luks1(|_| ()).unwrap().data_offset();
+    let luks1 = unlocked(image).unwrap();
+    for (bytes, expected) in [(0, 0), (data, 0), (data + 1, 1), (data + 1023, 511)] {
+        assert_eq!(luks1.leftover_bytes(bytes), expected, "{bytes}");
+    }
+    for (unlocked, start) in [(&luks1, data), (&luks2, 98304)] {
+        assert!(unlocked.mapping(start).unwrap().is_empty());
+        assert_eq!(unlocked.mapping(start + 4096 + 1).unwrap().len(), 4096);
+        let error = unlocked.mapping(start - 1).err();
+        assert!(
+            matches!(error, Some(Error::Corrupt(Corrupt::DataOutside { start: at, need, have })) if at == start && need == start && have == start - 1),
             "{error:?}"
         );
     }

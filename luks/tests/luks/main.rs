@@ -40,6 +40,10 @@ mod limits;
 mod obligations;
 /// A storage that gives another header when it is asked again.
 mod one_read;
+/// Sound headers whose data nothing here opens.
+mod opening;
+/// Options of a new container: the last that is taken, and the next.
+mod options;
 /// One byte range of a good header changed, one exact error expected.
 mod patches;
 /// Each rule of a policy.

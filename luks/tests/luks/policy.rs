@@ -186,6 +186,24 @@ fn each_rule_is_refused_by_name() {
 }
 
 #[test]
+fn what_is_allowed_instead_is_listed() {
+    let (_, luks) = open(header(LUKS2[0])).unwrap();
+    let refused = |types: &[&str]| {
+        let mut policy = Policy::default();
+        policy.kdf.types = Some(types.iter().map(|&name| name.to_owned()).collect());
+        policy.check(&luks).unwrap_err().to_string()
+    };
+    let says = "refused by the policy: keyslot 0: key derivation \"pbkdf2\" is";
+    for (types, rest) in [
+        (&[][..], "not allowed, nor is any other"),
+        (&["argon2i"], "none of \"argon2i\""),
+        (&["argon2i", "a\"b"], "none of \"argon2i\", \"a\\\"b\""),
+    ] {
+        assert_eq!(refused(types), format!("{says} {rest}"));
+    }
+}
+
+#[test]
 fn rules_for_a_reencryption_integrity_and_members_nobody_knows() {
     let path = "luks2/reencrypt-in-progress.img.xz";
     let (_, luks) = open(header(path)).unwrap();
@@ -215,6 +233,23 @@ fn rules_for_a_reencryption_integrity_and_members_nobody_knows() {
         "{error}"
     );
     assert!(error.contains("segment 0 has integrity tags"), "{error}");
+
+    let mut json = json_of(&image, 0);
+    json["segments"]["0"]["type"] = "later".into();
+    json["segments"]["0"]["size"] = "4096".into();
+    let (_, luks) = open(with_json(&image, &[0, COPY], &json).unwrap()).unwrap();
+    let mut policy = Policy::default();
+    policy.data.types = Some(vec!["crypt".into()]);
+    policy.data.sizes = Some(vec!["dynamic".into()]);
+    let error = policy.check(&luks).unwrap_err().to_string();
+    assert!(
+        error.contains("segment 0: type \"later\" is none of \"crypt\""),
+        "{error}"
+    );
+    assert!(
+        error.contains("segment 0: size \"4096\" is none of \"dynamic\""),
+        "{error}"
+    );
 }
 
 #[test]
@@ -234,6 +269,15 @@ fn c2_a_policy_can_ask_for_two_equal_copies() {
     };
     let error = policy.check(&luks).unwrap_err().to_string();
     assert!(error.contains("has not two equal copies"), "{error}");
+    let policy = Policy {
+        fingerprint: Some(vec!["00".repeat(32).parse().unwrap()]),
+        ..Policy::default()
+    };
+    let error = policy.check(&luks).unwrap_err().to_string();
+    assert!(
+        error.contains("has no fingerprint: a copy is not used"),
+        "{error}"
+    );
 }
 
 /// What `head -c BYTES | sha256sum` says.

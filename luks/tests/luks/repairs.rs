@@ -150,6 +150,80 @@ fn what_cannot_be_mended_is_refused() {
     }
 }
 
+/// 64,000 bytes of key material each, and 65,536 from one to the next.
+#[test]
+fn b4_areas_of_unused_keyslots_may_touch_and_those_at_home_stay() {
+    let image = container(Version::Luks1);
+    let at = |keyslot: usize| 208 + 48 * keyslot + 40;
+    let home = |keyslot| {
+        let field = image[at(keyslot)..at(keyslot) + 4].try_into();
+        u32::from_be_bytes(field.unwrap())
+    };
+    let with = |keyslot: usize, sector: u32| {
+        let mut image = image.clone();
+        image[at(keyslot)..at(keyslot) + 4].copy_from_slice(&sector.to_be_bytes());
+        repair(&*memory(image), MEND, &mut OsRandom).unwrap()
+    };
+    let moved = |keyslot: u32, have: u32| {
+        let now = home(usize::try_from(keyslot).unwrap());
+        Repair::Luks1(vec![Damage::Place { keyslot, have, now }])
+    };
+    assert_eq!(with(7, home(6) + 125), Repair::Nothing);
+    assert_eq!(with(7, home(6) + 124), moved(7, home(6) + 124));
+    assert_eq!(with(6, home(7) - 125), Repair::Nothing);
+    assert_eq!(with(6, home(7) - 124), moved(6, home(7) - 124));
+    // The data begins at sector 1152.
+    assert_eq!(with(7, 1152 - 125), Repair::Nothing);
+    assert_eq!(with(7, 1152 - 124), moved(7, 1152 - 124));
+    // Whoever lies where another one is at home has to go, whatever its number.
+    assert_eq!(with(2, home(5)), moved(2, home(5)));
+    assert_eq!(with(5, home(2)), moved(5, home(2)));
+}
+
+#[test]
+fn a_keyslot_of_luks1_for_which_there_is_no_room_is_not_mended() {
+    let mut image = container(Version::Luks1);
+    // The data begins where keyslot 7 is at home, and the others leave no gap.
+    image[104..108].copy_from_slice(&(8 + 7 * 128_u32).to_be_bytes());
+    let error = repair(&*memory(image), MEND, &mut OsRandom).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Refused(Refused::Irreparable(Corrupt::AreaInData { keyslot: 7, .. }))
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn b4_the_largest_key_of_luks1_is_mended_and_a_larger_one_refused() {
+    let with = |key_bytes: u32| {
+        let mut image = container(Version::Luks1);
+        // The data lies elsewhere.
+        image[104..108].fill(0);
+        image[108..112].copy_from_slice(&key_bytes.to_be_bytes());
+        for keyslot in 0..8 {
+            let place = 208 + 48 * keyslot + 40;
+            let sector = u32::try_from(8 + 16256 * keyslot).unwrap();
+            image[place..place + 4].copy_from_slice(&sector.to_be_bytes());
+        }
+        image[208 + 48 * 5 + 44] = 1;
+        repair(&*memory(image), MEND, &mut OsRandom)
+    };
+    let damage = Damage::Stripes {
+        keyslot: 5,
+        stripes: 0x0100_0fa0,
+    };
+    assert_eq!(with(2080).unwrap(), Repair::Luks1(vec![damage]));
+    for bytes in [2081, u32::MAX] {
+        let error = with(bytes).unwrap_err();
+        assert!(
+            matches!(error, Error::Refused(Refused::Irreparable(Corrupt::KeyBytes(have))) if have == bytes),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn each_known_damage_of_luks1_is_mended() {
     let image = container(Version::Luks1);

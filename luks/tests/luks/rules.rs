@@ -7,7 +7,7 @@ use crate::copies::good;
 use crate::tampering::{COPY, LUKS2, header, json_of, with_json};
 
 /// A container that cryptsetup made with its JSON changed in both copies, checksums right.
-fn changed(edit: impl FnOnce(&mut Value)) -> Result<Luks, Error> {
+pub fn changed(edit: impl FnOnce(&mut Value)) -> Result<Luks, Error> {
     let image = good();
     let mut json = json_of(&image, 0);
     edit(&mut json);
@@ -163,6 +163,30 @@ fn c1_segments_count_from_zero_and_backups_come_last() {
         (&[("1", false)], Corrupt::SegmentGap(0)),
     ] {
         assert_eq!(corrupt(segments(numbers)), expected, "{numbers:?}");
+    }
+    // Their numbers say in which order they are the data, and not where they lie.
+    let places = |first: u64, second: u64| {
+        move |json: &mut Value| {
+            let mut segment = json["segments"]["0"].clone();
+            segment["size"] = "4096".into();
+            for (number, offset) in [("0", first), ("1", second)] {
+                segment["offset"] = offset.to_string().into();
+                json["segments"][number] = segment.clone();
+            }
+            json["digests"]["0"]["segments"] = json!(["0", "1"]);
+        }
+    };
+    for (first, second) in [(102_400, 98304), (98304, 102_400), (110_592, 98304)] {
+        metadata(places(first, second));
+    }
+    for (first, second) in [(102_400, 98816), (98816, 102_400), (98304, 98304)] {
+        assert_eq!(
+            corrupt(places(first, second)),
+            Corrupt::SegmentOverlap {
+                segment: 1,
+                other: 0
+            }
+        );
     }
     let dynamic = corrupt(|json| json["segments"]["1"] = json["segments"]["0"].clone());
     assert_eq!(dynamic, Corrupt::DynamicSegment(0));

@@ -1,12 +1,12 @@
-//! `cargo xtask campaign coverage`: which lines of the parsers and validators neither the tests nor the inputs of the
-//! fuzz targets reach.
+//! `cargo xtask campaign coverage`: which lines of the parsers and validators neither the quick tests nor the inputs of
+//! the fuzz targets reach.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::parsers::PARSERS;
+use super::parsers::{PARSERS, Tests};
 use crate::workspace::{cargo, has_program, output, root, run as run_command};
 
 pub fn run() -> Result<(), String> {
@@ -24,15 +24,16 @@ pub fn run() -> Result<(), String> {
     fs::create_dir_all(&profiles).map_err(|error| format!("{}: {error}", profiles.display()))?;
 
     let mut programs = Vec::new();
-    let replay = ("xtask", &["--test", "fuzz_replay"][..]);
-    for (package, tests) in PARSERS
-        .iter()
-        .map(|parsers| (parsers.package, parsers.tests))
-        .chain([replay])
-    {
+    let replay = ("xtask", vec!["--test", "fuzz_replay"], Vec::new());
+    let suites = PARSERS.iter().map(|parsers| {
+        // Instrumented, all of them take ten times as long.
+        let skips = parsers.skips(Tests::Quick);
+        (parsers.package, parsers.tests(true), skips)
+    });
+    for (package, tests, skips) in suites.chain([replay]) {
         let test = || {
             let mut test = cargo(&["test", "--locked", "-p", package]);
-            test.args(tests)
+            test.args(&tests)
                 .env("RUSTFLAGS", "-Cinstrument-coverage")
                 .env("CARGO_TARGET_DIR", &folder)
                 .env("CARGO_PROFILE_DEV_DEBUG", "0")
@@ -43,7 +44,7 @@ pub fn run() -> Result<(), String> {
         programs.extend(executables(&output(
             test().args(["--no-run", "--message-format=json"]),
         )?)?);
-        run_command(&mut test())?;
+        run_command(test().arg("--").args(skips))?;
     }
 
     let merged = folder.join("merged.profdata");
