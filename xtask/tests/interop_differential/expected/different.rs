@@ -14,6 +14,7 @@ const KDF_MEMBERS: &str =
     "kdf-members: it leaves out members that are not those of the derivation's type; we keep them";
 const UNREADABLE_CIPHER: &str = "unreadable-cipher: it says as much of a LUKS2 cipher as it can read; we have the text as it stands";
 const DIGEST_LENGTH: &str = "digest-length: a LUKS2 digest or its salt has another length than cryptsetup gives it: any passphrase opens";
+const NULL_CIPHER: &str = "null-cipher: nothing is encrypted, so that every key would be the right one: refused unless the caller allows it";
 const CAPITALS: &str = "capitals: a cipher in capitals is known where keyslots are opened, and not to dm-crypt (tried: Linux 6.1): nothing is decrypted with the key";
 
 const THEIR_OTHER_COPY: &str = "their-other-copy: it refuses the newer copy as the list of what only we accept says, and uses the older one";
@@ -139,6 +140,9 @@ fn other_binding(metadata: &Metadata) -> Option<&'static str> {
 /// The entry for a passphrase that only libcryptsetup opens something with.
 pub fn not_unlocked(luks: &Luks, error: &Error) -> Option<&'static str> {
     const SALT_BYTES: usize = 32;
+    if matches!(error, Error::NullCipher { .. }) {
+        return Some(NULL_CIPHER);
+    }
     let has_capitals = |text: &str| text.contains(|letter: char| letter.is_ascii_uppercase());
     match luks.header() {
         Header::Luks1(header) => (has_capitals(&header.cipher_name)
