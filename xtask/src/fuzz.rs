@@ -38,6 +38,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         let list = output(&mut cargo(&["fuzz", "list"]))?;
         targets = list.lines().map(str::to_owned).collect();
     }
+    // Those that are built alike come one after another.
+    targets.sort_by_key(|target| COMPARED.contains(&&**target));
     for target in targets {
         let [corpus, seeds] =
             ["corpus", "seeds"].map(|folder| root().join("fuzz").join(folder).join(&target));
