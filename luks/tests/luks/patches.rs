@@ -23,6 +23,31 @@ macro_rules! corrupt {
     };
 }
 
+/// The second keyslot's area ends where the first one's begins.
+#[test]
+fn luks1_areas_that_touch_do_not_overlap() {
+    // 4000 stripes of 32 bytes.
+    const AREA_SECTORS: u32 = 250;
+    let placed = |places: [u32; 8]| {
+        let mut image = luks1();
+        for (slot, place) in places.into_iter().enumerate() {
+            let at = 208 + 48 * slot + 40;
+            let sector = 8 + AREA_SECTORS * place;
+            image[at..at + 4].copy_from_slice(&sector.to_be_bytes());
+        }
+        open(image).err()
+    };
+    assert!(placed([1, 0, 2, 3, 4, 5, 6, 7]).is_none());
+    corrupt!(
+        placed([1, 0, 0, 3, 4, 5, 6, 7]),
+        Corrupt::AreaOverlap {
+            keyslot: 2,
+            other: 1,
+            ..
+        }
+    );
+}
+
 /// Offsets from the LUKS1 specification, figures 1 and 2.
 #[test]
 fn a8_luks1_fields() {
