@@ -3,7 +3,7 @@
 mod accepted;
 mod different;
 
-use luks::luks2::{self, Metadata, SegmentKind};
+use luks::luks2::{self, Metadata};
 use luks::{Corrupt, Error, Fault, Header, Luks, MemberProblem, Unsupported};
 use serde_json::Value;
 
@@ -33,11 +33,6 @@ const REFUSED: &[Entry<OurFault>] = &[
         is: |fault| syntax(fault, |text| text.contains("duplicate member")),
     },
     Entry {
-        name: "deep-json",
-        reason: "nested deeper than 32, a limit of ours",
-        is: |fault| syntax(fault, |text| text.contains("nested deeper")),
-    },
-    Entry {
         name: "not-json",
         reason: "json-c reads what RFC 8259 does not call JSON: comments, commas at the end, NaN, single quotes, control characters, invalid escapes, numbers and UTF-8",
         is: |fault| {
@@ -46,11 +41,6 @@ const REFUSED: &[Entry<OurFault>] = &[
                 !of_ours.iter().any(|limit| text.contains(limit))
             })
         },
-    },
-    Entry {
-        name: "many-values",
-        reason: "more names and values than 16384, a limit of ours",
-        is: |fault| syntax(fault, |text| text.contains("more than")),
     },
     Entry {
         name: "reencrypt-area",
@@ -169,15 +159,6 @@ const REFUSED: &[Entry<OurFault>] = &[
         },
     },
     Entry {
-        name: "kdf-hash",
-        reason: "PBKDF2's hash is an empty text",
-        is: |fault| {
-            member(fault, &[".kdf.hash"], |problem| {
-                *problem == MemberProblem::Empty
-            })
-        },
-    },
-    Entry {
         name: "priority",
         reason: "a priority beyond 2: the specification has three",
         is: |fault| {
@@ -199,11 +180,6 @@ const REFUSED: &[Entry<OurFault>] = &[
         name: "checksum-algorithm",
         reason: "a checksum by another hash than SHA-256, the only one of the specification",
         is: |fault| matches!(fault, Fault::Unsupported(Unsupported::ChecksumAlgorithm(_))),
-    },
-    Entry {
-        name: "odd-sectors",
-        reason: "a size that is no multiple of a sector size that no dm-crypt has: neither opens it",
-        is: |fault| matches!(fault, Fault::Corrupt(Corrupt::SegmentAlignment { sector, .. }) if !SECTOR_SIZES.contains(sector)),
     },
     Entry {
         name: "number-spelling",
@@ -287,15 +263,6 @@ fn requirements(luks: &Luks) -> Option<&Value> {
         Header::Luks1(_) => None,
         Header::Luks2(header) => header.metadata.raw().get("config")?.get("requirements"),
     }
-}
-
-/// Those that dm-crypt has.
-const SECTOR_SIZES: [u32; 4] = [512, 1024, 2048, 4096];
-
-fn has_odd_sectors(metadata: &Metadata) -> bool {
-    metadata.segments.iter().any(
-        |segment| matches!(&segment.kind, SegmentKind::Crypt(crypt) if !SECTOR_SIZES.contains(&crypt.sector_size)),
-    )
 }
 
 fn has_nul(metadata: &Metadata) -> bool {

@@ -3,7 +3,7 @@
 use luks::{Fault, Header, Luks, Unsupported, Warning};
 use serde_json::Value;
 
-use super::{Entry, cut_at_nul, has_nul, has_odd_sectors, requirements};
+use super::{Entry, cut_at_nul, has_nul, requirements};
 
 /// Whether that is why libcryptsetup refuses: the header, the length of its file, and all that it says of its work.
 type TheirReason = fn(&Luks, u64, &str) -> bool;
@@ -31,14 +31,6 @@ pub const ACCEPTED: &[Entry<TheirReason>] = &[
         },
     },
     Entry {
-        name: "hash-built-here",
-        reason: "a LUKS1 hash that we have and its library was not built with",
-        is: |luks, _, messages| {
-            matches!(luks.header(), Header::Luks1(header) if header.hash().is_ok())
-                && messages.contains("Requested LUKS hash ")
-        },
-    },
-    Entry {
         name: "version",
         reason: "only the primary's version is damaged: the secondary is sound and used (LUKS2 specification 4.5)",
         is: |luks, _, messages| {
@@ -58,11 +50,6 @@ pub const ACCEPTED: &[Entry<TheirReason>] = &[
             requirements(luks).is_some_and(Value::is_array)
                 && messages.contains("\"requirements\" (object)")
         },
-    },
-    Entry {
-        name: "odd-sector-size",
-        reason: "a sector size that no dm-crypt has, to which its check of offsets does not apply: neither opens it",
-        is: |luks, _, _| matches!(luks.header(), Header::Luks2(header) if has_odd_sectors(&header.metadata)),
     },
     Entry {
         name: "no-segment",

@@ -5,7 +5,7 @@ use luks::luks2::{AreaCipher, Digest, Keyslot, KeyslotKind, Metadata, SegmentKin
 use luks::{Error, Header, Luks, Warning};
 use serde_json::{Map, Value};
 
-use super::{cut_at_nul, fault, has_nul, has_odd_sectors, requirements};
+use super::{cut_at_nul, cut_texts, fault, has_nul, requirements};
 use crate::ours;
 
 const OTHER_COPY: &str =
@@ -54,15 +54,13 @@ pub fn different(
         return None;
     };
     let metadata = &header.metadata;
-    let is_refused = has_odd_sectors(metadata)
-        || has_nul(metadata)
-        || requirements(luks).is_some_and(Value::is_array);
+    let is_refused = has_nul(metadata) || requirements(luks).is_some_and(Value::is_array);
     if is_refused && !luks.warnings().is_empty() {
         return Some(THEIR_OTHER_COPY);
     }
     if has_nul(metadata) {
         let cut = ours::fields(&Header::Luks2(cut_at_nul(header)?));
-        return (name == "json" || cut.get(name) == theirs).then_some(NUL);
+        return (cut.get(name) == theirs.map(cut_texts).as_ref()).then_some(NUL);
     }
     if let Some(number) = name.strip_prefix("keyslot ") {
         let number: u32 = number.parse().ok()?;
@@ -84,7 +82,8 @@ pub fn different(
         "sector size" => (ours?.as_u64()? > MOST_INT).then_some(INT),
         "cipher" | "mode" => {
             const MOST_LETTERS: usize = 31;
-            if ours?.as_str()?.get(..MOST_LETTERS) == theirs?.as_str() {
+            let (ours, theirs) = (ours?.as_str()?, theirs?.as_str()?);
+            if ours.get(..MOST_LETTERS) == Some(theirs) {
                 return Some(CUT);
             }
             let first = header.metadata.data_segments().next()?;
@@ -139,30 +138,40 @@ fn other_binding(metadata: &Metadata) -> Option<&'static str> {
 
 /// The entry for a passphrase that only libcryptsetup opens something with.
 pub fn not_unlocked(luks: &Luks, error: &Error) -> Option<&'static str> {
-    const SALT_BYTES: usize = 32;
     if matches!(error, Error::NullCipher { .. }) {
         return Some(NULL_CIPHER);
     }
+    if let Error::NoKeyFits { .. } = error {
+        return other_digest_length(luks);
+    }
+    // What is not built, and known to its library.
+    if !matches!(error, Error::Unsupported(_)) {
+        return None;
+    }
     let has_capitals = |text: &str| text.contains(|letter: char| letter.is_ascii_uppercase());
-    match luks.header() {
-        Header::Luks1(header) => (has_capitals(&header.cipher_name)
-            || has_capitals(&header.cipher_mode))
-        .then_some(CAPITALS),
-        Header::Luks2(header) if matches!(error, Error::NoKeyFits { .. }) => {
-            let mut digests = header.metadata.digests.iter();
-            let is_other = |digest: &Digest| {
-                let bytes = digest.pbkdf2.as_ref().map(|(hash, _)| hash.digest_bytes());
-                digest.salt.len() != SALT_BYTES || bytes.ok() != Some(digest.digest.len())
-            };
-            digests.any(is_other).then_some(DIGEST_LENGTH)
+    let is_it = match luks.header() {
+        Header::Luks1(header) => {
+            has_capitals(&header.cipher_name) || has_capitals(&header.cipher_mode)
         }
         Header::Luks2(header) => {
             let mut ciphers = header.metadata.keyslots.iter().filter_map(area_cipher);
-            ciphers
-                .any(|cipher| has_capitals(&cipher.text))
-                .then_some(CAPITALS)
+            ciphers.any(|cipher| has_capitals(&cipher.text))
         }
-    }
+    };
+    is_it.then_some(CAPITALS)
+}
+
+fn other_digest_length(luks: &Luks) -> Option<&'static str> {
+    const SALT_BYTES: usize = 32;
+    let Header::Luks2(header) = luks.header() else {
+        return None;
+    };
+    let is_other = |digest: &Digest| {
+        let bytes = digest.pbkdf2.as_ref().map(|(hash, _)| hash.digest_bytes());
+        digest.salt.len() != SALT_BYTES || bytes.ok() != Some(digest.digest.len())
+    };
+    let mut digests = header.metadata.digests.iter();
+    digests.any(is_other).then_some(DIGEST_LENGTH)
 }
 
 /// The entry for a passphrase that only we open something with.
