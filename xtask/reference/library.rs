@@ -108,6 +108,9 @@ impl Library {
         // SAFETY: every pointer below is valid while its call lasts; the device is freed last, and once; `messages`
         // outlives it. The library is used by one thread.
         unsafe {
+            // What is said of no device would go to standard output, among the answers.
+            let collected: *mut c_void = (&raw mut messages).cast();
+            (self.crypt_set_log_callback)(ptr::null_mut(), Some(collect), collected);
             // Nobody else has this file: locks would only cost time.
             (self.crypt_metadata_locking)(ptr::null_mut(), 0);
             (self.crypt_token_external_disable)();
@@ -116,11 +119,9 @@ impl Library {
             } else {
                 DEBUG_NONE
             });
-            // What is said of no device would go to standard output, among the answers.
-            let collected: *mut c_void = (&raw mut messages).cast();
-            (self.crypt_set_log_callback)(ptr::null_mut(), Some(collect), collected);
             let code = (self.crypt_init)(&raw mut device, path.as_ptr());
             if code < 0 {
+                (self.crypt_set_log_callback)(ptr::null_mut(), None, ptr::null_mut());
                 return json!({ "code": code, "messages": ["crypt_init"] });
             }
             (self.crypt_set_log_callback)(device, Some(collect), collected);
