@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dmcrypt::{Passphrase, VolumeKey};
-use luks::{Header, KdfLimits, Luks, UnlockOptions, Unlocked};
+use luks::{KdfLimits, Luks, UnlockOptions, Unlocked};
 use volume::Storage;
 
 use crate::args::{LimitArgs, PolicyArgs, UnlockArgs};
@@ -32,11 +32,7 @@ pub fn open(name: &str, storage: Arc<dyn Storage>, policy: &PolicyArgs) -> Resul
 /// A header that was given without other data must have its own behind it: where they begin at 0 they would be the header
 /// itself.
 pub fn check_attached(luks: &Luks, name: &str) -> Result<(), Error> {
-    let offset = match luks.header() {
-        Header::Luks1(header) => Some(header.data_offset()),
-        Header::Luks2(header) => header.metadata.data_offset(),
-    };
-    if offset == Some(0) {
+    if luks.header().data_offset() == Some(0) {
         return Err(Error::Detached {
             name: name.to_owned(),
         });

@@ -42,6 +42,14 @@ impl Header {
             Self::Luks2(header) => &header.binary.uuid,
         }
     }
+
+    /// First byte of data in their storage; `None` where no segment says it.
+    pub fn data_offset(&self) -> Option<u64> {
+        match self {
+            Self::Luks1(header) => Some(header.data_offset()),
+            Self::Luks2(header) => header.metadata.data_offset(),
+        }
+    }
 }
 
 /// Something that a user should know and that does not keep the container from being read.

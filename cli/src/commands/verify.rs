@@ -74,11 +74,7 @@ impl Findings {
     fn header(&mut self, luks: &Luks, image_bytes: u64) {
         self.problems
             .extend(luks.warnings().iter().map(ToString::to_string));
-        let data = match luks.header() {
-            Header::Luks1(header) => Some(header.data_offset()),
-            Header::Luks2(header) => header.metadata.data_offset(),
-        };
-        match data {
+        match luks.header().data_offset() {
             Some(start) if start >= image_bytes && start != 0 => self.notes.push(format!(
                 "data would start at {start}, and the image ends at {image_bytes}: a header alone, or the data is cut off"
             )),
