@@ -1,37 +1,43 @@
 //! Sequences of changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arbitrary::Unstructured;
 use luks::{
     ConfigChanges, Header, KeyslotOptions, Luks, UnlockOptions, Version, config, keyslots, tokens,
 };
-use volume::Storage;
+use volume::{MemoryStorage, RehearsedStorage, Storage};
 
 use super::support::{
-    CHEAP, PASSPHRASE, Repeated, changeable, check_data, options, passphrase, volume_key,
+    CHEAP, PASSPHRASE, Repeated, check_data, container, options, passphrase, version, volume_key,
 };
 
 const WORDS: [&str; 4] = [PASSPHRASE, "battery", "staple", ""];
-/// Enough to fill a container.
-const MOST_STEPS: usize = 8;
-/// Once in so many a passphrase opens what is changed, and is tried after a change: most of the time would be spent on it.
+/// A longer sequence is several of these: containers begin with any number of keyslots, and all that one step leaves for the
+/// next is in their bytes.
+const MOST_STEPS: usize = 3;
+/// Once in so many a passphrase opens what is changed, and is tried after a change and in the end: most of the time would be
+/// spent on it.
 const TRIED_ONCE_IN: u8 = 4;
 /// As many as either container has room for.
 const KEYSLOTS: usize = 8;
 
 /// After each change of a header it has the keyslots and tokens of a table and the label is as it was left; after some, a
-/// passphrase opens a keyslot where the table says so, and in the end mostly the container. What opens gives the volume key.
+/// passphrase opens a keyslot where the table says so, and in the end sometimes the container. What opens gives the volume
+/// key.
 ///
 /// # Panics
 /// When they do not, or it has others.
 pub fn header_edits(data: &[u8]) -> bool {
     let mut input = Unstructured::new(data);
-    let (version, storage) = changeable(&mut input);
-    let storage: Arc<dyn Storage> = storage;
+    let version = version(&mut input);
+    let keyslots = input.int_in_range(1..=KEYSLOTS).unwrap_or(1);
+    let beginning = Arc::clone(&beginnings(version)[keyslots - 1]);
+    let storage = RehearsedStorage::new(beginning).expect("memory has a length");
+    let storage: Arc<dyn Storage> = Arc::new(storage);
     let mut model = Model {
-        keyslots: BTreeMap::from([(0, 0)]),
+        keyslots: (0..).zip(words(keyslots)).collect(),
         tokens: BTreeSet::new(),
         label: String::new(),
     };
@@ -45,11 +51,44 @@ pub fn header_edits(data: &[u8]) -> bool {
             model.check_one(&luks, version, input.arbitrary().unwrap_or_default());
         }
     }
-    let is_left_out: bool = input.arbitrary().unwrap_or_default();
-    if !is_left_out {
+    if input.ratio(1, TRIED_ONCE_IN).unwrap_or(true) {
         model.check_all(&storage, version, input.arbitrary().unwrap_or(0));
     }
     true
+}
+
+/// Which word opens each of the keyslots that a container begins with.
+fn words(keyslots: usize) -> impl Iterator<Item = usize> {
+    (0..keyslots).map(|number| number % WORDS.len())
+}
+
+/// Containers of one keyslot, of two, and so on to a full one.
+fn beginnings(version: Version) -> &'static [Arc<dyn Storage>] {
+    static LUKS1: OnceLock<Vec<Arc<dyn Storage>>> = OnceLock::new();
+    static LUKS2: OnceLock<Vec<Arc<dyn Storage>>> = OnceLock::new();
+    let made = match version {
+        Version::Luks1 => &LUKS1,
+        Version::Luks2 => &LUKS2,
+    };
+    made.get_or_init(|| {
+        let mut all = vec![container(version)];
+        for word in words(KEYSLOTS).skip(1) {
+            let last = all.last().expect("there is one");
+            let bytes = last.len().expect("memory has a length");
+            let mut image = vec![0; usize::try_from(bytes).expect("it is in memory")];
+            last.read_at(0, &mut image).expect("it is there");
+            let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::from_vec(image));
+            let luks = Luks::open(Arc::clone(&storage)).expect("it is a container");
+            let unlocked = luks
+                .unlock_with_volume_key(volume_key(version), &options())
+                .expect("it is its own");
+            let random = &mut Repeated(9);
+            keyslots::add(&luks, &unlocked, &passphrase(WORDS[word]), &cheap(), random)
+                .expect("there is room");
+            all.push(storage);
+        }
+        all
+    })
 }
 
 /// What the header must say.
@@ -81,10 +120,7 @@ impl Model {
             };
             unlocked.expect("no change is one of the volume key, and the table says what opens")
         };
-        let new = KeyslotOptions {
-            kdf: CHEAP,
-            ..KeyslotOptions::default()
-        };
+        let new = cheap();
         let word = input.choose_index(WORDS.len())?;
         // Keys are split and merged for the first two only, which takes most of the time.
         match input.int_in_range(0..=8)? {
@@ -182,6 +218,13 @@ impl Model {
         if let Ok(opened) = opened {
             check_data(&opened, version);
         }
+    }
+}
+
+fn cheap() -> KeyslotOptions<'static> {
+    KeyslotOptions {
+        kdf: CHEAP,
+        ..KeyslotOptions::default()
     }
 }
 

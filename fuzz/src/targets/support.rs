@@ -171,13 +171,18 @@ fn cheapen(storage: &Arc<dyn Storage>) -> VolumeKey {
     key
 }
 
-/// A container of the format that the input chooses, of which only what changes takes memory.
-pub fn changeable(input: &mut Unstructured<'_>) -> (Version, Arc<RehearsedStorage>) {
-    let version = if input.arbitrary().unwrap_or(false) {
+/// The format that the input chooses.
+pub fn version(input: &mut Unstructured<'_>) -> Version {
+    if input.arbitrary().unwrap_or(false) {
         Version::Luks1
     } else {
         Version::Luks2
-    };
+    }
+}
+
+/// A container of the format that the input chooses, of which only what changes takes memory.
+pub fn changeable(input: &mut Unstructured<'_>) -> (Version, Arc<RehearsedStorage>) {
+    let version = version(input);
     let storage = RehearsedStorage::new(container(version)).expect("memory has a length");
     (version, Arc::new(storage))
 }
