@@ -82,8 +82,8 @@ pub fn different(
         "sector size" => (ours?.as_u64()? > MOST_INT).then_some(INT),
         "cipher" | "mode" => {
             const MOST_LETTERS: usize = 31;
-            let (ours, theirs) = (ours?.as_str()?, theirs?.as_str()?);
-            if ours.get(..MOST_LETTERS) == Some(theirs) {
+            let start = ours?.as_str()?.get(..MOST_LETTERS);
+            if start.is_some() && start == theirs?.as_str() {
                 return Some(CUT);
             }
             let first = header.metadata.data_segments().next()?;
