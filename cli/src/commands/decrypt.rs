@@ -158,6 +158,12 @@ fn luks(
 
     let unlocked = unlock::unlock(&luks, &header_name, keys, &args.unlock)?;
     let payload = luks_payload(args, &source, &header_name, &luks, &unlocked, position, len)?;
+    let is_all_wanted = payload::wanted_bytes(args.size).is_none();
+    if header.is_none() && is_all_wanted && payload.bytes == Some(0) {
+        output::warn(format_args!(
+            "{header_name} ends where its data begin; decrypt DATA --header {header_name} reads data in another file"
+        ));
+    }
     if let Some(bytes) = payload.bytes {
         target.check_room(bytes)?;
     }

@@ -122,6 +122,20 @@ fn a_detached_header_both_ways() {
         }
         assert!(!place.path("none").exists());
     }
+    // One that is as long as the room it leaves is a container without data.
+    place
+        .run(&format!(
+            "encrypt raw data --header head --offset 32768 {CHEAP} --force"
+        ))
+        .expect(0);
+    let head = std::fs::File::options()
+        .write(true)
+        .open(place.path("head"));
+    head.unwrap().set_len(16 << 20).unwrap();
+    let run = place.run("decrypt head nothing --key-file pw").expect(0);
+    let warning = "warning: head ends where its data begin; decrypt DATA --header head";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
+    assert_eq!(place.read("nothing"), b"");
     for header in ["box", "./box"] {
         place
             .run(&format!("encrypt raw box --header {header} {CHEAP}"))
