@@ -1,5 +1,5 @@
 use luks::policy::Bounds;
-use luks::{Luks, Policy};
+use luks::{Luks, Policy, Version};
 use serde_json::json;
 
 use crate::common::{open, sha256, test_vectors, unxz};
@@ -201,6 +201,15 @@ fn what_is_allowed_instead_is_listed() {
     ] {
         assert_eq!(refused(types), format!("{says} {rest}"));
     }
+
+    let mut other = Policy::default();
+    other.format = Some(vec![Version::Luks1]);
+    assert_eq!(
+        other.check(&luks).unwrap_err().to_string(),
+        "refused by the policy: format \"luks2\" is none of \"luks1\""
+    );
+    other.format = Some(vec![Version::Luks1, Version::Luks2]);
+    assert!(other.check(&luks).is_ok());
 }
 
 #[test]
