@@ -66,7 +66,7 @@ pub const PARSERS: [Parsers; 4] = [
     Parsers {
         package: "luksmith-dmcrypt",
         test: Some("dmcrypt"),
-        beside: &[],
+        beside: &["aes_kernels::"],
         slow: &[],
         longest: &[],
         files: &["dmcrypt/src/spec.rs"],
