@@ -135,6 +135,8 @@ fn malformed_text_is_an_error_of_its_own() {
         "capi:xts(aes",
         "capi:xts(aes-plain64",
         "capi:xts)aes(-plain64",
+        "capi:xts(aes)(ctr)-plain64",
+        "capi:xts(ecb(aes)-plain64",
         "capi:(aes)-plain64",
         "capi:xts()-plain64",
         "capi:xts(aes)-",
