@@ -526,12 +526,12 @@ fn balanced(name: &str) -> bool {
 fn alternatives(sizes: &[usize]) -> String {
     let text: Vec<String> = sizes.iter().map(usize::to_string).collect();
     match text.as_slice() {
-        [first, .., last] if is_run(sizes) => format!("{first} to {last}"),
+        [first, _, .., last] if is_run(sizes) => format!("{first} to {last}"),
         [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
         _ => text.concat(),
     }
 }
 
 fn is_run(sizes: &[usize]) -> bool {
-    sizes.len() > 3 && sizes.windows(2).all(|pair| pair[1] == pair[0] + 1)
+    sizes.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }

@@ -304,12 +304,17 @@ fn key_sizes_follow_cipher_and_mode() {
             [32, 48, 64].contains(&bytes)
         );
     }
-    assert_eq!(
-        cipher("aes-xts-plain64", &[0; 16], 512)
-            .err()
-            .map(|error| error.to_string()),
-        Some("aes-xts-plain64 takes a key of 32, 48 or 64 bytes, not of 16".to_owned())
-    );
+    for (spec, bytes) in [
+        ("aes-xts-plain64", "32, 48 or 64"),
+        ("sm4-cbc-plain64", "16"),
+        ("cast6-cbc-plain64", "16, 20, 24, 28 or 32"),
+        ("serpent-cbc-plain64", "16 to 32"),
+    ] {
+        assert_eq!(
+            parse(spec).check_key_bytes(12).unwrap_err().to_string(),
+            format!("{spec} takes a key of {bytes} bytes, not of 12")
+        );
+    }
 }
 
 #[test]
