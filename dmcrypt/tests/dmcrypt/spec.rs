@@ -1,4 +1,4 @@
-use crate::common::{cipher, options};
+use crate::common::options;
 use dmcrypt::{CipherSpec, Error};
 use proptest::prelude::*;
 
