@@ -202,14 +202,17 @@ fn what_is_allowed_instead_is_listed() {
         assert_eq!(refused(types), format!("{says} {rest}"));
     }
 
-    let mut other = Policy::default();
-    other.format = Some(vec![Version::Luks1]);
+    let only = |formats| Policy {
+        format: Some(formats),
+        ..Policy::default()
+    };
+    let luks1 = only(vec![Version::Luks1]);
     assert_eq!(
-        other.check(&luks).unwrap_err().to_string(),
+        luks1.check(&luks).unwrap_err().to_string(),
         "refused by the policy: format \"luks2\" is none of \"luks1\""
     );
-    other.format = Some(vec![Version::Luks1, Version::Luks2]);
-    assert!(other.check(&luks).is_ok());
+    let either = only(vec![Version::Luks1, Version::Luks2]);
+    assert!(either.check(&luks).is_ok());
 }
 
 #[test]
