@@ -29,9 +29,10 @@ def judge(entry):
 entries = [entry for entry in INDEX["case"] if name != "qemu-img" or entry["file"].startswith("cases/luks1")]
 results = list(zip(entries, concurrent.futures.ThreadPoolExecutor(2).map(judge, entries)))
 meant = lambda entry: "refuses" if entry["verdict"] == "invalid" else "opens" if entry["opens"] else "loads"
-wrong = [f"{entry['file']}: {result}" for entry, result in results if result != entry.get(name, meant(entry))]
+judged = [(entry["file"], result, entry.get(name, meant(entry))) for entry, result in results]
+wrong = [f"{file}: {result}, expected {expected}" for file, result, expected in judged if result != expected]
 if "--print" in sys.argv:
-    print(*(f"{entry['file']} {result}" for entry, result in results), sep="\n")
+    print(*(f"{file} {result}" for file, result, _ in judged), sep="\n")
     sys.exit()
-print(*wrong, f"{name}: {len(results) - len(wrong)} cases as expected, {len(wrong)} not", sep="\n")
+print(*wrong, f"{name}: {len(judged) - len(wrong)} cases as expected, {len(wrong)} not", sep="\n")
 sys.exit(bool(wrong))

@@ -1,4 +1,4 @@
-use crate::common::options;
+use crate::common::{cipher, options};
 use dmcrypt::{CipherSpec, Error};
 use proptest::prelude::*;
 
@@ -315,6 +315,12 @@ fn key_sizes_follow_cipher_and_mode() {
             format!("{spec} takes a key of {bytes} bytes, not of 12")
         );
     }
+    assert_eq!(
+        cipher("aes-xts-plain64", &[0; 16], 512)
+            .err()
+            .map(|error| error.to_string()),
+        Some("aes-xts-plain64 takes a key of 32, 48 or 64 bytes, not of 16".to_owned())
+    );
 }
 
 #[test]
