@@ -10,6 +10,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("qemu-utils", "qemu-img"),
     ("nbdkit", "nbdkit"),
     ("libnbd-bin", "nbdcopy"),
+    ("fuse3", "fusermount3"),
     ("user-mode-linux", "linux"),
     ("kmod", "modprobe"),
     ("dmsetup", "dmsetup"),

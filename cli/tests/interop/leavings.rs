@@ -18,7 +18,10 @@ fn leavings(faults: &str, line: &str) -> Vec<u8> {
     let mut left = fs::read_dir(place.path(""))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.to_string_lossy().contains("new"));
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().contains("new")
+        });
     let (Some(file), None) = (left.next(), left.next()) else {
         panic!("{line}: one file is left");
     };

@@ -9,6 +9,8 @@
 mod benchmark;
 /// What is left of secrets in the memory of the process when it ends.
 mod canary;
+/// Conditions out of public reports: damaged disks, mistaken passphrases, other people's data.
+mod cases;
 /// Every cipher, mode and IV that the kernel has, drawn at random, and LUKS containers of other ciphers than AES.
 mod ciphers;
 /// Running the program, other tools, and a kernel.

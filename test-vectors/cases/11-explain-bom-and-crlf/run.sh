@@ -1,0 +1,5 @@
+#!/bin/bash
+# What must come out stands in README.md.
+. "$(dirname "$0")/../lib.sh"
+
+explains

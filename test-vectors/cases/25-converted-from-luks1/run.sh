@@ -1,0 +1,7 @@
+#!/bin/bash
+# What must come out stands in README.md.
+. "$(dirname "$0")/../lib.sh"
+
+"$L" key test -d pw disk.img >out 2>&1 || fail "exit $?"
+"$L" verify -d pw disk.img >out 2>&1 || fail "verify: exit $?"
+right "opened"
