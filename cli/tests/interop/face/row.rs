@@ -107,6 +107,11 @@ impl Row {
         self.words.iter().any(|other| other == word)
     }
 
+    /// Why it is meant to differ.
+    pub fn difference(&self) -> Option<&str> {
+        self.wanted.as_ref().map(|wanted| wanted.because.as_str())
+    }
+
     /// Whether a key derivation was measured, so that its cost is another one each time.
     pub fn is_measured(&self) -> bool {
         !self.has("--pbkdf-force-iterations")
