@@ -43,7 +43,7 @@ pub use token::{
     TokenRemoveArgs, TokenVerb,
 };
 pub use verify::VerifyArgs;
-pub use work::{Holes, ResultArgs, WorkArgs};
+pub use work::{Holes, OddSourceArgs, ResultArgs, WeakArgs, WorkArgs};
 
 /// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
 #[derive(Debug, Parser)]
@@ -147,7 +147,13 @@ pub struct EncryptArgs {
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// What is said, and what is overridden.
+    /// What the source may be.
+    #[command(flatten)]
+    pub odd: OddSourceArgs,
+    /// What may make the container weak.
+    #[command(flatten)]
+    pub weak: WeakArgs,
+    /// What is said, and what is overwritten.
     #[command(flatten)]
     pub result: ResultArgs,
 }
@@ -185,7 +191,7 @@ pub struct DecryptArgs {
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// What is said, and what is overridden.
+    /// What is said, and what is overwritten.
     #[command(flatten)]
     pub result: ResultArgs,
 }
@@ -211,7 +217,10 @@ pub struct CreateArgs {
     /// Where the key comes from.
     #[command(flatten)]
     pub keys: KeyArgs,
-    /// What is said, and what is overridden.
+    /// What may make the container weak.
+    #[command(flatten)]
+    pub weak: WeakArgs,
+    /// What is said, and what is overwritten.
     #[command(flatten)]
     pub result: ResultArgs,
 }

@@ -15,13 +15,31 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
-use crate::args::Operand;
+use crate::args::{Operand, ResultArgs};
 use crate::exit::Exit;
 use crate::recognise::recognise;
 use crate::signals::Content;
 use crate::source::Identity;
 
 use new_file::NewFile;
+
+/// What there is already and may be written over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overwrite {
+    /// A file, which is replaced once the new one is complete.
+    pub files: bool,
+    /// A block device, whatever is on it.
+    pub devices: bool,
+}
+
+impl From<&ResultArgs> for Overwrite {
+    fn from(args: &ResultArgs) -> Self {
+        Self {
+            files: args.force,
+            devices: args.overwrite_device,
+        }
+    }
+}
 
 /// A destination that may be written; nothing has been written yet.
 pub struct Target {
@@ -60,17 +78,16 @@ pub enum Bytes {
 }
 
 impl Target {
-    /// Finds out whether `operand` may be written by a job that reads `sources`. `force`: an existing file is to be
-    /// replaced, and a device overwritten whatever is on it.
+    /// Finds out whether `operand` may be written by a job that reads `sources`.
     pub fn check(
         operand: &Operand,
-        force: bool,
+        overwrite: Overwrite,
         sources: &[Option<Identity>],
     ) -> Result<Self, DestinationError> {
         let name = operand.destination_name();
         let kind = match operand {
             Operand::Standard => check_stdout(&name, sources)?,
-            Operand::Path(path) => check_path(path, &name, force, sources)?,
+            Operand::Path(path) => check_path(path, &name, overwrite, sources)?,
         };
         Ok(Self { name, kind })
     }
@@ -226,7 +243,7 @@ fn check_stdout(name: &str, sources: &[Option<Identity>]) -> Result<Kind, Destin
 fn check_path(
     path: &Path,
     name: &str,
-    force: bool,
+    overwrite: Overwrite,
     sources: &[Option<Identity>],
 ) -> Result<Kind, DestinationError> {
     let name = || name.to_owned();
@@ -256,7 +273,7 @@ fn check_path(
         return Err(DestinationError::Symlink { name: name() });
     }
     if kind.is_file() {
-        return if force {
+        return if overwrite.files {
             Ok(Kind::File {
                 path: path.to_owned(),
                 replaces: true,
@@ -269,7 +286,7 @@ fn check_path(
         };
     }
     if kind.is_block_device() {
-        return check_device(path, &name(), force);
+        return check_device(path, &name(), overwrite.devices);
     }
     if kind.is_char_device() || kind.is_fifo() {
         let is_terminal =
@@ -286,7 +303,7 @@ fn check_path(
     })
 }
 
-fn check_device(path: &Path, name: &str, force: bool) -> Result<Kind, DestinationError> {
+fn check_device(path: &Path, name: &str, overwrite: bool) -> Result<Kind, DestinationError> {
     let cannot_open = |source| DestinationError::Open {
         name: name.to_owned(),
         source,
@@ -309,7 +326,7 @@ fn check_device(path: &Path, name: &str, force: bool) -> Result<Kind, Destinatio
         })?;
     let storage = FileStorage::from_file(file).map_err(cannot_open)?;
     let lock = lock(&storage, name)?;
-    if !force && let Some(content) = recognise(&storage).map_err(cannot_open)? {
+    if !overwrite && let Some(content) = recognise(&storage).map_err(cannot_open)? {
         return Err(DestinationError::DeviceHolds {
             name: name.to_owned(),
             content: content.name(),
@@ -331,7 +348,7 @@ fn check_identity(
     Ok(())
 }
 
-/// A device that somebody else uses is refused even with `--force`: two writers leave nothing of use to either.
+/// A device that somebody else uses is refused whatever was allowed: two writers leave nothing of use to either.
 fn lock(storage: &FileStorage, name: &str) -> Result<ImageLock, DestinationError> {
     storage
         .lock_image(ImageRole::Writer)
@@ -450,7 +467,7 @@ impl DestinationError {
             } => "--force replaces it once the new one is complete",
             Self::Symlink { .. } => "name the file itself",
             Self::Terminal { .. } => "redirect it, or name a file",
-            Self::DeviceHolds { .. } => "--force overwrites it",
+            Self::DeviceHolds { .. } => "--overwrite-device writes over it",
             _ => return None,
         };
         Some(advice.to_owned())

@@ -145,7 +145,7 @@ pub enum Error {
     /// A cipher that encrypts nothing, in a container that somebody reads.
     #[error("the null cipher encrypts nothing")]
     NullCipher,
-    /// A cipher that no new container should have, and nobody asked for it by force.
+    /// A cipher that no new container should have, and nobody allowed it.
     #[error("{cipher}: {risk}")]
     RiskyCipher {
         /// The specification.
@@ -257,7 +257,9 @@ impl Error {
             Self::Policy(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
             Self::NullCipher => Some("--allow-null-cipher reads it all the same".to_owned()),
-            Self::RiskyCipher { .. } => Some("--force makes such a container".to_owned()),
+            Self::RiskyCipher { .. } => {
+                Some("--allow-weak-cipher makes such a container".to_owned())
+            }
             Self::Detached { name } => Some(format!(
                 "decrypt DATA --header {name} reads the file with the data"
             )),

@@ -63,7 +63,7 @@ impl NewLuks {
         let options = FormatOptions {
             version,
             cipher,
-            // Who makes a container was asked for --force.
+            // Who makes a container was asked for --allow-weak-cipher.
             null_cipher: true,
             key_bytes,
             hash,

@@ -8,7 +8,7 @@ use luks::{NewContainer, OsRandom, format};
 use volume::{Mapping, Storage};
 
 use crate::args::{FormatArgs, HeaderArgs, Operand};
-use crate::destination::{Bytes, Destination, DestinationError, Target};
+use crate::destination::{Bytes, Destination, DestinationError, Overwrite, Target};
 use crate::error::Error;
 use crate::format::NewLuks;
 use crate::output;
@@ -31,14 +31,14 @@ impl Places {
     pub fn check(
         destination: &Operand,
         header: &HeaderArgs,
-        force: bool,
+        overwrite: Overwrite,
         source: Option<Identity>,
     ) -> Result<Self, Error> {
-        let data = Target::check(destination, force, &[source])?;
+        let data = Target::check(destination, overwrite, &[source])?;
         let header = match &header.header {
             Some(path) => Some(Target::check(
                 &Operand::Path(path.clone()),
-                force,
+                overwrite,
                 &[source],
             )?),
             None => None,
@@ -68,7 +68,7 @@ pub fn prepare(
     keys: &KeyInput,
     format_args: &FormatArgs,
     batch_mode: bool,
-    force: bool,
+    allow_empty: bool,
 ) -> Result<NewContainer, Error> {
     let volume_key = format_args
         .volume_key_file
@@ -76,7 +76,7 @@ pub fn prepare(
         .map(unlock::read_volume_key)
         .transpose()?;
     let secret = keys.read_for(name, !batch_mode, None)?;
-    if secret.is_empty() && !force {
+    if secret.is_empty() && !allow_empty {
         keys.refuse_empty()?;
     }
     let passphrase = Passphrase::from_locked(secret);
@@ -139,10 +139,10 @@ pub fn write<T>(
     Ok(filled)
 }
 
-/// Refuses a cipher that no new container should have, unless by force, and tells of its weaknesses.
-pub fn check_cipher(cipher: &CipherSpec, force: bool) -> Result<(), Error> {
+/// Refuses a cipher that no new container should have, unless it is allowed, and tells of its weaknesses.
+pub fn check_cipher(cipher: &CipherSpec, allow_weak: bool) -> Result<(), Error> {
     if let Some(risk) = cipher.creation_risk() {
-        if !force {
+        if !allow_weak {
             return Err(Error::RiskyCipher {
                 cipher: cipher.to_string(),
                 risk,
@@ -157,18 +157,18 @@ pub fn check_cipher(cipher: &CipherSpec, force: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses more data under one key than there should be, unless by force, and tells of it. IVs count units of `iv_unit`
-/// bytes. The size of a stream is not known before.
+/// Refuses more data under one key than there should be, unless that is allowed, and tells of it. IVs count units
+/// of `iv_unit` bytes. The size of a stream is not known before.
 pub fn check_amount(
     cipher: &CipherSpec,
     iv_unit: u64,
     payload_bytes: Option<u64>,
-    force: bool,
+    allow_weak: bool,
 ) -> Result<(), Error> {
     let Some(excess) = payload_bytes.and_then(|bytes| cipher.excess(bytes, iv_unit)) else {
         return Ok(());
     };
-    if !force && !excess.is_advice() {
+    if !allow_weak && !excess.is_advice() {
         return Err(Error::RiskyCipher {
             cipher: cipher.to_string(),
             risk: excess.reason(),

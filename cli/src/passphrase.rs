@@ -384,7 +384,9 @@ impl KeyError {
             }
             Self::LineTooLong => "put it into a file and use --key-file FILE",
             Self::Nothing { .. } => "an empty passphrase is an empty line",
-            Self::Empty { .. } => "--force makes a container that opens with an empty passphrase",
+            Self::Empty { .. } => {
+                "--allow-empty-passphrase makes one that opens with an empty passphrase"
+            }
             _ => return None,
         };
         Some(advice.to_owned())

@@ -10,8 +10,8 @@ use volume::Storage;
 pub enum Content {
     /// A LUKS header of either version.
     Luks,
-    /// A qcow2 image: its bytes are not those of the disk in it.
-    Qcow2,
+    /// The image of a disk in a format of its own: its bytes are not those of the disk in it.
+    Image(&'static str),
     /// Something else that is in use: a file system, a partition table, ...
     Other(&'static str),
 }
@@ -21,8 +21,7 @@ impl Content {
     pub fn name(self) -> &'static str {
         match self {
             Self::Luks => "a LUKS header",
-            Self::Qcow2 => "a qcow2 image",
-            Self::Other(name) => name,
+            Self::Image(name) | Self::Other(name) => name,
         }
     }
 }
@@ -35,11 +34,11 @@ const MARKS: &[(usize, &[u8], Content)] = &[
     (0x4000, b"SKUL\xba\xbe", Content::Luks),
     (0x8000, b"SKUL\xba\xbe", Content::Luks),
     (0x10000, b"SKUL\xba\xbe", Content::Luks),
-    (0, b"QFI\xfb", Content::Qcow2),
-    (0, b"KDMV", Content::Other("a VMDK image")),
-    (0, b"vhdxfile", Content::Other("a VHDX image")),
-    (0, b"conectix", Content::Other("a VHD image")),
-    (0x40, b"\x7f\x10\xda\xbe", Content::Other("a VDI image")),
+    (0, b"QFI\xfb", Content::Image("a qcow2 image")),
+    (0, b"KDMV", Content::Image("a VMDK image")),
+    (0, b"vhdxfile", Content::Image("a VHDX image")),
+    (0, b"conectix", Content::Image("a VHD image")),
+    (0x40, b"\x7f\x10\xda\xbe", Content::Image("a VDI image")),
     (
         0x438,
         b"\x53\xef",

@@ -95,7 +95,7 @@ impl Source {
             return Ok(());
         };
         match recognise(&**storage) {
-            Ok(Some(content @ (Content::Luks | Content::Qcow2))) => Err(SourceError::NotRaw {
+            Ok(Some(content @ (Content::Luks | Content::Image(_)))) => Err(SourceError::NotRaw {
                 name: self.name.clone(),
                 content,
             }),
@@ -261,12 +261,12 @@ impl SourceError {
                 "stop the other process, or read a state that may be torn with --force"
             }
             Self::NotRaw {
-                content: Content::Qcow2,
+                content: Content::Image(_),
                 ..
             } => {
-                "make a raw image of it (qemu-img convert -O raw), or encrypt its bytes as they are with --force"
+                "make a raw image of it (qemu-img convert -O raw), or encrypt its bytes as they are with --allow-any-source"
             }
-            Self::NotRaw { .. } => "--force encrypts its bytes as they are",
+            Self::NotRaw { .. } => "--allow-any-source encrypts its bytes as they are",
             Self::PartialSector { .. } => "--pad fills the last sector with zeros",
             _ => return None,
         };

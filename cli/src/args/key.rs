@@ -70,7 +70,7 @@ pub struct NewKeyArgs {
     pub keyslot_cipher: KeyslotCipherArgs,
     /// Accept an empty new key
     #[arg(long)]
-    pub force: bool,
+    pub allow_empty_passphrase: bool,
 }
 
 /// `--priority`.

@@ -48,7 +48,31 @@ pub struct ResultArgs {
     /// Ask nothing: yes to questions about the image
     #[arg(long, short = 'q')]
     pub batch_mode: bool,
-    /// Replace an existing destination, and override refusals
+    /// Replace an existing file once the new one is complete, and read a source that is in use. It allows nothing else
     #[arg(long)]
     pub force: bool,
+    /// Write over a block device that holds something: a file system, a partition table, a container
+    #[arg(long)]
+    pub overwrite_device: bool,
+}
+
+/// What makes a new container weak, allowed one by one.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Allow")]
+pub struct WeakArgs {
+    /// Make a container that opens with an empty passphrase
+    #[arg(long)]
+    pub allow_empty_passphrase: bool,
+    /// Use a cipher that protects little or nothing, or encrypt more under one key than it is good for
+    #[arg(long)]
+    pub allow_weak_cipher: bool,
+}
+
+/// What a source is that makes a container of little use, allowed one by one.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Allow")]
+pub struct OddSourceArgs {
+    /// Encrypt the bytes of a qcow2, VMDK, VHD, VHDX or VDI image or of a LUKS container as if they were a raw image
+    #[arg(long)]
+    pub allow_any_source: bool,
 }

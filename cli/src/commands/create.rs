@@ -23,8 +23,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         Some(ContainerType::Luks1) => (Version::Luks1, "luks1"),
         Some(ContainerType::Luks2) | None => (Version::Luks2, "luks2"),
     };
-    let force = args.result.force;
-    let places = Places::check(&args.destination, &args.header, force, None)?;
+    let places = Places::check(&args.destination, &args.header, (&args.result).into(), None)?;
     let name = places.data.name.clone();
     if places.data.is_stream() {
         return Err(Error::Conflict {
@@ -49,12 +48,12 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         header.check_room(sizes.layout.reserved_bytes)?;
     }
     let options = sizes.new.options();
-    new_container::check_cipher(&options.cipher, force)?;
+    new_container::check_cipher(&options.cipher, args.weak.allow_weak_cipher)?;
     new_container::check_amount(
         &options.cipher,
         dmcrypt::SECTOR_BYTES,
         Some(sizes.payload_bytes),
-        force,
+        args.weak.allow_weak_cipher,
     )?;
     let report = Report {
         dry_run: args.result.dry_run,
@@ -78,9 +77,14 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
     let keys = KeyInput::new(&args.keys, false)?;
     let container_bytes = sizes.container_bytes();
     let payload_bytes = sizes.payload_bytes;
-    let batch_mode = args.result.batch_mode;
-    let container =
-        new_container::prepare(sizes.new, &name, &keys, &args.format, batch_mode, force)?;
+    let container = new_container::prepare(
+        sizes.new,
+        &name,
+        &keys,
+        &args.format,
+        args.result.batch_mode,
+        args.weak.allow_empty_passphrase,
+    )?;
     new_container::write(container, Some(payload_bytes), places, |destination, _| {
         // The payload of a new file is a hole; that of a device is what was there.
         match destination.storage() {

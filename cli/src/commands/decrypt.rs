@@ -32,7 +32,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     };
     let header_identity = header.as_ref().and_then(|header| header.identity);
     let sources = [source.identity, header_identity];
-    let target = Target::check(&args.destination, args.result.force, &sources)?;
+    let target = Target::check(&args.destination, (&args.result).into(), &sources)?;
     if args.result.json && target.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",

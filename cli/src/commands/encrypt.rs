@@ -17,12 +17,12 @@ use crate::transfer::Transfer;
 
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {
-    let force = args.result.force;
-    let source = Source::open(&args.source, force)?;
-    if !force {
+    let source = Source::open(&args.source, args.result.force)?;
+    if !args.odd.allow_any_source {
         source.check_raw()?;
     }
-    let places = Places::check(&args.destination, &args.header, force, source.identity)?;
+    let overwrite = (&args.result).into();
+    let places = Places::check(&args.destination, &args.header, overwrite, source.identity)?;
     if args.result.json && places.data.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",
@@ -46,13 +46,13 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
         });
     }
     let plain = Plain::new(&args.container, &args.plain, keys)?;
-    new_container::check_cipher(plain.cipher(), args.result.force)?;
+    new_container::check_cipher(plain.cipher(), args.weak.allow_weak_cipher)?;
     let extent = Extent::of(&source, args, plain.sector_bytes())?;
     new_container::check_amount(
         plain.cipher(),
         plain.iv_unit(),
         extent.padded,
-        args.result.force,
+        args.weak.allow_weak_cipher,
     )?;
     let target = places.data;
     let report = Report {
@@ -118,7 +118,7 @@ fn luks(
         sector_size,
     )?;
     let options = new.options().clone();
-    new_container::check_cipher(&options.cipher, args.result.force)?;
+    new_container::check_cipher(&options.cipher, args.weak.allow_weak_cipher)?;
     let layout = Layout::new(&options).map_err(|error| Error::luks(&name, error.into()))?;
     let sector_bytes = options.sector_size.bytes();
     let extent = Extent::of(&source, args, sector_bytes)?;
@@ -126,7 +126,7 @@ fn luks(
         &options.cipher,
         dmcrypt::SECTOR_BYTES,
         extent.padded,
-        args.result.force,
+        args.weak.allow_weak_cipher,
     )?;
     let report = Report {
         dry_run: args.result.dry_run,
@@ -156,8 +156,14 @@ fn luks(
         return report.print("encrypt", args.result.json);
     }
 
-    let (batch_mode, force) = (args.result.batch_mode, args.result.force);
-    let container = new_container::prepare(new, &name, keys, &args.format, batch_mode, force)?;
+    let container = new_container::prepare(
+        new,
+        &name,
+        keys,
+        &args.format,
+        args.result.batch_mode,
+        args.weak.allow_empty_passphrase,
+    )?;
     let transfer = transfer(args, &report, &extent, sector_bytes);
     let copied = new_container::write(container, extent.padded, places, |destination, mapping| {
         payload::encrypt(source, extent.bytes, destination, mapping, &transfer)

@@ -88,7 +88,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let cipher = &new.options().cipher;
     if let Some(risk) = cipher.creation_risk() {
         return Err(Failure::wrong(format!("Cipher {cipher}: {risk}."))
-            .and("`luksmith create --force` makes such a container."));
+            .and("`luksmith create --allow-weak-cipher` makes such a container."));
     }
     let volume_key = given
         .text("volume-key-file")

@@ -148,7 +148,7 @@ impl Session {
             // LUKS1 has one hash for all.
             hash: self.given.string("hash").filter(|_| !is_luks1),
             keyslot_cipher: self.keyslot_cipher(),
-            force: true,
+            allow_empty_passphrase: true,
         };
         let options = new::options(header, &self.device(), &args)?;
         Ok(KeyslotOptions {

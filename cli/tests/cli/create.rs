@@ -4,6 +4,9 @@ use crate::support::{Place, cheap_luks_place, pattern};
 
 const CHEAP: &str = "--key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
 
+/// Allows a weak cipher, and too much data under one key.
+const WEAK: &str = "--allow-weak-cipher";
+
 #[test]
 fn sizes_are_as_asked_and_as_measured() {
     let place = cheap_luks_place(0);
@@ -195,8 +198,10 @@ fn d2_d4_too_much_data_under_one_key_is_warned_of_or_refused() {
         ),
     ] {
         let line = create(size, options);
-        place.run(&line).expect(1).says(says).advises("--force");
-        let warned = place.run(&format!("{line} --force")).expect(0).stderr;
+        for line in [&line, &format!("{line} --force")] {
+            place.run(line).expect(1).says(says).advises(WEAK);
+        }
+        let warned = place.run(&format!("{line} {WEAK}")).expect(0).stderr;
         assert!(
             warned.contains("warning:") && warned.contains(says),
             "{warned}"

@@ -213,17 +213,29 @@ fn a6_a_wrong_passphrase_is_2_and_leaves_nothing() {
 }
 
 #[test]
-fn an_empty_key_makes_no_container_unless_forced() {
+fn an_empty_key_makes_no_container_unless_it_is_allowed() {
     let place = cheap_luks_place(4096);
     place.write("pw", "");
+    let allow = "--allow-empty-passphrase";
+    for (force, verb) in ["", "--force"].into_iter().flat_map(|force| {
+        [
+            (force, "encrypt raw"),
+            (force, "create --payload-size 4096"),
+        ]
+    }) {
+        place
+            .run(&format!("{verb} box {CHEAP} {force}"))
+            .expect(1)
+            .says("key file pw: the key is empty")
+            .advises(allow);
+        assert!(!place.path("box").exists());
+    }
     place
-        .run(&format!("encrypt raw box {CHEAP}"))
-        .expect(1)
-        .says("key file pw: the key is empty")
-        .advises("--force");
-    assert!(!place.path("box").exists());
+        .run(&format!("create box --payload-size 4096 {CHEAP} {allow}"))
+        .expect(0);
+    place.run_with("key test box", b"\n").expect(0);
     place
-        .run(&format!("encrypt raw box {CHEAP} --force"))
+        .run(&format!("encrypt raw box {CHEAP} --force {allow}"))
         .expect(0);
     place.run_with("decrypt box back", b"\n").expect(0);
 }
@@ -330,11 +342,11 @@ fn options_of_another_type_are_refused() {
 }
 
 #[test]
-fn d3_a_risky_cipher_is_made_by_force_with_a_warning() {
+fn d3_a_risky_cipher_is_made_with_a_warning_where_it_is_allowed() {
     let place = cheap_luks_place(8192);
     let options = format!("{CHEAP} --cipher cast5-cbc-essiv:md5 --key-size 128");
     let run = place
-        .run(&format!("encrypt raw box {options} --force"))
+        .run(&format!("encrypt raw box {options} --allow-weak-cipher"))
         .expect(0);
     assert!(
         run.stderr.contains("warning:") && run.stderr.contains("blocks of 64 bits"),

@@ -304,16 +304,18 @@ fn weak_ciphers_are_warned_of_when_a_container_is_made() {
 }
 
 #[test]
-fn the_null_cipher_is_refused_unless_forced() {
+fn the_null_cipher_is_refused_unless_it_is_allowed() {
     let place = plain_place(512);
     let options = "--type plain --cipher cipher_null-ecb --key-size 256 --key-file key";
+    for force in ["", "--force"] {
+        place
+            .run(&format!("encrypt raw box {options} {force}"))
+            .expect(1)
+            .says("null cipher")
+            .advises("--allow-weak-cipher");
+    }
     place
-        .run(&format!("encrypt raw box {options}"))
-        .expect(1)
-        .says("null cipher")
-        .advises("--force");
-    place
-        .run(&format!("encrypt raw box {options} --force"))
+        .run(&format!("encrypt raw box {options} --allow-weak-cipher"))
         .expect(0);
     place
         .run(&format!("decrypt box back {options}"))

@@ -70,18 +70,25 @@ fn a_container_is_not_taken_for_a_raw_image() {
     for (name, magic, what) in [
         ("luks", &b"LUKS\xba\xbe\0\x01"[..], "a LUKS header"),
         ("qcow2", b"QFI\xfb\0\0\0\x03", "a qcow2 image"),
+        ("vmdk", b"KDMV\x01\0\0\0", "a VMDK image"),
+        ("vhd", b"conectix\0\0\0\x02", "a VHD image"),
+        ("vhdx", b"vhdxfileQ\0E\0", "a VHDX image"),
     ] {
         let mut image = magic.to_vec();
         image.resize(4096, 0);
         place.write(name, image);
+        for force in ["", "--force"] {
+            place
+                .run(&format!("encrypt {name} box {PLAIN} {force}"))
+                .expect(1)
+                .says(what)
+                .advises("--allow-any-source");
+            assert!(!place.path("box").exists());
+        }
         place
-            .run(&format!("encrypt {name} box {PLAIN}"))
-            .expect(1)
-            .says(what)
-            .advises("--force");
-        assert!(!place.path("box").exists());
-        place
-            .run(&format!("encrypt {name} box-{name} {PLAIN} --force"))
+            .run(&format!(
+                "encrypt {name} box-{name} {PLAIN} --allow-any-source"
+            ))
             .expect(0);
     }
 }

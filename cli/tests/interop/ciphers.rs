@@ -204,7 +204,7 @@ fn ciphers_both_ways() {
     } in &cases
     {
         place.sh(&format!(
-            "cd {folder} && luksmith encrypt ../raw ours --force {format}"
+            "cd {folder} && luksmith encrypt ../raw ours --allow-weak-cipher {format}"
         ));
         let bytes = place.len(&format!("{folder}/ours"));
         place.hole(&format!("{folder}/theirs"), bytes);

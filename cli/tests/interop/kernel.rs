@@ -225,19 +225,24 @@ fn block_devices_as_destinations_and_sources() {
          l decrypt /dev/ubda back --size 2048\n\
          l encrypt raw /dev/ubdb\n\
          l encrypt raw /dev/ubdb --force\n\
-         l encrypt raw /dev/ubdc --force\n\
-         l encrypt /dev/ubda /dev/ubda --force\n\
+         l encrypt raw /dev/ubdb --overwrite-device\n\
+         l encrypt raw /dev/ubdc --overwrite-device\n\
+         l encrypt /dev/ubda /dev/ubda --overwrite-device\n\
          ln -s /dev/ubdb link\n\
-         l decrypt /dev/ubda link --force --size 2048\n\
+         l decrypt /dev/ubda link --overwrite-device --size 2048\n\
          dmsetup create used --table '0 1024 linear /dev/ubdc 0'\n\
-         l encrypt raw /dev/ubdc --force --size 8\n\
+         l encrypt raw /dev/ubdc --overwrite-device --size 8\n\
          dmsetup remove used\n",
         place.path("").display(),
         env!("CARGO_BIN_EXE_luksmith"),
     );
     let printed = place.kernel(&format!("{{ {script} }} 2>&1"), &["blank", "held", "small"]);
     let codes: Vec<_> = printed.lines().filter(|line| line.len() == 1).collect();
-    assert_eq!(codes, ["0", "0", "5", "0", "1", "1", "0", "5"], "{printed}");
+    assert_eq!(
+        codes,
+        ["0", "0", "5", "5", "0", "1", "1", "0", "5"],
+        "{printed}"
+    );
     for said in [
         "/dev/ubdb holds an ext2, ext3 or ext4 file system",
         "/dev/ubdc has 524288 bytes, 1048576 are needed",

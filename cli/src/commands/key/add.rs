@@ -24,7 +24,12 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
     } else {
         let keys = KeyInput::new(&args.keys, false)?;
         let unlocked = unlock::unlock(&luks, name, &keys, &args.unlock)?;
-        let secret = new::passphrase(&input, name, args.change.batch_mode, args.new.force)?;
+        let secret = new::passphrase(
+            &input,
+            name,
+            args.change.batch_mode,
+            args.new.allow_empty_passphrase,
+        )?;
         let options = options(args, &luks, name)?;
         target.back_up(&luks, args.change.header_backup_file.as_deref())?;
         keyslots::add(&luks, &unlocked, &secret, &options, &mut OsRandom)
@@ -47,7 +52,12 @@ fn add_unbound(
     } else {
         random_key(args.key_size.unwrap_or_default(), name)?
     };
-    let secret = new::passphrase(input, name, args.change.batch_mode, args.new.force)?;
+    let secret = new::passphrase(
+        input,
+        name,
+        args.change.batch_mode,
+        args.new.allow_empty_passphrase,
+    )?;
     let options = options(args, luks, name)?;
     let digest_iterations = match args.new.cost.pbkdf_force_iterations {
         Some(_) => luks::defaults::PBKDF2_MIN_ITERATIONS,

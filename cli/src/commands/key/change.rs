@@ -32,7 +32,12 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
         .expect("a keyslot was opened, or named beside the volume key");
     let secret = match old {
         Some(old) if args.keep_passphrase => old,
-        _ => new::passphrase(&input, name, args.change.batch_mode, args.new.force)?,
+        _ => new::passphrase(
+            &input,
+            name,
+            args.change.batch_mode,
+            args.new.allow_empty_passphrase,
+        )?,
     };
     let options = new::options(luks.header(), name, &args.new)?;
     target.back_up(&luks, args.change.header_backup_file.as_deref())?;

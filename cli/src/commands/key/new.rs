@@ -31,16 +31,16 @@ pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
     )?)
 }
 
-/// Asks for the new passphrase; an empty one is refused unless forced.
+/// Asks for the new passphrase; an empty one is refused unless `allow_empty`.
 pub fn passphrase(
     input: &KeyInput,
     image: &str,
     batch_mode: bool,
-    force: bool,
+    allow_empty: bool,
 ) -> Result<Passphrase, Error> {
     let image = format!("the new keyslot of {image}");
     let secret = input.read_for(&image, !batch_mode, None)?;
-    if secret.is_empty() && !force {
+    if secret.is_empty() && !allow_empty {
         input.refuse_empty()?;
     }
     Ok(Passphrase::from_locked(secret))
