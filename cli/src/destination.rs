@@ -11,13 +11,13 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use recognise::recognise;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
 use crate::args::{Operand, ResultArgs};
 use crate::exit::Exit;
-use crate::recognise::recognise;
 use crate::signals::Content;
 use crate::source::Identity;
 
@@ -326,10 +326,10 @@ fn check_device(path: &Path, name: &str, overwrite: bool) -> Result<Kind, Destin
         })?;
     let storage = FileStorage::from_file(file).map_err(cannot_open)?;
     let lock = lock(&storage, name)?;
-    if !overwrite && let Some(content) = recognise(&storage).map_err(cannot_open)? {
+    if !overwrite && let Some(found) = recognise(&storage).map_err(cannot_open)? {
         return Err(DestinationError::DeviceHolds {
             name: name.to_owned(),
-            content: content.name(),
+            content: found.content.name(),
         });
     }
     Ok(Kind::Device(Arc::new(storage), lock))

@@ -10,7 +10,7 @@
 //! | [`commands`] | one file per verb: what it means, and the steps |
 //! | [`plain`] | the options of a headerless container, complete or refused |
 //! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
-//! | [`source`], [`destination`], [`recognise`] | the images: how they are opened, checked, made and replaced |
+//! | [`source`], [`destination`] | the images: how they are opened, checked, made and replaced |
 //! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
 //! | [`policy`] | what a header must look like, as text: `--policy` and the policies in the box |
@@ -43,7 +43,6 @@ pub mod payload;
 pub mod plain;
 pub mod policy;
 pub mod progress;
-pub mod recognise;
 pub mod report;
 pub mod signals;
 pub mod sizes;

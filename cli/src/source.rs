@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
 
+use recognise::{Class, Content, recognise};
 use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
 use crate::args::Operand;
 use crate::exit::Exit;
 use crate::output;
-use crate::recognise::{Content, recognise};
 
 /// An open source: its bytes at any position, or one after another.
 pub struct Source {
@@ -95,10 +95,12 @@ impl Source {
             return Ok(());
         };
         match recognise(&**storage) {
-            Ok(Some(content @ (Content::Luks | Content::Image(_)))) => Err(SourceError::NotRaw {
-                name: self.name.clone(),
-                content,
-            }),
+            Ok(Some(found)) if matches!(found.content.class(), Class::Luks | Class::Image) => {
+                Err(SourceError::NotRaw {
+                    name: self.name.clone(),
+                    content: found.content,
+                })
+            }
             Ok(_) => Ok(()),
             Err(source) => Err(self.unreadable(source)),
         }
@@ -260,10 +262,7 @@ impl SourceError {
             Self::Busy { .. } => {
                 "stop the other process, or read a state that may be torn with --force"
             }
-            Self::NotRaw {
-                content: Content::Image(_),
-                ..
-            } => {
+            Self::NotRaw { content, .. } if content.class() == Class::Image => {
                 "make a raw image of it (qemu-img convert -O raw), or encrypt its bytes as they are with --allow-any-source"
             }
             Self::NotRaw { .. } => "--allow-any-source encrypts its bytes as they are",

@@ -18,16 +18,21 @@ use crate::workspace;
 const CRATES: &[(&str, &[&str])] = &[
     ("luksmith-dmcrypt", &[]),
     ("luksmith-volume", &["luksmith-dmcrypt"]),
+    ("luksmith-recognise", &["luksmith-volume"]),
     (
         "luksmith-dmcrypt-plain",
-        &["luksmith-dmcrypt", "luksmith-volume"],
+        &["luksmith-dmcrypt", "luksmith-volume", "luksmith-recognise"],
     ),
-    ("luksmith-luks", &["luksmith-dmcrypt", "luksmith-volume"]),
+    (
+        "luksmith-luks",
+        &["luksmith-dmcrypt", "luksmith-volume", "luksmith-recognise"],
+    ),
     (
         "luksmith",
         &[
             "luksmith-dmcrypt",
             "luksmith-volume",
+            "luksmith-recognise",
             "luksmith-dmcrypt-plain",
             "luksmith-luks",
         ],

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use dmcrypt::{CipherSpec, SectorSize};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
+use recognise::{Class, recognise};
 use volume::Storage;
 
 use super::check::INTEGRITY;
@@ -18,7 +19,6 @@ use crate::change::Target;
 use crate::exit::Exit;
 use crate::format::NewLuks;
 use crate::output;
-use crate::recognise::{Content, recognise};
 use crate::signals::{self, TemporaryFile};
 
 /// A keyslots area below this is told of: room for sixteen keyslots of 512-bit keys in 4 MiB with two headers.
@@ -229,14 +229,14 @@ fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
         return Ok(());
     }
     match recognise(&*target.storage) {
-        Ok(Some(Content::Luks)) => say(format!(
+        Ok(Some(found)) if found.content.class() == Class::Luks => say(format!(
             "WARNING: Device {} already contains a 'crypto_LUKS' superblock signature.",
             target.name
         )),
-        Ok(Some(content)) => say(format!(
+        Ok(Some(found)) => say(format!(
             "WARNING: Device {} already contains {}.",
             target.name,
-            content.name()
+            found.content.name()
         )),
         _ => Ok(()),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use luks::backup::{Comparison, restore};
 use luks::repair::{RepairOptions, repair};
 use luks::{Backup, Header, Luks, OsRandom, Refused};
+use recognise::{Class, recognise};
 use serde_json::json;
 use volume::MemoryStorage;
 
@@ -14,7 +15,6 @@ use crate::change::{self, ChangeError, Target};
 use crate::error::Error;
 use crate::output;
 use crate::policy;
-use crate::recognise::{Content, recognise};
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
@@ -107,9 +107,9 @@ fn check_content(target: &Target, force: bool) -> Result<(), Error> {
         source,
     })?;
     match found {
-        Some(content) if content != Content::Luks && !force => {
+        Some(found) if found.content.class() != Class::Luks && !force => {
             let name = target.name.clone();
-            let content = content.name();
+            let content = found.content.name();
             Err(ChangeError::HoldsSomethingElse { name, content }.into())
         }
         _ => Ok(()),
