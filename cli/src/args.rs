@@ -7,6 +7,7 @@ pub mod benchmark;
 pub mod compare;
 pub mod container;
 pub mod header;
+pub mod image;
 pub mod key;
 pub mod keys;
 pub mod luks;
@@ -30,6 +31,7 @@ pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
     HeaderRepairArgs, HeaderRestoreArgs, HeaderVerb, PersistentFlag,
 };
+pub use image::ImageArgs;
 pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
     KeyVerb, NewKeyArgs,
@@ -43,7 +45,9 @@ pub use token::{
     TokenRemoveArgs, TokenVerb,
 };
 pub use verify::VerifyArgs;
-pub use work::{Holes, OddSourceArgs, ResultArgs, WeakArgs, WorkArgs};
+pub use work::{
+    BusyArgs, DryArgs, Holes, OddSourceArgs, OutputArgs, ResultArgs, WeakArgs, WorkArgs,
+};
 
 /// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
 #[derive(Debug, Parser)]
@@ -147,6 +151,9 @@ pub struct EncryptArgs {
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// Whether the source may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
     /// What the source may be.
     #[command(flatten)]
     pub odd: OddSourceArgs,
@@ -191,6 +198,9 @@ pub struct DecryptArgs {
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,
+    /// Whether the source may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
     /// What is said, and what is overwritten.
     #[command(flatten)]
     pub result: ResultArgs,
@@ -240,32 +250,29 @@ pub struct MeasureArgs {
     /// The header lies in a file of its own
     #[arg(long)]
     pub detached: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `inspect IMG`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
+    pub image: ImageArgs,
     /// Draw where everything lies instead: a list with bars, or an SVG drawing
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
     pub map: Option<MapFormat>,
     /// Print the policy that only this header fulfils, as TOML for --policy
     #[arg(long, conflicts_with_all = ["json", "map"])]
     pub policy_template: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// `inspect --map`.
@@ -288,9 +295,15 @@ pub struct CompletionsArgs {
 /// `man DIR`.
 #[derive(Args, Debug)]
 pub struct ManArgs {
-    /// An existing directory; pages that are there already are replaced
+    /// The directory, which is made where there is none; pages that are there already are replaced
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: PathBuf,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// An image on the command line: a path, or `-`.

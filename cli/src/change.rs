@@ -12,7 +12,7 @@ use luks::{Backup, Luks};
 use serde_json::{Value, json};
 use volume::{Access, FileStorage, ImageLock, ImageRole, RehearsedStorage, Storage};
 
-use crate::args::{ChangeArgs, Operand, PolicyArgs};
+use crate::args::{ChangeArgs, DryArgs, Operand, OutputArgs, PolicyArgs};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
@@ -87,8 +87,8 @@ impl Target {
     }
 
     /// The header, after its backup was written where one was asked for.
-    pub fn luks_after_backup(&self, args: &ChangeArgs) -> Result<Luks, Error> {
-        let luks = self.luks(&args.policy)?;
+    pub fn luks_after_backup(&self, policy: &PolicyArgs, args: &ChangeArgs) -> Result<Luks, Error> {
+        let luks = self.luks(policy)?;
         self.back_up(&luks, args.header_backup_file.as_deref())?;
         Ok(luks)
     }
@@ -97,11 +97,8 @@ impl Target {
     pub fn back_up(&self, luks: &Luks, path: Option<&Path>) -> Result<(), Error> {
         match path {
             Some(path) if self.rehearsed.is_none() => back_up(&self.name, luks, path).map(drop),
-            Some(path) if path.symlink_metadata().is_ok() => {
-                let name = output::path(path);
-                Err(ChangeError::Exists { name }.into())
-            }
-            _ => Ok(()),
+            Some(path) => Ok(check_new(path)?),
+            None => Ok(()),
         }
     }
 
@@ -111,11 +108,12 @@ impl Target {
         confirm(question, batch_mode || self.rehearsed.is_some())
     }
 
-    /// Says what was done: `members` to programs, `text` to people. After a dry run that is what would have been.
+    /// Says what was done: `members` to programs, `text` to people unless they want to hear nothing. After a dry run that
+    /// is what would have been, which is what was asked for.
     pub fn done(
         &self,
         verb: &str,
-        as_json: bool,
+        say: OutputArgs,
         mut members: Value,
         text: &str,
     ) -> Result<(), Error> {
@@ -145,8 +143,11 @@ impl Target {
         } else {
             lines.push_str(text);
         }
-        if as_json {
+        if say.json {
             return Ok(output::json(verb, members)?);
+        }
+        if say.batch_mode && self.rehearsed.is_none() {
+            return Ok(());
         }
         Ok(output::text(&lines)?)
     }
@@ -157,11 +158,52 @@ impl Target {
     }
 }
 
+/// Says that `file` was written, or after a dry run that it would have been: `members` to programs, `what` it is to
+/// people unless they want to hear nothing.
+pub fn wrote(
+    verb: &str,
+    file: &str,
+    what: &str,
+    mut members: Value,
+    dry: DryArgs,
+    say: OutputArgs,
+) -> Result<(), Error> {
+    if say.json {
+        if dry.run {
+            members["dry_run"] = true.into();
+        }
+        return Ok(output::json(verb, members)?);
+    }
+    Ok(match (dry.run, say.batch_mode) {
+        (true, _) => output::text(&format!(
+            "nothing is written; without --dry-run:\n{file}: {what}\n"
+        )),
+        (false, true) => Ok(()),
+        (false, false) => output::text(&format!("{file}: {what}\n")),
+    }?)
+}
+
 /// Writes a backup of header and keyslots into a new file that its owner may read, and says how many bytes it has.
 pub fn back_up(name: &str, luks: &Luks, path: &Path) -> Result<usize, Error> {
     let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
     write_new(path, 0o400, Content::Public, backup.bytes())?;
     Ok(backup.bytes().len())
+}
+
+/// What [`back_up`] would do, for a dry run.
+pub fn would_back_up(name: &str, luks: &Luks, path: &Path) -> Result<usize, Error> {
+    let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
+    check_new(path)?;
+    Ok(backup.bytes().len())
+}
+
+/// A file that is to be written must not exist yet.
+pub fn check_new(path: &Path) -> Result<(), ChangeError> {
+    if path.symlink_metadata().is_ok() {
+        let name = output::path(path);
+        return Err(ChangeError::Exists { name });
+    }
+    Ok(())
 }
 
 /// Reads a backup of header and keyslots, or of a larger file as much as a backup can have.

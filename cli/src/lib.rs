@@ -19,6 +19,7 @@
 //! | [`data_facts`], [`stream_header`] | what a header says of its data, and a header that comes in a stream |
 //! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
 //! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
+//! | [`manual`] | the manual pages |
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`cryptsetup`] | cryptsetup's own command line, the second face |
@@ -36,6 +37,7 @@ pub mod exit;
 pub mod format;
 pub mod inspect;
 pub mod limits;
+pub mod manual;
 pub mod new_container;
 pub mod output;
 pub mod passphrase;

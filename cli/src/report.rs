@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::args::OutputArgs;
 use crate::error::Error;
 use crate::output;
 
@@ -50,8 +51,8 @@ impl Report {
     }
 
     /// Prints it: as JSON, or as text where somebody asked what would happen.
-    pub fn print(&self, verb: &str, as_json: bool) -> Result<(), Error> {
-        if as_json {
+    pub fn print(&self, verb: &str, say: OutputArgs) -> Result<(), Error> {
+        if say.json {
             let members = serde_json::to_value(self).expect("a report is plain data");
             output::json(verb, members)?;
         } else if self.dry_run {

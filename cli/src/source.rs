@@ -7,9 +7,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
 
 use recognise::{Class, Content, recognise};
+use serde::Serialize;
 use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
-use crate::args::Operand;
+use crate::args::{BusyArgs, Operand};
 use crate::exit::Exit;
 use crate::output;
 
@@ -139,6 +140,31 @@ impl Source {
     }
 }
 
+/// The file that holds the data of a detached header.
+#[derive(Debug, Serialize)]
+pub struct Data {
+    /// How messages name it.
+    pub image: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+impl Data {
+    /// Looks at the file that `operand` names, where there is one. Only its size is asked for.
+    pub fn of(operand: Option<&Operand>, busy: BusyArgs) -> Result<Option<Self>, SourceError> {
+        let Some(operand) = operand else {
+            return Ok(None);
+        };
+        let source = Source::open(operand, busy.read_in_use)?;
+        let storage = source.seekable()?;
+        let bytes = storage.len().map_err(|error| source.unreadable(error))?;
+        Ok(Some(Self {
+            image: source.name,
+            bytes,
+        }))
+    }
+}
+
 /// Which file or device something is, by whatever name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Identity {
@@ -260,7 +286,7 @@ impl SourceError {
     pub fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Busy { .. } => {
-                "stop the other process, or read a state that may be torn with --force"
+                "stop the other process, or read a state that may be torn with --read-in-use"
             }
             Self::NotRaw { content, .. } if content.class() == Class::Image => {
                 "make a raw image of it (qemu-img convert -O raw), or encrypt its bytes as they are with --allow-any-source"

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::luks::Pbkdf;
+use super::work::OutputArgs;
 
 /// `benchmark`.
 #[derive(Args, Debug)]
@@ -32,9 +33,9 @@ pub struct BenchmarkArgs {
     /// Lanes of Argon2 [default: one per processor, 4 at most]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
     pub pbkdf_parallel: Option<u32>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Lines that fit a terminal as they are.

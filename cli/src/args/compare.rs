@@ -1,11 +1,13 @@
 //! What `compare` takes: two images, and for each a key.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
 use super::{
-    KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, PolicyArgs, UnlockArgs, WorkArgs, operand,
+    BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, OutputArgs, PolicyArgs,
+    UnlockArgs, WorkArgs, operand, size,
 };
 
 /// `compare A B`.
@@ -20,18 +22,22 @@ pub struct CompareArgs {
     /// How the containers are unlocked.
     #[command(flatten)]
     pub keys: KeyPairArgs,
+    /// The header lies in this file, and the container holds data only; it is that of B, and given twice: first that
+    /// of A, then that of B
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "LUKS")]
+    pub header: Vec<PathBuf>,
     /// What the header must look like.
     #[command(flatten)]
     pub policy: PolicyArgs,
     /// How the work is done.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the images even while another program may be writing them
-    #[arg(long)]
-    pub force: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether the images may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// The keys of two containers: what stands once is for both.
@@ -41,14 +47,17 @@ pub struct KeyPairArgs {
     /// Read the key from a file, newlines and all; given twice: first for A, then for B
     #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key_file: Vec<OsString>,
+    /// Read the key from a file descriptor that the caller opened; given twice: first for A, then for B
+    #[arg(long, value_name = "N", conflicts_with = "key_file")]
+    pub key_fd: Vec<u32>,
     /// Try this keyslot only; given twice: first for A, then for B
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Vec<u32>,
     /// Leave out so many bytes at the start of the key files
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
     pub keyfile_offset: u64,
     /// Read exactly so many bytes of each
-    #[arg(long, short = 'l', value_name = "BYTES")]
+    #[arg(long, short = 'l', value_name = "SIZE", value_parser = size::parse)]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key
     #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]
@@ -56,9 +65,22 @@ pub struct KeyPairArgs {
     /// What becomes of the key before it is used
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = KeyFormat::AsIs)]
     pub key_format: KeyFormat,
+    /// The volume key itself instead of a passphrase; given twice: first for A, then for B
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
+    pub volume_key_file: Vec<PathBuf>,
     /// What the headers may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+impl CompareArgs {
+    /// Where the header of one image lies, if not in it: `index` is 0 for A and 1 for B.
+    pub fn header(&self, index: usize) -> Option<&PathBuf> {
+        match &self.header[..] {
+            [only] => Some(only).filter(|_| index == 1),
+            both => both.get(index),
+        }
+    }
 }
 
 impl KeyPairArgs {
@@ -66,7 +88,7 @@ impl KeyPairArgs {
     pub fn key(&self, index: usize) -> KeyArgs {
         KeyArgs {
             key_file: of(&self.key_file, index),
-            key_fd: None,
+            key_fd: of(&self.key_fd, index),
             keyfile_offset: self.keyfile_offset,
             keyfile_size: self.keyfile_size,
             key_encoding: self.key_encoding,
@@ -78,7 +100,7 @@ impl KeyPairArgs {
     pub fn unlock(&self, index: usize) -> UnlockArgs {
         UnlockArgs {
             key_slot: of(&self.key_slot, index),
-            volume_key_file: None,
+            volume_key_file: of(&self.volume_key_file, index),
             limits: LimitArgs {
                 max_kdf_time: self.limits.max_kdf_time,
                 max_kdf_memory: self.limits.max_kdf_memory,

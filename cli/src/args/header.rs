@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::{ContainerType, KeyPriority, Operand, PolicyArgs, operand};
+use super::{BusyArgs, ContainerType, DryArgs, ImageArgs, KeyPriority, OutputArgs};
 
 /// What every verb that changes a header takes.
 #[derive(Args, Debug)]
@@ -13,18 +13,12 @@ pub struct ChangeArgs {
     /// First write a backup of header and keyslots into this new file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: Option<PathBuf>,
-    /// What the header must look like.
+    /// Whether anything is written.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Ask nothing: yes to questions about the image
-    #[arg(long, short = 'q')]
-    pub batch_mode: bool,
-    /// Say what would change, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `header VERB IMG`.
@@ -72,48 +66,38 @@ pub enum HeaderVerb {
 /// `header backup IMG`.
 #[derive(Args, Debug)]
 pub struct HeaderBackupArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
+    pub image: ImageArgs,
     /// The new file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: PathBuf,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// `header restore IMG`.
 #[derive(Args, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag on the command line"
-)]
 pub struct HeaderRestoreArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
+    pub image: ImageArgs,
     /// The backup
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: PathBuf,
-    /// Ask nothing: yes to questions about the image
-    #[arg(long, short = 'q')]
-    pub batch_mode: bool,
-    /// Say what would change, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Restore a backup that does not fit or that has only one sound header copy, or over something that is no LUKS
     /// container
     #[arg(long)]
@@ -123,21 +107,18 @@ pub struct HeaderRestoreArgs {
 /// `header repair IMG`.
 #[derive(Args, Debug)]
 pub struct HeaderRepairArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Say what would be mended, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
+    pub image: ImageArgs,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
     /// First write a backup of header and keyslots as they are into this new file; not of a LUKS1 header that is damaged
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: Option<PathBuf>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Write over what something else has left in a header copy: a file system, a partition table
     #[arg(long)]
     pub force: bool,
@@ -146,9 +127,9 @@ pub struct HeaderRepairArgs {
 /// `header erase IMG`.
 #[derive(Args, Debug)]
 pub struct HeaderEraseArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -157,9 +138,9 @@ pub struct HeaderEraseArgs {
 /// `header convert IMG`.
 #[derive(Args, Debug)]
 pub struct HeaderConvertArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// What it shall become: luks1 or luks2
     #[arg(long = "type", short = 'M', value_enum, value_name = "TYPE")]
     pub kind: ContainerType,
@@ -172,9 +153,9 @@ pub struct HeaderConvertArgs {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["label", "subsystem", "uuid", "flags", "no_flags", "priority"]))]
 pub struct HeaderConfigArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Label (LUKS2); empty for none
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use luks::luks2::Priority;
 
 use super::{
-    ChangeArgs, CostArgs, HeaderArgs, KeyArgs, KeyslotCipherArgs, LimitArgs, Operand, PolicyArgs,
-    UnlockArgs, operand,
+    BusyArgs, ChangeArgs, CostArgs, DryArgs, ImageArgs, KeyArgs, KeyslotCipherArgs, LimitArgs,
+    OutputArgs, UnlockArgs, size,
 };
 
 /// `key VERB IMG`.
@@ -53,11 +53,14 @@ pub struct NewKeyArgs {
     /// Read the new key from a file, newlines and all; `-` is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub new_keyfile: Option<OsString>,
+    /// Read the new key from a file descriptor that the caller opened
+    #[arg(long, value_name = "N", conflicts_with = "new_keyfile")]
+    pub new_key_fd: Option<u32>,
     /// Leave out so many bytes at the start of the new key file
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
     pub new_keyfile_offset: u64,
-    /// Read exactly so many bytes
-    #[arg(long, value_name = "BYTES")]
+    /// Read exactly so many bytes of the new key
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub new_keyfile_size: Option<u64>,
     /// What the new key costs to guess.
     #[command(flatten)]
@@ -98,18 +101,15 @@ impl From<KeyPriority> for Priority {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("unbound_key").args(["key_size", "volume_key_file"]))]
 pub struct KeyAddArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Where the key comes from that opens the container already.
     #[command(flatten)]
     pub keys: KeyArgs,
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
-    /// Where its header is.
-    #[command(flatten)]
-    pub header: HeaderArgs,
     /// The new key.
     #[command(flatten)]
     pub new: NewKeyArgs,
@@ -146,9 +146,9 @@ pub struct KeyAddArgs {
 /// `key change IMG`.
 #[derive(Args, Debug)]
 pub struct KeyChangeArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Where the key comes from that is replaced.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -162,14 +162,11 @@ pub struct KeyChangeArgs {
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// Where its header is.
-    #[command(flatten)]
-    pub header: HeaderArgs,
     /// The new key.
     #[command(flatten)]
     pub new: NewKeyArgs,
     /// Keep the passphrase, and change only its key derivation and cipher
-    #[arg(long, help_heading = "New key", conflicts_with = "new_keyfile")]
+    #[arg(long, help_heading = "New key", conflicts_with_all = ["new_keyfile", "new_key_fd"])]
     pub keep_passphrase: bool,
     /// What every change takes.
     #[command(flatten)]
@@ -179,9 +176,9 @@ pub struct KeyChangeArgs {
 /// `key remove IMG`.
 #[derive(Args, Debug)]
 pub struct KeyRemoveArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Where the key comes from that is removed or, with --key-slot, that is left.
     #[command(flatten)]
     pub keys: KeyArgs,
@@ -195,9 +192,6 @@ pub struct KeyRemoveArgs {
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// Where its header is.
-    #[command(flatten)]
-    pub header: HeaderArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -206,55 +200,46 @@ pub struct KeyRemoveArgs {
 /// `key test IMG`.
 #[derive(Args, Debug)]
 pub struct KeyTestArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Where the key comes from.
     #[command(flatten)]
     pub keys: KeyArgs,
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
-    /// What the header must look like.
-    #[command(flatten)]
-    pub policy: PolicyArgs,
     /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
     #[arg(long, conflicts_with = "volume_key_file")]
     pub explain: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// `key list IMG`.
 #[derive(Args, Debug)]
 pub struct KeyListArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Where its header is.
+    pub image: ImageArgs,
+    /// What is said and asked.
     #[command(flatten)]
-    pub header: HeaderArgs,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// `key export IMG`.
 #[derive(Args, Debug)]
 pub struct KeyExportArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// The new file
     #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub volume_key_file: PathBuf,
@@ -267,19 +252,13 @@ pub struct KeyExportArgs {
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
-    /// What the header must look like.
+    /// Whether anything is written.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Where its header is.
+    pub dry: DryArgs,
+    /// What is said and asked.
     #[command(flatten)]
-    pub header: HeaderArgs,
-    /// Ask nothing: yes to the question whether the key is to be written
-    #[arg(long, short = 'q')]
-    pub batch_mode: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::size;
+
 /// `--key-encoding`: how the bytes that are read spell the key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum KeyEncoding {
@@ -37,10 +39,10 @@ pub struct KeyArgs {
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Option<u32>,
     /// Leave out so many bytes at the start of the key file
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
     pub keyfile_offset: u64,
     /// Read exactly so many bytes
-    #[arg(long, short = 'l', value_name = "BYTES")]
+    #[arg(long, short = 'l', value_name = "SIZE", value_parser = size::parse)]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key
     #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]

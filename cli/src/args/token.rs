@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{ChangeArgs, Operand, PolicyArgs, operand};
+use super::{BusyArgs, ChangeArgs, DryArgs, ImageArgs, OutputArgs};
 
 /// `token VERB IMG`.
 #[derive(Debug, Subcommand)]
@@ -28,26 +28,23 @@ pub enum TokenVerb {
 /// `token list IMG`.
 #[derive(Args, Debug)]
 pub struct TokenListArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    pub image: ImageArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// `token add IMG`.
 #[derive(Args, Debug)]
 pub struct TokenAddArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Description of the key in the keyring
     #[arg(long, value_name = "TEXT")]
     pub key_description: String,
@@ -71,9 +68,9 @@ pub struct TokenAddArgs {
 /// `token remove IMG`.
 #[derive(Args, Debug)]
 pub struct TokenRemoveArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// The token's number
     #[arg(long, value_name = "N")]
     pub token_id: u32,
@@ -85,9 +82,9 @@ pub struct TokenRemoveArgs {
 /// `token import IMG`.
 #[derive(Args, Debug)]
 pub struct TokenImportArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// The file with the JSON; `-` is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "-")]
     pub json_file: PathBuf,
@@ -105,29 +102,32 @@ pub struct TokenImportArgs {
 /// `token export IMG`.
 #[derive(Args, Debug)]
 pub struct TokenExportArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
-    /// What the header must look like.
+    /// The container.
     #[command(flatten)]
-    pub policy: PolicyArgs,
+    pub image: ImageArgs,
     /// The token's number
     #[arg(long, value_name = "N")]
     pub token_id: u32,
     /// The new file; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "-")]
     pub json_file: PathBuf,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 /// `token assign IMG` and `token unassign IMG`.
 #[derive(Args, Debug)]
 pub struct TokenAssignArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// The token's number
     #[arg(long, value_name = "N")]
     pub token_id: u32,

@@ -1,30 +1,27 @@
 //! What `verify` takes.
 
-use clap::{Args, ValueHint};
+use clap::Args;
 
-use super::{KeyArgs, Operand, PolicyArgs, UnlockArgs, operand};
+use super::{BusyArgs, ImageArgs, KeyArgs, OutputArgs, UnlockArgs};
 
 /// `verify IMG`.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// The container, or a detached header
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Operand,
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// Where the key comes from; nobody is asked for one.
     #[command(flatten)]
     pub keys: KeyArgs,
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
-    /// What the header must look like.
+    /// What is said and asked.
     #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Read the image even while another program may be writing it
-    #[arg(long)]
-    pub force: bool,
+    pub output: OutputArgs,
+    /// Whether the image may be in use.
+    #[command(flatten)]
+    pub busy: BusyArgs,
 }
 
 impl VerifyArgs {

@@ -31,24 +31,47 @@ pub struct WorkArgs {
     pub progress_frequency: Option<f64>,
 }
 
+/// How a result is said, and whether anything is asked: every verb has these.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Result")]
+pub struct OutputArgs {
+    /// Print the result as JSON, and warnings and errors as lines of JSON on standard error
+    #[arg(long)]
+    pub json: bool,
+    /// Ask nothing: yes to questions about the image. Say nothing of what was done, and show no progress bar
+    #[arg(long, short = 'q')]
+    pub batch_mode: bool,
+}
+
+/// `--dry-run`: every verb that writes has it.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Result")]
+pub struct DryArgs {
+    /// Say what would be written, and write nothing
+    #[arg(long = "dry-run", id = "dry_run")]
+    pub run: bool,
+}
+
+/// `--read-in-use`: every verb that reads an image and does not change it has it.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Result")]
+pub struct BusyArgs {
+    /// Read an image even while another program may be writing it
+    #[arg(long)]
+    pub read_in_use: bool,
+}
+
 /// What is said, and what is overridden.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Result")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag on the command line"
-)]
 pub struct ResultArgs {
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Say what would be written, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Ask nothing: yes to questions about the image
-    #[arg(long, short = 'q')]
-    pub batch_mode: bool,
-    /// Replace an existing file once the new one is complete, and read a source that is in use. It allows nothing else
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// Replace an existing file once the new one is complete. It allows nothing else
     #[arg(long)]
     pub force: bool,
     /// Write over a block device that holds something: a file system, a partition table, a container

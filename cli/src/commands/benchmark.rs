@@ -20,7 +20,7 @@ const KEY_BITS: u32 = 256;
 pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
     let wanted = Wanted::of(args)?;
     let say = |line: &str| {
-        if args.json {
+        if args.output.json {
             Ok(())
         } else {
             output::text(&format!("{line}\n"))
@@ -67,7 +67,7 @@ pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
             ciphers.push(cipher_json(&speed));
         }
     }
-    if args.json {
+    if args.output.json {
         let aes_kernels = json!({
             "available": AesKernel::here().iter().map(|kernel| kernel.name()).collect::<Vec<_>>(),
             "used": AesKernel::best().name(),

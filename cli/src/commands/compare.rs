@@ -25,12 +25,18 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     for (option, times) in [
         ("--key-file", args.keys.key_file.len()),
         ("--key-slot", args.keys.key_slot.len()),
+        ("--key-fd", args.keys.key_fd.len()),
+        ("--volume-key-file", args.keys.volume_key_file.len()),
+        ("--header", args.header.len()),
     ] {
         if times > 2 {
             return Err(Error::TooOften { option, times });
         }
     }
-    let (a, b) = (Image::open(&args.a, args)?, Image::open(&args.b, args)?);
+    let (a, b) = (
+        Image::open(&args.a, 0, args)?,
+        Image::open(&args.b, 1, args)?,
+    );
     check_keys(args, &a, &b)?;
     let [a, b] = unlocked(args, [a, b])?;
 
@@ -39,7 +45,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         a_bytes: a.plaintext.len(),
         b_bytes: b.plaintext.len(),
     };
-    if args.json {
+    if args.output.json {
         output::json("compare", difference.members(&a, &b))?;
     } else {
         output::text(&difference.text(&a.name, &b.name))?;
@@ -59,17 +65,30 @@ struct Image {
     bytes: u64,
     /// Its header; without one it is raw.
     luks: Option<Luks>,
+    /// Where that lies, if not in it.
+    header: Option<Source>,
 }
 
 impl Image {
-    fn open(operand: &Operand, args: &CompareArgs) -> Result<Self, Error> {
-        let source = Source::open(operand, args.force)?;
+    fn open(operand: &Operand, index: usize, args: &CompareArgs) -> Result<Self, Error> {
+        let source = Source::open(operand, args.busy.read_in_use)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
         bypass_page_cache(&args.work, &source.name, Some(&storage))?;
-        let header = Arc::clone(&storage) as Arc<dyn Storage>;
-        let luks = match unlock::open(&source.name, header, &args.policy) {
+        let header = match args.header(index) {
+            Some(path) => Some(Source::open(
+                &Operand::Path(path.clone()),
+                args.busy.read_in_use,
+            )?),
+            None => None,
+        };
+        let (name, header_storage) = match &header {
+            Some(header) => (&header.name, header.seekable()?),
+            None => (&source.name, Arc::clone(&storage)),
+        };
+        let luks = match unlock::open(name, header_storage, &args.policy) {
             Ok(luks) => Some(luks),
+            Err(error) if header.is_some() => return Err(error),
             Err(Error::Luks { error, .. }) if matches!(*error, luks::Error::NotLuks) => None,
             Err(error) => return Err(error),
         };
@@ -78,6 +97,7 @@ impl Image {
             storage,
             bytes,
             luks,
+            header,
         })
     }
 }
@@ -116,6 +136,8 @@ fn check_keys(args: &CompareArgs, a: &Image, b: &Image) -> Result<(), Error> {
     for (option, times) in [
         ("--key-file", args.keys.key_file.len()),
         ("--key-slot", args.keys.key_slot.len()),
+        ("--key-fd", args.keys.key_fd.len()),
+        ("--volume-key-file", args.keys.volume_key_file.len()),
         ("--policy", usize::from(args.policy.policy.is_some())),
     ] {
         if times > 0 && containers == 0 {
@@ -144,19 +166,27 @@ fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error
             });
             continue;
         };
-        unlock::check_attached(luks, &name)?;
-        let secret = match shared.take() {
-            Some(secret) => secret,
-            None => KeyInput::new(&args.keys.key(index), false)?.read_for(&name, false, None)?,
-        };
-        if args.keys.key_file.len() == 1 {
-            shared = Some(LockedBytes::copy_of(&secret));
+        if image.header.is_none() {
+            unlock::check_attached(luks, &name)?;
         }
-        let options = unlock::options(&args.keys.unlock(index));
+        let unlock = args.keys.unlock(index);
+        let options = unlock::options(&unlock);
         let failed = |error| Error::luks(&name, error);
-        let unlocked = luks
-            .unlock(&Passphrase::from_locked(secret), &options)
-            .map_err(failed)?;
+        let unlocked = if let Some(path) = &unlock.volume_key_file {
+            luks.unlock_with_volume_key(unlock::read_volume_key(path)?, &options)
+        } else {
+            let secret = match shared.take() {
+                Some(secret) => secret,
+                None => {
+                    KeyInput::new(&args.keys.key(index), false)?.read_for(&name, false, None)?
+                }
+            };
+            if args.keys.key_file.len() + args.keys.key_fd.len() == 1 {
+                shared = Some(LockedBytes::copy_of(&secret));
+            }
+            luks.unlock(&Passphrase::from_locked(secret), &options)
+        };
+        let unlocked = unlocked.map_err(failed)?;
         let left_over = unlocked.leftover_bytes(image.bytes);
         if left_over > 0 {
             output::warn(format_args!(

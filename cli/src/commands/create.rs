@@ -56,7 +56,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         args.weak.allow_weak_cipher,
     )?;
     let report = Report {
-        dry_run: args.result.dry_run,
+        dry_run: args.result.dry.run,
         source: None,
         destination: name.clone(),
         header: places.header.as_ref().map(|header| header.name.clone()),
@@ -70,8 +70,8 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         keyslot: Some(options.keyslot),
     }
     .with_payload(Some(sizes.payload_bytes));
-    if args.result.dry_run {
-        return report.print("create", args.result.json);
+    if args.result.dry.run {
+        return report.print("create", args.result.output);
     }
 
     let keys = KeyInput::new(&args.keys, false)?;
@@ -82,7 +82,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         &name,
         &keys,
         &args.format,
-        args.result.batch_mode,
+        args.result.output.batch_mode,
         args.weak.allow_empty_passphrase,
     )?;
     new_container::write(container, Some(payload_bytes), places, |destination, _| {
@@ -100,5 +100,5 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
             _ => Ok(()),
         }
     })?;
-    report.print("create", args.result.json)
+    report.print("create", args.result.output)
 }

@@ -22,18 +22,18 @@ use crate::unlock;
 
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {
-    let source = Source::open(&args.source, args.result.force)?;
+    let source = Source::open(&args.source, args.busy.read_in_use)?;
     let header = match &args.header.header {
         Some(path) => Some(Source::open(
             &Operand::Path(path.clone()),
-            args.result.force,
+            args.busy.read_in_use,
         )?),
         None => None,
     };
     let header_identity = header.as_ref().and_then(|header| header.identity);
     let sources = [source.identity, header_identity];
     let target = Target::check(&args.destination, (&args.result).into(), &sources)?;
-    if args.result.json && target.is_stdout() {
+    if args.result.output.json && target.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",
             other: "image data on standard output",
@@ -62,7 +62,7 @@ fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) ->
     let offset = plain.offset_bytes()?;
     let (bytes, tail_bytes) = plain_extent(&source, args, offset, plain.sector_bytes())?;
     let report = Report {
-        dry_run: args.result.dry_run,
+        dry_run: args.result.dry.run,
         source: Some(source.name.clone()),
         destination: target.name.clone(),
         header: None,
@@ -79,8 +79,8 @@ fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) ->
     if let Some(bytes) = bytes {
         target.check_room(bytes)?;
     }
-    if args.result.dry_run {
-        return report.print("decrypt", args.result.json);
+    if args.result.dry.run {
+        return report.print("decrypt", args.result.output);
     }
 
     let key = plain.key(keys, &source.name, false)?;
@@ -148,12 +148,12 @@ fn luks(
         unlock::check_attached(&luks, &header_name)?;
     }
     let len = source.len()?;
-    if args.result.dry_run {
+    if args.result.dry.run {
         let report = luks_report(args, &source, header, &target, &luks);
         let wanted = payload::wanted_bytes(args.size);
         return report
             .with_payload(wanted)
-            .print("decrypt", args.result.json);
+            .print("decrypt", args.result.output);
     }
 
     let unlocked = unlock::unlock(&luks, &header_name, keys, &args.unlock)?;
@@ -239,7 +239,7 @@ fn luks_report(
 ) -> Report {
     let facts = DataFacts::of(luks.header());
     Report {
-        dry_run: args.result.dry_run,
+        dry_run: args.result.dry.run,
         source: Some(source.name.clone()),
         destination: target.name.clone(),
         header: header.map(|header| header.name.clone()),
@@ -327,7 +327,7 @@ fn write(
     destination.commit()?;
     report
         .with_payload(Some(copied.bytes))
-        .print("decrypt", args.result.json)
+        .print("decrypt", args.result.output)
 }
 
 fn too_small(source: &Source, bytes: u64, needed: u64) -> Error {

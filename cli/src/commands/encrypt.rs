@@ -17,13 +17,13 @@ use crate::transfer::Transfer;
 
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {
-    let source = Source::open(&args.source, args.result.force)?;
+    let source = Source::open(&args.source, args.busy.read_in_use)?;
     if !args.odd.allow_any_source {
         source.check_raw()?;
     }
     let overwrite = (&args.result).into();
     let places = Places::check(&args.destination, &args.header, overwrite, source.identity)?;
-    if args.result.json && places.data.is_stdout() {
+    if args.result.output.json && places.data.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",
             other: "image data on standard output",
@@ -56,7 +56,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     )?;
     let target = places.data;
     let report = Report {
-        dry_run: args.result.dry_run,
+        dry_run: args.result.dry.run,
         source: Some(source.name.clone()),
         destination: target.name.clone(),
         header: None,
@@ -73,11 +73,11 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     if let Some(bytes) = report.container_bytes {
         target.check_room(bytes)?;
     }
-    if args.result.dry_run {
-        return report.print("encrypt", args.result.json);
+    if args.result.dry.run {
+        return report.print("encrypt", args.result.output);
     }
 
-    let key = plain.key(keys, &target.name, !args.result.batch_mode)?;
+    let key = plain.key(keys, &target.name, !args.result.output.batch_mode)?;
     let mapping = plain.mapping(&key, extent.padded)?;
     let destination = target.create(Content::Public)?;
     new_container::lead_in(&destination, report.payload_offset)?;
@@ -88,7 +88,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     report
         .clone()
         .with_payload(Some(payload_bytes))
-        .print("encrypt", args.result.json)
+        .print("encrypt", args.result.output)
 }
 
 fn luks(
@@ -129,7 +129,7 @@ fn luks(
         args.weak.allow_weak_cipher,
     )?;
     let report = Report {
-        dry_run: args.result.dry_run,
+        dry_run: args.result.dry.run,
         source: Some(source.name.clone()),
         destination: name.clone(),
         header: places.header.as_ref().map(|header| header.name.clone()),
@@ -152,8 +152,8 @@ fn luks(
     if let Some(header) = &places.header {
         header.check_room(layout.reserved_bytes)?;
     }
-    if args.result.dry_run {
-        return report.print("encrypt", args.result.json);
+    if args.result.dry.run {
+        return report.print("encrypt", args.result.output);
     }
 
     let container = new_container::prepare(
@@ -161,7 +161,7 @@ fn luks(
         &name,
         keys,
         &args.format,
-        args.result.batch_mode,
+        args.result.output.batch_mode,
         args.weak.allow_empty_passphrase,
     )?;
     let transfer = transfer(args, &report, &extent, sector_bytes);
@@ -172,7 +172,7 @@ fn luks(
     report
         .clone()
         .with_payload(Some(payload_bytes))
-        .print("encrypt", args.result.json)
+        .print("encrypt", args.result.output)
 }
 
 fn transfer<'a>(

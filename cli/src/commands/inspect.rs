@@ -12,15 +12,15 @@ use crate::inspect::{Report, map, text};
 use crate::limits;
 use crate::output;
 use crate::policy;
-use crate::source::Source;
+use crate::source::{Data, Source};
 
 /// Inspects. Nothing is unlocked and nothing is written.
 pub fn run(args: &InspectArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image, args.force)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
     let storage: Arc<FileStorage> = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage).map_err(|error| Error::luks(&source.name, error))?;
-    policy::check(&args.policy, &luks, &source.name)?;
+    policy::check(&args.image.policy, &luks, &source.name)?;
     if args.policy_template {
         return match policy::template(&luks) {
             Some(text) => Ok(output::text(&text)?),
@@ -30,13 +30,14 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
             }),
         };
     }
-    let report = Report::new(
+    let mut report = Report::new(
         source.name,
         &luks,
         image_bytes,
         &limits::kdf_limits(limits::ONE_SLOT, None),
     );
-    let printed = match (args.json, args.map) {
+    report.data = Data::of(args.image.data(), args.busy)?;
+    let printed = match (args.output.json, args.map) {
         (true, _) => output::json("inspect", members(&report)),
         (false, Some(MapFormat::Text)) => output::text(&map::text(&report)),
         (false, Some(MapFormat::Svg)) => output::text(&map::svg(&report)),

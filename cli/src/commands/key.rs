@@ -10,7 +10,7 @@ pub mod test;
 mod explain;
 pub(crate) mod new;
 
-use crate::args::{HeaderArgs, KeyVerb, Operand};
+use crate::args::KeyVerb;
 use crate::error::Error;
 
 /// Does what was asked for.
@@ -22,13 +22,5 @@ pub fn run(verb: &KeyVerb) -> Result<(), Error> {
         KeyVerb::Test(args) => test::run(args),
         KeyVerb::List(args) => list::run(args),
         KeyVerb::Export(args) => export::run(args),
-    }
-}
-
-/// Where the header is.
-fn header_of(image: &Operand, header: &HeaderArgs) -> Operand {
-    match &header.header {
-        Some(path) => Operand::Path(path.clone()),
-        None => image.clone(),
     }
 }

@@ -36,7 +36,7 @@ pub fn run(args: &MeasureArgs) -> Result<(), Error> {
         Some(ContainerType::Luks1) => ("luks1", luks(Version::Luks1)?),
         Some(ContainerType::Luks2) | None => ("luks2", luks(Version::Luks2)?),
     };
-    Ok(measured.print(kind, args.json)?)
+    Ok(measured.print(kind, args.output.json)?)
 }
 
 fn plain(args: &MeasureArgs, given: Given) -> Result<Measured, Error> {

@@ -15,21 +15,22 @@ use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::policy;
-use crate::source::Source;
+use crate::source::{Data, Source};
 use crate::unlock;
 
 /// Verifies. Nothing is written; a key is checked where one is given.
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image, args.force)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
     let storage = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let failed = |error| Error::luks(&source.name, error);
     let luks = Luks::open(storage).map_err(failed)?;
-    policy::check(&args.policy, &luks, &source.name)?;
+    policy::check(&args.image.policy, &luks, &source.name)?;
     let stretches = luks::verify::examine(&**luks.storage(), luks.header()).map_err(failed)?;
 
     let mut findings = Findings::default();
-    findings.header(&luks, image_bytes);
+    let data = Data::of(args.image.data(), args.busy)?;
+    findings.header(&luks, data.as_ref().map_or(image_bytes, |data| data.bytes));
     for stretch in &stretches {
         areas::judge(stretch, &mut findings);
     }
@@ -41,7 +42,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
         findings: &findings,
         key: key.as_ref(),
     };
-    if args.json {
+    if args.output.json {
         output::json("verify", report.members())?;
     } else {
         output::text(&report.text())?;
@@ -57,7 +58,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
 
 /// The keyslot that the key opens; none for the volume key itself. Either way the volume key matches its digest.
 fn check_key(args: &VerifyArgs, name: &str, luks: &Luks) -> Result<Option<u32>, Error> {
-    let keys = KeyInput::new(&args.keys, args.image == Operand::Standard)?;
+    let keys = KeyInput::new(&args.keys, args.image.header() == Operand::Standard)?;
     Ok(unlock::unlock(luks, name, &keys, &args.unlock)?.keyslot())
 }
 

@@ -142,6 +142,7 @@ impl Session {
         let is_luks1 = matches!(header, Header::Luks1(_));
         let args = NewKeyArgs {
             new_keyfile: None,
+            new_key_fd: None,
             new_keyfile_offset: 0,
             new_keyfile_size: None,
             cost: self.costs(is_luks1)?,

@@ -7,6 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::args::size;
+
 use super::options::{Kind, OPTIONS, Spec, named};
 
 /// What was typed.
@@ -202,7 +204,7 @@ fn take(given: &mut Given, spec: &'static Spec, text: OsString) -> Result<(), St
             Value::Signed(number.ok_or_else(not_a_number)?)
         }
         Kind::Size => {
-            let size = text.to_str().and_then(size).ok_or_else(|| {
+            let size = text.to_str().and_then(size::bytes).ok_or_else(|| {
                 let reason = format!("Invalid size specification in parameter --{}.", spec.name);
                 Stop::Wrong(None, reason)
             })?;
@@ -235,29 +237,6 @@ fn digits_of(text: &str) -> Option<u64> {
     // Another sign would pass as part of a number.
     text.starts_with(|first: char| first.is_ascii_digit())
         .then(|| text.parse().ok())?
-}
-
-/// Bytes: with `s` sectors of 512; with K, M, G or T, alone or followed by `iB`, powers of 1024; by `B`, of 1000.
-fn size(text: &str) -> Option<u64> {
-    let digits = text.find(|other: char| !other.is_ascii_digit());
-    let (digits, suffix) = text.split_at(digits.unwrap_or(text.len()));
-    let number: u64 = digits.parse().ok()?;
-    let mut letters = suffix.chars();
-    let power = match letters.next().map(|letter| letter.to_ascii_uppercase()) {
-        None => return Some(number),
-        Some('S') => return suffix[1..].is_empty().then(|| number.checked_mul(512))?,
-        Some('K') => 1,
-        Some('M') => 2,
-        Some('G') => 3,
-        Some('T') => 4,
-        Some(_) => return None,
-    };
-    let base: u64 = match letters.as_str() {
-        "" | "iB" => 1024,
-        "B" => 1000,
-        _ => return None,
-    };
-    number.checked_mul(base.pow(power))
 }
 
 #[cfg(test)]
@@ -329,7 +308,7 @@ mod tests {
             ("-1", None),
             ("16kib", None),
         ] {
-            assert_eq!(size(text), bytes, "{text}");
+            assert_eq!(size::bytes(text), bytes, "{text}");
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::warnings;
 use crate::limits;
+use crate::source::Data;
 
 /// Everything that a header says. All offsets and sizes are bytes.
 #[derive(Debug, Serialize)]
@@ -36,6 +37,8 @@ pub struct Report {
     pub keyslots_bytes: u64,
     /// Size of the image.
     pub image_bytes: u64,
+    /// The file with the data, where `--header` named the header.
+    pub data: Option<Data>,
     /// The data segments.
     pub segments: Vec<Segment>,
     /// The keyslots that hold a key.
@@ -230,6 +233,7 @@ fn of_luks1(header: &luks1::Header, limits: &KdfLimits) -> Report {
         keyslots_offset,
         keyslots_bytes: keyslots_end.unwrap_or(0) - keyslots_offset,
         image_bytes: 0,
+        data: None,
         segments: vec![Segment {
             id: 0,
             kind: "crypt".into(),
@@ -297,6 +301,7 @@ fn of_luks2(header: &luks2::Header, limits: &KdfLimits) -> Report {
         keyslots_offset: 2 * header.binary.header_bytes,
         keyslots_bytes: metadata.config.keyslots_bytes,
         image_bytes: 0,
+        data: None,
         segments: metadata.segments.iter().map(luks2_segment).collect(),
         keyslots: keyslots.collect(),
         digests: digests.collect(),

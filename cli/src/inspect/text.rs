@@ -17,6 +17,9 @@ pub fn render(report: &Report) -> String {
         "image",
         format!("{} ({} bytes)", escape(&report.image), report.image_bytes),
     );
+    if let Some(data) = &report.data {
+        line("data", format!("{} ({} bytes)", data.image, data.bytes));
+    }
     line("type", report.kind.to_uppercase());
     line("UUID", escape(&report.uuid));
     for (name, value) in [("label", &report.label), ("subsystem", &report.subsystem)] {

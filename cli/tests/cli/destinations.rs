@@ -162,7 +162,7 @@ fn an_image_in_use_is_left_alone() {
     );
     let script = format!(
         "mkfifo pipe; exec 9<>pipe; {waiting}; mv .box.* busy; \"$LUKSMITH\" decrypt busy back {PLAIN}; code=$?; \
-         \"$LUKSMITH\" decrypt busy forced {PLAIN} --force; echo $? >forced_code; kill %1 2>/dev/null || kill $!; exit $code"
+         \"$LUKSMITH\" decrypt busy forced {PLAIN} --read-in-use; echo $? >forced_code; kill %1 2>/dev/null || kill $!; exit $code"
     );
     place
         .sh(&script)

@@ -113,17 +113,18 @@ fn a_source_that_shrinks_while_it_is_read_is_4() {
 /// What is on the command line everybody on the machine can read.
 #[test]
 fn e3_no_option_takes_a_secret() {
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 11] = [
         "--key-file <FILE>",
         "--new-keyfile <FILE>",
         "--volume-key-file <FILE>",
         "--volume-key-file <OUT>",
         "--key-fd <N>",
+        "--new-key-fd <N>",
         // How to read them, and what is no secret.
-        "--keyfile-offset <BYTES>",
-        "--keyfile-size <BYTES>",
-        "--new-keyfile-offset <BYTES>",
-        "--new-keyfile-size <BYTES>",
+        "--keyfile-offset <SIZE>",
+        "--keyfile-size <SIZE>",
+        "--new-keyfile-offset <SIZE>",
+        "--new-keyfile-size <SIZE>",
         "--key-encoding <ENCODING>",
     ];
     const NO_SECRETS: [&str; 8] = [

@@ -11,17 +11,26 @@ use crate::unlock;
 
 /// Writes the backup; the image is only read, whatever state its header copies are in.
 pub fn run(args: &HeaderBackupArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image, args.force)?;
-    let luks = unlock::open(&source.name, source.seekable()?, &args.policy)?;
-    let bytes = change::back_up(&source.name, &luks, &args.header_backup_file)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
+    let back_up = if args.dry.run {
+        change::would_back_up
+    } else {
+        change::back_up
+    };
+    let bytes = back_up(&source.name, &luks, &args.header_backup_file)?;
     let file = output::path(&args.header_backup_file);
-    if args.json {
-        let members = json!({"image": source.name, "file": file, "bytes": bytes});
-        return Ok(output::json("header backup", members)?);
-    }
-    let text = format!(
-        "{file}: {bytes} bytes, the header and the keyslots of {}\n",
+    let members = json!({"image": source.name, "file": file, "bytes": bytes});
+    let what = format!(
+        "{bytes} bytes, the header and the keyslots of {}",
         source.name
     );
-    Ok(output::text(&text)?)
+    change::wrote(
+        "header backup",
+        &file,
+        &what,
+        members,
+        args.dry,
+        args.output,
+    )
 }

@@ -10,8 +10,8 @@ use crate::error::Error;
 
 /// Changes what was given.
 pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image, args.change.dry_run)?;
-    let luks = target.luks_after_backup(&args.change)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let luks = target.luks_after_backup(&args.image.policy, &args.change)?;
     if let (Some(priority), Some(keyslot)) = (args.priority, args.key_slot) {
         keyslots::set_priority(&luks, keyslot, priority.into(), &mut OsRandom)
             .map_err(target.failed())?;
@@ -20,7 +20,7 @@ pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
     }
     let members = json!({"image": target.name, "changed": true});
     let text = format!("the header of {} is changed\n", target.name);
-    target.done("header config", args.change.json, members, &text)
+    target.done("header config", args.change.output, members, &text)
 }
 
 fn changes(args: &HeaderConfigArgs) -> ConfigChanges {

@@ -20,13 +20,13 @@ pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
             });
         }
     };
-    let target = Target::open(&args.image, args.change.dry_run)?;
-    let luks = target.luks(&args.change.policy)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let luks = target.luks(&args.image.policy)?;
     let question = format!("The header of {} will be converted to {name}.", target.name);
-    target.confirm(&question, args.change.batch_mode)?;
+    target.confirm(&question, args.change.output.batch_mode)?;
     target.back_up(&luks, args.change.header_backup_file.as_deref())?;
     convert(&luks, to, &mut OsRandom).map_err(target.failed())?;
     let members = json!({"image": target.name, "type": name});
     let text = format!("{} is {name} now\n", target.name);
-    target.done("header convert", args.change.json, members, &text)
+    target.done("header convert", args.change.output, members, &text)
 }

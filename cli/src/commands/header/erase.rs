@@ -10,13 +10,13 @@ use crate::error::Error;
 
 /// Overwrites every keyslot.
 pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image, args.change.dry_run)?;
-    let luks = target.luks(&args.change.policy)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let luks = target.luks(&args.image.policy)?;
     let question = format!(
         "All keyslots of {} will be overwritten: no passphrase will open it again.",
         target.name
     );
-    target.confirm(&question, args.change.batch_mode)?;
+    target.confirm(&question, args.change.output.batch_mode)?;
     target.back_up(&luks, args.change.header_backup_file.as_deref())?;
     let keyslots = erase(&luks, &mut OsRandom).map_err(target.failed())?;
     let members = json!({"image": target.name, "keyslots": keyslots});
@@ -25,5 +25,5 @@ pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {
         keyslots.len(),
         target.name
     );
-    target.done("header erase", args.change.json, members, &text)
+    target.done("header erase", args.change.output, members, &text)
 }

@@ -16,7 +16,7 @@ use crate::policy;
 
 /// Mends what is damaged, and says what.
 pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image, args.dry_run)?;
+    let target = Target::open(&args.image.header(), args.dry.run)?;
     check_policy(&target, args)?;
     if let Some(path) = &args.header_backup_file {
         let luks = Luks::open(target.storage.clone()).map_err(target.failed())?;
@@ -37,7 +37,7 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
         }
         Repair::Luks1(damages) => damages.iter().map(ToString::to_string).collect(),
     };
-    let repaired = !args.dry_run && !damages.is_empty();
+    let repaired = !args.dry.run && !damages.is_empty();
     let members = json!({"image": target.name, "damages": damages, "repaired": repaired});
     let mut lines: Vec<_> = damages
         .iter()
@@ -48,12 +48,12 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
         _ => format!("the header of {} is repaired", target.name),
     });
     let text = format!("{}\n", lines.join("\n"));
-    target.done("header repair", args.json, members, &text)
+    target.done("header repair", args.output, members, &text)
 }
 
 /// What the header becomes must keep the policy.
 fn check_policy(target: &Target, args: &HeaderRepairArgs) -> Result<(), Error> {
-    if args.policy.policy.is_none() {
+    if args.image.policy.policy.is_none() {
         return Ok(());
     }
     let rehearsed = RehearsedStorage::new(target.storage.clone());
@@ -66,5 +66,5 @@ fn check_policy(target: &Target, args: &HeaderRepairArgs) -> Result<(), Error> {
     };
     repair(&*rehearsed, options, &mut OsRandom).map_err(target.failed())?;
     let luks = Luks::open(rehearsed).map_err(target.failed())?;
-    policy::check(&args.policy, &luks, &target.name)
+    policy::check(&args.image.policy, &luks, &target.name)
 }

@@ -18,7 +18,7 @@ use crate::policy;
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image, args.dry_run)?;
+    let target = Target::open(&args.image.header(), args.dry.run)?;
     let backup = read(&args.header_backup_file, args.force)?;
     check_policy(args, &backup)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
@@ -55,20 +55,20 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
         ));
     }
     let question = format!("Header and keyslots of {} will be replaced.", target.name);
-    target.confirm(&question, args.batch_mode)?;
+    target.confirm(&question, args.output.batch_mode)?;
     restore(&*target.storage, luks.as_ref(), &backup).map_err(target.failed())?;
     let members = json!({
         "image": target.name,
         "revived": comparison.revived,
         "lost": comparison.lost,
-        "restored": !args.dry_run,
+        "restored": !args.dry.run,
     });
     let kind = match backup.header() {
         Header::Luks1(_) => "LUKS1",
         Header::Luks2(_) => "LUKS2",
     };
     let text = format!("the {kind} header of {} is restored\n", target.name);
-    target.done("header restore", args.json, members, &text)
+    target.done("header restore", args.output, members, &text)
 }
 
 /// Reads and checks the backup. With `force` one sound header copy is enough, and the other is made from it.
@@ -97,7 +97,7 @@ fn check_policy(args: &HeaderRestoreArgs, backup: &Backup) -> Result<(), Error> 
     let name = format!("backup {}", output::path(&args.header_backup_file));
     let storage = Arc::new(MemoryStorage::from_vec(backup.bytes().to_vec()));
     let luks = Luks::open(storage).map_err(|error| Error::luks(&name, error))?;
-    policy::check(&args.policy, &luks, &name)
+    policy::check(&args.image.policy, &luks, &name)
 }
 
 /// What is no LUKS container may be something that somebody needs.

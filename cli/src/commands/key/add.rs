@@ -5,7 +5,7 @@ use luks::keyslots::{self, UnboundKey};
 use luks::{KeyslotOptions, Luks, OsRandom, Random};
 use serde_json::json;
 
-use super::{header_of, new};
+use super::new;
 use crate::args::KeyAddArgs;
 use crate::change::Target;
 use crate::error::Error;
@@ -15,10 +15,10 @@ use crate::unlock;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
-    let target = Target::open(&header_of(&args.image, &args.header), args.change.dry_run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run)?;
     let name = &target.name;
     let input = new::input(&args.keys, &args.new)?;
-    let luks = target.luks(&args.change.policy)?;
+    let luks = target.luks(&args.image.policy)?;
     let keyslot = if args.unbound {
         add_unbound(args, &target, &luks, &input)?
     } else {
@@ -27,7 +27,7 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
         let secret = new::passphrase(
             &input,
             name,
-            args.change.batch_mode,
+            args.change.output.batch_mode,
             args.new.allow_empty_passphrase,
         )?;
         let options = options(args, &luks, name)?;
@@ -37,7 +37,7 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
     };
     let members = json!({"image": name, "keyslot": keyslot, "unbound": args.unbound});
     let text = format!("keyslot {keyslot} of {name} is new\n");
-    target.done("key add", args.change.json, members, &text)
+    target.done("key add", args.change.output, members, &text)
 }
 
 fn add_unbound(
@@ -55,7 +55,7 @@ fn add_unbound(
     let secret = new::passphrase(
         input,
         name,
-        args.change.batch_mode,
+        args.change.output.batch_mode,
         args.new.allow_empty_passphrase,
     )?;
     let options = options(args, luks, name)?;

@@ -3,7 +3,7 @@
 use luks::{OsRandom, keyslots};
 use serde_json::json;
 
-use super::{header_of, new};
+use super::new;
 use crate::args::KeyChangeArgs;
 use crate::change::Target;
 use crate::error::Error;
@@ -12,11 +12,11 @@ use crate::unlock;
 
 /// Changes a keyslot.
 pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
-    let target = Target::open(&header_of(&args.image, &args.header), args.change.dry_run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run)?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;
-    let luks = target.luks(&args.change.policy)?;
+    let luks = target.luks(&args.image.policy)?;
     let limits = unlock::options_for(args.key_slot, &args.limits);
     let (unlocked, old) = if let Some(path) = &args.volume_key_file {
         let key = unlock::read_volume_key(path)?;
@@ -35,7 +35,7 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
         _ => new::passphrase(
             &input,
             name,
-            args.change.batch_mode,
+            args.change.output.batch_mode,
             args.new.allow_empty_passphrase,
         )?,
     };
@@ -50,5 +50,5 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     };
     let members = json!({"image": name, "keyslot": keyslot, "old_keyslot": before});
     let text = format!("keyslot {before} of {name} is changed{moved}\n");
-    target.done("key change", args.change.json, members, &text)
+    target.done("key change", args.change.output, members, &text)
 }

@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use super::header_of;
 use crate::args::KeyExportArgs;
-use crate::change::{confirm, write_new};
+use crate::change::{check_new, confirm, write_new, wrote};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
@@ -14,15 +13,15 @@ use crate::unlock;
 
 /// Writes the key. The image is only read.
 pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
-    let source = Source::open(&header_of(&args.image, &args.header), args.force)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
     let name = &source.name;
     let file = output::path(&args.volume_key_file);
     let keys = KeyInput::new(&args.keys, false)?;
-    let luks = unlock::open(name, source.seekable()?, &args.policy)?;
+    let luks = unlock::open(name, source.seekable()?, &args.image.policy)?;
     let question = format!(
         "Whoever has {file} opens {name}, whatever passphrases are changed or removed later."
     );
-    confirm(&question, args.batch_mode)?;
+    confirm(&question, args.output.batch_mode || args.dry.run)?;
     let unlocked = luks
         .unlock(
             &unlock::passphrase(name, &keys)?,
@@ -30,15 +29,16 @@ pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
         )
         .map_err(|error| Error::luks(name, error))?;
     let key = unlocked.volume_key();
-    write_new(&args.volume_key_file, 0o600, Content::Secret, key.expose())?;
-    let bits = key.len() * 8;
-    if args.json {
-        let members = json!({
-            "image": name, "keyslot": unlocked.keyslot(), "volume_key_file": file, "bits": bits,
-        });
-        return Ok(output::json("key export", members)?);
+    let (path, bytes) = (&args.volume_key_file, key.expose());
+    if args.dry.run {
+        check_new(path)?;
+    } else {
+        write_new(path, 0o600, Content::Secret, bytes)?;
     }
-    Ok(output::text(&format!(
-        "{file}: the volume key of {name}, {bits} bits\n"
-    ))?)
+    let bits = key.len() * 8;
+    let members = json!({
+        "image": name, "keyslot": unlocked.keyslot(), "volume_key_file": file, "bits": bits,
+    });
+    let what = format!("the volume key of {name}, {bits} bits");
+    wrote("key export", &file, &what, members, args.dry, args.output)
 }

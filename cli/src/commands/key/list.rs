@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use volume::Storage;
 
-use super::header_of;
 use crate::args::KeyListArgs;
 use crate::error::Error;
 use crate::inspect::Report;
@@ -14,13 +13,13 @@ use crate::unlock;
 
 /// Lists. Nothing is unlocked and nothing is written.
 pub fn run(args: &KeyListArgs) -> Result<(), Error> {
-    let source = Source::open(&header_of(&args.image, &args.header), args.force)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
     let storage = source.seekable()?;
     let bytes = storage.len().map_err(|error| source.unreadable(error))?;
-    let luks = unlock::open(&source.name, storage, &args.policy)?;
+    let luks = unlock::open(&source.name, storage, &args.image.policy)?;
     let limits = limits::kdf_limits(limits::ONE_SLOT, None);
     let report = Report::new(source.name.clone(), &luks, bytes, &limits);
-    if args.json {
+    if args.output.json {
         let keyslots: Value =
             serde_json::to_value(&report.keyslots).expect("a report is plain data");
         let members = json!({"image": source.name, "type": report.kind, "keyslots": keyslots});

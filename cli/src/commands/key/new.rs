@@ -12,16 +12,23 @@ use crate::passphrase::KeyInput;
 /// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
 pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
     let stdin = |file: &Option<std::ffi::OsString>| file.as_ref().is_some_and(|file| file == "-");
-    if stdin(&new.new_keyfile) && (stdin(&keys.key_file) || keys.key_fd == Some(0)) {
+    let is_stdin = stdin(&new.new_keyfile) || new.new_key_fd == Some(0);
+    if is_stdin && (stdin(&keys.key_file) || keys.key_fd == Some(0)) {
         return Err(Error::Conflict {
             one: "--key-file -",
             other: "--new-keyfile -",
         });
     }
+    if new.new_key_fd.is_some() && new.new_key_fd == keys.key_fd {
+        return Err(Error::Conflict {
+            one: "--key-fd",
+            other: "--new-key-fd of the same number",
+        });
+    }
     Ok(KeyInput::new(
         &KeyArgs {
             key_file: new.new_keyfile.clone(),
-            key_fd: None,
+            key_fd: new.new_key_fd,
             keyfile_offset: new.new_keyfile_offset,
             keyfile_size: new.new_keyfile_size,
             key_encoding: keys.key_encoding,

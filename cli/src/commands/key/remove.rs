@@ -3,7 +3,6 @@
 use luks::{OsRandom, keyslots};
 use serde_json::json;
 
-use super::header_of;
 use crate::args::KeyRemoveArgs;
 use crate::change::Target;
 use crate::error::Error;
@@ -12,15 +11,15 @@ use crate::unlock;
 
 /// Removes a keyslot.
 pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
-    let target = Target::open(&header_of(&args.image, &args.header), args.change.dry_run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run)?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
-    let luks = target.luks(&args.change.policy)?;
+    let luks = target.luks(&args.image.policy)?;
     let options = unlock::options_for(None, &args.limits);
     let keyslot = if let Some(keyslot) = args.key_slot {
         let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();
         // Of the last one no other can be asked for: the question below is what guards it.
-        let asks = has_key || !args.change.batch_mode;
+        let asks = has_key || !args.change.output.batch_mode;
         if let Some(path) = &args.volume_key_file {
             let key = unlock::read_volume_key(path)?;
             luks.unlock_with_volume_key(key, &options)
@@ -42,11 +41,11 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
         let question = format!(
             "Keyslot {keyslot} is the last one of {name}: without it nobody can open the container."
         );
-        target.confirm(&question, args.change.batch_mode)?;
+        target.confirm(&question, args.change.output.batch_mode)?;
     }
     target.back_up(&luks, args.change.header_backup_file.as_deref())?;
     keyslots::remove(&luks, keyslot, last, &mut OsRandom).map_err(target.failed())?;
     let members = json!({"image": name, "keyslot": keyslot, "last": last});
     let text = format!("keyslot {keyslot} of {name} is removed\n");
-    target.done("key remove", args.change.json, members, &text)
+    target.done("key remove", args.change.output, members, &text)
 }

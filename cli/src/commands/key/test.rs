@@ -14,15 +14,15 @@ use crate::unlock;
 
 /// Tests. Nothing is written, and no data is decrypted.
 pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image, args.force)?;
-    let keys = KeyInput::new(&args.keys, args.image == Operand::Standard)?;
-    let luks = unlock::open(&source.name, source.seekable()?, &args.policy)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let keys = KeyInput::new(&args.keys, args.image.header() == Operand::Standard)?;
+    let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
     let keyslot = if args.explain {
         explained(&luks, &source.name, &keys, args)?
     } else {
         unlock::unlock(&luks, &source.name, &keys, &args.unlock)?.keyslot()
     };
-    if args.json {
+    if args.output.json {
         let members = json!({"image": source.name, "opens": true, "keyslot": keyslot});
         return Ok(output::json("key test", members)?);
     }

@@ -8,7 +8,7 @@ use luks::{OsRandom, tokens};
 use serde_json::{Map, Value, json};
 
 use super::show::metadata;
-use crate::args::{ChangeArgs, Operand, TokenAddArgs, TokenImportArgs};
+use crate::args::{ChangeArgs, ImageArgs, TokenAddArgs, TokenImportArgs};
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
 use crate::output;
@@ -51,21 +51,21 @@ struct Number {
 }
 
 fn insert(
-    image: &Operand,
+    image: &ImageArgs,
     change: &ChangeArgs,
     number: Number,
     verb: &str,
     token: impl FnOnce(&[u32]) -> Result<Map<String, Value>, Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(image, change.dry_run)?;
-    let luks = target.luks_after_backup(change)?;
+    let target = Target::open(&image.header(), change.dry.run)?;
+    let luks = target.luks_after_backup(&image.policy, change)?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
     let token = token(&tokens::assignable(metadata))?;
     let id = tokens::add(&luks, token, number.id, number.replace, &mut OsRandom)
         .map_err(target.failed())?;
     let members = json!({"image": target.name, "token": id});
     let text = format!("token {id} of {} is added\n", target.name);
-    target.done(verb, change.json, members, &text)
+    target.done(verb, change.output, members, &text)
 }
 
 /// No JSON area is larger than this, in bytes.

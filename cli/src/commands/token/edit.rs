@@ -3,7 +3,7 @@
 use luks::{Luks, OsRandom, tokens};
 use serde_json::json;
 
-use crate::args::{ChangeArgs, Operand, TokenAssignArgs, TokenRemoveArgs};
+use crate::args::{ChangeArgs, ImageArgs, TokenAssignArgs, TokenRemoveArgs};
 use crate::change::Target;
 use crate::error::Error;
 
@@ -51,15 +51,15 @@ struct Done {
 }
 
 fn change(
-    image: &Operand,
+    image: &ImageArgs,
     args: &ChangeArgs,
     done: &Done,
     change: impl FnOnce(&Luks) -> Result<(), luks::Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(image, args.dry_run)?;
-    let luks = target.luks_after_backup(args)?;
+    let target = Target::open(&image.header(), args.dry.run)?;
+    let luks = target.luks_after_backup(&image.policy, args)?;
     change(&luks).map_err(target.failed())?;
     let members = json!({"image": target.name, "token": done.id});
     let text = format!("token {} of {} {}\n", done.id, target.name, done.text);
-    target.done(done.verb, args.json, members, &text)
+    target.done(done.verb, args.output, members, &text)
 }

@@ -8,7 +8,7 @@ use luks::{Header, InvalidOption, Luks, tokens};
 use serde_json::{Value, json};
 
 use crate::args::{TokenExportArgs, TokenListArgs};
-use crate::change::write_new;
+use crate::change::{check_new, write_new, wrote};
 use crate::error::Error;
 use crate::output;
 use crate::signals::Content;
@@ -17,15 +17,15 @@ use crate::unlock;
 
 /// Lists the tokens.
 pub fn list(args: &TokenListArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image, args.force)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
     let storage: Arc<_> = source.seekable()?;
-    let luks = unlock::open(&source.name, storage, &args.policy)?;
+    let luks = unlock::open(&source.name, storage, &args.image.policy)?;
     // LUKS1 has none.
     let tokens = match luks.header() {
         Header::Luks1(_) => &[][..],
         Header::Luks2(header) => &header.metadata.tokens,
     };
-    if args.json {
+    if args.output.json {
         let each =
             |token: &Token| json!({"id": token.id, "type": token.kind, "keyslots": token.keyslots});
         let tokens: Vec<_> = tokens.iter().map(each).collect();
@@ -63,21 +63,30 @@ fn description(luks: &Luks, id: u32) -> String {
 
 /// Exports one token.
 pub fn export(args: &TokenExportArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image, args.force)?;
-    let luks = unlock::open(&source.name, source.seekable()?, &args.policy)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
     let token = metadata(&luks)
         .and_then(|metadata| tokens::export(metadata, args.token_id))
         .map_err(|error| Error::luks(&source.name, error.into()))?;
-    let line = format!("{token}\n");
+    let id = args.token_id;
     if args.json_file == Path::new("-") {
-        return Ok(output::text(&line)?);
+        if args.output.json {
+            let token: Value = serde_json::from_str(&token).expect("a token is exported as JSON");
+            let members = json!({"image": source.name, "token": id, "file": null, "value": token});
+            return Ok(output::json("token export", members)?);
+        }
+        return Ok(output::text(&format!("{token}\n"))?);
     }
-    Ok(write_new(
-        &args.json_file,
-        0o600,
-        Content::Public,
-        line.as_bytes(),
-    )?)
+    let (line, file) = (format!("{token}\n"), output::path(&args.json_file));
+    let bytes = line.as_bytes();
+    if args.dry.run {
+        check_new(&args.json_file)?;
+    } else {
+        write_new(&args.json_file, 0o600, Content::Public, bytes)?;
+    }
+    let members = json!({"image": source.name, "token": id, "file": file, "bytes": bytes.len()});
+    let what = format!("token {id} of {}", source.name);
+    wrote("token export", &file, &what, members, args.dry, args.output)
 }
 
 /// The metadata of a LUKS2 container.
