@@ -36,6 +36,7 @@
 //! | [`mapping`] | [`Mapping`]: segments of a storage, encrypted or not |
 //! | [`mod@volume`] | [`Volume`]: the plaintext |
 //! | [`pipeline`] | [`copy`]: whole images, with several threads |
+//! | [`salvage`] | what can be read of a storage with bad places |
 //! | [`lock`] | header locks, and the image locks that QEMU takes |
 //! | [`error`] | what can go wrong |
 
@@ -43,6 +44,7 @@ pub mod error;
 pub mod lock;
 pub mod mapping;
 pub mod pipeline;
+pub mod salvage;
 mod span;
 pub mod storage;
 mod sys;
@@ -52,6 +54,7 @@ pub use error::{CopyError, Error};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};
 pub use pipeline::{AlignedBuffer, Copied, CopyOptions, Sink, Source, copy};
+pub use salvage::{Unread, is_bad_place, read_around};
 pub use storage::{
     Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
     RehearsedStorage, SimulatedStorage, Storage,

@@ -43,6 +43,8 @@ struct State {
     /// What was changed since, and when that was synced.
     changes: Vec<Change>,
     faults: Vec<Fault>,
+    /// Places that cannot be read, and the number of the error.
+    bad: Vec<(Range<u64>, i32)>,
     operations: Vec<Operation>,
 }
 
@@ -121,6 +123,13 @@ impl SimulatedStorage {
         self.state().faults.push(fault);
     }
 
+    /// From now on every read of any byte of `range` fails with this number of the system, until the byte is written:
+    /// a bad place of a disk. [`SimulatedStorage::restart`] leaves
+    /// it as it is.
+    pub fn break_reads(&self, range: Range<u64>, os_error: i32) {
+        self.state().bad.push((range, os_error));
+    }
+
     /// What reads see now.
     pub fn snapshot(&self) -> Vec<u8> {
         self.state().current.to_vec()
@@ -187,6 +196,7 @@ impl SimulatedStorage {
             current: pages,
             changes: Vec::new(),
             faults: Vec::new(),
+            bad: Vec::new(),
             operations: Vec::new(),
         };
         Self {
@@ -229,18 +239,22 @@ impl Storage for SimulatedStorage {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let end = end_of(offset, buf.len())?;
-        self.begin(Operation::Read(offset..end))?
-            .current
-            .read(offset, buf)
+        let state = self.begin(Operation::Read(offset..end))?;
+        let hits = |(bad, _): &&(Range<u64>, i32)| bad.start < end && offset < bad.end;
+        match state.bad.iter().find(hits) {
+            Some((_, os_error)) => Err(io::Error::from_raw_os_error(*os_error)),
+            None => state.current.read(offset, buf),
+        }
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let end = end_of(offset, data.len())?;
-        self.begin(Operation::Write(offset..end))?
-            .change(Change::Write {
-                offset,
-                data: data.into(),
-            });
+        let mut state = self.begin(Operation::Write(offset..end))?;
+        state.mend(&(offset..end));
+        state.change(Change::Write {
+            offset,
+            data: data.into(),
+        });
         Ok(())
     }
 
@@ -278,6 +292,21 @@ impl Storage for SimulatedStorage {
 }
 
 impl State {
+    /// A sector that is written can be read again.
+    fn mend(&mut self, written: &Range<u64>) {
+        let bad = std::mem::take(&mut self.bad);
+        for (range, os_error) in bad {
+            let before = range.start..range.end.min(written.start);
+            let behind = range.start.max(written.end)..range.end;
+            self.bad.extend(
+                [before, behind]
+                    .into_iter()
+                    .filter(|rest| !rest.is_empty())
+                    .map(|rest| (rest, os_error)),
+            );
+        }
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.current);
         self.changes.push(change);
