@@ -1,12 +1,13 @@
 //! From the options to an unlocked container.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmcrypt::{Passphrase, VolumeKey};
-use luks::{KdfLimits, Luks, UnlockOptions, Unlocked};
+use luks::{KdfLimits, Luks, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::args::{LimitArgs, PolicyArgs, UnlockArgs};
@@ -81,6 +82,17 @@ pub fn options_for(keyslot: Option<u32>, args: &LimitArgs) -> UnlockOptions<'sta
         threads: limits::processors(),
         // A signal ends the process at once, wherever it is.
         cancel: &|| false,
+        unusable: &warn_once,
+    }
+}
+
+/// What is wrong with a keyslot is said once, however often it is tried.
+fn warn_once(unusable: &UnusableKeyslot) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let text = unusable.to_string();
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(text.clone()) {
+        output::warn(text);
     }
 }
 

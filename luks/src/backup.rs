@@ -102,6 +102,7 @@ impl Backup {
         let storage = MemoryStorage::from_vec(bytes);
         let (header, fault) = match store::read_locked(&storage)? {
             Found::Luks1(header) => (Header::Luks1(header), None),
+            Found::Luks1Partly(_, corrupt) => return Err(corrupt.into()),
             Found::Luks2(copies) => {
                 let fault = match &copies {
                     Copies::Both(_) => None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dmcrypt::{Passphrase, VolumeKey};
 use volume::{Storage, Volume};
 
-use crate::error::{Error, InvalidOption, Unsupported};
+use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
 use crate::fingerprint::Fingerprint;
 use crate::kdf::KdfParams;
 use crate::luks1;
@@ -59,6 +59,8 @@ pub enum Warning {
     Primary(Fault),
     /// The secondary header is not used.
     Secondary(Fault),
+    /// LUKS1: the second half of the header cannot be read, and with it what it says of keyslots 6 and 7.
+    Luks1Keyslots(Corrupt),
 }
 
 impl fmt::Display for Warning {
@@ -66,6 +68,10 @@ impl fmt::Display for Warning {
         match self {
             Self::Primary(fault) => write!(f, "the primary header is not used: {fault}"),
             Self::Secondary(fault) => write!(f, "the secondary header is not used: {fault}"),
+            Self::Luks1Keyslots(corrupt) => write!(
+                f,
+                "keyslots 6 and 7 are not used, whose part of the header is lost: {corrupt}"
+            ),
         }
     }
 }
@@ -81,6 +87,9 @@ impl Luks {
         let (found, fingerprint) = store::read(&*storage)?;
         let (header, warnings) = match found {
             Found::Luks1(header) => (Header::Luks1(header), Vec::new()),
+            Found::Luks1Partly(header, corrupt) => {
+                (Header::Luks1(header), vec![Warning::Luks1Keyslots(corrupt)])
+            }
             Found::Luks2(copies) => {
                 let warnings = match &copies {
                     Copies::Both(_) => Vec::new(),

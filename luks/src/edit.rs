@@ -127,6 +127,8 @@ impl Edit {
             (Found::Luks1(now), Header::Luks1(before)) if now == *before => {
                 (Header::Luks1(now), None)
             }
+            // What cannot be read would be lost by writing it.
+            (Found::Luks1Partly(_, corrupt), Header::Luks1(_)) => return Err(corrupt.into()),
             (Found::Luks2(copies), Header::Luks2(before))
                 if copies.header().says_the_same_as(before) =>
             {

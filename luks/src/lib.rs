@@ -82,4 +82,4 @@ pub use policy::Policy;
 pub use random::{OsRandom, Random, RandomError};
 pub use repair::{Repair, RepairOptions};
 pub use store::{Copies, Fault};
-pub use unlock::UnlockOptions;
+pub use unlock::{UnlockOptions, UnusableKeyslot};

@@ -55,6 +55,7 @@ pub fn repair(
     }
     match store::read_locked(storage)? {
         Found::Luks1(_) => Err(Error::Changed),
+        Found::Luks1Partly(_, corrupt) => Err(corrupt.into()),
         Found::Luks2(Copies::Both(_)) => Ok(Repair::Nothing),
         Found::Luks2(Copies::PrimaryOnly(header, fault)) => {
             repair_copy(storage, options, &header, Which::Secondary, fault, random)

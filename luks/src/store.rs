@@ -2,6 +2,7 @@
 //! [`commit`]'s.
 
 pub(crate) mod commit;
+mod reading;
 
 use volume::{LockMode, Storage};
 
@@ -11,10 +12,15 @@ use crate::luks1;
 use crate::luks2::{self, BinaryHeader, METADATA_SIZES, Which};
 use crate::number::{to_u64, to_usize};
 
+use self::reading::Bytes;
+
 /// What was found, with what is wrong with the copy that is not used.
 #[derive(Debug)]
 pub(crate) enum Found {
     Luks1(luks1::Header),
+    /// LUKS1 whose second sector cannot be read: keyslots 6 and 7, which it describes, count as not in use. Nothing may
+    /// be written over it.
+    Luks1Partly(luks1::Header, Corrupt),
     Luks2(Copies<luks2::Header>),
 }
 
@@ -83,32 +89,34 @@ fn read_bytes(storage: &dyn Storage) -> Result<(Found, Vec<Vec<u8>>), Error> {
         .len()
         .map_err(Error::io("find the size of the container"))?;
     // One read serves both versions: LUKS1's header is shorter than LUKS2's binary header.
-    let mut first = vec![0; to_usize(length).min(BinaryHeader::BYTES)];
-    storage
-        .read_at(0, &mut first)
-        .map_err(Error::io("read the header"))?;
-    if BinaryHeader::has_magic(Which::Primary, &first) {
+    let first = Bytes::read(storage, 0, BinaryHeader::BYTES, length)?;
+    if BinaryHeader::has_magic(Which::Primary, &first.bytes) {
         // Another version than 1 may be damage of one copy: the other one tells.
-        match version(&first) {
-            Some(1) => {
-                let header = luks1_header(&first, length)?;
-                first.truncate(luks1::Header::BYTES);
-                return Ok((Found::Luks1(header), vec![first]));
-            }
+        match version(&first.bytes) {
+            Some(1) => return luks1_header(first, length),
             Some(_) => {}
             None => return Err(truncated("the header", 8, length)),
         }
     }
+    let start_is_unreadable = first.unreadable();
     let primary = luks2_copy(storage, Which::Primary, 0, first, length)?;
-    let secondary = match &primary {
+    let secondary = match &primary.outcome {
         Ok((header, _)) => luks2_secondary(storage, header.binary.header_bytes, length)?,
-        Err(_) => find_secondary(storage, length)?,
+        Err(_) => find_secondary(storage, length, primary.has_magic)?,
     };
-    if let (Err(NO_MAGIC), Err(NO_MAGIC)) = (&primary, &secondary) {
-        return Err(Error::NotLuks);
+    match (&primary.outcome, &secondary.outcome, start_is_unreadable) {
+        (Err(NO_MAGIC), Err(NO_MAGIC), _) => return Err(Error::NotLuks),
+        // Nothing says that there is a second copy at all.
+        (Err(_), Err(NO_MAGIC), Some(unreadable)) if !primary.has_magic => {
+            return Err(unreadable.into());
+        }
+        _ => {}
     }
-    let (primary, first) = split(primary);
-    let (secondary, second) = split(secondary);
+    if let Some(copies) = proven(&primary, &secondary) {
+        return Ok((Found::Luks2(copies), Vec::new()));
+    }
+    let (primary, first) = split(primary.outcome);
+    let (secondary, second) = split(secondary.outcome);
     let copies = choose(primary, secondary)?;
     let bytes = match &copies {
         Copies::Both(_) => first.into_iter().chain(second).collect(),
@@ -124,21 +132,50 @@ fn split(copy: CopyBytes) -> (ReadCopy, Option<Vec<u8>>) {
     }
 }
 
+/// Where no copy could be read whole, one whose checksum is right all the same: what could not be read of it is zeros.
+/// What is said of the other one then says it of both.
+fn proven(primary: &LuksCopy, secondary: &LuksCopy) -> Option<Copies<luks2::Header>> {
+    let (Err(first), Err(second)) = (&primary.outcome, &secondary.outcome) else {
+        return None;
+    };
+    let both = || {
+        Some(Fault::Corrupt(Corrupt::BothCopies {
+            primary: Box::new(first.corrupt()?.clone()),
+            secondary: Box::new(second.corrupt()?.clone()),
+        }))
+    };
+    match (&primary.proven, &secondary.proven) {
+        (None, None) => None,
+        (Some(one), Some(other)) if other.binary.epoch > one.binary.epoch => {
+            Some(Copies::SecondaryOnly(other.clone(), both()?))
+        }
+        (Some(one), _) => Some(Copies::PrimaryOnly(one.clone(), both()?)),
+        (None, Some(other)) => Some(Copies::SecondaryOnly(other.clone(), both()?)),
+    }
+}
+
 fn version(first: &[u8]) -> Option<u16> {
     first
         .get(6..8)
         .map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
 }
 
-fn luks1_header(first: &[u8], length: u64) -> Result<luks1::Header, Error> {
-    if first.len() < luks1::Header::BYTES {
-        return Err(truncated(
-            "the LUKS1 header",
-            to_u64(luks1::Header::BYTES),
-            length,
-        ));
+fn luks1_header(mut first: Bytes, length: u64) -> Result<(Found, Vec<Vec<u8>>), Error> {
+    let need = luks1::Header::BYTES;
+    if first.bytes.len() < need {
+        return Err(truncated("the LUKS1 header", to_u64(need), length));
     }
-    Ok(luks1::Header::parse(first)?)
+    first.forget_behind(to_u64(need));
+    let Some(unreadable) = first.unreadable() else {
+        let header = luks1::Header::parse(&first.bytes)?;
+        first.bytes.truncate(need);
+        return Ok((Found::Luks1(header), vec![first.bytes]));
+    };
+    match luks1::Header::parse_first_sector(&first.bytes) {
+        Ok(header) => Ok((Found::Luks1Partly(header, unreadable), Vec::new())),
+        // What the second sector says may be what is missing.
+        Err(_) => Err(unreadable.into()),
+    }
 }
 
 fn truncated(object: &str, need: u64, have: u64) -> Error {
@@ -155,29 +192,43 @@ type ReadCopy = Result<luks2::Header, Fault>;
 /// The same with the bytes that it was parsed from.
 type CopyBytes = Result<(luks2::Header, Vec<u8>), Fault>;
 
+/// What came of reading a copy.
+struct LuksCopy {
+    outcome: CopyBytes,
+    has_magic: bool,
+    /// What its checksum proves of a copy that cannot all be read.
+    proven: Option<luks2::Header>,
+}
+
+impl LuksCopy {
+    fn faulty(fault: impl Into<Fault>) -> Self {
+        Self {
+            outcome: Err(fault.into()),
+            has_magic: true,
+            proven: None,
+        }
+    }
+}
+
 const NO_MAGIC: Fault = Fault::Corrupt(Corrupt::Magic);
 
-fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<CopyBytes, Error> {
-    let rest = length.saturating_sub(at);
-    let mut first = vec![0; to_usize(rest).min(BinaryHeader::BYTES)];
-    if !first.is_empty() {
-        storage
-            .read_at(at, &mut first)
-            .map_err(Error::io("read the secondary header"))?;
-    }
+fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<LuksCopy, Error> {
+    let first = Bytes::read(storage, at, BinaryHeader::BYTES, length)?;
     luks2_copy(storage, Which::Secondary, at, first, length)
 }
 
 /// "If the primary header is corrupted, a scan on several known offsets for the secondary header can be performed"
-/// (LUKS2 specification 4.5). The first sound one counts.
-fn find_secondary(storage: &dyn Storage, length: u64) -> Result<CopyBytes, Error> {
-    let mut found = Err(NO_MAGIC);
+/// (LUKS2 specification 4.5). The first sound one counts. In what `is_luks` a place that cannot be read may be one.
+fn find_secondary(storage: &dyn Storage, length: u64, is_luks: bool) -> Result<LuksCopy, Error> {
+    let mut found = LuksCopy::faulty(NO_MAGIC);
     for at in METADATA_SIZES.into_iter().take_while(|at| *at < length) {
-        match luks2_secondary(storage, at, length)? {
-            Ok(header) => return Ok(Ok(header)),
-            // A damaged copy says more than a place without one.
+        let copy = luks2_secondary(storage, at, length)?;
+        match &copy.outcome {
+            Ok(_) => return Ok(copy),
+            // A damaged copy says more than a place without one, and one that is proven says all.
             Err(NO_MAGIC) => {}
-            damaged => found = damaged,
+            Err(_) if (copy.has_magic || is_luks) && found.proven.is_none() => found = copy,
+            Err(_) => {}
         }
     }
     Ok(found)
@@ -188,42 +239,54 @@ fn luks2_copy(
     storage: &dyn Storage,
     which: Which,
     at: u64,
-    first: Vec<u8>,
+    mut first: Bytes,
     length: u64,
-) -> Result<CopyBytes, Error> {
-    if !BinaryHeader::has_magic(which, &first) {
-        return Ok(Err(NO_MAGIC));
+) -> Result<LuksCopy, Error> {
+    if !BinaryHeader::has_magic(which, &first.bytes) {
+        let fault = first.unreadable().map_or(NO_MAGIC, Fault::Corrupt);
+        return Ok(LuksCopy {
+            has_magic: false,
+            ..LuksCopy::faulty(fault)
+        });
     }
     let cut_off = |object: &str, bytes: u64| {
         let need = at.saturating_add(bytes);
-        Ok(Err(Fault::Corrupt(Corrupt::Truncated {
+        Ok(LuksCopy::faulty(Corrupt::Truncated {
             object: object.into(),
             need,
             have: length,
-        })))
+        }))
     };
-    if first.len() < BinaryHeader::BYTES {
+    if first.bytes.len() < BinaryHeader::BYTES {
         return cut_off("the binary header", to_u64(BinaryHeader::BYTES));
     }
-    let binary = match BinaryHeader::parse(which, at, &first) {
+    let binary = match BinaryHeader::parse(which, at, &first.bytes) {
         Ok(binary) => binary,
-        Err(Error::Corrupt(corrupt)) => return Ok(Err(Fault::Corrupt(corrupt))),
-        Err(Error::Unsupported(unsupported)) => return Ok(Err(Fault::Unsupported(unsupported))),
+        Err(Error::Corrupt(corrupt)) => {
+            return Ok(LuksCopy::faulty(first.unreadable().unwrap_or(corrupt)));
+        }
+        Err(Error::Unsupported(unsupported)) => {
+            return Ok(LuksCopy::faulty(Fault::Unsupported(unsupported)));
+        }
         Err(other) => return Err(other),
     };
     if at.saturating_add(binary.header_bytes) > length {
         return cut_off("the header copy", binary.header_bytes);
     }
-    let mut bytes = first;
     // One of nine sizes, 4 MiB at most.
-    bytes.resize(to_usize(binary.header_bytes), 0);
-    let rest_at = at.saturating_add(to_u64(BinaryHeader::BYTES));
-    storage
-        .read_at(rest_at, &mut bytes[BinaryHeader::BYTES..])
-        .map_err(Error::io("read the JSON area"))?;
-    Ok(match luks2::Header::parse(binary, &bytes) {
-        Ok(header) => Ok((header, bytes)),
-        Err(corrupt) => Err(Fault::Corrupt(corrupt)),
+    first.read_on(storage, to_usize(binary.header_bytes))?;
+    let parsed = luks2::Header::parse(binary, &first.bytes);
+    Ok(match (parsed, first.unreadable()) {
+        (Ok(header), None) => LuksCopy {
+            outcome: Ok((header, first.bytes)),
+            has_magic: true,
+            proven: None,
+        },
+        (parsed, Some(unreadable)) => LuksCopy {
+            proven: parsed.ok(),
+            ..LuksCopy::faulty(unreadable)
+        },
+        (Err(corrupt), None) => LuksCopy::faulty(corrupt),
     })
 }
 
@@ -279,5 +342,18 @@ impl Fault {
                 unreachable!("answered before, or told by the other copy")
             }
         }
+    }
+
+    fn corrupt(&self) -> Option<&Corrupt> {
+        match self {
+            Self::Corrupt(corrupt) => Some(corrupt),
+            Self::Unsupported(_) | Self::Older { .. } => None,
+        }
+    }
+}
+
+impl From<Corrupt> for Fault {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
     }
 }

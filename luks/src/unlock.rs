@@ -1,10 +1,11 @@
 //! From a passphrase to the volume key: keyslots in their order, within the limits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fmt, io};
 
 use dmcrypt::{CipherSpec, DerivedKey, HashAlgorithm, Passphrase, VolumeKey};
 use subtle::ConstantTimeEq;
-use volume::{LockMode, Storage};
+use volume::{LockMode, Storage, Unread, is_bad_place, read_around};
 
 use crate::defaults::STRIPES;
 use crate::error::{Corrupt, Costly, Error, Unsupported};
@@ -25,6 +26,28 @@ pub struct UnlockOptions<'a> {
     pub threads: usize,
     /// Asked while PBKDF2 runs and between keyslots; `true` ends the unlock.
     pub cancel: &'a (dyn Fn() -> bool + Sync),
+    /// Told of each keyslot that could not be tried because its area cannot be read, where that does not end the unlock:
+    /// another one fits, or does not.
+    pub unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
+}
+
+/// A keyslot whose area cannot be read, whole or in part: no passphrase opens it.
+#[derive(Debug)]
+pub struct UnusableKeyslot {
+    /// Its number.
+    pub keyslot: u32,
+    /// Why.
+    pub error: Error,
+}
+
+impl fmt::Display for UnusableKeyslot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "keyslot {} is not usable: ", self.keyslot)?;
+        match &self.error {
+            Error::Corrupt(corrupt) => corrupt.fmt(f),
+            error => error.fmt(f),
+        }
+    }
 }
 
 impl Default for UnlockOptions<'_> {
@@ -35,6 +58,7 @@ impl Default for UnlockOptions<'_> {
             null_cipher: false,
             threads: 1,
             cancel: &|| false,
+            unusable: &|_| (),
         }
     }
 }
@@ -95,7 +119,8 @@ impl KeyDigest {
 }
 
 /// Tries `candidates` in their order, side by side where threads and memory are left. A candidate that is not supported
-/// is passed over, whether its header or its use tells; it is named when none was tried.
+/// is passed over, whether its header or its use tells; it is named when none was tried. So is one whose area cannot be
+/// read.
 ///
 /// What comes out is what trying one after another says: of two keyslots that fit the first one, and an error only where
 /// none before it fits. A keyslot that fits ends those behind it, and those before it are waited for.
@@ -128,8 +153,15 @@ pub(crate) fn try_all(
                 continue 'some;
             }
             match outcome {
-                Ok(Some(key)) => return Ok((candidate.keyslot, key)),
+                Ok(Some(key)) => {
+                    plan.unusable.iter().for_each(options.unusable);
+                    return Ok((candidate.keyslot, key));
+                }
                 Ok(None) => plan.tried.push(candidate.keyslot),
+                Err(error) if is_of_area(&error) => plan.unusable.push(UnusableKeyslot {
+                    keyslot: candidate.keyslot,
+                    error,
+                }),
                 Err(Error::Unsupported(problem)) => {
                     plan.unsupported.get_or_insert(problem);
                 }
@@ -138,7 +170,18 @@ pub(crate) fn try_all(
         }
         rest = behind;
     }
-    plan.nothing_fits()
+    plan.nothing_fits(options)
+}
+
+/// Is it the keyslot's own area that cannot be read, and not the storage?
+fn is_of_area(error: &Error) -> bool {
+    match error {
+        Error::Corrupt(Corrupt::Truncated { .. }) => true,
+        Error::Io { source, .. } => {
+            is_bad_place(source) || source.kind() == io::ErrorKind::UnexpectedEof
+        }
+        _ => false,
+    }
 }
 
 /// What is to be tried, and what is said when none of it fits.
@@ -147,6 +190,7 @@ struct Plan {
     tried: Vec<u32>,
     refused: Vec<(Costly, Excess)>,
     unsupported: Option<Unsupported>,
+    unusable: Vec<UnusableKeyslot>,
     /// What stands in the way of all candidates behind.
     obstacle: Option<Error>,
 }
@@ -159,6 +203,7 @@ impl Plan {
             tried: Vec::new(),
             refused: Vec::new(),
             unsupported: None,
+            unusable: Vec::new(),
             obstacle: None,
         };
         for candidate in candidates {
@@ -184,11 +229,18 @@ impl Plan {
         plan
     }
 
-    fn nothing_fits<T>(self) -> Result<T, Error> {
+    fn nothing_fits<T>(mut self, options: &UnlockOptions<'_>) -> Result<T, Error> {
+        // Where nothing was tried it is what is wrong.
+        let only = (self.tried.is_empty() && !self.unusable.is_empty())
+            .then(|| self.unusable.remove(0).error);
+        self.unusable.iter().for_each(options.unusable);
         if let Some(obstacle) = self.obstacle {
             return Err(obstacle);
         }
         let (refused, tried) = (self.refused, self.tried);
+        if let Some(error) = only.filter(|_| refused.is_empty()) {
+            return Err(error);
+        }
         match (refused.is_empty(), tried.is_empty(), self.unsupported) {
             (false, _, _) => Err(Error::TooCostly { refused }),
             (true, true, Some(problem)) => Err(problem.into()),
@@ -325,10 +377,16 @@ fn read_area(storage: &dyn Storage, candidate: &Candidate) -> Result<DerivedKey,
         .into());
     }
     let mut material = DerivedKey::zeroed(to_usize(length));
-    storage
-        .read_at(candidate.area_offset, material.expose_mut())
+    let unread = read_around(storage, candidate.area_offset, material.expose_mut())
         .map_err(Error::io(format!("read keyslot {keyslot}'s area")))?;
-    Ok(material)
+    // The key is made of all of it.
+    match unread.into_iter().next() {
+        None => Ok(material),
+        Some(Unread { range, error }) => {
+            let action = format!("read keyslot {keyslot}'s area at byte {}", range.start);
+            Err(Error::io(action)(error))
+        }
+    }
 }
 
 #[cfg(test)]

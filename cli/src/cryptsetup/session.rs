@@ -122,11 +122,13 @@ impl Session {
             return Err(Failure::not_luks(&output::path(&self.header_path())));
         }
         for warning in luks.warnings() {
-            let (Warning::Primary(fault) | Warning::Secondary(fault)) = warning;
-            let _ = writeln!(
-                io::stderr(),
-                "WARNING: one of the two headers is not used ({fault}). Action repair writes it anew."
-            );
+            let _ = match warning {
+                Warning::Primary(fault) | Warning::Secondary(fault) => writeln!(
+                    io::stderr(),
+                    "WARNING: one of the two headers is not used ({fault}). Action repair writes it anew."
+                ),
+                other => writeln!(io::stderr(), "WARNING: {other}."),
+            };
         }
         Ok(luks)
     }

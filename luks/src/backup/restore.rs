@@ -57,7 +57,7 @@ pub fn restore(storage: &dyn Storage, seen: Option<&Luks>, backup: &Backup) -> R
 
 fn header_of(found: &Found) -> Header {
     match found {
-        Found::Luks1(header) => Header::Luks1(header.clone()),
+        Found::Luks1(header) | Found::Luks1Partly(header, _) => Header::Luks1(header.clone()),
         Found::Luks2(copies) => Header::Luks2(copies.header().clone()),
     }
 }

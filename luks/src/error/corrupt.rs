@@ -16,6 +16,14 @@ pub enum Corrupt {
         /// Bytes there are.
         have: u64,
     },
+    /// The storage fails where it is read.
+    #[error("byte {at} cannot be read: {problem}")]
+    Unreadable {
+        /// The first byte that cannot.
+        at: u64,
+        /// The storage's reason.
+        problem: String,
+    },
     /// A field is cut off.
     #[error("{field} is cut off")]
     FieldTruncated {

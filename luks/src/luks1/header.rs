@@ -112,6 +112,32 @@ impl Header {
         Ok(header)
     }
 
+    /// The same of a header whose second sector cannot be read: what it describes, keyslots 6 and 7, counts as not in
+    /// use, where it lies behind the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Header::parse`].
+    pub(crate) fn parse_first_sector(bytes: &[u8]) -> Result<Self, Corrupt> {
+        const KEYSLOTS_AT: usize = 208;
+        const KEYSLOT_BYTES: usize = 48;
+        const PLACE_AT: usize = 40;
+        let place_of = |keyslot: usize| {
+            let at = KEYSLOTS_AT + keyslot * KEYSLOT_BYTES + PLACE_AT;
+            let field = bytes.get(at..).and_then(<[u8]>::first_chunk);
+            field.map_or(0, |field| u32::from_be_bytes(*field))
+        };
+        let (before, last) = (place_of(4), place_of(5));
+        let stride = last.saturating_sub(before);
+        let mut whole = bytes[..KEYSLOTS_AT + 6 * KEYSLOT_BYTES].to_vec();
+        for number in 1..=2_u32 {
+            let mut writer = Writer::default();
+            Keyslot::unused(last.saturating_add(stride.saturating_mul(number))).write(&mut writer);
+            whole.extend(writer.finish());
+        }
+        Self::parse(&whole)
+    }
+
     /// Unused keyslots are checked too: their places are used again.
     fn check_geometry(&self) -> Result<(), Corrupt> {
         let length = Keyslot::area_length(self.key_bytes);

@@ -7,6 +7,8 @@
 
 /// Backups restored over anything, cut off at every write.
 mod backups;
+/// Bad sectors, and what ends too early.
+mod bad_places;
 /// Folders of data, unpacking, passphrases.
 mod common;
 /// Converted there and back, cut off at every write; what cannot be converted.

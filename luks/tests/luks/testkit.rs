@@ -123,6 +123,7 @@ fn copies(case: &Case, luks: &Luks) -> Result<(), String> {
     let warned = luks.warnings().first().map(|warning| match warning {
         Warning::Primary(fault) => ("secondary", fault_kind(fault)),
         Warning::Secondary(fault) => ("primary", fault_kind(fault)),
+        other => panic!("no image of the kit is unreadable: {other}"),
     });
     let meant = case.uses.as_deref().zip(case.kind.clone());
     if warned != meant {

@@ -36,9 +36,9 @@ const LAST_OBJECT: u32 = 31;
 
 /// Whether another copy counts for libcryptsetup, because it accepts what we refuse.
 pub fn other_copy(luks: &Luks) -> Option<&'static str> {
-    let is_refused = |warning: &Warning| {
-        let (Warning::Primary(of) | Warning::Secondary(of)) = warning;
-        fault(of).is_some()
+    let is_refused = |warning: &Warning| match warning {
+        Warning::Primary(of) | Warning::Secondary(of) => fault(of).is_some(),
+        Warning::Luks1Keyslots(_) => false,
     };
     luks.warnings().iter().any(is_refused).then_some(OTHER_COPY)
 }
