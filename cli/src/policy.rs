@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use luks::policy::Bounds;
 use luks::{Luks, Policy};
 
 use crate::args::PolicyArgs;
@@ -22,11 +23,12 @@ const BUILTINS: &[(&str, &str)] = &[(
 /// A policy is a page or two.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The policy that was asked for.
-pub fn read(args: &PolicyArgs) -> Result<Option<Policy>, PolicyError> {
-    let Some(path) = &args.policy else {
-        return Ok(None);
-    };
+/// The policies that were asked for, each of which holds. Read once: a policy may come from a pipe.
+pub fn read(args: &PolicyArgs) -> Result<Vec<Policy>, PolicyError> {
+    args.policy.iter().map(|path| read_one(path)).collect()
+}
+
+fn read_one(path: &Path) -> Result<Policy, PolicyError> {
     let name = output::path(path);
     let text = match path.to_str().and_then(|text| text.strip_prefix(BUILTIN)) {
         Some(builtin) => BUILTINS
@@ -41,7 +43,7 @@ pub fn read(args: &PolicyArgs) -> Result<Option<Policy>, PolicyError> {
             source,
         })?,
     };
-    parse(&text).map(Some).map_err(|error| {
+    parse(&text).map_err(|error| {
         let line = error.span().map_or(1, |span| {
             1 + text[..span.start.min(text.len())].matches('\n').count()
         });
@@ -53,24 +55,46 @@ pub fn read(args: &PolicyArgs) -> Result<Option<Policy>, PolicyError> {
     })
 }
 
-/// Checks `luks`, which messages call `name`, where a policy was asked for.
-pub fn check(args: &PolicyArgs, luks: &Luks, name: &str) -> Result<(), Error> {
-    match read(args)? {
-        Some(policy) => policy.check(luks).map_err(|error| Error::luks(name, error)),
-        None => Ok(()),
-    }
+/// Checks `luks`, which messages call `name`, against each of `policies`.
+pub fn check(policies: &[Policy], luks: &Luks, name: &str) -> Result<(), Error> {
+    policies
+        .iter()
+        .try_for_each(|policy| policy.check(luks))
+        .map_err(|error| Error::luks(name, error))
 }
 
-/// The policy that only the header of `luks` fulfils, as text; `None` while one of its copies is not used.
-pub fn template(luks: &Luks) -> Option<String> {
-    let policy = Policy::exact(luks)?;
+/// Checks the length of the data of `luks`, in a file or device of `storage_bytes` that messages call `name`.
+pub fn check_data(
+    policies: &[Policy],
+    luks: &Luks,
+    name: &str,
+    storage_bytes: Option<u64>,
+) -> Result<(), Error> {
+    policies
+        .iter()
+        .try_for_each(|policy| policy.check_data(luks, storage_bytes))
+        .map_err(|error| Error::luks(name, error))
+}
+
+/// The policy that only the header of `luks` fulfils, as text, with the length of the data behind it in an image of
+/// `image_bytes`; `None` while one of its copies is not used.
+pub fn template(luks: &Luks, image_bytes: u64) -> Option<String> {
+    let mut policy = Policy::exact(luks)?;
+    policy.data.length_bytes = luks
+        .header()
+        .data_offset()
+        .filter(|offset| *offset > 0)
+        .and_then(|offset| image_bytes.checked_sub(offset))
+        .filter(|bytes| *bytes > 0)
+        .map(Bounds::exactly);
     let rules = toml::to_string(&policy).expect("a policy of lists and numbers that fit");
     Some(format!("{TEMPLATE_COMMENT}\n{rules}"))
 }
 
 const TEMPLATE_COMMENT: &str = "\
 # This header and no other. A wanted change of it, such as a new passphrase, changes the fingerprint and the epoch:
-# leave these two lines out to allow such changes within the other rules. A rule that is absent allows everything.
+# leave these two lines out to allow such changes within the other rules, and length-bytes where the image may grow.
+# A rule that is absent allows everything. No rule sees whether the data were changed in place.
 ";
 
 fn parse(text: &str) -> Result<Policy, toml::de::Error> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmcrypt::{Passphrase, VolumeKey};
-use luks::{KdfLimits, Luks, UnlockOptions, Unlocked, UnusableKeyslot};
+use luks::{KdfLimits, Luks, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::args::{LimitArgs, PolicyArgs, UnlockArgs};
@@ -22,8 +22,17 @@ pub const MAX_VOLUME_KEY_BYTES: usize = 4096;
 
 /// Reads the header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
 pub fn open(name: &str, storage: Arc<dyn Storage>, policy: &PolicyArgs) -> Result<Luks, Error> {
+    open_under(name, storage, &policy::read(policy)?)
+}
+
+/// The same under policies that were read already.
+pub fn open_under(
+    name: &str,
+    storage: Arc<dyn Storage>,
+    policies: &[Policy],
+) -> Result<Luks, Error> {
     let luks = Luks::open(storage).map_err(|error| Error::luks(name, error))?;
-    policy::check(policy, &luks, name)?;
+    policy::check(policies, &luks, name)?;
     for warning in luks.warnings() {
         output::warn(format_args!("{name}: {warning}"));
     }

@@ -111,6 +111,9 @@ pub struct DataPolicy {
     pub iv_tweak: Option<Bounds>,
     /// Whether there may be authentication tags; `false` refuses them.
     pub integrity: Option<bool>,
+    /// Bytes from the start of the data to the end of the file or device that holds them ([`Policy::check_data`]):
+    /// data that were cut off, or to which some were added.
+    pub length_bytes: Option<Bounds>,
 }
 
 /// Rules for each keyslot in use.
@@ -195,6 +198,24 @@ impl Policy {
     /// [`Error::PolicyRefuses`] with everything that is not allowed.
     pub fn check(&self, luks: &Luks) -> Result<(), Error> {
         let violations = check::violations(self, &Facts::of(luks));
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::PolicyRefuses(violations))
+        }
+    }
+
+    /// Whether the data that `luks` describes are as long as the policy says, where it does. `storage_bytes` is the size
+    /// of the file or device that they lie in, the header's own or another one; `None` where nobody knows it yet, as of a
+    /// stream, which no rule about it allows.
+    ///
+    /// What the data say no policy can know: their places can be exchanged and their bytes changed unnoticed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PolicyRefuses`].
+    pub fn check_data(&self, luks: &Luks, storage_bytes: Option<u64>) -> Result<(), Error> {
+        let violations = check::data_violations(self, luks.header().data_offset(), storage_bytes);
         if violations.is_empty() {
             Ok(())
         } else {

@@ -42,9 +42,9 @@ pub struct LimitArgs {
 #[command(next_help_heading = "LUKS")]
 pub struct PolicyArgs {
     /// What the header must look like, or it is refused: a TOML file as `inspect --policy-template` writes it, or
-    /// builtin:confidential-vm
+    /// builtin:confidential-vm; given more than once, each of them holds
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub policy: Option<PathBuf>,
+    pub policy: Vec<PathBuf>,
 }
 
 /// `--pbkdf`.

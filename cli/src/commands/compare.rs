@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dmcrypt::{LockedBytes, Passphrase};
-use luks::{Header, Luks};
+use luks::{Header, Luks, Policy};
 use serde_json::{Value, json};
 use volume::{FileStorage, ImageLock, Storage, Volume};
 
@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
 use crate::passphrase::KeyInput;
+use crate::policy;
 use crate::source::{Bytes, Source};
 use crate::transfer::bypass_page_cache;
 use crate::unlock;
@@ -33,10 +34,9 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
             return Err(Error::TooOften { option, times });
         }
     }
-    let (a, b) = (
-        Image::open(&args.a, 0, args)?,
-        Image::open(&args.b, 1, args)?,
-    );
+    let policies = policy::read(&args.policy)?;
+    let a = Image::open(&args.a, 0, args, &policies)?;
+    let b = Image::open(&args.b, 1, args, &policies)?;
     check_keys(args, &a, &b)?;
     let [a, b] = unlocked(args, [a, b])?;
 
@@ -70,7 +70,12 @@ struct Image {
 }
 
 impl Image {
-    fn open(operand: &Operand, index: usize, args: &CompareArgs) -> Result<Self, Error> {
+    fn open(
+        operand: &Operand,
+        index: usize,
+        args: &CompareArgs,
+        policies: &[Policy],
+    ) -> Result<Self, Error> {
         let source = Source::open(operand, args.busy.read_in_use)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
@@ -86,8 +91,11 @@ impl Image {
             Some(header) => (&header.name, header.seekable()?),
             None => (&source.name, Arc::clone(&storage)),
         };
-        let luks = match unlock::open(name, header_storage, &args.policy) {
-            Ok(luks) => Some(luks),
+        let luks = match unlock::open_under(name, header_storage, policies) {
+            Ok(luks) => {
+                policy::check_data(policies, &luks, &source.name, Some(bytes))?;
+                Some(luks)
+            }
             Err(error) if header.is_some() => return Err(error),
             Err(Error::Luks { error, .. }) if matches!(*error, luks::Error::NotLuks) => None,
             Err(error) => return Err(error),
@@ -138,7 +146,7 @@ fn check_keys(args: &CompareArgs, a: &Image, b: &Image) -> Result<(), Error> {
         ("--key-slot", args.keys.key_slot.len()),
         ("--key-fd", args.keys.key_fd.len()),
         ("--volume-key-file", args.keys.volume_key_file.len()),
-        ("--policy", usize::from(args.policy.policy.is_some())),
+        ("--policy", args.policy.policy.len()),
     ] {
         if times > 0 && containers == 0 {
             return Err(Error::Conflict {

@@ -13,6 +13,7 @@ use crate::output;
 use crate::passphrase::KeyInput;
 use crate::payload::{self, Ciphertext};
 use crate::plain::Plain;
+use crate::policy;
 use crate::report::Report;
 use crate::signals::Content;
 use crate::source::{Bytes, Source, SourceError};
@@ -48,7 +49,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
 
 fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) -> Result<(), Error> {
     let header = args.header.header.as_ref().map(|_| "--header");
-    let policy = args.policy.policy.as_ref().map(|_| "--policy");
+    let policy = args.policy.policy.first().map(|_| "--policy");
     if let Some(one) = args.unlock.given().or(header).or(policy) {
         return Err(Error::Conflict {
             one,
@@ -142,12 +143,14 @@ fn luks(
             memory
         }
     };
-    let luks = unlock::open(&header_name, header_storage, &args.policy)?;
+    let policies = policy::read(&args.policy)?;
+    let luks = unlock::open_under(&header_name, header_storage, &policies)?;
     check_kind(&luks, kind, &header_name)?;
     if header.is_none() {
         unlock::check_attached(&luks, &header_name)?;
     }
     let len = source.len()?;
+    policy::check_data(&policies, &luks, &source.name, len)?;
     if args.result.dry.run {
         let report = luks_report(args, &source, header, &target, &luks);
         let wanted = payload::wanted_bytes(args.size);

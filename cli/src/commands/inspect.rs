@@ -20,9 +20,11 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
     let storage: Arc<FileStorage> = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage).map_err(|error| Error::luks(&source.name, error))?;
-    policy::check(&args.image.policy, &luks, &source.name)?;
+    let policies = policy::read(&args.image.policy)?;
+    policy::check(&policies, &luks, &source.name)?;
+    policy::check_data(&policies, &luks, &source.name, Some(image_bytes))?;
     if args.policy_template {
-        return match policy::template(&luks) {
+        return match policy::template(&luks, image_bytes) {
             Some(text) => Ok(output::text(&text)?),
             None => Err(Error::NotSound {
                 name: source.name,

@@ -25,7 +25,9 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let failed = |error| Error::luks(&source.name, error);
     let luks = Luks::open(storage).map_err(failed)?;
-    policy::check(&args.image.policy, &luks, &source.name)?;
+    let policies = policy::read(&args.image.policy)?;
+    policy::check(&policies, &luks, &source.name)?;
+    policy::check_data(&policies, &luks, &source.name, Some(image_bytes))?;
     let stretches = luks::verify::examine(&**luks.storage(), luks.header()).map_err(failed)?;
 
     let mut findings = Findings::default();

@@ -99,6 +99,76 @@ fn the_exact_policy_of_a_header_allows_it_until_it_is_changed() {
     }
 }
 
+/// A policy of the header's own says how long the data are: nothing else would notice what was cut off or added.
+#[test]
+fn a2_the_length_of_the_data_is_held_to_the_exact_policy() {
+    for kind in ["luks1", "luks2"] {
+        let place = place(kind);
+        let whole = place.read("box");
+        let longer = [&whole[..], &[0; 4096]].concat();
+        for (bytes, length) in [(&whole[..whole.len() - 4096], 4096), (&longer[..], 12288)] {
+            place.write("box", bytes);
+            for verb in [
+                "decrypt box back --key-file pw",
+                "compare box raw --key-file pw",
+                "verify box",
+                "inspect box",
+            ] {
+                let run = place.run(&format!("{verb} --policy exact"));
+                let says = format!("length of the data {length} is not 8192");
+                run.expect(4).says(&says);
+            }
+            assert!(!place.path("back").exists());
+            // What is about the header alone does not ask for its data.
+            place
+                .run("key test box --key-file pw --policy exact")
+                .expect(0);
+            place.sh("grep -v ^length exact >loose").expect(0);
+            place.run("inspect box --policy loose").expect(0);
+        }
+        let run = place.run_with("decrypt - - --key-file pw --policy exact", &whole);
+        let run = run.expect(4).says("is not known before a stream ends");
+        assert_eq!(run.stdout, b"");
+    }
+}
+
+/// The length of detached data is that of their own file.
+#[test]
+fn a2_detached_data_have_a_length_too() {
+    let place = place("luks2");
+    place
+        .run(&format!("encrypt raw data --header header {CHEAP}"))
+        .expect(0);
+    for (length, code) in [("8192", 0), ("\"..8191\"", 4), ("\"8193..\"", 4)] {
+        place.write("length", format!("[data]\nlength-bytes = {length}\n"));
+        place
+            .run("decrypt data --header header back --key-file pw --policy length --force")
+            .expect(code);
+    }
+}
+
+#[test]
+fn a2_of_several_policies_each_holds() {
+    let place = place("luks2");
+    place.write("one", "format = [\"luks2\"]\n");
+    place
+        .run("inspect box --policy one --policy exact")
+        .expect(0);
+    for line in [
+        "inspect box --policy one --policy none",
+        "inspect box --policy none --policy one",
+    ] {
+        place
+            .run(line)
+            .expect(4)
+            .says("refused by the policy: UUID");
+    }
+    // Each is read once, so that it may come from a pipe.
+    place
+        .sh("cat exact | \"$LUKSMITH\" inspect box --policy /dev/stdin --policy one")
+        .expect(0);
+}
+
 /// CVE-2025-59054: the host swaps the data cipher for one that encrypts nothing.
 #[test]
 fn a2_the_policy_in_the_box_allows_a_new_container_and_no_other() {

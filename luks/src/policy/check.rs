@@ -58,6 +58,26 @@ pub(super) fn violations(policy: &Policy, facts: &Facts) -> Vec<PolicyViolation>
     check.violations
 }
 
+/// What `policy` does not allow of data that start at `offset` in a file or device of `storage_bytes`.
+pub(super) fn data_violations(
+    policy: &Policy,
+    offset: Option<u64>,
+    storage_bytes: Option<u64>,
+) -> Vec<PolicyViolation> {
+    let mut check = Check::default();
+    if let Some(allowed) = policy.data.length_bytes {
+        match (offset, storage_bytes) {
+            (Some(offset), Some(bytes)) => check.within(
+                "length of the data",
+                bytes.saturating_sub(offset),
+                Some(allowed),
+            ),
+            _ => check.violation("length of the data", "is not known before a stream ends"),
+        }
+    }
+    check.violations
+}
+
 fn format_name(version: Version) -> &'static str {
     match version {
         Version::Luks1 => "luks1",

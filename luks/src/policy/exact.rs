@@ -49,6 +49,8 @@ fn data(facts: &Facts) -> DataPolicy {
         sizes: Some(each(segments.map(|segment| segment.size.clone()))),
         iv_tweak: Bounds::around(crypt.clone().map(|crypt| crypt.iv_tweak)),
         integrity: Some(crypt.clone().any(|crypt| crypt.integrity)),
+        // The header does not say where its data end.
+        length_bytes: None,
     }
 }
 

@@ -53,7 +53,7 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
 
 /// What the header becomes must keep the policy.
 fn check_policy(target: &Target, args: &HeaderRepairArgs) -> Result<(), Error> {
-    if args.image.policy.policy.is_none() {
+    if args.image.policy.policy.is_empty() {
         return Ok(());
     }
     let rehearsed = RehearsedStorage::new(target.storage.clone());
@@ -66,5 +66,5 @@ fn check_policy(target: &Target, args: &HeaderRepairArgs) -> Result<(), Error> {
     };
     repair(&*rehearsed, options, &mut OsRandom).map_err(target.failed())?;
     let luks = Luks::open(rehearsed).map_err(target.failed())?;
-    policy::check(&args.image.policy, &luks, &target.name)
+    policy::check(&policy::read(&args.image.policy)?, &luks, &target.name)
 }

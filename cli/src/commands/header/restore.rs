@@ -97,7 +97,7 @@ fn check_policy(args: &HeaderRestoreArgs, backup: &Backup) -> Result<(), Error> 
     let name = format!("backup {}", output::path(&args.header_backup_file));
     let storage = Arc::new(MemoryStorage::from_vec(backup.bytes().to_vec()));
     let luks = Luks::open(storage).map_err(|error| Error::luks(&name, error))?;
-    policy::check(&args.image.policy, &luks, &name)
+    policy::check(&policy::read(&args.image.policy)?, &luks, &name)
 }
 
 /// What is no LUKS container may be something that somebody needs.
