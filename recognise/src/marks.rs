@@ -13,6 +13,8 @@ mod members;
 mod raid;
 mod swap;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use crate::content::{Class, Content, Found};
 use crate::view::View;

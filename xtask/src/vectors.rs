@@ -324,6 +324,8 @@ struct Versions {
     cryptsetup: String,
     qemu: String,
     kernel: String,
+    /// The system whose packages were used.
+    debian: String,
 }
 
 impl Versions {
@@ -340,6 +342,9 @@ impl Versions {
             cryptsetup: first_words("cryptsetup", 2)?,
             qemu: first_words("qemu-img", 3)?.replace(" version", ""),
             kernel: format!("Linux {} dm-crypt", first_words("linux", 1)?),
+            debian: fs::read_to_string("/etc/debian_version")
+                .map(|version| format!("Debian {}", version.trim()))
+                .map_err(|error| format!("/etc/debian_version: {error}"))?,
         })
     }
 
@@ -351,6 +356,7 @@ impl Versions {
                 Some("cryptsetup") => Ok(self.cryptsetup.as_str()),
                 Some("qemu-img") => Ok(self.qemu.as_str()),
                 Some("Linux") => Ok(self.kernel.as_str()),
+                Some("Debian") => Ok(self.debian.as_str()),
                 _ => Err(format!("made_by = \"{made_by}\" names an unknown tool")),
             })
             .collect();
@@ -417,6 +423,7 @@ mod tests {
             cryptsetup: "cryptsetup 9".to_owned(),
             qemu: "qemu-img 8".to_owned(),
             kernel: "Linux 7 dm-crypt".to_owned(),
+            debian: "Debian 12.11".to_owned(),
         };
         assert_eq!(
             versions

@@ -21,19 +21,23 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "an ext4 file system",
         blkid: "ext4",
-        also: |view, base| is_ext(view, base) && is_ext4(view, base),
+        also: |view, base| {
+            is_ext(view, base)
+                && is_ext4(view, base)
+                && incompatible(view, base) & JOURNAL_DEVICE == 0
+        },
         ..EXT
     },
     Row {
         name: "an ext3 file system",
         blkid: "ext3",
-        also: |view, base| is_ext(view, base) && has_journal(view, base),
+        also: |view, base| is_ext(view, base) && !is_ext4(view, base) && has_journal(view, base),
         ..EXT
     },
     Row {
         name: "an ext2 file system",
         blkid: "ext2",
-        also: is_ext,
+        also: |view, base| is_ext(view, base) && !is_ext4(view, base) && !has_journal(view, base),
         ..EXT
     },
     Row {
@@ -197,7 +201,9 @@ pub(super) const ROWS: &[Row] = &[
         name: "an old SquashFS file system",
         blkid: "squashfs3",
         marks: &[b"hsqs", b"sqsh", b"shsq", b"qshs"],
-        also: |view, base| squashfs_version(view, base).is_some_and(|version| version < 4),
+        also: |view, base| {
+            squashfs_version(view, base).is_some_and(|version| (1..4).contains(&version))
+        },
         sector: Sector::Bytes("blocks", 1024),
         ..BLANK
     },

@@ -61,7 +61,9 @@ pub(super) const ROWS: &[Row] = &[
             let jumps = view.byte(base) == Some(0xe9) || view.byte(base + 2) == Some(0x90);
             let entries = view.le16(base + 17).is_some_and(|entries| entries != 0);
             let per_fat = view.le16(base + 22).is_some_and(|sectors| sectors != 0);
-            jumps && entries && per_fat && view.has(base + 510, b"\x55\xaa") && is_fat(view, base)
+            let says_so = view.has(base + 54, b"FAT") || view.has(base + 82, b"FAT32   ");
+            let is_boot_sector = view.has(base + 510, b"\x55\xaa");
+            jumps && entries && per_fat && is_boot_sector && !says_so && is_fat(view, base)
         },
         ..BOOT_SECTOR
     },

@@ -51,6 +51,8 @@ pub(super) const ROWS: &[Row] = &[
         name: "a VHD image of fixed size",
         places: Places::End(&[512, 511]),
         marks: &[b"conectix"],
+        // Its type.
+        also: |view, base| view.be32(base + 60) == Some(2),
         ..IMAGE
     },
     Row {

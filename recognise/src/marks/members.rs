@@ -68,28 +68,18 @@ pub(super) const ROWS: &[Row] = &[
         sector: Sector::Bytes("blocks", 4096),
         ..MEMBER
     },
-    Row {
-        name: "a DRBD device",
-        blkid: "drbd",
-        places: Places::AlignedEnd(4096, &[4096]),
-        mark_at: 68,
-        marks: &[
-            b"\x83\x74\x02\x67",
-            b"\x83\x74\x02\x6b",
-            b"\x83\x74\x02\x6c",
-            b"\x83\x74\x02\x6d",
-            b"\x83\x74\x02\x6f",
-        ],
-        ..MEMBER
-    },
+    // Its metadata end with what they describe; the mark changes with the version and while it is used.
     Row {
         name: "a DRBD device",
         blkid: "drbd",
         places: Places::AlignedEnd(4096, &[4096]),
         mark_at: 60,
         marks: &[
+            b"\x83\x74\x02\x6b",
+            b"\x83\x74\x02\x6c",
             b"\x83\x74\x02\x6d",
             b"\x83\x74\x02\x6e",
+            b"\x83\x74\x02\x6f",
             b"\x83\x74\x02\x70",
         ],
         ..MEMBER

@@ -55,6 +55,13 @@ pub(super) const ROWS: &[Row] = &[
         ..TABLE
     },
     Row {
+        name: "a PC-98 partition table",
+        mark_at: 4,
+        marks: &[b"IPL1"],
+        also: |view, base| view.has(base + 510, b"\x55\xaa"),
+        ..TABLE
+    },
+    Row {
         name: "an Apple partition map",
         blkid: "mac",
         places: Places::Start(&[512, 2048]),

@@ -14,7 +14,11 @@ pub(crate) fn is_there(view: &View<'_>) -> bool {
         matches!(entry.status, 0 | 0x80)
             && (entry.is_blank() || entry.is_used() && entry.first != 0)
     };
-    entries.iter().all(is_sane) && entries.iter().any(Entry::is_used) && !is_boot_sector(view)
+    // One without partitions has a signature of the disk still.
+    let has_signature = view.le32(440).is_some_and(|signature| signature != 0);
+    entries.iter().all(is_sane)
+        && (has_signature || entries.iter().any(Entry::is_used))
+        && !is_boot_sector(view)
 }
 
 /// Whether its only partition stands for a GPT.
