@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use clap::builder::styling::{AnsiColor, Style};
 use luks::kdf::Excess;
 
+use crate::advice;
 use crate::change::ChangeError;
 use crate::destination::DestinationError;
 use crate::exit::Exit;
-use crate::output::OutputError;
+use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
 use crate::plain::PlainError;
 use crate::policy::PolicyError;
@@ -30,6 +31,9 @@ pub enum Error {
     /// The key or passphrase.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The new key or passphrase, where there are two.
+    #[error(transparent)]
+    NewKey(KeyError),
     /// The options of a plain container.
     #[error(transparent)]
     Plain(#[from] PlainError),
@@ -200,12 +204,20 @@ impl Error {
         }
     }
 
-    /// Prints it on standard error: first what is wrong, then, where there is one, a line that says what to do.
-    pub fn report(&self) {
+    /// Prints it on standard error: first what is wrong, then, where there is one, a line that says what to do; or for
+    /// programs all of that as one line of JSON. `verb` ends with `exit`.
+    pub fn report(&self, verb: &str, exit: Exit) {
+        let advice = self
+            .advice()
+            .and_then(|advice| advice::fitting(&advice, verb));
+        if output::speaks_json() {
+            output::error(verb, exit, &self.to_string(), advice.as_deref());
+            return;
+        }
         const RED: Style = AnsiColor::Red.on_default().bold();
         let mut stderr = anstream::stderr().lock();
         let _ = writeln!(stderr, "{RED}luksmith:{RED:#} {self}");
-        if let Some(advice) = self.advice() {
+        if let Some(advice) = advice {
             let _ = writeln!(stderr, "{advice}");
         }
     }
@@ -216,7 +228,7 @@ impl Error {
             Self::Source(error) => error.exit(),
             Self::Destination(error) => error.exit(),
             Self::Change(error) => error.exit(),
-            Self::Key(error) => error.exit(),
+            Self::Key(error) | Self::NewKey(error) => error.exit(),
             Self::Plain(error) => error.exit(),
             Self::Transfer(error) => error.exit(),
             Self::Luks { error, .. } => luks_exit(error),
@@ -252,6 +264,13 @@ impl Error {
             Self::Destination(error) => error.advice(),
             Self::Change(error) => error.advice(),
             Self::Key(error) => error.advice(),
+            // The options of the other key are called the same but for the word.
+            Self::NewKey(error) => error.advice().map(|advice| {
+                advice
+                    .replace("--key-file", "--new-keyfile")
+                    .replace("--key-fd", "--new-key-fd")
+                    .replace("--keyfile-", "--new-keyfile-")
+            }),
             Self::Plain(error) => error.advice(),
             Self::Transfer(error) => error.advice(),
             Self::Policy(error) => error.advice(),
@@ -344,7 +363,7 @@ fn cost_advice<'a>(excesses: impl Iterator<Item = &'a Excess>) -> String {
             }
             Excess::Work { .. } => "--max-kdf-time MS allows more time, if you trust the image",
             Excess::Total { .. } => {
-                "--key-slot N tries one keyslot alone, --max-kdf-time MS allows more time"
+                "--key-slot N tries one keyslot alone; --max-kdf-time MS allows more time"
             }
             Excess::Lanes { .. } => "no option allows more lanes: cryptsetup writes no more than 4",
         };

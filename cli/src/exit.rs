@@ -43,6 +43,38 @@ impl Exit {
         }
     }
 
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Wrong => "wrong",
+            Self::NoKeyFits => "no-key-fits",
+            Self::OutOfMemory => "out-of-memory",
+            Self::BadImage => "bad-image",
+            Self::ExistsOrBusy => "exists-or-busy",
+            Self::NotCompared => "not-compared",
+        }
+    }
+
+    /// What it means.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Everything that was asked for is done.",
+            Self::Wrong => {
+                "Wrong parameters, or anything that has no code of its own. Of compare: the images differ."
+            }
+            Self::NoKeyFits => "No keyslot opens with the key given.",
+            Self::OutOfMemory => "Not enough memory.",
+            Self::BadImage => {
+                "An image is wrong, damaged, refused for its cost or by the policy, or cannot be read."
+            }
+            Self::ExistsOrBusy => "Something exists already, or is in use.",
+            Self::NotCompared => {
+                "Of compare, where 1 says that the images differ: what is 1 elsewhere."
+            }
+        }
+    }
+
     /// The number that the shell sees.
     pub const fn code(self) -> u8 {
         self as u8

@@ -23,8 +23,12 @@
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`cryptsetup`] | cryptsetup's own command line, the second face |
+//! | [`human`] | sizes, times and rows as people read them |
+//! | [`usage`] | what cannot be understood, and what may have been meant |
+//! | [`advice`] | a hint names no option that the verb has not |
 //! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
 
+pub mod advice;
 pub mod args;
 pub mod benchmark;
 pub mod change;
@@ -35,6 +39,7 @@ pub mod destination;
 pub mod error;
 pub mod exit;
 pub mod format;
+pub mod human;
 pub mod inspect;
 pub mod limits;
 pub mod manual;
@@ -52,10 +57,11 @@ pub mod source;
 pub mod stream_header;
 pub mod transfer;
 pub mod unlock;
+pub mod usage;
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 pub use crate::error::Error;
 pub use crate::exit::Exit;
@@ -77,16 +83,27 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             exit
         }
     };
-    let cli = match args::Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let mut options = arguments.iter().take_while(|argument| *argument != "--");
+    if options.any(|argument| argument == "--json") {
+        output::speak_json();
+    }
+    let parsed = args::Cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|mut matches| {
+            let verb = verb_of(&matches);
+            let cli = args::Cli::from_arg_matches_mut(&mut matches)?;
+            Ok((verb, cli))
+        });
+    let (verb, cli) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are results; a usage error is cryptsetup's 1 where clap's own code is 2.
-            let exit = if error.use_stderr() {
-                failed(Exit::Wrong)
-            } else {
-                Exit::Done
-            };
-            let _ = error.print();
+            if !error.use_stderr() {
+                let _ = error.print();
+                return Exit::Done;
+            }
+            let exit = failed(Exit::Wrong);
+            usage::report(error, exit);
             return exit;
         }
     };
@@ -97,10 +114,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(error) => {
-            error.report();
-            failed(error.exit())
+            let exit = failed(error.exit());
+            error.report(&verb, exit);
+            exit
         }
     }
+}
+
+/// The verb that was typed, such as `key add`.
+fn verb_of(matches: &clap::ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut matches = matches;
+    while let Some((word, inner)) = matches.subcommand() {
+        words.push(word);
+        matches = inner;
+    }
+    words.join(" ")
 }
 
 /// Says so where keys were not kept out of swap.

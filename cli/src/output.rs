@@ -1,18 +1,39 @@
-//! What is printed: results on standard output, everything else on standard error.
+//! What is printed: results on standard output, everything else on standard error. With `--json` both consist of lines
+//! of JSON.
 //!
 //! Colours go through `anstream`, which drops them where `NO_COLOR` is set or nobody looks.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::styling::{AnsiColor, Style};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
+/// Whether a program reads: with `--json` warnings and errors are JSON as well.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on warnings and errors are lines of JSON.
+pub fn speak_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether they are.
+pub fn speaks_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
 /// Prints a warning.
 pub fn warn(message: impl std::fmt::Display) {
+    if speaks_json() {
+        json_said("warning", json!({"message": message.to_string()}));
+        return;
+    }
     let _ = writeln!(
         anstream::stderr().lock(),
         "{WARNING}luksmith: warning:{WARNING:#} {message}"
@@ -29,24 +50,56 @@ pub fn text(text: &str) -> Result<(), OutputError> {
     )
 }
 
+/// Prints what was done on standard error, since standard output may be the image.
+pub fn done(message: impl std::fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{message}");
+}
+
 /// Prints a machine-readable result of `verb`: `members` after the member that names their schema.
 pub fn json(verb: &str, members: Value) -> Result<(), OutputError> {
-    let mut document = serde_json::Map::new();
-    document.insert(
-        "schema".to_owned(),
-        Value::String(format!("luksmith.{verb}/1")),
-    );
-    if let Value::Object(members) = members {
-        document.extend(members);
-    }
-    let mut line = Value::Object(document).to_string();
-    line.push('\n');
+    let line = document(verb, members);
     let mut stdout = io::stdout().lock();
     forgive_broken_pipe(
         stdout
             .write_all(line.as_bytes())
             .and_then(|()| stdout.flush()),
     )
+}
+
+/// Prints what is no result, a warning or an error, for programs: on standard error.
+pub fn json_said(schema: &str, members: Value) {
+    let _ = io::stderr()
+        .lock()
+        .write_all(document(schema, members).as_bytes());
+}
+
+/// Prints an error for programs.
+pub fn error(verb: &str, exit: Exit, message: &str, advice: Option<&str>) {
+    json_said(
+        "error",
+        json!({
+            "verb": verb,
+            "exit": exit.code(),
+            "kind": exit.name(),
+            "message": message,
+            "advice": advice,
+        }),
+    );
+}
+
+/// A line of JSON.
+fn document(schema: &str, members: Value) -> String {
+    let mut document = serde_json::Map::new();
+    document.insert(
+        "schema".to_owned(),
+        Value::String(format!("luksmith.{schema}/1")),
+    );
+    if let Value::Object(members) = members {
+        document.extend(members);
+    }
+    let mut line = Value::Object(document).to_string();
+    line.push('\n');
+    line
 }
 
 fn forgive_broken_pipe(written: io::Result<()>) -> Result<(), OutputError> {

@@ -1,13 +1,15 @@
 //! What is seen of a copy while it runs: a bar on a terminal, lines where they are asked for, else nothing.
 
-use std::io::{self, IsTerminal, Write};
+use std::fmt::Write;
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 
-use crate::args::WorkArgs;
+use crate::args::{OutputArgs, WorkArgs};
+use crate::human;
 
 /// How often a line is printed, and how often the bar is drawn at most, unless `--progress-frequency` says.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -31,8 +33,9 @@ enum Look {
 }
 
 impl Progress {
-    /// Starts to count. `name` is the image that the lines name, `total` its bytes where they are known.
-    pub fn start(args: &WorkArgs, name: &str, total: Option<u64>) -> Self {
+    /// Starts to count. `name` is the image that the lines name, `total` its bytes where they are known. Who wants to
+    /// hear nothing, or reads standard error by a program, is shown no bar.
+    pub fn start(args: &WorkArgs, say: OutputArgs, name: &str, total: Option<u64>) -> Self {
         let interval = args
             .progress_frequency
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -45,7 +48,7 @@ impl Progress {
                 json: args.progress_json,
                 next: Mutex::new(interval.unwrap_or(INTERVAL)),
             }
-        } else if io::stderr().is_terminal() {
+        } else if io::stderr().is_terminal() && !say.batch_mode && !say.json {
             Look::Bar(bar(total))
         } else {
             Look::Silent
@@ -99,21 +102,91 @@ impl Drop for Progress {
 }
 
 fn bar(total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (
-            ProgressBar::new(total),
-            "{percent:>3}% {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
-        ),
-        None => (
-            ProgressBar::no_length(),
-            "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {elapsed}",
-        ),
+    let bar = match total {
+        Some(total) => ProgressBar::new(total),
+        None => ProgressBar::no_length(),
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+    if let Ok(style) = ProgressStyle::with_template("{line}") {
+        // The width is asked for each time: a window may change its size.
+        bar.set_style(
+            style.with_key("line", |state: &ProgressState, line: &mut dyn Write| {
+                let state = State {
+                    done: state.pos(),
+                    total: state.len(),
+                    per_second: state.per_sec(),
+                    left: state.eta(),
+                };
+                let _ = line.write_str(&state.line(columns()));
+            }),
+        );
     }
     bar
 }
+
+/// Columns of the terminal that standard error is, but for the last one, behind which some terminals go to the next line.
+fn columns() -> usize {
+    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    match columns {
+        0 => human::COLUMNS - 1,
+        columns => usize::from(columns) - 1,
+    }
+}
+
+/// How far a copy is.
+struct State {
+    done: u64,
+    total: Option<u64>,
+    per_second: f64,
+    left: Duration,
+}
+
+impl State {
+    /// What fits into so many columns, and fills them where there is a bar.
+    fn line(&self, columns: usize) -> String {
+        let done = human::short_size(self.done);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a speed is positive, and one that is no number is shown as 0"
+        )]
+        let speed = human::short_size(self.per_second as u64);
+        let Some(total) = self.total else {
+            let whole = format!("{done}, {speed}/s");
+            return [whole, done, String::new()]
+                .into_iter()
+                .find(|text| text.chars().count() <= columns)
+                .unwrap_or_default();
+        };
+        let permille = u128::from(self.done) * 1000 / u128::from(total.max(1));
+        let permille = usize::try_from(permille).unwrap_or(1000).min(1000);
+        let percent = format!("{:>3}%", permille / 10);
+        let left = human::time(self.left);
+        let texts = [
+            format!(
+                "{done} of {}, {speed}/s, {left} left",
+                human::short_size(total)
+            ),
+            format!("{speed}/s, {left} left"),
+            format!("{left} left"),
+        ];
+        for text in texts {
+            let used = percent.len() + text.chars().count() + 4;
+            if let Some(bar) = columns.checked_sub(used).filter(|bar| *bar >= LEAST_BAR) {
+                let filled = bar * permille / 1000;
+                let (filled, empty) = ("#".repeat(filled), "-".repeat(bar - filled));
+                return format!("{percent} [{filled}{empty}] {text}");
+            }
+        }
+        if percent.len() <= columns {
+            percent
+        } else {
+            String::new()
+        }
+    }
+}
+
+/// A bar with fewer columns shows nothing.
+const LEAST_BAR: usize = 8;
 
 /// One line, as cryptsetup prints it: in JSON every value is a string, and what is not known yet is 0.
 fn line(name: &str, total: Option<u64>, done: u64, elapsed: Duration, json: bool) -> String {
@@ -179,6 +252,32 @@ mod tests {
             "{\"device\":\"p.img\",\"device_bytes\":\"1610612736\",\"device_size\":\"3204448256\",\
              \"speed\":\"805306368\",\"eta_ms\":\"1979\",\"time_ms\":\"2000\"}"
         );
+    }
+
+    #[test]
+    fn the_bar_fits_every_terminal() {
+        let state = |total| State {
+            done: 1_610_612_737,
+            total,
+            per_second: 230_686_720.5,
+            left: Duration::from_secs(3700),
+        };
+        for columns in 0..200 {
+            for total in [None, Some(3_204_448_256), Some(u64::MAX), Some(0)] {
+                let line = state(total).line(columns);
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+        }
+        let known = state(Some(3_204_448_256));
+        assert_eq!(
+            known.line(79),
+            " 50% [#############-------------] 1.5 GiB of 3.0 GiB, 220 MiB/s, 1 h 1 min left"
+        );
+        assert_eq!(
+            known.line(43),
+            " 50% [#####-----] 220 MiB/s, 1 h 1 min left"
+        );
+        assert_eq!(known.line(10), " 50%");
     }
 
     #[test]

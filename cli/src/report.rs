@@ -1,11 +1,13 @@
 //! What a verb wrote, or would write: the same for people and programs.
 
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 
-use crate::args::OutputArgs;
+use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
+use crate::human;
 use crate::output;
 
 /// One container and, where there is one, the raw image on its other side. Sizes and offsets are bytes.
@@ -50,33 +52,87 @@ impl Report {
         self
     }
 
-    /// Prints it: as JSON, or as text where somebody asked what would happen.
-    pub fn print(&self, verb: &str, say: OutputArgs) -> Result<(), Error> {
+    /// Says on a terminal what is going to happen, which may take long.
+    pub fn begin(&self, verb: &str, work: &WorkArgs, say: OutputArgs) {
+        if is_heard(work, say) && io::stderr().is_terminal() {
+            output::done(self.beginning(verb));
+        }
+    }
+
+    /// Prints what was done, or what would be: as JSON, or as text.
+    pub fn print(&self, verb: &str, work: &WorkArgs, say: OutputArgs) -> Result<(), Error> {
         if say.json {
             let members = serde_json::to_value(self).expect("a report is plain data");
             output::json(verb, members)?;
         } else if self.dry_run {
             output::text(&self.text())?;
+        } else if is_heard(work, say) {
+            output::done(self.line(verb));
         }
         Ok(())
     }
 
-    fn text(&self) -> String {
-        let known = |bytes: Option<u64>| {
-            bytes.map_or("as many bytes as there are".to_owned(), |bytes| {
-                format!("{bytes} bytes")
-            })
+    fn beginning(&self, verb: &str) -> String {
+        let sizes = self
+            .payload_bytes
+            .map(|bytes| format!(" ({})", human::short_size(bytes)));
+        let size = sizes.unwrap_or_default();
+        let what = self.container();
+        match (&self.source, verb) {
+            (Some(source), "decrypt") => {
+                format!("decrypting {source} ({what}) into {}", self.destination)
+            }
+            (Some(source), _) => {
+                format!(
+                    "encrypting {source}{size} into {}: {what}",
+                    self.destination
+                )
+            }
+            (None, _) => format!("making {}: {what}", self.destination),
+        }
+    }
+
+    /// One line about what is there now.
+    fn line(&self, verb: &str) -> String {
+        let size = |bytes: Option<u64>| bytes.map(human::size).unwrap_or_default();
+        let what = self.container();
+        let mut line = match (&self.source, verb) {
+            (Some(source), "decrypt") => format!(
+                "{}: {}, decrypted from {source} ({what})",
+                self.destination,
+                size(self.payload_bytes)
+            ),
+            _ => format!(
+                "{}: {what}, {} with {} of data",
+                self.destination,
+                size(self.container_bytes),
+                self.payload_bytes
+                    .map(human::short_size)
+                    .unwrap_or_default()
+            ),
         };
+        if let Some(header) = &self.header {
+            let _ = write!(line, ", header in {header}");
+        }
+        line
+    }
+
+    fn container(&self) -> String {
+        format!(
+            "{}, {}, key of {} bits, sectors of {} bytes",
+            self.kind, self.cipher, self.key_bits, self.sector_size
+        )
+    }
+
+    fn text(&self) -> String {
+        let known =
+            |bytes: Option<u64>| bytes.map_or("as many bytes as there are".to_owned(), human::size);
         let mut text = String::new();
         let _ = match &self.source {
             Some(source) => writeln!(text, "{source} would become {}", self.destination),
             None => writeln!(text, "{} would be made", self.destination),
         };
-        let _ = writeln!(
-            text,
-            "  {}, {}, key of {} bits, sectors of {} bytes",
-            self.kind, self.cipher, self.key_bits, self.sector_size
-        );
+        let _ = writeln!(text, "  {}", self.container());
         if let Some(header) = &self.header {
             let _ = writeln!(text, "  header: {header}");
         }
@@ -89,4 +145,9 @@ impl Report {
         let _ = writeln!(text, "  container: {}", known(self.container_bytes));
         text
     }
+}
+
+/// Whether somebody wants to hear of it: neither -q nor a program that reads standard error.
+fn is_heard(work: &WorkArgs, say: OutputArgs) -> bool {
+    !(say.batch_mode || say.json || work.progress_json)
 }

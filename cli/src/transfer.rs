@@ -7,7 +7,7 @@ use std::thread;
 
 use volume::{Copied, CopyError, CopyOptions, FileStorage, Sink, Source};
 
-use crate::args::WorkArgs;
+use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::progress::Progress;
@@ -26,12 +26,14 @@ pub struct Transfer<'a> {
     pub pad_to: Option<usize>,
     /// Threads and progress.
     pub work: &'a WorkArgs,
+    /// Whether a bar may be shown.
+    pub say: OutputArgs,
 }
 
 impl Transfer<'_> {
     /// Copies all of `source` into `sink`.
     pub fn run(&self, source: Source<'_>, sink: Sink<'_>) -> Result<Copied, TransferError> {
-        let progress = Progress::start(self.work, self.source, self.bytes);
+        let progress = Progress::start(self.work, self.say, self.source, self.bytes);
         let threads = self
             .work
             .threads

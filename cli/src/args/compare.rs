@@ -53,10 +53,10 @@ pub struct KeyPairArgs {
     /// Try this keyslot only; given twice: first for A, then for B
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Vec<u32>,
-    /// Leave out so many bytes at the start of the key files
+    /// Leave out so many bytes at the start of the key file
     #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
     pub keyfile_offset: u64,
-    /// Read exactly so many bytes of each
+    /// Read exactly so many bytes of the key file
     #[arg(long, short = 'l', value_name = "SIZE", value_parser = size::parse)]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key

@@ -71,7 +71,7 @@ pub struct NewKeyArgs {
     /// How the keyslot's area is encrypted.
     #[command(flatten)]
     pub keyslot_cipher: KeyslotCipherArgs,
-    /// Accept an empty new key
+    /// Accept an empty new passphrase, with which everybody opens the container
     #[arg(long)]
     pub allow_empty_passphrase: bool,
 }

@@ -41,7 +41,7 @@ pub struct KeyArgs {
     /// Leave out so many bytes at the start of the key file
     #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
     pub keyfile_offset: u64,
-    /// Read exactly so many bytes
+    /// Read exactly so many bytes of the key file
     #[arg(long, short = 'l', value_name = "SIZE", value_parser = size::parse)]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key

@@ -14,7 +14,7 @@ pub enum Holes {
 }
 
 /// How the payload is copied.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Work")]
 pub struct WorkArgs {
     /// How many threads encrypt or decrypt [default: one per processor]
@@ -83,7 +83,7 @@ pub struct ResultArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Allow")]
 pub struct WeakArgs {
-    /// Make a container that opens with an empty passphrase
+    /// Accept an empty new passphrase, with which everybody opens the container
     #[arg(long)]
     pub allow_empty_passphrase: bool,
     /// Use a cipher that protects little or nothing, or encrypt more under one key than it is good for

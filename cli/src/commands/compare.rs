@@ -41,7 +41,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     let [a, b] = unlocked(args, [a, b])?;
 
     let difference = Difference {
-        first: first_difference(&a, &b, &args.work)?,
+        first: first_difference(&a, &b, &args.work, args.output)?,
         a_bytes: a.plaintext.len(),
         b_bytes: b.plaintext.len(),
     };

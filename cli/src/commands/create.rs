@@ -3,7 +3,7 @@
 use luks::Version;
 use volume::Storage;
 
-use crate::args::{ContainerType, CreateArgs};
+use crate::args::{ContainerType, CreateArgs, WorkArgs};
 use crate::destination::DestinationError;
 use crate::error::Error;
 use crate::new_container::{self, Places};
@@ -71,9 +71,10 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
     }
     .with_payload(Some(sizes.payload_bytes));
     if args.result.dry.run {
-        return report.print("create", args.result.output);
+        return report.print("create", &WorkArgs::default(), args.result.output);
     }
 
+    report.begin("create", &WorkArgs::default(), args.result.output);
     let keys = KeyInput::new(&args.keys, false)?;
     let container_bytes = sizes.container_bytes();
     let payload_bytes = sizes.payload_bytes;
@@ -100,5 +101,5 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
             _ => Ok(()),
         }
     })?;
-    report.print("create", args.result.output)
+    report.print("create", &WorkArgs::default(), args.result.output)
 }

@@ -81,9 +81,10 @@ fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) ->
         target.check_room(bytes)?;
     }
     if args.result.dry.run {
-        return report.print("decrypt", args.result.output);
+        return report.print("decrypt", &args.work, args.result.output);
     }
 
+    report.begin("decrypt", &args.work, args.result.output);
     let key = plain.key(keys, &source.name, false)?;
     let mapping = plain.mapping(&key, bytes)?;
     let payload = Payload {
@@ -156,9 +157,14 @@ fn luks(
         let wanted = payload::wanted_bytes(args.size);
         return report
             .with_payload(wanted)
-            .print("decrypt", args.result.output);
+            .print("decrypt", &args.work, args.result.output);
     }
 
+    luks_report(args, &source, header, &target, &luks).begin(
+        "decrypt",
+        &args.work,
+        args.result.output,
+    );
     let unlocked = unlock::unlock(&luks, &header_name, keys, &args.unlock)?;
     let payload = luks_payload(args, &source, &header_name, &luks, &unlocked, position, len)?;
     let is_all_wanted = payload::wanted_bytes(args.size).is_none();
@@ -283,6 +289,7 @@ fn write(
         keep_holes: false,
         pad_to: None,
         work: &args.work,
+        say: args.result.output,
     };
     let sector_bytes = payload.mapping.sector_size();
     bypass_page_cache(&args.work, &source.name, source.storage())?;
@@ -330,7 +337,7 @@ fn write(
     destination.commit()?;
     report
         .with_payload(Some(copied.bytes))
-        .print("decrypt", args.result.output)
+        .print("decrypt", &args.work, args.result.output)
 }
 
 fn too_small(source: &Source, bytes: u64, needed: u64) -> Error {

@@ -74,9 +74,10 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
         target.check_room(bytes)?;
     }
     if args.result.dry.run {
-        return report.print("encrypt", args.result.output);
+        return report.print("encrypt", &args.work, args.result.output);
     }
 
+    report.begin("encrypt", &args.work, args.result.output);
     let key = plain.key(keys, &target.name, !args.result.output.batch_mode)?;
     let mapping = plain.mapping(&key, extent.padded)?;
     let destination = target.create(Content::Public)?;
@@ -85,10 +86,11 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     let copied = payload::encrypt(source, extent.bytes, &destination, &mapping, &transfer)?;
     destination.commit()?;
     let payload_bytes = copied.bytes + copied.padding_bytes;
-    report
-        .clone()
-        .with_payload(Some(payload_bytes))
-        .print("encrypt", args.result.output)
+    report.clone().with_payload(Some(payload_bytes)).print(
+        "encrypt",
+        &args.work,
+        args.result.output,
+    )
 }
 
 fn luks(
@@ -153,9 +155,10 @@ fn luks(
         header.check_room(layout.reserved_bytes)?;
     }
     if args.result.dry.run {
-        return report.print("encrypt", args.result.output);
+        return report.print("encrypt", &args.work, args.result.output);
     }
 
+    report.begin("encrypt", &args.work, args.result.output);
     let container = new_container::prepare(
         new,
         &name,
@@ -169,10 +172,11 @@ fn luks(
         payload::encrypt(source, extent.bytes, destination, mapping, &transfer)
     })?;
     let payload_bytes = copied.bytes + copied.padding_bytes;
-    report
-        .clone()
-        .with_payload(Some(payload_bytes))
-        .print("encrypt", args.result.output)
+    report.clone().with_payload(Some(payload_bytes)).print(
+        "encrypt",
+        &args.work,
+        args.result.output,
+    )
 }
 
 fn transfer<'a>(
@@ -188,6 +192,7 @@ fn transfer<'a>(
         keep_holes: args.holes == Holes::Keep,
         pad_to: args.pad.then_some(sector_bytes),
         work: &args.work,
+        say: args.result.output,
     }
 }
 

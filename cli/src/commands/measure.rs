@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::args::{ContainerType, MeasureArgs};
 use crate::error::Error;
+use crate::human;
 use crate::output::{self, OutputError};
 use crate::sizes::{Given, Sizes};
 
@@ -98,12 +99,13 @@ impl Measured {
             );
         }
         let mut text = String::new();
-        let _ = writeln!(text, "header:    {header_bytes} bytes");
+        let _ = writeln!(text, "header:    {}", human::size(*header_bytes));
         let _ = writeln!(
             text,
-            "payload:   {payload_bytes} bytes at {payload_offset}, sectors of {sector_size} bytes"
+            "payload:   {} at {payload_offset}, sectors of {sector_size} bytes",
+            human::size(*payload_bytes)
         );
-        let _ = writeln!(text, "container: {container_bytes} bytes");
+        let _ = writeln!(text, "container: {}", human::size(*container_bytes));
         output::text(&text)
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use super::map::{Kind, Region, regions};
+use crate::human;
 
 /// Columns of a band, where there are no more parts than that.
 const COLUMNS: u64 = 64;
@@ -35,12 +36,17 @@ pub fn lines(report: &Report) -> Vec<String> {
         lines.push(format!("0 to {end}; H is all of the above"));
     }
     let mut legend = String::new();
-    for kind in KINDS {
-        if kinds.contains(&kind) {
-            let _ = write!(legend, "{} {}  ", letter(kind), meaning(kind));
+    for kind in KINDS.into_iter().filter(|kind| kinds.contains(kind)) {
+        let part = format!("{} {}", letter(kind), meaning(kind));
+        if legend.is_empty() {
+            legend = part;
+        } else if legend.len() + 2 + part.len() <= human::VALUE_COLUMNS {
+            let _ = write!(legend, "  {part}");
+        } else {
+            lines.push(std::mem::replace(&mut legend, part));
         }
     }
-    lines.push(legend.trim_end().to_owned());
+    lines.push(legend);
     lines
 }
 

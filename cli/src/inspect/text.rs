@@ -5,20 +5,19 @@ use std::fmt::Write as _;
 use super::Report;
 use super::picture;
 use super::report::{Keyslot, Segment};
+use crate::human::{self, size};
 use crate::output::escape;
 
 /// One screen: the container, its data, its keyslots with what a guess costs, and everything else that is there.
 pub fn render(report: &Report) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<12}{value}");
-    };
+    let mut line = |name: &str, value: String| human::row(&mut text, name, &value);
     line(
         "image",
-        format!("{} ({} bytes)", escape(&report.image), report.image_bytes),
+        format!("{}, {}", escape(&report.image), size(report.image_bytes)),
     );
     if let Some(data) = &report.data {
-        line("data", format!("{} ({} bytes)", data.image, data.bytes));
+        line("data", format!("{}, {}", data.image, size(data.bytes)));
     }
     line("type", report.kind.to_uppercase());
     line("UUID", escape(&report.uuid));
@@ -37,13 +36,14 @@ pub fn render(report: &Report) -> String {
         .map_or(String::new(), |epoch| format!(", epoch {epoch}"));
     line(
         "header",
-        format!("{copies} {} bytes{epoch}", report.header_bytes),
+        format!("{copies} {}{epoch}", size(report.header_bytes)),
     );
     line(
         "keyslots",
         format!(
-            "{} bytes at {}",
-            report.keyslots_bytes, report.keyslots_offset
+            "{} at {}",
+            size(report.keyslots_bytes),
+            report.keyslots_offset
         ),
     );
     if !report.flags.is_empty() {
@@ -78,19 +78,18 @@ pub fn render(report: &Report) -> String {
     }
     let mut name = "map";
     for picture_line in picture::lines(report) {
-        line(name, picture_line);
+        // Its blanks are part of the picture.
+        let _ = writeln!(text, "{name:<12}{picture_line}");
         name = "";
     }
     for warning in &report.warnings {
-        line("warning", escape(warning));
+        human::row(&mut text, "warning", &escape(warning));
     }
     text
 }
 
 fn segment_line(segment: &Segment) -> String {
-    let size = segment
-        .bytes
-        .map_or("to the end".into(), |bytes| format!("{bytes} bytes"));
+    let size = segment.bytes.map_or("to the end".into(), size);
     let mut line = format!("{}, {size} from {}", escape(&segment.kind), segment.offset);
     if let (Some(cipher), Some(sector)) = (&segment.cipher, segment.sector_size) {
         let _ = write!(line, ", {}, sectors of {sector} bytes", escape(cipher));
@@ -116,8 +115,9 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
                 (_, Some(memory), Some(lanes)) => {
                     write!(
                         text,
-                        ", {} over {memory} KiB, {}",
+                        ", {} over {}, {}",
                         count(kdf.iterations, "pass", "passes"),
+                        human::kib(memory.into()),
                         count(lanes, "lane", "lanes")
                     )
                 }
@@ -130,7 +130,7 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
     if let Some(guess) = &keyslot.guess {
         let _ = write!(first, "; a guess takes {}", guess.time());
         if guess.memory_kib != 0 {
-            let _ = write!(first, " and {} KiB", guess.memory_kib);
+            let _ = write!(first, " and {}", human::kib(guess.memory_kib.into()));
         }
     }
     let mut second = format!("key of {} bits", keyslot.key_bits);
@@ -139,8 +139,9 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
     }
     let _ = write!(
         second,
-        ", {} bytes at {}",
-        keyslot.area_bytes, keyslot.area_offset
+        ", {} at {}",
+        size(keyslot.area_bytes),
+        keyslot.area_offset
     );
     if keyslot.priority != "normal" {
         let _ = write!(second, ", priority {}", keyslot.priority);

@@ -57,7 +57,7 @@ fn a_detached_header_is_a_file_of_its_own() {
         .expect(0);
     let run = place.run("measure --payload-size 1M --detached").expect(0);
     assert!(
-        run.text().contains("header:    16777216 bytes\n")
+        run.text().contains("header:    16777216 bytes (16 MiB)\n")
             && run.text().contains("container: 1048576 bytes"),
         "{}",
         run.text()
@@ -76,7 +76,8 @@ fn plain_containers_are_measured_and_not_created() {
         .run("measure --type plain --container-size 1M --offset 1")
         .expect(0);
     assert!(
-        run.text().contains("payload:   1048064 bytes at 512"),
+        run.text()
+            .contains("payload:   1048064 bytes (1023.5 KiB) at 512"),
         "{}",
         run.text()
     );

@@ -416,8 +416,9 @@ fn a_dry_run_of_a_container_writes_nothing() {
     let place = cheap_luks_place(8192);
     let run = place.run("encrypt raw box --dry-run").expect(0);
     assert!(
-        run.text()
-            .contains("payload: 8192 bytes at 16777216\n  container: 16785408 bytes"),
+        run.text().contains(
+            "payload: 8192 bytes (8 KiB) at 16777216\n  container: 16785408 bytes (16.0 MiB)"
+        ),
         "{}",
         run.text()
     );

@@ -3,6 +3,7 @@
 mod benchmark;
 mod compare;
 mod conformance;
+mod consistency;
 mod costs;
 mod crafted;
 mod create;
@@ -15,6 +16,7 @@ mod inspect;
 mod keys;
 mod keyslots;
 mod luks;
+mod machine;
 mod plain;
 mod policy;
 mod progress;

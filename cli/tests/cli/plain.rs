@@ -297,7 +297,7 @@ fn weak_ciphers_are_warned_of_when_a_container_is_made() {
             run.stderr
         );
         let run = place
-            .run(&format!("decrypt box back --force {options}"))
+            .run(&format!("decrypt box back -q --force {options}"))
             .expect(0);
         assert_eq!(run.stderr, "", "{cipher}");
     }
@@ -336,7 +336,7 @@ fn a_dry_run_writes_nothing_and_asks_nothing() {
     let run = place.run(&format!("encrypt raw box {options}")).expect(0);
     assert!(
         run.text()
-            .contains("payload: 4096 bytes at 4096\n  container: 8192 bytes"),
+            .contains("payload: 4096 bytes (4 KiB) at 4096\n  container: 8192 bytes (8 KiB)"),
         "{}",
         run.text()
     );

@@ -56,7 +56,7 @@ fn lines_come_at_the_frequency_asked_for() {
         .expect(0);
     let lines: Vec<_> = run.stderr.lines().collect();
     assert!(
-        lines.len() == 1
+        lines.len() == 2
             && lines[0].starts_with("Finished, time 00m")
             && lines[0].contains(" 256 MiB written"),
         "{lines:?}"
@@ -64,12 +64,42 @@ fn lines_come_at_the_frequency_asked_for() {
 }
 
 #[test]
-fn it_is_silent_where_nobody_looks() {
+fn the_end_is_one_line_that_says_what_there_is_and_silence_is_asked_for() {
     let place = plain_place(1 << 20);
     let run = place.run(&format!("encrypt raw box {PLAIN}")).expect(0);
-    assert!(
-        run.stdout.is_empty() && run.stderr.is_empty(),
-        "{}",
-        run.stderr
+    assert!(run.stdout.is_empty());
+    assert_eq!(
+        run.stderr,
+        "box: plain, aes-xts-plain64, key of 512 bits, sectors of 512 bytes, 1048576 bytes (1 MiB) with 1 MiB of data\n"
     );
+    let run = place.run(&format!("decrypt box back {PLAIN}")).expect(0);
+    assert!(run.stdout.is_empty());
+    assert_eq!(
+        run.stderr,
+        "back: 1048576 bytes (1 MiB), decrypted from box (plain, aes-xts-plain64, key of 512 bits, sectors of 512 bytes)\n"
+    );
+    let line =
+        "create new --payload-size 1M --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    let run = place.run(line).expect(0);
+    assert_eq!(
+        run.stderr,
+        "new: luks2, aes-xts-plain64, key of 512 bits, sectors of 4096 bytes, 17825792 bytes (17 MiB) with 1 MiB of data\n"
+    );
+    for line in [
+        format!("encrypt raw box2 {PLAIN} -q"),
+        format!("decrypt box back2 {PLAIN} -q"),
+        line.replace("new", "new2 -q"),
+        format!(
+            "key add new -q --key-file key --new-keyfile raw --new-keyfile-size 8 --pbkdf-force-iterations 1000 --pbkdf pbkdf2"
+        ),
+        "header backup new -q --header-backup-file saved".to_owned(),
+    ] {
+        let run = place.run(&line).expect(0);
+        assert!(
+            run.stdout.is_empty() && run.stderr.is_empty(),
+            "{line}: {}{}",
+            run.text(),
+            run.stderr
+        );
+    }
 }

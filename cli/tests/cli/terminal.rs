@@ -3,16 +3,26 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
-use crate::support::{Place, plain_place};
+use crate::support::{PLAIN, Place, plain_place};
 
 const HASHED: &str = "--type plain --cipher aes-xts-plain64 --key-size 512 --hash sha256";
 
 /// Runs the program on a terminal of its own, typing a line each time a prompt has appeared; the exit code, and all
 /// that was to be seen.
 fn type_at(place: &Place, arguments: &str, lines: &[(&str, &str)]) -> (i32, String) {
+    type_after(place, "", arguments, lines)
+}
+
+/// The same, after a command of the shell.
+fn type_after(
+    place: &Place,
+    before: &str,
+    arguments: &str,
+    lines: &[(&str, &str)],
+) -> (i32, String) {
     // A prompt that nobody expects would be waited at for ever.
     let program = format!(
-        "timeout --foreground 60 '{}' {arguments}",
+        "{before} timeout --foreground 60 '{}' {arguments}",
         env!("CARGO_BIN_EXE_luksmith")
     );
     let mut child = Command::new("script")
@@ -194,4 +204,58 @@ fn errors_have_colours_unless_nobody_wants_them() {
         "{:?}",
         run.text()
     );
+}
+
+/// Something before the work, a bar that stays on its line, and at the end what there is.
+#[test]
+fn a_job_on_a_narrow_terminal() {
+    let place = plain_place(512);
+    place.sh("truncate -s 256M sparse").expect(0);
+    for columns in [44, 120] {
+        let before = format!("stty cols {columns} rows 24;");
+        let line = format!("encrypt sparse box-{columns} {PLAIN}");
+        let (code, seen) = type_after(&place, &before, &line, &[]);
+        assert_eq!(code, 0, "{seen}");
+        let (first, rest) = seen.split_once('\n').expect("lines");
+        assert_eq!(
+            first.trim_end(),
+            format!(
+                "encrypting sparse (256 MiB) into box-{columns}: plain, aes-xts-plain64, key of 512 bits, sectors of 512 bytes"
+            )
+        );
+        let mut drawn = without_escapes(rest)
+            .split(['\r', '\n'])
+            .map(str::to_owned)
+            .filter(|line| !line.trim().is_empty())
+            .collect::<Vec<_>>();
+        let last = drawn.pop().expect("a last line");
+        assert!(
+            last.starts_with(&format!("box-{columns}: plain, "))
+                && last.ends_with("268435456 bytes (256 MiB) with 256 MiB of data"),
+            "{last}"
+        );
+        assert!(!drawn.is_empty(), "a bar was drawn: {seen:?}");
+        for line in &drawn {
+            assert!(line.chars().count() <= columns, "{columns}: {line:?}");
+            assert!(line.contains("% ["), "{line:?}");
+        }
+        // Who wants to hear nothing hears nothing.
+        let line = format!("encrypt sparse quiet-{columns} -q {PLAIN}");
+        let (code, seen) = type_after(&place, &before, &line, &[]);
+        assert_eq!((code, seen.as_str()), (0, ""));
+    }
+}
+
+fn without_escapes(text: &str) -> String {
+    let mut shown = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '\u{1b}' {
+            shown.push(character);
+        } else if characters.next() == Some('[') {
+            // A control sequence ends with a letter.
+            characters.by_ref().find(char::is_ascii_alphabetic);
+        }
+    }
+    shown
 }

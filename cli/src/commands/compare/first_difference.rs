@@ -10,7 +10,7 @@ use std::thread;
 use volume::{AlignedBuffer, Storage};
 
 use super::{Opened, Plaintext};
-use crate::args::WorkArgs;
+use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
 use crate::progress::Progress;
 
@@ -22,6 +22,7 @@ pub(super) fn first_difference(
     a: &Opened,
     b: &Opened,
     work: &WorkArgs,
+    say: OutputArgs,
 ) -> Result<Option<u64>, Error> {
     let bytes = a.plaintext.len().min(b.plaintext.len());
     let job = Job {
@@ -32,7 +33,7 @@ pub(super) fn first_difference(
         first: AtomicU64::new(u64::MAX),
         done: AtomicU64::new(0),
         error: Mutex::new(None),
-        progress: Progress::start(work, &a.name, Some(bytes)),
+        progress: Progress::start(work, say, &a.name, Some(bytes)),
     };
     let threads = work
         .threads

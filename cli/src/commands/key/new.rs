@@ -46,9 +46,11 @@ pub fn passphrase(
     allow_empty: bool,
 ) -> Result<Passphrase, Error> {
     let image = format!("the new keyslot of {image}");
-    let secret = input.read_for(&image, !batch_mode, None)?;
+    let secret = input
+        .read_for(&image, !batch_mode, None)
+        .map_err(Error::NewKey)?;
     if secret.is_empty() && !allow_empty {
-        input.refuse_empty()?;
+        input.refuse_empty().map_err(Error::NewKey)?;
     }
     Ok(Passphrase::from_locked(secret))
 }

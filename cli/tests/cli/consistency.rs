@@ -1,0 +1,526 @@
+//! One option is one thing: from the definitions of all verbs, held to a table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Arg, Command, CommandFactory};
+use luksmith::args::Cli;
+
+/// An option that every verb has where it can mean anything.
+struct Rule {
+    option: &'static str,
+    short: Option<char>,
+    help: &'static str,
+    /// Verbs that it means nothing to, and why.
+    nothing: &'static [(&'static [&'static str], &'static str)],
+    /// Verbs that it means something of their own to, and why.
+    other: &'static [(&'static [&'static str], &'static str)],
+}
+
+const FACE: (&[&str], &str) = (&["cryptsetup"], "options are cryptsetup's own there");
+const SCRIPT: (&[&str], &str) = (&["completions"], "it prints a script and asks nothing");
+const NO_IMAGE: (&[&str], &str) = (
+    &["measure", "benchmark", "completions", "man"],
+    "there is no container",
+);
+const NO_KEY: (&[&str], &str) = (
+    &[
+        "inspect",
+        "key list",
+        "header backup",
+        "header restore",
+        "header repair",
+        "header erase",
+        "header convert",
+        "header config",
+        "token list",
+        "token add",
+        "token remove",
+        "token import",
+        "token export",
+        "token assign",
+        "token unassign",
+    ],
+    "nothing is unlocked",
+);
+const NEW: (&[&str], &str) = (
+    &["encrypt", "create"],
+    "the container is new: nothing is unlocked, and the other options say what its header is",
+);
+const READS: (&[&str], &str) = (
+    &[
+        "inspect",
+        "verify",
+        "compare",
+        "measure",
+        "key test",
+        "key list",
+        "token list",
+        "benchmark",
+        "completions",
+    ],
+    "nothing is written",
+);
+const CHANGES: (&[&str], &str) = (
+    &[
+        "key add",
+        "key change",
+        "key remove",
+        "header erase",
+        "header convert",
+        "header config",
+        "token add",
+        "token remove",
+        "token import",
+        "token assign",
+        "token unassign",
+    ],
+    "what is changed must not be in use",
+);
+const PAIR: (&[&str], &str) = (&["compare"], "there are two images");
+
+const RULES: &[Rule] = &[
+    Rule {
+        option: "json",
+        short: None,
+        help: "Print the result as JSON, and warnings and errors as lines of JSON on standard error",
+        nothing: &[FACE, SCRIPT],
+        other: &[],
+    },
+    Rule {
+        option: "batch-mode",
+        short: Some('q'),
+        help: "Ask nothing: yes to questions about the image. Say nothing of what was done, and show no progress bar",
+        nothing: &[FACE, SCRIPT],
+        other: &[],
+    },
+    Rule {
+        option: "dry-run",
+        short: None,
+        help: "Say what would be written, and write nothing",
+        nothing: &[FACE, READS],
+        other: &[],
+    },
+    Rule {
+        option: "policy",
+        short: None,
+        help: "What the header must look like, or it is refused: a TOML file as `inspect --policy-template` writes it, or \
+               builtin:confidential-vm",
+        nothing: &[FACE, NO_IMAGE, NEW],
+        other: &[],
+    },
+    Rule {
+        option: "header",
+        short: None,
+        help: "The header lies in this file, and the container holds data only",
+        nothing: &[FACE, NO_IMAGE],
+        other: &[PAIR],
+    },
+    Rule {
+        option: "read-in-use",
+        short: None,
+        help: "Read an image even while another program may be writing it",
+        nothing: &[
+            FACE,
+            NO_IMAGE,
+            CHANGES,
+            (
+                &["header restore", "header repair"],
+                "what is changed must not be in use",
+            ),
+            (&["create"], "no image is read"),
+        ],
+        other: &[],
+    },
+    Rule {
+        option: "key-file",
+        short: Some('d'),
+        help: "Read the key from a file, newlines and all; `-` is standard input",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[PAIR],
+    },
+    Rule {
+        option: "key-fd",
+        short: None,
+        help: "Read the key from a file descriptor that the caller opened",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[PAIR],
+    },
+    Rule {
+        option: "keyfile-offset",
+        short: None,
+        help: "Leave out so many bytes at the start of the key file",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[],
+    },
+    Rule {
+        option: "keyfile-size",
+        short: Some('l'),
+        help: "Read exactly so many bytes of the key file",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[],
+    },
+    Rule {
+        option: "key-encoding",
+        short: None,
+        help: "How the bytes that are read spell the key",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[],
+    },
+    Rule {
+        option: "key-format",
+        short: None,
+        help: "What becomes of the key before it is used",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[],
+    },
+    Rule {
+        option: "max-kdf-time",
+        short: None,
+        help: "Time that one keyslot may take, in milliseconds; all together may take ten times that",
+        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        other: &[],
+    },
+    Rule {
+        option: "max-kdf-memory",
+        short: None,
+        help: "",
+        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        other: &[],
+    },
+    Rule {
+        option: "allow-null-cipher",
+        short: None,
+        help: "Read what a null cipher did not encrypt",
+        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        other: &[],
+    },
+    Rule {
+        option: "volume-key-file",
+        short: None,
+        help: "The volume key itself instead of a passphrase",
+        nothing: &[
+            FACE,
+            (
+                &["benchmark", "completions", "man"],
+                "there is no container",
+            ),
+            NO_KEY,
+        ],
+        other: &[
+            PAIR,
+            (
+                &["encrypt", "create", "measure"],
+                "the volume key of the new container",
+            ),
+            (
+                &["key export"],
+                "cryptsetup's name for the file that it is written into",
+            ),
+            (
+                &["key change", "key remove"],
+                "--key-slot names the passphrase",
+            ),
+        ],
+    },
+    Rule {
+        option: "key-slot",
+        short: Some('S'),
+        help: "Try this keyslot only, even one that is not tried unasked",
+        nothing: &[
+            FACE,
+            (
+                &["benchmark", "completions", "man"],
+                "there is no container",
+            ),
+            (
+                &[
+                    "inspect",
+                    "key list",
+                    "header backup",
+                    "header restore",
+                    "header repair",
+                    "header erase",
+                    "header convert",
+                    "token list",
+                    "token remove",
+                    "token import",
+                    "token export",
+                ],
+                "it is about all keyslots or none",
+            ),
+        ],
+        other: &[
+            PAIR,
+            (
+                &["encrypt", "create", "measure"],
+                "the number of the new keyslot",
+            ),
+            (&["key remove"], "the keyslot that goes"),
+            (&["key export"], "an unbound keyslot has a key of its own"),
+            (
+                &[
+                    "header config",
+                    "token add",
+                    "token assign",
+                    "token unassign",
+                ],
+                "the keyslot that is spoken of: nothing is unlocked",
+            ),
+        ],
+    },
+    Rule {
+        option: "force",
+        short: None,
+        help: "Replace an existing file once the new one is complete. It allows nothing else",
+        nothing: &[
+            FACE,
+            READS,
+            (&["man"], "pages are always replaced"),
+            CHANGES,
+            (
+                &["key export", "header backup", "token export"],
+                "a key or a backup is the only one of its kind: it is never replaced",
+            ),
+        ],
+        other: &[(
+            &["header restore", "header repair"],
+            "no file is replaced, but what a header is laid over",
+        )],
+    },
+    Rule {
+        option: "header-backup-file",
+        short: None,
+        help: "First write a backup of header and keyslots into this new file",
+        nothing: &[
+            FACE,
+            NEW,
+            READS,
+            (
+                &["decrypt", "man", "key export", "token export"],
+                "no header is changed",
+            ),
+        ],
+        other: &[
+            (&["header backup"], "the backup is the result"),
+            (&["header restore"], "the backup is what is read"),
+            (&["header repair"], "what is damaged may have no backup"),
+        ],
+    },
+];
+
+/// Options with different meanings that no rule speaks of, and why.
+const DIFFER: &[(&str, &str)] = &[
+    (
+        "type",
+        "`header convert` needs one, and no plain container has a header",
+    ),
+    (
+        "hash",
+        "of a new keyslot the hash of its header is the default; `benchmark` measures one",
+    ),
+    ("cipher", "`benchmark` measures one"),
+    ("key-size", "`benchmark` and the size of an unbound key"),
+    ("pbkdf", "`benchmark` measures one"),
+    ("iter-time", "`benchmark` measures for so long"),
+    ("sector-size", "`benchmark` has a default of its own"),
+    (
+        "priority",
+        "`key add` has a default, `header config` changes it",
+    ),
+    ("unbound", "an unbound key, and a token without a keyslot"),
+    ("label", "`header config` takes it away by an empty one"),
+    ("subsystem", "as the label"),
+    ("uuid", "a new container has a random one"),
+    ("token-id", "a new token has a default"),
+    (
+        "json-file",
+        "read by `token import`, written by `token export`",
+    ),
+];
+
+/// Every verb and its definition.
+fn verbs() -> Vec<(String, Command)> {
+    fn collect(prefix: &str, command: &Command, verbs: &mut Vec<(String, Command)>) {
+        for inner in command.get_subcommands() {
+            let name = format!("{prefix}{}", inner.get_name());
+            if inner.has_subcommands() {
+                collect(&format!("{name} "), inner, verbs);
+            } else {
+                verbs.push((name, inner.clone()));
+            }
+        }
+    }
+    let mut command = Cli::command();
+    command.build();
+    let mut verbs = Vec::new();
+    collect("", &command, &mut verbs);
+    assert!(verbs.len() >= 30, "{}", verbs.len());
+    verbs
+}
+
+fn option<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(name))
+}
+
+fn help(argument: &Arg) -> String {
+    argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+#[test]
+fn every_verb_takes_what_can_mean_anything_to_it() {
+    let verbs = verbs();
+    let mut cases = 0;
+    let mut wrong = Vec::new();
+    for rule in RULES {
+        let of = |list: &[(&[&str], &str)], verb: &str| {
+            list.iter().any(|(verbs, reason)| {
+                assert!(!reason.is_empty());
+                verbs.contains(&verb)
+            })
+        };
+        let lists = rule.nothing.iter().chain(rule.other);
+        for named in lists.flat_map(|(verbs, _)| verbs.iter()) {
+            assert!(verbs.iter().any(|(verb, _)| verb == named), "{named}");
+        }
+        for (verb, command) in &verbs {
+            let what = format!("{verb} --{}", rule.option);
+            let found = option(command, rule.option);
+            let is_as_elsewhere = found.is_some_and(|argument| {
+                argument.get_short() == rule.short
+                    && (rule.help.is_empty() || help(argument) == rule.help)
+            });
+            let right = if of(rule.nothing, verb) {
+                found.is_none()
+            } else if of(rule.other, verb) {
+                found.is_some() && !is_as_elsewhere
+            } else {
+                is_as_elsewhere
+            };
+            if !right {
+                wrong.push(format!("{what}: {:?}", found.map(help)));
+            }
+            cases += 1;
+        }
+    }
+    println!(
+        "cases: options of verbs {} passed, {} failed",
+        cases - wrong.len(),
+        wrong.len()
+    );
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What no rule speaks of has one meaning as well, wherever it stands.
+#[test]
+fn one_name_is_one_meaning() {
+    let mut meanings: BTreeMap<String, BTreeMap<_, Vec<String>>> = BTreeMap::new();
+    for (verb, command) in verbs() {
+        for argument in command.get_arguments() {
+            let Some(long) = argument.get_long() else {
+                continue;
+            };
+            let values: Vec<_> = argument
+                .get_value_names()
+                .unwrap_or_default()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let takes_value = argument.get_action().takes_values();
+            let values = if takes_value { values } else { Vec::new() };
+            meanings
+                .entry(long.to_owned())
+                .or_default()
+                .entry((argument.get_short(), help(argument), values))
+                .or_default()
+                .push(verb.clone());
+        }
+    }
+    let ruled: BTreeSet<_> = RULES.iter().map(|rule| rule.option).collect();
+    let differ: BTreeSet<_> = DIFFER.iter().map(|(option, _)| *option).collect();
+    for (long, meanings) in meanings.iter().filter(|(long, _)| *long != "help") {
+        let may = ruled.contains(long.as_str()) || differ.contains(long.as_str());
+        assert!(meanings.len() == 1 || may, "--{long}: {meanings:#?}");
+    }
+    for (long, reason) in DIFFER {
+        assert!(
+            meanings[*long].len() > 1,
+            "--{long} is the same everywhere: {reason}"
+        );
+    }
+    // One letter is one option.
+    let mut letters: BTreeMap<char, BTreeSet<&str>> = BTreeMap::new();
+    for (long, meanings) in &meanings {
+        for (short, ..) in meanings.keys() {
+            if let Some(short) = short {
+                letters.entry(*short).or_default().insert(long);
+            }
+        }
+    }
+    for (letter, longs) in letters {
+        assert_eq!(longs.len(), 1, "-{letter}: {longs:?}");
+    }
+}
+
+/// The hints that the source holds, by the literals of every function that is called advice: each names options that
+/// some verb has. That the verb at hand has them is seen to where it is printed.
+#[test]
+fn every_hint_names_options_that_there_are() {
+    let known: BTreeSet<String> = verbs()
+        .iter()
+        .flat_map(|(_, command)| command.get_arguments().cloned().collect::<Vec<_>>())
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect();
+    let mut hints = 0;
+    for file in sources(std::path::Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src"
+    ))) {
+        // cryptsetup's own command line has its own options.
+        if file
+            .components()
+            .any(|part| part.as_os_str() == "cryptsetup")
+        {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("a source");
+        for body in text.split("advice").skip(1) {
+            let body = body.split("\n}\n").next().unwrap_or_default();
+            for literal in body.split('"').skip(1).step_by(2) {
+                for word in literal.split([' ', ',', ':', '(', ')']) {
+                    if let Some(option) = word.strip_prefix("--").filter(|word| !word.is_empty()) {
+                        let option = option.trim_end_matches(['.', '?', '!', ';', '=']);
+                        assert!(
+                            known.contains(option)
+                                || option == "nonsense"
+                                // The beginning of some, which is replaced.
+                                || option.ends_with('-'),
+                            "{}: --{option} in {literal:?}",
+                            file.display()
+                        );
+                        hints += 1;
+                    }
+                }
+            }
+        }
+    }
+    println!("cases: options in hints {hints} passed, 0 failed");
+    assert!(hints > 20, "{hints}");
+}
+
+fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
