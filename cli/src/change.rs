@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::backup::MAX_BYTES;
-use luks::{Backup, Luks};
+use luks::{Backup, Header, Luks};
 use serde_json::{Value, json};
 use volume::{Access, FileStorage, ImageLock, ImageRole, RehearsedStorage, Storage};
 
 use crate::args::{ChangeArgs, DryArgs, Operand, OutputArgs, PolicyArgs};
+use crate::block::{self, Claim, InUse};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
@@ -26,12 +27,14 @@ pub struct Target {
     pub storage: Arc<dyn Storage>,
     /// The same, where nothing is to be written.
     rehearsed: Option<Arc<RehearsedStorage>>,
+    file: Arc<FileStorage>,
     _lock: ImageLock,
 }
 
 impl Target {
-    /// Opens the image that `operand` names. `dry_run`: its changes are kept in memory.
-    pub fn open(operand: &Operand, dry_run: bool) -> Result<Self, ChangeError> {
+    /// Opens the image that `operand` names, unless somebody uses it as `claim` forbids. `dry_run`: its changes are kept in
+    /// memory.
+    pub fn open(operand: &Operand, dry_run: bool, claim: Claim) -> Result<Self, ChangeError> {
         let name = operand.source_name();
         let Operand::Path(path) = operand else {
             return Err(ChangeError::Stream { name });
@@ -70,15 +73,64 @@ impl Target {
         } else {
             None
         };
-        Ok(Self {
+        let target = Self {
             name,
             storage: match &rehearsed {
                 Some(rehearsed) => rehearsed.clone(),
-                None => file,
+                None => file.clone(),
             },
             rehearsed,
+            file,
             _lock: lock,
-        })
+        };
+        target.claim(claim)?;
+        Ok(target)
+    }
+
+    /// Whether it is a block device.
+    pub fn is_device(&self) -> bool {
+        self.file.is_block_device()
+    }
+
+    /// Refuses an image that somebody uses as `claim` forbids.
+    pub fn claim(&self, claim: Claim) -> Result<(), ChangeError> {
+        let name = || self.name.clone();
+        match block::check(self.file.file(), claim) {
+            Ok(None) => Ok(()),
+            Ok(Some(by)) => Err(ChangeError::InUse { name: name(), by }),
+            Err(source) => Err(ChangeError::Read {
+                name: name(),
+                source,
+            }),
+        }
+    }
+
+    /// Says that the container is open, where what opens it is about to go.
+    pub fn warn_of_mapping(&self) -> Result<(), ChangeError> {
+        match self.claim(Claim::Whole) {
+            Err(ChangeError::InUse { name, by }) => {
+                output::warn(format_args!(
+                    "{name} is in use{by}; once that is closed, what the header holds then is all that opens it"
+                ));
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Refuses to convert a container that is mapped, wherever its header is.
+    pub fn refuse_mapped(&self, luks: &Luks) -> Result<(), ChangeError> {
+        let (version, uuid) = match luks.header() {
+            Header::Luks1(header) => (1, header.uuid.clone()),
+            Header::Luks2(header) => (2, header.binary.uuid.clone()),
+        };
+        match block::mapping_of_container(version, &uuid) {
+            None => Ok(()),
+            Some(mapping) => Err(ChangeError::InUse {
+                name: self.name.clone(),
+                by: InUse::mapped(mapping),
+            }),
+        }
     }
 
     /// Reads its header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
@@ -312,6 +364,14 @@ pub enum ChangeError {
         /// The image.
         name: String,
     },
+    /// A mapping, a mount, swap space or an array is made of it.
+    #[error("{name} is in use{by}")]
+    InUse {
+        /// The image.
+        name: String,
+        /// By whom.
+        by: InUse,
+    },
     /// The lock cannot be asked for.
     #[error("cannot lock {name}: {source}")]
     Lock {
@@ -374,7 +434,7 @@ impl ChangeError {
             | Self::NeedsAnswer { .. }
             | Self::Declined
             | Self::Write { .. } => Exit::Wrong,
-            Self::Busy { .. } | Self::Exists { .. } => Exit::ExistsOrBusy,
+            Self::Busy { .. } | Self::InUse { .. } | Self::Exists { .. } => Exit::ExistsOrBusy,
         }
     }
 
@@ -382,6 +442,7 @@ impl ChangeError {
     pub fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Busy { .. } => "stop the other process",
+            Self::InUse { .. } => block::RELEASE,
             Self::NeedsAnswer { .. } => "-q (--batch-mode) says yes to it",
             Self::Exists { .. } => "name a file that does not exist yet",
             Self::HoldsSomethingElse { .. } => "--force overwrites it",

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
 use crate::args::{Operand, ResultArgs};
+use crate::block::{self, InUse};
 use crate::exit::Exit;
 use crate::signals::Content;
 use crate::source::Identity;
@@ -317,8 +318,9 @@ fn check_device(path: &Path, name: &str, overwrite: bool) -> Result<Kind, Destin
         .open(path)
         .map_err(|error| {
             if Errno::from_io_error(&error) == Some(Errno::BUSY) {
-                DestinationError::Busy {
+                DestinationError::InUse {
                     name: name.to_owned(),
+                    by: block::users_of_path(path),
                 }
             } else {
                 cannot_open(error)
@@ -400,7 +402,15 @@ pub enum DestinationError {
         /// What was recognised on it.
         content: &'static str,
     },
-    /// A device is mounted, mapped or locked by another job.
+    /// A device is mounted or mapped, or a file lies under one that is.
+    #[error("{name} is in use{by}")]
+    InUse {
+        /// The destination.
+        name: String,
+        /// By whom.
+        by: InUse,
+    },
+    /// Another job has locked it.
     #[error("{name} is in use")]
     Busy {
         /// The destination.
@@ -449,6 +459,7 @@ impl DestinationError {
             Self::Exists { .. }
             | Self::Symlink { .. }
             | Self::DeviceHolds { .. }
+            | Self::InUse { .. }
             | Self::Busy { .. } => Exit::ExistsOrBusy,
             Self::SameAsSource { .. }
             | Self::Terminal { .. }
@@ -468,6 +479,7 @@ impl DestinationError {
             Self::Symlink { .. } => "name the file itself",
             Self::Terminal { .. } => "redirect it, or name a file",
             Self::DeviceHolds { .. } => "--overwrite-device writes over it",
+            Self::InUse { .. } => block::RELEASE,
             _ => return None,
         };
         Some(advice.to_owned())

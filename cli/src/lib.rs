@@ -11,6 +11,7 @@
 //! | [`plain`] | the options of a headerless container, complete or refused |
 //! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
 //! | [`source`], [`destination`] | the images: how they are opened, checked, made and replaced |
+//! | [`block`] | what the kernel says of a device: who uses it, and what it stands on |
 //! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
 //! | [`policy`] | what a header must look like, as text: `--policy` and the policies in the box |
@@ -31,6 +32,7 @@
 pub mod advice;
 pub mod args;
 pub mod benchmark;
+pub mod block;
 pub mod change;
 pub mod commands;
 pub mod cryptsetup;

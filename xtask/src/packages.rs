@@ -14,9 +14,12 @@ const PACKAGES: &[(&str, &str)] = &[
     ("user-mode-linux", "linux"),
     ("kmod", "modprobe"),
     ("dmsetup", "dmsetup"),
+    ("mdadm", "mdadm"),
     ("xz-utils", "xz"),
     ("strace", "strace"),
     ("python3", "python3"),
+    ("fdisk", "sfdisk"),
+    ("e2fsprogs", "mkfs.ext2"),
 ];
 
 /// An error that names the command that installs what is missing.

@@ -4,6 +4,7 @@ use luks::{ConfigChanges, Luks, OsRandom, config};
 
 use super::failure::Failure;
 use super::session::{Session, open_for_reading, say};
+use crate::block::Claim;
 use crate::exit::Exit;
 use crate::output;
 
@@ -31,7 +32,7 @@ pub(super) fn uuid(session: &Session) -> Result<(), Failure> {
             _ => Err(Failure::silent(Exit::Wrong)),
         };
     };
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = match Luks::open(target.storage.clone()) {
         Ok(luks) if session.allows(luks.header()) => luks,
         _ => return Err(Failure::silent(Exit::Wrong)),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use luks::InvalidOption;
 
+use crate::block::InUse;
 use crate::change::ChangeError;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -55,6 +56,15 @@ impl Failure {
     pub(super) fn and(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
         self
+    }
+
+    /// By whom a device is used, where the kernel says so.
+    fn and_by(self, by: &InUse) -> Self {
+        if by.users.is_empty() {
+            return self;
+        }
+        let users: Vec<_> = by.users.iter().map(ToString::to_string).collect();
+        self.and(format!("It is {}.", users.join(", ")))
     }
 
     /// A device that is not there.
@@ -163,6 +173,11 @@ impl From<ChangeError> for Failure {
                 Exit::ExistsOrBusy,
                 format!("Cannot use device {name} which is in use."),
             ),
+            ChangeError::InUse { name, by } => Self::new(
+                Exit::ExistsOrBusy,
+                format!("Cannot exclusively open {name}, device in use."),
+            )
+            .and_by(&by),
             other => Error::from(other).into_failure(),
         }
     }

@@ -15,7 +15,8 @@ use super::key::read_volume_key;
 use super::open::not_built;
 use super::session::{Session, say};
 use crate::args::{ContainerArgs, ContainerType, FormatArgs, Operand};
-use crate::change::Target;
+use crate::block::Claim;
+use crate::change::{ChangeError, Target};
 use crate::exit::Exit;
 use crate::format::NewLuks;
 use crate::output;
@@ -28,7 +29,7 @@ const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let version = version(session)?;
     let given = &session.given;
-    let data = Target::open(&Operand::Path(session.device_path()), false)?;
+    let data = Target::open(&Operand::Path(session.device_path()), false, Claim::Nothing)?;
     let (header, made) = match header_target(session)? {
         Some((header, made)) => (Some(header), made),
         None => (None, None),
@@ -61,6 +62,21 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let key = session.key(session.operands.get(1))?;
     let prompt = format!("Enter passphrase for {}: ", place.name);
     let passphrase = session.ask_new(&key, &prompt)?;
+    match data.claim(Claim::Whole) {
+        Err(ChangeError::InUse { name, by }) if by.is_of_disk() => {
+            return Err(Failure::new(
+                Exit::ExistsOrBusy,
+                format!("Cannot use device {name} which is in use (already mapped or mounted)."),
+            ));
+        }
+        _ => {}
+    }
+    if place.is_device() {
+        place.claim(Claim::Whole).map_err(|error| Failure {
+            exit: Exit::Wrong,
+            ..error.into()
+        })?;
+    }
     let format = FormatArgs {
         cost: session.costs(version == Version::Luks1)?,
         key_slot: session.keyslot(),
@@ -165,7 +181,8 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
         })?;
         made = Some(temporary);
     }
-    Ok(Some((Target::open(&Operand::Path(path), false)?, made)))
+    let target = Target::open(&Operand::Path(path), false, Claim::Nothing)?;
+    Ok(Some((target, made)))
 }
 
 fn sector_size(

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
@@ -12,10 +13,12 @@ use luks::{
     Backup, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
     convert as converting, erase as erasing,
 };
+use volume::RehearsedStorage;
 
 use super::failure::Failure;
 use super::session::Session;
 use crate::args::Operand;
+use crate::block::Claim;
 use crate::change::{ChangeError, Target, back_up, read_backup};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -48,7 +51,7 @@ pub(super) fn backup(session: &Session) -> Result<(), Failure> {
 /// `luksHeaderRestore DEVICE --header-backup-file FILE`.
 pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
     let path = backup_file(session)?;
-    let target = session.target()?;
+    let target = session.target(Claim::Header)?;
     let backup = sound_backup(&path)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
         Ok(luks) => {
@@ -114,8 +117,9 @@ fn sound_backup(path: &Path) -> Result<Backup, Failure> {
 
 /// `erase DEVICE`: all keyslots.
 pub(super) fn erase(session: &Session) -> Result<(), Failure> {
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_for_change(&target)?;
+    target.claim(Claim::Header)?;
     let question = format!(
         "This operation will erase all keyslots on device {}.\nDevice will become unusable after this operation.",
         target.name
@@ -145,7 +149,7 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
             ));
         }
     };
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks =
         Luks::open(target.storage.clone()).map_err(|error| Failure::luks(&target.name, error))?;
     let name = match to {
@@ -159,6 +163,7 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
     if is == to {
         return Err(Failure::wrong(format!("Device is already {name} type.")));
     }
+    target.claim(Claim::Header)?;
     let question = format!(
         "This operation will convert {} to {name} format.\n",
         target.name
@@ -169,13 +174,40 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
             "Operation aborted, device was NOT converted.\n",
         )
     })?;
-    converting::convert(&luks, to, &mut OsRandom).map_err(|error| match error {
-        luks::Error::Refused(refused @ Refused::Conversion { .. }) => Failure::wrong(format!(
-            "Cannot convert to {name} format - {}.",
-            obstacle(&refused)
-        )),
-        error => Failure::luks(&target.name, error),
-    })
+    let convert = |luks: &Luks| {
+        converting::convert(luks, to, &mut OsRandom).map_err(|error| match error {
+            luks::Error::Refused(refused @ Refused::Conversion { .. }) => Failure::wrong(format!(
+                "Cannot convert to {name} format - {}.",
+                obstacle(&refused)
+            )),
+            error => Failure::luks(&target.name, error),
+        })
+    };
+    if target.refuse_mapped(&luks).is_err() {
+        // What stands against a conversion to LUKS1 is said before.
+        if to == Version::Luks1 {
+            convert(&rehearsed(&target)?)?;
+        }
+        return Err(Failure::new(
+            Exit::ExistsOrBusy,
+            format!(
+                "Cannot convert device {} which is still in use.",
+                target.name
+            ),
+        ));
+    }
+    convert(&luks)
+}
+
+/// The container, where nothing is written to it.
+fn rehearsed(target: &Target) -> Result<Luks, Failure> {
+    let failed = |error| Failure::luks(&target.name, error);
+    let storage = RehearsedStorage::new(target.storage.clone());
+    let storage = storage.map_err(|source| {
+        let name = target.name.clone();
+        Failure::from(ChangeError::Read { name, source })
+    })?;
+    Luks::open(Arc::new(storage)).map_err(failed)
 }
 
 fn obstacle(refused: &Refused) -> String {
@@ -200,7 +232,7 @@ pub(super) fn configure(session: &Session) -> Result<(), Failure> {
             "Option --priority, --label or --subsystem is missing.",
         ));
     }
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_luks2_for_change(&target)?;
     let failed = |error| Failure::luks(&target.name, error);
     let mut edit = Edit::begin(&luks).map_err(failed)?;
@@ -238,7 +270,7 @@ pub(super) fn repair(session: &Session) -> Result<(), Failure> {
     let options = RepairOptions {
         overwrite_foreign: session.is_batch() || std::io::stdin().is_terminal(),
     };
-    let target = session.target()?;
+    let target = session.target(Claim::Header)?;
     let done = mend(&*target.storage, options, &mut OsRandom)
         .map_err(|error| Failure::luks(&target.name, error))?;
     match done {
@@ -300,7 +332,7 @@ fn mended(damage: &Damage) -> Vec<String> {
 
 /// What would be mended; the type that was asked for must be the one that is there.
 fn plan(session: &Session) -> Result<Repair, Failure> {
-    let rehearsed = Target::open(&Operand::Path(session.header_path()), true)?;
+    let rehearsed = Target::open(&Operand::Path(session.header_path()), true, Claim::Nothing)?;
     let options = RepairOptions {
         overwrite_foreign: true,
     };

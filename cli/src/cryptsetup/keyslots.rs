@@ -11,6 +11,7 @@ use super::check::number_of;
 use super::failure::Failure;
 use super::key::{read_key_of_data, read_volume_key, unlocking, volume_key_bytes};
 use super::session::{Session, say};
+use crate::block::Claim;
 use crate::change::Target;
 use crate::exit::Exit;
 use crate::limits;
@@ -20,7 +21,7 @@ const NEW: &str = "Enter new passphrase for key slot: ";
 
 /// `luksAddKey DEVICE [NEW KEY FILE]`.
 pub(super) fn add(session: &Session) -> Result<(), Failure> {
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = if session.given.has("unbound") {
         session.read_luks2_for_change(&target)?
     } else {
@@ -134,7 +135,7 @@ fn numbers(session: &Session) -> Result<(Option<u32>, Option<u32>), Failure> {
 
 /// `luksChangeKey DEVICE [NEW KEY FILE]`.
 pub(super) fn change(session: &Session) -> Result<(), Failure> {
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_for_change(&target)?;
     session.costs(matches!(luks.header(), Header::Luks1(_)))?;
     let place = session.key(None)?;
@@ -148,7 +149,7 @@ pub(super) fn change(session: &Session) -> Result<(), Failure> {
 
 /// `luksConvertKey DEVICE`: the same passphrase under another key derivation.
 pub(super) fn convert(session: &Session) -> Result<(), Failure> {
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_luks2_for_change(&target)?;
     session.costs(false)?;
     if let Some(keyslot) = session.keyslot()
@@ -182,7 +183,7 @@ fn replace(
 
 /// `luksRemoveKey DEVICE [KEY FILE]`: the keyslot that this key opens.
 pub(super) fn remove(session: &Session) -> Result<(), Failure> {
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_for_change(&target)?;
     let place = session.key(session.operands.get(1))?;
     let passphrase = session.ask(&place, "Enter passphrase to be deleted: ")?;
@@ -200,7 +201,7 @@ pub(super) fn remove(session: &Session) -> Result<(), Failure> {
 
 /// `luksKillSlot DEVICE KEYSLOT`: with another passphrase, or in batch mode and without one.
 pub(super) fn kill(session: &Session) -> Result<(), Failure> {
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_for_change(&target)?;
     let keyslot = number_of(&session.operands[1]).expect("checked with the options");
     keyslots::check_in_use(luks.header(), keyslot).map_err(|option| match option {

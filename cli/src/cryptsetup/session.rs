@@ -12,6 +12,7 @@ use volume::{Access, FileStorage, Storage};
 use super::failure::Failure;
 use super::parse::Given;
 use crate::args::Operand;
+use crate::block::Claim;
 use crate::change::Target;
 use crate::exit::Exit;
 use crate::output;
@@ -97,8 +98,9 @@ impl Session {
     }
 
     /// Opens the image whose header is to be changed.
-    pub(super) fn target(&self) -> Result<Target, Failure> {
-        Ok(Target::open(&Operand::Path(self.header_path()), false)?)
+    pub(super) fn target(&self, claim: Claim) -> Result<Target, Failure> {
+        let path = Operand::Path(self.header_path());
+        Ok(Target::open(&path, false, claim)?)
     }
 
     /// Reads the header, to be changed.

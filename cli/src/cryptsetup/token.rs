@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::session::{Session, say};
+use crate::block::Claim;
 use crate::change::Target;
 use crate::commands::token::add::{json_input, read_json};
 use crate::output;
@@ -21,7 +22,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     if verb == "export" {
         return export(session);
     }
-    let target = session.target()?;
+    let target = session.target(Claim::Nothing)?;
     let luks = session.read_luks2_for_change(&target)?;
     match &*verb {
         "add" => add(session, &target, &luks),

@@ -31,6 +31,8 @@ mod faults;
 mod headers;
 /// Images that others made, where the extra conformance run has them.
 mod images;
+/// What is mounted, mapped, swapped on or part of an array, in user-mode-linux.
+mod in_use;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.

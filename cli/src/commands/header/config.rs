@@ -5,12 +5,13 @@ use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::HeaderConfigArgs;
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 
 /// Changes what was given.
 pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
     let luks = target.luks_after_backup(&args.image.policy, &args.change)?;
     if let (Some(priority), Some(keyslot)) = (args.priority, args.key_slot) {
         keyslots::set_priority(&luks, keyslot, priority.into(), &mut OsRandom)

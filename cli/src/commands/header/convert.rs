@@ -5,6 +5,7 @@ use luks::{OsRandom, Version};
 use serde_json::json;
 
 use crate::args::{ContainerType, HeaderConvertArgs};
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 
@@ -20,8 +21,9 @@ pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
             });
         }
     };
-    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Whole)?;
     let luks = target.luks(&args.image.policy)?;
+    target.refuse_mapped(&luks)?;
     let question = format!("The header of {} will be converted to {name}.", target.name);
     target.confirm(&question, args.change.output.batch_mode)?;
     target.back_up(&luks, args.change.header_backup_file.as_deref())?;

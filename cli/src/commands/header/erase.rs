@@ -5,13 +5,15 @@ use luks::erase::erase;
 use serde_json::json;
 
 use crate::args::HeaderEraseArgs;
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 
 /// Overwrites every keyslot.
 pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
     let luks = target.luks(&args.image.policy)?;
+    target.warn_of_mapping()?;
     let question = format!(
         "All keyslots of {} will be overwritten: no passphrase will open it again.",
         target.name

@@ -9,6 +9,7 @@ use serde_json::json;
 use volume::RehearsedStorage;
 
 use crate::args::HeaderRepairArgs;
+use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
 use crate::output;
@@ -16,7 +17,7 @@ use crate::policy;
 
 /// Mends what is damaged, and says what.
 pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.dry.run)?;
+    let target = Target::open(&args.image.header(), args.dry.run, Claim::Header)?;
     check_policy(&target, args)?;
     if let Some(path) = &args.header_backup_file {
         let luks = Luks::open(target.storage.clone()).map_err(target.failed())?;

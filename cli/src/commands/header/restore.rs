@@ -11,6 +11,7 @@ use serde_json::json;
 use volume::MemoryStorage;
 
 use crate::args::HeaderRestoreArgs;
+use crate::block::Claim;
 use crate::change::{self, ChangeError, Target};
 use crate::error::Error;
 use crate::output;
@@ -18,7 +19,7 @@ use crate::policy;
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.dry.run)?;
+    let target = Target::open(&args.image.header(), args.dry.run, Claim::Header)?;
     let backup = read(&args.header_backup_file, args.force)?;
     check_policy(args, &backup)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
@@ -54,6 +55,7 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
             target.name
         ));
     }
+    target.warn_of_mapping()?;
     let question = format!("Header and keyslots of {} will be replaced.", target.name);
     target.confirm(&question, args.output.batch_mode)?;
     restore(&*target.storage, luks.as_ref(), &backup).map_err(target.failed())?;

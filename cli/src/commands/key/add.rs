@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::new;
 use crate::args::KeyAddArgs;
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::limits;
@@ -15,7 +16,7 @@ use crate::unlock;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
     let name = &target.name;
     let input = new::input(&args.keys, &args.new)?;
     let luks = target.luks(&args.image.policy)?;

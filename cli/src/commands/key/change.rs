@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::new;
 use crate::args::KeyChangeArgs;
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::passphrase::KeyInput;
@@ -12,7 +13,7 @@ use crate::unlock;
 
 /// Changes a keyslot.
 pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;

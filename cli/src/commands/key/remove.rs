@@ -4,6 +4,7 @@ use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::KeyRemoveArgs;
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::passphrase::KeyInput;
@@ -11,7 +12,7 @@ use crate::unlock;
 
 /// Removes a keyslot.
 pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run)?;
+    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let luks = target.luks(&args.image.policy)?;

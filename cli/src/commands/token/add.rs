@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::show::metadata;
 use crate::args::{ChangeArgs, ImageArgs, TokenAddArgs, TokenImportArgs};
+use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
 use crate::output;
@@ -57,7 +58,7 @@ fn insert(
     verb: &str,
     token: impl FnOnce(&[u32]) -> Result<Map<String, Value>, Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(&image.header(), change.dry.run)?;
+    let target = Target::open(&image.header(), change.dry.run, Claim::Header)?;
     let luks = target.luks_after_backup(&image.policy, change)?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
     let token = token(&tokens::assignable(metadata))?;

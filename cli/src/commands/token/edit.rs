@@ -4,6 +4,7 @@ use luks::{Luks, OsRandom, tokens};
 use serde_json::json;
 
 use crate::args::{ChangeArgs, ImageArgs, TokenAssignArgs, TokenRemoveArgs};
+use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 
@@ -56,7 +57,7 @@ fn change(
     done: &Done,
     change: impl FnOnce(&Luks) -> Result<(), luks::Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(&image.header(), args.dry.run)?;
+    let target = Target::open(&image.header(), args.dry.run, Claim::Header)?;
     let luks = target.luks_after_backup(&image.policy, args)?;
     change(&luks).map_err(target.failed())?;
     let members = json!({"image": target.name, "token": done.id});
