@@ -232,23 +232,20 @@ fn check_segment_digests(segments: &[Segment], digests: &[Digest]) -> Result<(),
     })
 }
 
-/// Header and keyslots area end before the data begins; a detached header's data may begin at 0.
+/// Header and keyslots area end before the data begins. Where the first segment on the disk begins at 0 the header is
+/// detached, and all segments lie in the other file; a reencryption has several.
 fn check_data(segments: &[Segment], config: &Config, header_bytes: u64) -> Result<(), Corrupt> {
     let end = header_bytes
         .saturating_mul(2)
         .saturating_add(config.keyslots_bytes);
     debug_assert_eq!(end % AREA_ALIGNMENT, 0);
-    for segment in segments
-        .iter()
-        .filter(|segment| !segment.is_backup() && segment.offset != 0)
-    {
-        if segment.offset < end {
-            return Err(Corrupt::KeyslotsInData {
-                end,
-                segment: segment.id,
-                offset: segment.offset,
-            });
-        }
+    let data = segments.iter().filter(|segment| !segment.is_backup());
+    match data.min_by_key(|segment| segment.offset) {
+        Some(first) if first.offset != 0 && first.offset < end => Err(Corrupt::KeyslotsInData {
+            end,
+            segment: first.id,
+            offset: first.offset,
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -17,7 +17,17 @@ const REQUIREMENTS: [&str; 3] = [
     "online-reencrypt-v3",
 ];
 
-const REQUIREMENT_PREFIX: &str = "online-reencrypt";
+/// Whether a requirement is that of a reencryption, of a version that may not be known: what looks like it and has no
+/// number for a version is another program's, and not known at all.
+fn is_of_a_reencryption(requirement: &str) -> bool {
+    let Some(version) = requirement.strip_prefix(REQUIREMENTS[0]) else {
+        return false;
+    };
+    version.is_empty()
+        || version.strip_prefix("-v").is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}
 
 /// Checks the members of its keyslot, beside those that every keyslot has.
 pub(super) fn check_keyslot(
@@ -69,7 +79,7 @@ pub(super) fn check_state(
 ) -> Result<(), Corrupt> {
     let named = || {
         let names = config.requirements.iter();
-        names.filter(|name| name.starts_with(REQUIREMENT_PREFIX))
+        names.filter(|name| is_of_a_reencryption(name))
     };
     let is_its_own = |keyslot: &&Keyslot| matches!(&keyslot.kind, KeyslotKind::Other { kind } if kind == KEYSLOT_TYPE);
     let keyslots = keyslots.iter().filter(is_its_own).count();

@@ -64,12 +64,42 @@ fn requirement_and_keyslot_are_there_together() {
         }),
         ReencryptionProblem::ManyKeyslots
     );
-    for name in [
-        "online-reencrypt",
-        "online-reencrypt-v2",
-        "online-reencrypt-v3",
+    for names in [
+        json!(["online-reencrypt"]),
+        json!(["online-reencrypt-v2"]),
+        json!(["online-reencrypt-v3"]),
+        // Of later versions nothing is known but that they are its own.
+        json!(["online-reencrypt-v99999999999"]),
+        // What has no number for a version is none of its own, beside one that is.
+        json!(["online-reencrypt-v2", "online-reencrypt-v3X"]),
+        json!([
+            "online-reencrypt-v",
+            "online-reencrypt-v2",
+            "online-reencryptX"
+        ]),
+        json!(["online-reencrypt-v2", "offline-reencrypt"]),
     ] {
-        changed(named(json!([name]))).unwrap();
+        changed(named(names)).unwrap();
+    }
+    for name in [
+        "online-reencrypt-v3X",
+        "online-reencrypt-v",
+        "online-reencrypt-v-1",
+        "online-reencrypt-v2 ",
+    ] {
+        assert_eq!(
+            problem(named(json!([name]))),
+            ReencryptionProblem::NoRequirement
+        );
+    }
+    for names in [
+        ["online-reencrypt", "online-reencrypt-v2"],
+        ["online-reencrypt-v2", "online-reencrypt-v4"],
+    ] {
+        assert_eq!(
+            problem(named(json!(names))),
+            ReencryptionProblem::ManyRequirements
+        );
     }
 }
 

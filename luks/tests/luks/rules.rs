@@ -212,6 +212,15 @@ fn c1_data_lies_behind_the_keyslots_or_in_another_storage() {
             "{error:?}"
         );
     }
+    // Where the first one begins at 0 the others lie in that storage too, wherever there.
+    let detached = metadata(|json| {
+        json["segments"]["1"] = json["segments"]["0"].clone();
+        json["segments"]["0"]["offset"] = "0".into();
+        json["segments"]["0"]["size"] = "4096".into();
+        json["segments"]["1"]["offset"] = "4096".into();
+        json["digests"]["0"]["segments"] = json!(["0", "1"]);
+    });
+    assert_eq!(detached.data_offset(), Some(0));
     assert_eq!(metadata(at("98304")).data_offset(), Some(98304));
     assert_eq!(metadata(at("0")).data_offset(), Some(0));
     let largest = metadata(|json| {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use luks::luks2::{
-    self, Keyslot, KeyslotKind, Metadata, Priority, Segment, SegmentKind, SegmentSize,
+    self, Digest, Keyslot, KeyslotKind, Metadata, Priority, Segment, SegmentKind, SegmentSize,
 };
 use luks::tokens;
 use serde_json::Value;
@@ -13,8 +13,6 @@ use crate::output::escape;
 
 /// What lines but the first of a salt or digest start with.
 const INDENT: &str = "\t            ";
-/// The flag of the segment that was there before a reencryption.
-const PREVIOUS: &str = "backup-previous";
 
 pub(super) fn text(header: &luks2::Header) -> String {
     let binary = &header.binary;
@@ -128,23 +126,19 @@ fn write_segment(text: &mut String, metadata: &Metadata, segment: &Segment) {
     text.push('\n');
 }
 
-/// The segment whose keyslots are not called unbound: in the middle of a reencryption the one that was before it.
-fn default_segment(metadata: &Metadata) -> Option<u32> {
-    let is_previous = |segment: &&Segment| segment.flags.iter().any(|flag| flag == PREVIOUS);
-    let segment = match &metadata.segments[..] {
-        [only] => Some(only),
-        segments => segments.iter().find(is_previous),
-    };
-    segment.map(|segment| segment.id)
+/// Whether a keyslot's key opens none of the data as they lie there: in the middle of a reencryption the old one and the
+/// new one open some.
+fn is_unbound(metadata: &Metadata, digest: &Digest) -> bool {
+    !metadata
+        .data_segments()
+        .any(|segment| digest.segments.contains(&segment.id))
 }
 
 fn write_keyslot(text: &mut String, metadata: &Metadata, keyslot: &Keyslot) {
     let id = keyslot.id;
     let of = |path: &[&str]| member(metadata, "keyslots", id, path);
     let digest = metadata.digest_of_keyslot(id);
-    let unbound = digest.is_some_and(|digest| {
-        default_segment(metadata).is_none_or(|segment| !digest.segments.contains(&segment))
-    });
+    let unbound = digest.is_none_or(|digest| is_unbound(metadata, digest));
     let unbound = if unbound { " (unbound)" } else { "" };
     let _ = writeln!(text, "  {id}: {}{unbound}", of(&["type"]));
     let _ = writeln!(
@@ -186,16 +180,20 @@ fn write_keyslot(text: &mut String, metadata: &Metadata, keyslot: &Keyslot) {
         KeyslotKind::Other { kind } if kind == "reencrypt" => {
             let _ = writeln!(text, "\t{:<12}{}", "Mode:", of(&["mode"]));
             let _ = writeln!(text, "\t{:<12}{}", "Direction:", of(&["direction"]));
-            let _ = writeln!(text, "\t{:<12}{}", "Resilience:", of(&["area", "type"]));
-            for (title, name, unit) in [
-                ("Hash:", "hash", ""),
-                ("Hash data:", "sector_size", " [bytes]"),
-                ("Shift size:", "shift_size", "[bytes]"),
-            ] {
+            let resilience = of(&["area", "type"]);
+            let _ = writeln!(text, "\t{:<12}{resilience}", "Resilience:");
+            // Of a shift that is protected by more than itself cryptsetup shows nothing further.
+            let more: &[(&str, &str, &str)] = match &*resilience {
+                "checksum" => &[
+                    ("Hash:", "hash", ""),
+                    ("Hash data:", "sector_size", " [bytes]"),
+                ],
+                "datashift" => &[("Shift size:", "shift_size", "[bytes]")],
+                _ => &[],
+            };
+            for (title, name, unit) in more {
                 let value = of(&["area", name]);
-                if !value.is_empty() {
-                    let _ = writeln!(text, "\t{title:<12}{value}{unit}");
-                }
+                let _ = writeln!(text, "\t{title:<12}{value}{unit}");
             }
         }
         KeyslotKind::Other { .. } => {}
