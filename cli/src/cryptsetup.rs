@@ -8,7 +8,7 @@
 //! | `action`, `options` | tables: what can be asked for, in which spellings |
 //! | `parse`, `check` | from words to options and operands, and the rules between them |
 //! | `session`, `key`, `failure` | what every action shares: messages, questions, passphrases, errors |
-//! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `open`, `token` | the actions |
+//! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `mapping`, `open`, `token` | the actions |
 //! | `help` | usage, help, version |
 //!
 //! The work is that of the libraries and of the modules that the verbs use too. Where cryptsetup works on a mapping of
@@ -25,6 +25,7 @@ mod header;
 mod help;
 mod key;
 mod keyslots;
+mod mapping;
 mod open;
 mod options;
 mod parse;
@@ -38,11 +39,12 @@ use std::path::Path;
 
 use crate::exit::Exit;
 use crate::output;
+use crate::passphrase;
 use crate::signals;
 
 use action::{Action, spelled};
 use failure::Failure;
-use open::{no_mapping, not_built};
+use open::not_built;
 use parse::{Given, Stop, Value};
 use session::Session;
 
@@ -78,6 +80,7 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Exit {
             Exit::Done
         }
         Err(failure) => {
+            passphrase::forget_what_was_typed();
             failure.print();
             let exit = failure.exit;
             let _ = session.tell(format!(
@@ -241,9 +244,14 @@ fn act(action: Action, session: &Session) -> Result<(), Failure> {
         Action::HeaderRestore => header::bring_back(session),
         Action::Token => token::run(session),
         Action::Close | Action::Resize | Action::Status | Action::Suspend | Action::Resume => {
-            Err(no_mapping(action))
+            open::on_mapping(action, session)
         }
-        Action::Reencrypt => Err(not_built("re-encryption")),
+        Action::Reencrypt => {
+            if let Some(name) = session.given.text("active-name") {
+                mapping::check_active(action, name.as_ref())?;
+            }
+            Err(not_built("re-encryption"))
+        }
         Action::TcryptDump => Err(not_built("TrueCrypt and VeraCrypt containers")),
         Action::BitlkDump => Err(not_built("BitLocker containers")),
         Action::Fvault2Dump => Err(not_built("FileVault2 containers")),

@@ -1,12 +1,15 @@
 //! `open --test-passphrase`, and a refusal for everything that needs a mapping.
 
+use std::path::Path;
+
 use luks::luks2::KeyslotKind;
 use luks::{Header, Luks};
 
 use super::action::Action;
 use super::failure::Failure;
 use super::key::{read_key_of_data, unlocking};
-use super::session::{Session, open_for_reading};
+use super::mapping;
+use super::session::{Session, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
 
@@ -23,6 +26,12 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             )));
         }
     }
+    if session.given.has("refresh") {
+        // `refresh NAME` takes the device from the mapping.
+        let name = session.operands.last().expect("the action has an operand");
+        mapping::check_active(Action::Open, name.as_ref())?;
+        return Err(no_mapping(Action::Open));
+    }
     if !tests && session.operands.len() < 2 {
         return Err(Failure::wrong(
             "Command requires device and mapped name as arguments.",
@@ -37,6 +46,13 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             session.read()?;
         } else {
             open_for_reading(&session.device_path())?;
+        }
+        let name = Path::new(&session.operands[1]);
+        if mapping::is_active(name) {
+            return Err(Failure::new(
+                Exit::ExistsOrBusy,
+                format!("Device {} already exists.", output::path(name)),
+            ));
         }
         return Err(no_mapping(Action::Open));
     }
@@ -83,7 +99,7 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
     if let Some(path) = session.given.text("volume-key-file") {
         let key = read_key_of_data(session, path, luks.header())?;
         return luks
-            .unlock_with_volume_key(key, &unlocking(None))
+            .unlock_with_volume_key(key, &unlocking(None)?)
             .map(drop)
             .map_err(failed);
     }
@@ -96,13 +112,13 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
         &place,
         &format!("Enter passphrase for {device}: "),
         |passphrase| {
-            let mut outcome = luks.unlock(passphrase, &unlocking(keyslot));
+            let mut outcome = luks.unlock(passphrase, &unlocking(keyslot)?);
             if keyslot.is_none() && session.given.has("unbound") {
                 for unbound in unbound(luks.header()) {
                     if outcome.is_ok() {
                         break;
                     }
-                    outcome = luks.unlock(passphrase, &unlocking(Some(unbound)));
+                    outcome = luks.unlock(passphrase, &unlocking(Some(unbound))?);
                 }
             }
             outcome.map_err(|error| match error {
@@ -157,8 +173,30 @@ pub(super) fn unbound(header: &Header) -> Vec<u32> {
         .collect()
 }
 
+/// `close`, `resize`, `status`, `luksSuspend` and `luksResume`: luksmith makes no mapping, so that what somebody else has
+/// not made is not there, which programs ask before they go on.
+pub(super) fn on_mapping(action: Action, session: &Session) -> Result<(), Failure> {
+    let name = session.device_path();
+    let kind = session.kind.as_deref().unwrap_or("luks");
+    if action == Action::Resume && !matches!(kind, "luks" | "luks1" | "luks2") {
+        return Err(Failure::silent(Exit::Wrong));
+    }
+    if action == Action::Status {
+        let shown = mapping::shown_by_status(&name);
+        return match mapping::check_active(action, &name) {
+            Err(failure) if failure.exit == Exit::BadImage => {
+                say(format!("{shown} is inactive."))?;
+                Err(Failure::silent(Exit::BadImage))
+            }
+            outcome => outcome.and_then(|()| Err(no_mapping(action))),
+        };
+    }
+    mapping::check_active(action, &name)?;
+    Err(no_mapping(action))
+}
+
 /// What luksmith has in place of an action on a mapping.
-pub(super) fn no_mapping(action: Action) -> Failure {
+fn no_mapping(action: Action) -> Failure {
     Failure::wrong(format!(
         "Action {} needs a device-mapper mapping, and luksmith makes none.",
         action.name()

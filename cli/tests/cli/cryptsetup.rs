@@ -64,12 +64,6 @@ fn what_needs_a_mapping_names_what_there_is_instead() {
             "create name box -c aes-xts-plain64 -s 512 -h sha256",
             "luksmith decrypt",
         ),
-        ("close name", "luksmith decrypt"),
-        ("resize name", "luksmith measure"),
-        ("status name", "luksmith inspect"),
-        ("refresh box name", "luksmith decrypt"),
-        ("luksSuspend name", "luksmith decrypt"),
-        ("luksResume name", "luksmith decrypt"),
     ] {
         let run = place.run(&format!("cryptsetup {line}")).expect(1);
         let mut said = run.stderr.lines();

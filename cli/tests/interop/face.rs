@@ -9,6 +9,7 @@
 
 mod compare;
 mod dumps;
+mod mapping;
 mod page;
 mod row;
 mod run;
