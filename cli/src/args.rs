@@ -38,7 +38,8 @@ pub use key::{
 };
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
 pub use luks::{
-    CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, Pbkdf, PolicyArgs, UnlockArgs,
+    CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, Pbkdf,
+    PolicyArgs, UnlockArgs,
 };
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,

@@ -1,6 +1,7 @@
 //! Everything that ends a command early, and with which exit code.
 
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 use clap::builder::styling::{AnsiColor, Style};
 use luks::kdf::Excess;
@@ -179,6 +180,22 @@ pub enum Error {
         /// The size asked for.
         bytes: u32,
     },
+    /// A limit that the environment sets, and that is none.
+    #[error(
+        "{name} is \"{value}\", which is no number of {unit} from {} to {}",
+        .range.start(),
+        .range.end()
+    )]
+    Environment {
+        /// The variable.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
+        /// What it counts.
+        unit: &'static str,
+        /// What it may be.
+        range: RangeInclusive<u64>,
+    },
     /// A generated file cannot be written.
     #[error("cannot write {name}: {source}")]
     Generate {
@@ -214,12 +231,16 @@ impl Error {
             output::error(verb, exit, &self.to_string(), advice.as_deref());
             return;
         }
-        const RED: Style = AnsiColor::Red.on_default().bold();
-        let mut stderr = anstream::stderr().lock();
-        let _ = writeln!(stderr, "{RED}luksmith:{RED:#} {self}");
+        self.tell();
         if let Some(advice) = advice {
-            let _ = writeln!(stderr, "{advice}");
+            let _ = writeln!(anstream::stderr().lock(), "{advice}");
         }
+    }
+
+    /// Prints on standard error what is wrong, for people, where it is not the end yet.
+    pub fn tell(&self) {
+        const RED: Style = AnsiColor::Red.on_default().bold();
+        let _ = writeln!(anstream::stderr().lock(), "{RED}luksmith:{RED:#} {self}");
     }
 
     /// How the program ends.
@@ -250,6 +271,7 @@ impl Error {
             | Self::NullCipher
             | Self::RiskyCipher { .. }
             | Self::SectorSize { .. }
+            | Self::Environment { .. }
             | Self::Generate { .. }
             | Self::Output(_)
             | Self::Direct { .. }
@@ -297,6 +319,7 @@ impl Error {
             | Self::KeyBits { .. }
             | Self::Cipher(_)
             | Self::SectorSize { .. }
+            | Self::Environment { .. }
             | Self::Generate { .. }
             | Self::Output(_)
             | Self::Signals(_) => None,

@@ -116,6 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(error) => {
+            passphrase::forget_what_was_typed();
             let exit = failed(error.exit());
             error.report(&verb, exit);
             exit

@@ -14,6 +14,9 @@ use luks::{KdfLimits, KdfParams, defaults};
 pub const ONE_SLOT: Duration = Duration::from_secs(60);
 /// Memory that one keyslot may ask for unless said, where half of the machine's is not less.
 const MEMORY_KIB: u64 = 4 * 1024 * 1024;
+/// Memory that one keyslot may always ask for while so much is free: the most that cryptsetup makes one ask for unless
+/// told to, which half of a machine of 2 GB is just below.
+const USUAL_KIB: u64 = defaults::ARGON2_CALIBRATED_MAX_KIB as u64;
 /// Lanes that one keyslot may ask for.
 const LANES: u32 = 4;
 /// One unlock may take so many times what one keyslot may: ten minutes unless said.
@@ -24,7 +27,10 @@ const PROBE_KEY_BYTES: usize = 32;
 /// The limits on what a header may ask for, from a wanted time and memory and two probes of about a millisecond.
 pub fn kdf_limits(one_slot: Duration, memory_kib: Option<u64>) -> KdfLimits {
     KdfLimits {
-        memory_kib: memory_kib.unwrap_or_else(|| (usable_memory_kib() / 2).min(MEMORY_KIB)),
+        memory_kib: memory_kib.unwrap_or_else(|| {
+            let memory = Memory::read(Path::new("/proc"), Path::new("/sys/fs/cgroup"));
+            memory.for_one_keyslot()
+        }),
         lanes: LANES,
         argon2_kib: work_in(one_slot, 512, &argon2(1, 512)),
         pbkdf2_rounds: work_in(one_slot, 2048, &pbkdf2(HashAlgorithm::Sha256, 2048)),
@@ -122,55 +128,128 @@ fn pbkdf2(hash: HashAlgorithm, iterations: u32) -> KdfParams {
 
 /// The machine's memory, or what its control groups leave this process, in KiB.
 fn usable_memory_kib() -> u64 {
-    let machine = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| total_of(&text));
-    let group = fs::read_to_string("/proc/self/cgroup").map_or(u64::MAX, |text| {
-        group_limit_kib(&text, Path::new("/sys/fs/cgroup"))
-    });
-    machine.unwrap_or(MEMORY_KIB).min(group)
+    Memory::read(Path::new("/proc"), Path::new("/sys/fs/cgroup")).usable_kib
 }
 
-fn total_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
+/// How much memory there is for this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Memory {
+    /// The machine's, or what its control groups leave this process, in KiB.
+    usable_kib: u64,
+    /// What of that nobody uses, or what the kernel would give up at once, in KiB.
+    free_kib: u64,
 }
 
-/// The smallest limit on the way from the process's groups up to the roots, version 1 and 2, in KiB.
-fn group_limit_kib(cgroup: &str, mount: &Path) -> u64 {
-    let mut limit = u64::MAX;
-    for line in cgroup.lines() {
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(group)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        let (root, file) = if controllers.is_empty() {
-            (mount.to_owned(), "memory.max")
-        } else if controllers
-            .split(',')
-            .any(|controller| controller == "memory")
-        {
-            (mount.join("memory"), "memory.limit_in_bytes")
-        } else {
-            continue;
-        };
-        let place = root.join(group.trim_start_matches('/'));
-        for folder in place
-            .ancestors()
-            .take_while(|folder| folder.starts_with(&root))
-        {
-            // "max", or no such file at the root: no limit there.
-            let bytes = fs::read_to_string(folder.join(file))
-                .ok()
-                .and_then(|text| text.trim().parse::<u64>().ok());
-            limit = limit.min(bytes.map_or(u64::MAX, |bytes| bytes / 1024));
+impl Memory {
+    /// What the kernel tells under `/proc` and where control groups are mounted.
+    fn read(proc: &Path, groups: &Path) -> Self {
+        let machine = fs::read_to_string(proc.join("meminfo")).unwrap_or_default();
+        let field = |name| field_of(&machine, name);
+        let total = field("MemTotal:").unwrap_or(MEMORY_KIB);
+        let group = fs::read_to_string(proc.join("self/cgroup"))
+            .map_or(Self::UNLIMITED, |text| Self::of_groups(&text, groups));
+        Self {
+            usable_kib: total.min(group.usable_kib),
+            free_kib: field("MemAvailable:").unwrap_or(0).min(group.free_kib),
         }
     }
-    limit
+
+    const UNLIMITED: Self = Self {
+        usable_kib: u64::MAX,
+        free_kib: u64::MAX,
+    };
+
+    /// What a keyslot may ask for unless said.
+    fn for_one_keyslot(self) -> u64 {
+        let half = (self.usable_kib / 2).min(MEMORY_KIB);
+        if self.free_kib >= USUAL_KIB {
+            half.max(USUAL_KIB)
+        } else {
+            half
+        }
+    }
+
+    /// The least that is on the way from the process's groups up to the roots, version 1 and 2.
+    fn of_groups(cgroup: &str, mount: &Path) -> Self {
+        let mut least = Self::UNLIMITED;
+        for line in cgroup.lines() {
+            let mut fields = line.splitn(3, ':');
+            let (Some(_), Some(controllers), Some(group)) =
+                (fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            let (root, files) = if controllers.is_empty() {
+                (mount.to_owned(), &VERSION_2)
+            } else if controllers
+                .split(',')
+                .any(|controller| controller == "memory")
+            {
+                (mount.join("memory"), &VERSION_1)
+            } else {
+                continue;
+            };
+            let place = root.join(group.trim_start_matches('/'));
+            for folder in place
+                .ancestors()
+                .take_while(|folder| folder.starts_with(&root))
+            {
+                let here = files.read(folder);
+                least.usable_kib = least.usable_kib.min(here.usable_kib);
+                least.free_kib = least.free_kib.min(here.free_kib);
+            }
+        }
+        least
+    }
+}
+
+/// How a version of control groups calls what it tells of memory.
+struct GroupFiles {
+    limit: &'static str,
+    used: &'static str,
+    /// In `memory.stat`: what of the used memory is files that nobody has looked at for a while.
+    reclaimable: &'static str,
+}
+
+const VERSION_1: GroupFiles = GroupFiles {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    reclaimable: "total_inactive_file",
+};
+const VERSION_2: GroupFiles = GroupFiles {
+    limit: "memory.max",
+    used: "memory.current",
+    reclaimable: "inactive_file",
+};
+
+impl GroupFiles {
+    fn read(&self, folder: &Path) -> Memory {
+        let bytes = |file: &str| -> Option<u64> {
+            let text = fs::read_to_string(folder.join(file)).ok()?;
+            text.trim().parse().ok()
+        };
+        // "max", or no such file at the root: no limit there.
+        let Some(limit) = bytes(self.limit) else {
+            return Memory::UNLIMITED;
+        };
+        let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let reclaimable = stat.lines().find_map(|line| {
+            let number = line.strip_prefix(self.reclaimable)?.strip_prefix(' ')?;
+            number.trim().parse::<u64>().ok()
+        });
+        let used = bytes(self.used)
+            .unwrap_or(0)
+            .saturating_sub(reclaimable.unwrap_or(0));
+        Memory {
+            usable_kib: limit / 1024,
+            free_kib: limit.saturating_sub(used) / 1024,
+        }
+    }
+}
+
+fn field_of(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -188,32 +267,70 @@ mod tests {
         assert_eq!(kdf_limits(Duration::from_secs(1), Some(7)).memory_kib, 7);
     }
 
-    #[test]
-    fn memory_is_read_from_where_the_kernel_tells_it() {
-        assert_eq!(
-            total_of("MemTotal:       24576000 kB\nMemFree: 1 kB\n"),
-            Some(24_576_000)
-        );
-        assert_eq!(total_of("MemFree: 1 kB\n"), None);
-
-        let mount = tempfile::tempdir().unwrap();
+    /// A machine, told by files: `/proc` and the mounted control groups.
+    fn machine(meminfo: &str, cgroup: &str, files: &[(&str, &str)]) -> Memory {
+        let place = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
-            let path = mount.path().join(path);
+            let path = place.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        write("a/b/memory.max", "max\n");
-        write("a/memory.max", "1048576\n");
-        write("memory/c/memory.limit_in_bytes", "2097152\n");
-        assert_eq!(
-            group_limit_kib("0::/a/b\n", mount.path()),
-            1024,
-            "the parent's limit holds for the child"
-        );
-        assert_eq!(
-            group_limit_kib("4:memory,cpu:/c\n2:pids:/\n", mount.path()),
-            2048
-        );
-        assert_eq!(group_limit_kib("0::/\n", mount.path()), u64::MAX);
+        write("proc/meminfo", meminfo);
+        write("proc/self/cgroup", cgroup);
+        for (path, text) in files {
+            write(&format!("groups/{path}"), text);
+        }
+        Memory::read(&place.path().join("proc"), &place.path().join("groups"))
+    }
+
+    #[test]
+    fn memory_is_read_from_where_the_kernel_tells_it() {
+        let meminfo = "MemTotal:       24576000 kB\nMemFree: 1 kB\nMemAvailable:    9000 kB\n";
+        let memory = |usable_kib, free_kib| Memory {
+            usable_kib,
+            free_kib,
+        };
+        assert_eq!(machine(meminfo, "", &[]), memory(24_576_000, 9000));
+        assert_eq!(machine("MemFree: 1 kB\n", "", &[]), memory(MEMORY_KIB, 0));
+        let files = [
+            ("a/b/memory.max", "max\n"),
+            ("a/memory.max", "1048576\n"),
+            ("a/memory.current", "524288\n"),
+            (
+                "a/memory.stat",
+                "anon 1\ninactive_file 262144\nactive_file 9\n",
+            ),
+            ("memory/c/memory.limit_in_bytes", "2097152\n"),
+            ("memory/c/memory.usage_in_bytes", "1048576\n"),
+            (
+                "memory/c/memory.stat",
+                "inactive_file 7\ntotal_inactive_file 1024\n",
+            ),
+        ];
+        // The parent's limit holds for the child.
+        assert_eq!(machine(meminfo, "0::/a/b\n", &files), memory(1024, 768));
+        let first_version = "4:memory,cpu:/c\n2:pids:/\n";
+        assert_eq!(machine(meminfo, first_version, &files), memory(2048, 1025));
+        assert_eq!(machine(meminfo, "0::/\n", &files), memory(24_576_000, 9000));
+    }
+
+    #[test]
+    fn a_usual_keyslot_opens_where_its_memory_is_free() {
+        let of = |usable_kib, free_kib| {
+            let memory = Memory {
+                usable_kib,
+                free_kib,
+            };
+            memory.for_one_keyslot()
+        };
+        let gib = 1 << 20;
+        // A machine of 2 GB tells a little less.
+        assert_eq!(of(2_014_036, 1_700_000), gib);
+        assert_eq!(of(2_014_036, gib), gib);
+        assert_eq!(of(2_014_036, gib - 1), 1_007_018);
+        assert_eq!(of(512 << 10, 400 << 10), 256 << 10);
+        assert_eq!(of(6 * gib, 0), 3 * gib);
+        assert_eq!(of(6 * gib, 5 * gib), 3 * gib);
+        assert_eq!(of(64 * gib, 60 * gib), 4 * gib);
     }
 }

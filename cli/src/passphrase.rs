@@ -94,6 +94,15 @@ impl KeyInput {
         matches!(self.origin, Origin::Stdin)
     }
 
+    /// Whether somebody types it, so that another one can be asked for.
+    pub fn is_typed(&self) -> bool {
+        match self.origin {
+            Origin::Ask { stdin_is_data } => stdin_is_data || io::stdin().is_terminal(),
+            Origin::Stdin => io::stdin().is_terminal(),
+            Origin::File(_) => false,
+        }
+    }
+
     /// Whether `--keyfile-size` was given.
     pub fn has_size(&self) -> bool {
         self.size.is_some()
@@ -136,10 +145,7 @@ impl KeyInput {
         exactly: Option<usize>,
     ) -> Result<LockedBytes, KeyError> {
         match &self.origin {
-            Origin::Ask { stdin_is_data } if *stdin_is_data || io::stdin().is_terminal() => {
-                self.decode(self.ask(prompt)?)
-            }
-            Origin::Stdin if io::stdin().is_terminal() => self.decode(self.ask(prompt)?),
+            _ if self.is_typed() => self.decode(self.ask(prompt)?),
             Origin::Ask { .. } | Origin::Stdin => self.read_from(&mut StandardInput, true, exactly),
             Origin::File(path) => {
                 let mut file = File::open(path).map_err(|source| KeyError::Opening {
@@ -256,6 +262,12 @@ impl KeyInput {
             wanted,
         }
     }
+}
+
+/// Throws away what somebody typed on the terminal after a passphrase was asked for there: where that ends in failure,
+/// it is another try, and the shell would run it and keep it in its history.
+pub fn forget_what_was_typed() {
+    terminal::forget_what_was_typed();
 }
 
 /// All that a reader has, but no more than so many bytes.

@@ -101,11 +101,7 @@ impl KeyPairArgs {
         UnlockArgs {
             key_slot: of(&self.key_slot, index),
             volume_key_file: of(&self.volume_key_file, index),
-            limits: LimitArgs {
-                max_kdf_time: self.limits.max_kdf_time,
-                max_kdf_memory: self.limits.max_kdf_memory,
-                allow_null_cipher: self.limits.allow_null_cipher,
-            },
+            limits: self.limits.clone(),
         }
     }
 }

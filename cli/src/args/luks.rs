@@ -1,5 +1,6 @@
 //! Options of LUKS containers.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -22,20 +23,28 @@ pub struct UnlockArgs {
     pub limits: LimitArgs,
 }
 
-/// What a header may ask for.
-#[derive(Args, Debug)]
+/// What a header may ask for, and how often somebody is asked for the passphrase.
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "LUKS")]
 pub struct LimitArgs {
-    /// Time that one keyslot may take, in milliseconds; all together may take ten times that
-    #[arg(long, value_name = "MS", default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
-    pub max_kdf_time: u64,
-    /// Memory that one keyslot may take, in KiB [default: 4 GiB or half of what there is]
+    /// Time that one keyslot may take, in milliseconds; all together may take ten times that [default:
+    /// $LUKSMITH_MAX_KDF_TIME, or 60000]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(MAX_KDF_TIME))]
+    pub max_kdf_time: Option<u64>,
+    /// Memory that one keyslot may take, in KiB [default: $LUKSMITH_MAX_KDF_MEMORY, or half of what there is but at most
+    /// 4 GiB, and 1 GiB as long as that is free]
     #[arg(long, value_name = "KIB")]
     pub max_kdf_memory: Option<u64>,
+    /// How often a passphrase may be typed that does not fit
+    #[arg(long, short = 'T', value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tries: u32,
     /// Read what a null cipher did not encrypt
     #[arg(long)]
     pub allow_null_cipher: bool,
 }
+
+/// The milliseconds that `--max-kdf-time` may say.
+pub const MAX_KDF_TIME: RangeInclusive<u64> = 1..=1 << 40;
 
 /// `--policy`.
 #[derive(Args, Debug)]

@@ -5,7 +5,7 @@ mod first_difference;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use dmcrypt::{LockedBytes, Passphrase};
+use dmcrypt::Passphrase;
 use luks::{Header, Luks, Policy};
 use serde_json::{Value, json};
 use volume::{FileStorage, ImageLock, Storage, Volume};
@@ -160,7 +160,7 @@ fn check_keys(args: &CompareArgs, a: &Image, b: &Image) -> Result<(), Error> {
 
 /// Unlocks what is a container. One key file for both is read once: it may be a pipe.
 fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error> {
-    let mut shared: Option<LockedBytes> = None;
+    let mut shared: Option<Passphrase> = None;
     let mut opened = Vec::with_capacity(2);
     for (index, image) in images.into_iter().enumerate() {
         let name = image.source.name.clone();
@@ -178,23 +178,26 @@ fn unlocked(args: &CompareArgs, images: [Image; 2]) -> Result<[Opened; 2], Error
             unlock::check_attached(luks, &name)?;
         }
         let unlock = args.keys.unlock(index);
-        let options = unlock::options(&unlock);
+        let options = unlock::options(&unlock)?;
         let failed = |error| Error::luks(&name, error);
         let unlocked = if let Some(path) = &unlock.volume_key_file {
-            luks.unlock_with_volume_key(unlock::read_volume_key(path)?, &options)
+            let key = unlock::read_volume_key(path)?;
+            luks.unlock_with_volume_key(key, &options).map_err(failed)?
+        } else if let Some(secret) = shared.take() {
+            let unlocked = luks.unlock(&secret, &options).map_err(failed)?;
+            shared = Some(secret);
+            unlocked
         } else {
-            let secret = match shared.take() {
-                Some(secret) => secret,
-                None => {
-                    KeyInput::new(&args.keys.key(index), false)?.read_for(&name, false, None)?
-                }
-            };
+            let keys = KeyInput::new(&args.keys.key(index), false)?;
+            let tries = args.keys.limits.tries;
+            let (unlocked, secret) = unlock::with_passphrase(&name, &keys, tries, |secret| {
+                luks.unlock(secret, &options)
+            })?;
             if args.keys.key_file.len() + args.keys.key_fd.len() == 1 {
-                shared = Some(LockedBytes::copy_of(&secret));
+                shared = Some(secret);
             }
-            luks.unlock(&Passphrase::from_locked(secret), &options)
+            unlocked
         };
-        let unlocked = unlocked.map_err(failed)?;
         let left_over = unlocked.leftover_bytes(image.bytes);
         if left_over > 0 {
             output::warn(format_args!(

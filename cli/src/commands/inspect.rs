@@ -9,10 +9,10 @@ use volume::{FileStorage, Storage};
 use crate::args::{InspectArgs, MapFormat};
 use crate::error::Error;
 use crate::inspect::{Report, map, text};
-use crate::limits;
 use crate::output;
 use crate::policy;
 use crate::source::{Data, Source};
+use crate::unlock;
 
 /// Inspects. Nothing is unlocked and nothing is written.
 pub fn run(args: &InspectArgs) -> Result<(), Error> {
@@ -36,7 +36,7 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
         source.name,
         &luks,
         image_bytes,
-        &limits::kdf_limits(limits::ONE_SLOT, None),
+        &unlock::kdf_limits(None, None)?,
     );
     report.data = Data::of(args.image.data(), args.busy)?;
     let printed = match (args.output.json, args.map) {

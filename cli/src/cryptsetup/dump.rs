@@ -117,7 +117,7 @@ fn unlocked(session: &Session, luks: &Luks, keyslot: Option<u32>) -> Result<Unlo
     let place = session.key(None)?;
     let passphrase = session.ask(&place, &format!("Enter passphrase for {device}: "))?;
     let unlocked = luks
-        .unlock(&passphrase, &unlocking(keyslot))
+        .unlock(&passphrase, &unlocking(keyslot)?)
         .map_err(|error| Failure::luks(&device, error))?;
     session.tell_unlocked(&unlocked)?;
     Ok(unlocked)

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
+use crate::unlock;
 
 /// How an action failed. There may be no message at all.
 #[derive(Debug)]
@@ -105,9 +106,13 @@ impl Failure {
             }
             luks::Error::NoUsableKeyslot(_) => Self::no_keyslot(),
             luks::Error::InvalidOption(option) => Self::option(device, option),
-            error @ luks::Error::TooCostly { .. } => Error::luks(device, error).into_failure().and(
-                "luksmith's own verbs take --max-kdf-time and --max-kdf-memory, if you trust the image.",
-            ),
+            error @ luks::Error::TooCostly { .. } => {
+                Error::luks(device, error).into_failure().and(format!(
+                    "{}=MS and {}=KIB in the environment allow more, if you trust the image.",
+                    unlock::TIME,
+                    unlock::MEMORY
+                ))
+            }
             error => Error::luks(device, error).into_failure(),
         }
     }

@@ -21,8 +21,6 @@ use crate::unlock;
 
 /// How many times a passphrase may be typed unless said.
 const TRIES: u32 = 3;
-/// Time that one keyslot may ask for, in milliseconds.
-const MAX_KDF_TIME_MS: u64 = 60_000;
 
 /// A key file, `-` or the terminal, and how much of it counts.
 pub(super) struct Place {
@@ -232,13 +230,14 @@ impl Session {
 }
 
 /// Which keyslot is tried, and what it may ask for.
-pub(super) fn unlocking(keyslot: Option<u32>) -> UnlockOptions<'static> {
+pub(super) fn unlocking(keyslot: Option<u32>) -> Result<UnlockOptions<'static>, Failure> {
     let limits = LimitArgs {
-        max_kdf_time: MAX_KDF_TIME_MS,
+        max_kdf_time: None,
         max_kdf_memory: None,
+        tries: TRIES,
         allow_null_cipher: false,
     };
-    unlock::options_for(keyslot, &limits)
+    Ok(unlock::options_for(keyslot, &limits)?)
 }
 
 fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result<Place, Failure> {

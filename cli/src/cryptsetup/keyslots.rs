@@ -46,7 +46,7 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     }
     let unlocked = if let Some(path) = given.text("volume-key-file") {
         let key = read_key_of_data(session, path, luks.header())?;
-        let unlocked = luks.unlock_with_volume_key(key, &unlocking(None));
+        let unlocked = luks.unlock_with_volume_key(key, &unlocking(None)?);
         unlocked.map_err(failed)?
     } else {
         let place = session.key(None)?;
@@ -241,9 +241,9 @@ fn prove_another(
         session.ask(&place, prompt)?
     };
     let unlocked = if is_last {
-        luks.unlock(&passphrase, &unlocking(Some(keyslot)))
+        luks.unlock(&passphrase, &unlocking(Some(keyslot))?)
     } else {
-        keyslots::unlock_other(luks, keyslot, &passphrase, &unlocking(None))
+        keyslots::unlock_other(luks, keyslot, &passphrase, &unlocking(None)?)
     };
     let unlocked = unlocked.map_err(|error| Failure::luks(&target.name, error))?;
     session.tell_unlocked(&unlocked)
@@ -273,7 +273,7 @@ fn unlock(
     passphrase: &Passphrase,
     keyslot: Option<u32>,
 ) -> Result<Unlocked, Failure> {
-    luks.unlock(passphrase, &unlocking(keyslot))
+    luks.unlock(passphrase, &unlocking(keyslot)?)
         .map_err(|error| match error {
             luks::Error::InvalidOption(_) => Failure::no_keyslot(),
             error => Failure::luks(&target.name, error),

@@ -6,10 +6,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dmcrypt::LockedBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{QueueSelector, tcflush};
 
 use super::buffer::SecretBuffer;
 use crate::passphrase::KeyError;
@@ -18,9 +20,22 @@ use crate::signals::TerminalSettings;
 /// The longest passphrase that can be typed, in bytes; cryptsetup's limit.
 const MAX_BYTES: u64 = 512;
 
+/// Whether somebody was asked for something on the terminal.
+static WAS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// Throws away what waits to be read on the terminal, if somebody was asked there.
+pub(super) fn forget_what_was_typed() {
+    if WAS_ASKED.load(Ordering::Relaxed)
+        && let Ok(terminal) = open()
+    {
+        let _ = tcflush(&terminal, QueueSelector::IFlush);
+    }
+}
+
 /// Shows `prompt` and reads one line without echo; where there is a `timeout`, it must be there by then.
 pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<LockedBytes, KeyError> {
     let mut terminal = open().map_err(KeyError::NoTerminal)?;
+    WAS_ASKED.store(true, Ordering::Relaxed);
     let settings = TerminalSettings::without_echo(&terminal).map_err(KeyError::NoTerminal)?;
     terminal
         .write_all(prompt.as_bytes())

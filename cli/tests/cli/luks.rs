@@ -411,6 +411,73 @@ fn argon2_within_the_memory_that_is_given() {
         .advises("--max-kdf-memory");
 }
 
+/// The environment holds in both faces, and what is typed comes before it.
+#[test]
+fn limits_of_key_derivations_come_from_the_environment() {
+    let place = cheap_luks_place(4096);
+    place
+        .run("encrypt raw argon --key-file pw --iter-time 1 --pbkdf-memory 1024 --pbkdf-parallel 1")
+        .expect(0);
+    place
+        .run("encrypt raw pbkdf2 --key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 4000000")
+        .expect(0);
+    let face = |image: &str| format!("$LUKSMITH cryptsetup open --test-passphrase -d pw {image}");
+    let verb = |image: &str| format!("$LUKSMITH key test -d pw {image}");
+    for (variable, image, refuses, allows, says, option) in [
+        (
+            "LUKSMITH_MAX_KDF_MEMORY",
+            "argon",
+            "1023",
+            "1024",
+            "needs 1024 KiB of memory, the limit is 1023 KiB",
+            "--max-kdf-memory 1024",
+        ),
+        (
+            "LUKSMITH_MAX_KDF_TIME",
+            "pbkdf2",
+            "1",
+            "1099511627776",
+            "times the time allowed for one keyslot",
+            "--max-kdf-time 1099511627776",
+        ),
+    ] {
+        for line in [face(image), verb(image)] {
+            place.sh(&format!("{variable}={allows} {line}")).expect(0);
+            place.sh(&format!("{variable}= {line}")).expect(0);
+            let refused = place.sh(&format!("{variable}={refuses} {line}")).expect(4);
+            assert!(refused.stderr.contains(says), "{line}: {}", refused.stderr);
+        }
+        let told = place.sh(&format!("{variable}={refuses} {}", face(image)));
+        assert!(
+            told.stderr.contains(&format!("{variable}=")),
+            "{}",
+            told.stderr
+        );
+        place
+            .sh(&format!("{variable}={refuses} {} {option}", verb(image)))
+            .expect(0);
+        for nonsense in [
+            "0",
+            "x",
+            "-1",
+            "1.5",
+            "1e3",
+            "1K",
+            "99999999999999999999",
+            "' 5'",
+        ] {
+            for line in [
+                face(image),
+                verb(image),
+                format!("$LUKSMITH inspect {image}"),
+            ] {
+                let run = place.sh(&format!("{variable}={nonsense} {line}")).expect(1);
+                assert!(run.stderr.contains(variable), "{line}: {}", run.stderr);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_dry_run_of_a_container_writes_nothing() {
     let place = cheap_luks_place(8192);

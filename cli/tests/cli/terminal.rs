@@ -149,7 +149,7 @@ fn changes_of_a_header_ask() {
         (format!("key add box {cheap}"), &new[..], 0),
         ("key test box".to_owned(), &key, 0),
         ("key remove box --key-slot 0".to_owned(), &key, 0),
-        ("key test box".to_owned(), &new[..1], 2),
+        ("key test box --tries 1".to_owned(), &new[..1], 2),
         ("header erase box".to_owned(), &meant("no\n"), 1),
         ("key test box".to_owned(), &key, 0),
         (
@@ -171,6 +171,101 @@ fn changes_of_a_header_ask() {
             !seen.contains("second") && !seen.contains("first"),
             "{line}: {seen}"
         );
+    }
+}
+
+/// A container with the passphrase "first".
+fn with_a_box() -> Place {
+    let place = plain_place(512);
+    let line = "create box --payload-size 4K --sector-size 512 -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    place.run_with(line, b"first").expect(0);
+    place
+}
+
+#[test]
+fn every_verb_asks_three_times() {
+    let prompt = "Passphrase for box: ";
+    let says = |words: &[&'static str]| -> Vec<(&'static str, String)> {
+        words
+            .iter()
+            .map(|word| (prompt, format!("{word}\n")))
+            .collect()
+    };
+    let cheap = "-q --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    for verb in [
+        "key test box".to_owned(),
+        "decrypt box back".to_owned(),
+        "verify box --key-slot 0".to_owned(),
+        "compare box raw".to_owned(),
+        "key export box -q --volume-key-file vk".to_owned(),
+        format!("key add box {cheap} --new-keyfile key"),
+        format!("key change box {cheap} --new-keyfile key"),
+        "key remove box -q".to_owned(),
+    ] {
+        let place = with_a_box();
+        let at = |options: &str, words: &[&'static str]| {
+            let lines = says(words);
+            let lines: Vec<_> = lines
+                .iter()
+                .map(|(prompt, line)| (*prompt, &**line))
+                .collect();
+            type_at(&place, &format!("{verb}{options}"), &lines)
+        };
+        for (options, words) in [
+            ("", &["1st", "2nd", "3rd"][..]),
+            (" --tries 1", &["1st"]),
+            (" -T 5", &["1st", "2nd", "3rd", "4th", "5th"]),
+        ] {
+            let (code, seen) = at(options, words);
+            // Of two that are compared an error is neither.
+            let wanted = if verb.starts_with("compare") { 64 } else { 2 };
+            assert_eq!(code, wanted, "{verb}{options}: {seen}");
+            assert_eq!(
+                seen.matches(prompt).count(),
+                words.len(),
+                "{verb}{options}: {seen}"
+            );
+            assert_eq!(
+                seen.matches("no key fits").count(),
+                words.len(),
+                "{verb}{options}: {seen}"
+            );
+        }
+        let (code, seen) = at("", &["1st", "2nd", "first"]);
+        // What is compared differs.
+        let wanted = i32::from(verb.starts_with("compare"));
+        assert_eq!(code, wanted, "{verb}: {seen}");
+        assert_eq!(seen.matches("no key fits").count(), 2, "{verb}: {seen}");
+    }
+    let place = with_a_box();
+    place.run("key test box --tries 0").expect(1);
+    // What is no terminal has one try.
+    let run = place
+        .run_with("key test box --tries 3", b"1st\n2nd\nfirst\n")
+        .expect(2);
+    assert_eq!(
+        run.stderr.matches("no key fits").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+}
+
+/// Whoever expects to be asked again types on, and the shell must not get that.
+#[test]
+fn what_is_typed_after_the_last_try_reaches_nobody() {
+    for line in [
+        "key test box --tries 1",
+        "cryptsetup open --test-passphrase --tries 1 box",
+        "cryptsetup luksDump --dump-volume-key -q box",
+    ] {
+        let place = with_a_box();
+        let asked = [(": ", "wrong\nanother\n"), ("ended with", "last\n")];
+        let arguments = format!("{line}; echo ended with $?; head -n 1");
+        let (code, seen) = type_at(&place, &arguments, &asked);
+        assert_eq!(code, 0, "{line}: {seen}");
+        assert!(seen.contains("ended with 2"), "{line}: {seen}");
+        assert!(!seen.contains("another"), "{line}: {seen}");
     }
 }
 

@@ -18,15 +18,17 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;
     let luks = target.luks(&args.image.policy)?;
-    let limits = unlock::options_for(args.key_slot, &args.limits);
+    let limits = unlock::options_for(args.key_slot, &args.limits)?;
     let (unlocked, old) = if let Some(path) = &args.volume_key_file {
         let key = unlock::read_volume_key(path)?;
-        (luks.unlock_with_volume_key(key, &limits), None)
+        let unlocked = luks.unlock_with_volume_key(key, &limits);
+        (unlocked.map_err(target.failed())?, None)
     } else {
-        let old = unlock::passphrase(name, &keys)?;
-        (luks.unlock(&old, &limits), Some(old))
+        let (unlocked, old) = unlock::with_passphrase(name, &keys, args.limits.tries, |old| {
+            luks.unlock(old, &limits)
+        })?;
+        (unlocked, Some(old))
     };
-    let unlocked = unlocked.map_err(target.failed())?;
     let before = unlocked
         .keyslot()
         .or(args.key_slot)

@@ -22,12 +22,10 @@ pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
         "Whoever has {file} opens {name}, whatever passphrases are changed or removed later."
     );
     confirm(&question, args.output.batch_mode || args.dry.run)?;
-    let unlocked = luks
-        .unlock(
-            &unlock::passphrase(name, &keys)?,
-            &unlock::options_for(args.key_slot, &args.limits),
-        )
-        .map_err(|error| Error::luks(name, error))?;
+    let options = unlock::options_for(args.key_slot, &args.limits)?;
+    let (unlocked, _) = unlock::with_passphrase(name, &keys, args.limits.tries, |secret| {
+        luks.unlock(secret, &options)
+    })?;
     let key = unlocked.volume_key();
     let (path, bytes) = (&args.volume_key_file, key.expose());
     if args.dry.run {

@@ -6,7 +6,6 @@ use volume::Storage;
 use crate::args::KeyListArgs;
 use crate::error::Error;
 use crate::inspect::Report;
-use crate::limits;
 use crate::output;
 use crate::source::Source;
 use crate::unlock;
@@ -17,7 +16,7 @@ pub fn run(args: &KeyListArgs) -> Result<(), Error> {
     let storage = source.seekable()?;
     let bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = unlock::open(&source.name, storage, &args.image.policy)?;
-    let limits = limits::kdf_limits(limits::ONE_SLOT, None);
+    let limits = unlock::kdf_limits(None, None)?;
     let report = Report::new(source.name.clone(), &luks, bytes, &limits);
     if args.output.json {
         let keyslots: Value =

@@ -16,7 +16,7 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let luks = target.luks(&args.image.policy)?;
-    let options = unlock::options_for(None, &args.limits);
+    let options = unlock::options_for(None, &args.limits)?;
     let keyslot = if let Some(keyslot) = args.key_slot {
         let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();
         // Of the last one no other can be asked for: the question below is what guards it.
@@ -26,13 +26,15 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
             luks.unlock_with_volume_key(key, &options)
                 .map_err(target.failed())?;
         } else if asks && !keyslots::is_last(luks.header(), keyslot) {
-            let left = unlock::passphrase(name, &keys)?;
-            keyslots::unlock_other(&luks, keyslot, &left, &options).map_err(target.failed())?;
+            unlock::with_passphrase(name, &keys, args.limits.tries, |left| {
+                keyslots::unlock_other(&luks, keyslot, left, &options)
+            })?;
         }
         keyslot
     } else {
-        let secret = unlock::passphrase(name, &keys)?;
-        let unlocked = luks.unlock(&secret, &options).map_err(target.failed())?;
+        let (unlocked, _) = unlock::with_passphrase(name, &keys, args.limits.tries, |secret| {
+            luks.unlock(secret, &options)
+        })?;
         unlocked
             .keyslot()
             .expect("a passphrase opened it, so a keyslot did")

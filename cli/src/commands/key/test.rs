@@ -43,7 +43,7 @@ fn explained(
     args: &KeyTestArgs,
 ) -> Result<Option<u32>, Error> {
     let secret = keys.read_for(name, false, None)?;
-    let options = unlock::options(&args.unlock);
+    let options = unlock::options(&args.unlock)?;
     let error = match luks.unlock(
         &Passphrase::from_locked(LockedBytes::copy_of(&secret)),
         &options,
