@@ -116,6 +116,7 @@ pub fn options_for(
         keyslot,
         limits: kdf_limits(args.max_kdf_time, args.max_kdf_memory)?,
         null_cipher: args.allow_null_cipher,
+        faulty_whirlpool: false,
         threads: limits::processors(),
         // A signal ends the process at once, wherever it is.
         cancel: &|| false,

@@ -30,6 +30,11 @@ impl LockedBytes {
         copy.copy_from_slice(bytes);
         copy
     }
+
+    /// Whether both hold the same bytes, in a time that depends on nothing but their lengths.
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        (**self).ct_eq(&**other).into()
+    }
 }
 
 impl Deref for LockedBytes {
@@ -95,7 +100,7 @@ macro_rules! secret_bytes {
 
             /// Whether both hold the same bytes, in a time that depends on nothing but their lengths.
             pub fn ct_eq(&self, other: &Self) -> bool {
-                self.0.ct_eq(&other.0).into()
+                self.0.ct_eq(&other.0)
             }
         }
     };

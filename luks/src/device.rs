@@ -5,7 +5,7 @@ mod segments;
 use std::fmt;
 use std::sync::Arc;
 
-use dmcrypt::{Passphrase, VolumeKey};
+use dmcrypt::{HashAlgorithm, Passphrase, VolumeKey};
 use volume::{Storage, Volume};
 
 use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
@@ -156,6 +156,15 @@ impl Luks {
             candidates.extend(self.candidates(Some(*keyslot))?);
         }
         self.try_candidates(candidates, passphrase, options)
+    }
+
+    /// Whether Whirlpool spreads the key of a keyslot over its stripes, which old libraries computed wrong.
+    pub fn is_spread_by_whirlpool(&self) -> bool {
+        let candidates = self.candidates(None).unwrap_or_default();
+        candidates
+            .iter()
+            .flatten()
+            .any(|candidate| candidate.af_hash == HashAlgorithm::Whirlpool)
     }
 
     fn candidates(

@@ -290,6 +290,9 @@ pub enum InvalidOption {
         /// How many the format has.
         count: u32,
     },
+    /// A hash that computes something wrong, for a new header or keyslot.
+    #[error("hash {0} is wrong: it only opens what was made with it")]
+    FaultyHash(&'static str),
     /// A volume key of the wrong length.
     #[error("the volume key has {have} bytes, the container's has {need}")]
     VolumeKeySize {

@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::sealing::{self, Sealing};
 
 pub use check::Layout;
-pub(crate) use check::check_kdf;
+pub(crate) use check::{check_hash, check_kdf};
 pub(crate) use write::remove_old_headers;
 
 /// Which format to write.

@@ -21,6 +21,9 @@ pub struct UnlockOptions<'a> {
     pub limits: KdfLimits,
     /// Open null ciphers, which protect nothing.
     pub null_cipher: bool,
+    /// Where Whirlpool spread a key over its stripes, try it also as libgcrypt computed it before 1.6.0
+    /// ([`HashAlgorithm::WhirlpoolGcryptBug`]).
+    pub faulty_whirlpool: bool,
     /// Threads that compute at once, the caller's among them: for one key derivation as many as it can use, and what is
     /// then left for those of the next keyslots.
     pub threads: usize,
@@ -56,6 +59,7 @@ impl Default for UnlockOptions<'_> {
             keyslot: None,
             limits: KdfLimits::default(),
             null_cipher: false,
+            faulty_whirlpool: false,
             threads: 1,
             cancel: &|| false,
             unusable: &|_| (),
@@ -285,7 +289,7 @@ fn try_some(
             threads: options.threads,
             cancel: &|| first_hit.load(Ordering::Relaxed) < index || is_over(),
         };
-        *outcome = try_one(storage, candidate, passphrase, effort);
+        *outcome = try_one(storage, candidate, passphrase, options, effort);
         if let Ok(Some(_)) = outcome {
             first_hit.fetch_min(index, Ordering::Relaxed);
         }
@@ -334,6 +338,7 @@ fn try_one(
     storage: &dyn Storage,
     candidate: &Candidate,
     passphrase: &Passphrase,
+    options: &UnlockOptions<'_>,
     effort: Effort<'_>,
 ) -> Result<Option<VolumeKey>, Error> {
     let keyslot = candidate.keyslot;
@@ -352,8 +357,17 @@ fn try_one(
             source,
         }
     })?;
-    let key = af::merge(&material, candidate.key_bytes, STRIPES, candidate.af_hash);
-    Ok(candidate.digest.matches(&key, effort)?.then_some(key))
+    let mut hashes = vec![candidate.af_hash];
+    if options.faulty_whirlpool && candidate.af_hash == HashAlgorithm::Whirlpool {
+        hashes.push(HashAlgorithm::WhirlpoolGcryptBug);
+    }
+    for hash in hashes {
+        let key = af::merge(&material, candidate.key_bytes, STRIPES, hash);
+        if candidate.digest.matches(&key, effort)? {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
 }
 
 /// The area as it lies on disk, read under the header lock; [`DerivedKey`] because it is key material once decrypted.

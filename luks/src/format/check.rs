@@ -1,5 +1,7 @@
 //! Options held against each format's rules, and the places that follow from them.
 
+use dmcrypt::HashAlgorithm;
+
 use crate::area;
 use crate::defaults::{
     AREA_ALIGNMENT, ARGON2_MAX_LANES, ARGON2_MAX_MEMORY_KIB, ARGON2_MIN_MEMORY_KIB,
@@ -56,6 +58,7 @@ impl Layout {
         if let Some(uuid) = &options.uuid {
             uuid::Uuid::parse_str(uuid).map_err(|_| InvalidOption::Uuid(uuid.clone()))?;
         }
+        check_hash(options.hash)?;
         match options.version {
             Version::Luks1 => Self::luks1(options),
             Version::Luks2 => Self::luks2(options),
@@ -217,6 +220,14 @@ fn check_null(options: &FormatOptions) -> Result<(), InvalidOption> {
         Ok(())
     } else {
         Err(InvalidOption::NullKeySize { bytes })
+    }
+}
+
+/// A hash that was computed wrong is not given to something new.
+pub(crate) fn check_hash(hash: HashAlgorithm) -> Result<(), InvalidOption> {
+    match hash {
+        HashAlgorithm::WhirlpoolGcryptBug => Err(InvalidOption::FaultyHash(hash.name())),
+        _ => Ok(()),
     }
 }
 

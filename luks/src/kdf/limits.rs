@@ -226,7 +226,10 @@ fn weight(hash: HashAlgorithm) -> u32 {
         | HashAlgorithm::Blake2b256
         | HashAlgorithm::Blake2b384
         | HashAlgorithm::Blake2b512 => 8,
-        HashAlgorithm::Whirlpool | HashAlgorithm::Wp384 | HashAlgorithm::Wp256 => 24,
+        HashAlgorithm::Whirlpool
+        | HashAlgorithm::WhirlpoolGcryptBug
+        | HashAlgorithm::Wp384
+        | HashAlgorithm::Wp256 => 24,
         HashAlgorithm::Sha3_224
         | HashAlgorithm::Sha3_256
         | HashAlgorithm::Sha3_384

@@ -9,6 +9,7 @@ use crate::defaults::{AREA_ALIGNMENT, STRIPES};
 use crate::device::{Luks, Unlocked, luks2_digest};
 use crate::edit::{Edit, put_priority};
 use crate::error::{Error, InvalidOption, Unsupported};
+use crate::format::check_hash;
 use crate::kdf::{self, KdfParams};
 use crate::luks2::{Area, KeyslotKind, Metadata, NewDigest, NewKeyslot, Priority, SegmentKind};
 use crate::number::to_usize;
@@ -213,6 +214,7 @@ impl New<'_> {
         random: &mut dyn Random,
     ) -> Result<(Edit, Value), Error> {
         sealing::check_area_cipher(self.cipher)?;
+        check_hash(self.options.hash)?;
         let (cipher, cipher_key_bytes) = self.cipher;
         let salt = new_salt(random)?;
         let sealing = Sealing {
