@@ -158,15 +158,23 @@ pub enum Error {
         /// What is wrong with it.
         risk: &'static str,
     },
-    /// The passphrase does not fit as it was given, and one of the usual mistakes explains it.
-    #[error("{name}: no key fits: not this passphrase, but {mistake} it opens keyslot {keyslot}")]
+    /// The passphrase does not fit as it was given, and mistakes that people make explain it.
+    #[error("{name}: no key fits: not this passphrase, but {mistakes} it opens keyslot {keyslot}")]
     Explained {
         /// The container.
         name: String,
         /// The keyslot that it opens then.
         keyslot: u32,
         /// What was done to it.
-        mistake: &'static str,
+        mistakes: String,
+    },
+    /// No keyslot that could be tried has its key material any more.
+    #[error("{name}: {what}")]
+    Overwritten {
+        /// The container.
+        name: String,
+        /// Which, and where.
+        what: String,
     },
     /// A key size that is no number of bytes.
     #[error("a key size of {bits} bits is no whole number of bytes")]
@@ -257,6 +265,7 @@ impl Error {
             Self::OtherType { .. }
             | Self::Compare { .. }
             | Self::NotSound { .. }
+            | Self::Overwritten { .. }
             | Self::Detached { .. } => Exit::BadImage,
             Self::Conflict { .. }
             | Self::TooOften { .. }
@@ -305,6 +314,10 @@ impl Error {
                 "decrypt DATA --header {name} reads the file with the data"
             )),
             Self::Direct { .. } => Some("leave --direct out".to_owned()),
+            Self::Overwritten { .. } => Some(
+                "header restore brings it back where there is a backup of the header from before"
+                    .to_owned(),
+            ),
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
             Self::Conflict { .. }
             | Self::TooOften { .. }

@@ -21,6 +21,7 @@
 //! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
 //! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
 //! | [`manual`] | the manual pages |
+//! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`inspect`] | what a container holds, for people and programs |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`cryptsetup`] | cryptsetup's own command line, the second face |
@@ -40,6 +41,7 @@ pub mod data_facts;
 pub mod destination;
 pub mod error;
 pub mod exit;
+pub mod explain;
 pub mod format;
 pub mod human;
 pub mod inspect;

@@ -77,6 +77,21 @@ pub fn calibration_lanes() -> u32 {
         .min(defaults::ARGON2_MAX_LANES)
 }
 
+/// A clock that was started.
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts it.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long that is ago.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// Work that is done in `duration` by a machine that does `work` of it in the time that `params` take.
 fn work_in(duration: Duration, work: u64, params: &KdfParams) -> u64 {
     // The first run warms up; a machine that is busy for a moment must not be taken for a slow one.

@@ -23,12 +23,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dmcrypt::LockedBytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::args::{KeyArgs, KeyEncoding, KeyFormat};
 use crate::exit::Exit;
 use crate::output;
 
-use buffer::SecretBuffer;
+pub(crate) use buffer::SecretBuffer;
 
 /// The most that is read where no size is asked for; cryptsetup's limit.
 const MAX_BYTES: u64 = 8 << 20;
@@ -186,7 +187,7 @@ impl KeyInput {
         let first = terminal::ask(prompt.text, prompt.timeout)?;
         if let Some(again) = prompt.again {
             let second = terminal::ask(again, prompt.timeout)?;
-            if *first != *second {
+            if !first.ct_eq(&second) {
                 return Err(KeyError::Differ);
             }
         }
@@ -232,6 +233,30 @@ impl KeyInput {
             None if bytes > MAX_BYTES => Err(KeyError::TooLong { name: self.name() }),
             _ => Ok(all.into_bytes()),
         }
+    }
+
+    /// All that the input has, where `read` is only a part of it: the whole file, or what is there behind the first line
+    /// of standard input. Nothing where it cannot be had, or is no more.
+    pub fn whole(&self, read: &[u8]) -> Option<LockedBytes> {
+        if self.encoding != KeyEncoding::Raw || self.format != KeyFormat::AsIs {
+            return None;
+        }
+        let whole = match &self.origin {
+            Origin::File(path) if self.offset != 0 || self.size.is_some() => {
+                let file = File::open(path).ok()?;
+                let is_file = file.metadata().ok()?.is_file();
+                is_file.then(|| read_at_most(file, MAX_BYTES).ok())??
+            }
+            Origin::Ask { stdin_is_data } if !stdin_is_data && !io::stdin().is_terminal() => {
+                let mut whole = SecretBuffer::new();
+                whole.extend(read);
+                whole.extend(b"\n");
+                whole.extend(&read_at_most(WhatIsThere, MAX_BYTES).ok()?);
+                whole.into_bytes()
+            }
+            _ => return None,
+        };
+        (whole.len() > read.len() + 1).then_some(whole)
     }
 
     /// Leaves out `--keyfile-offset` bytes, by reading: a pipe cannot seek.
@@ -289,6 +314,20 @@ impl Read for StandardInput {
                 Err(rustix::io::Errno::INTR) => {}
                 outcome => return outcome.map_err(Into::into),
             }
+        }
+    }
+}
+
+/// Standard input as far as it need not be waited for.
+struct WhatIsThere;
+
+impl Read for WhatIsThere {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stdin = io::stdin();
+        let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut polled, Some(&Timespec::default()))? {
+            0 => Ok(0),
+            _ => StandardInput.read(buffer),
         }
     }
 }

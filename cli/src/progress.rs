@@ -101,6 +101,39 @@ impl Drop for Progress {
     }
 }
 
+/// The progress of something that is counted: a bar on a terminal, else nothing.
+pub struct Counted(Option<ProgressBar>);
+
+impl Counted {
+    /// Starts to count, unseen where that is asked for.
+    pub fn start(total: u64, is_quiet: bool) -> Self {
+        let is_seen = !is_quiet && io::stderr().is_terminal();
+        Self(is_seen.then(|| {
+            let bar = ProgressBar::new(total);
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left")
+            {
+                bar.set_style(style);
+            }
+            bar
+        }))
+    }
+
+    /// So many are done.
+    pub fn update(&self, done: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(done);
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn bar(total: Option<u64>) -> ProgressBar {
     let bar = match total {
         Some(total) => ProgressBar::new(total),

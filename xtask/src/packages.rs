@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mdadm", "mdadm"),
     ("xz-utils", "xz"),
     ("strace", "strace"),
+    ("libxkbcommon-tools", "xkbcli"),
     ("python3", "python3"),
     ("fdisk", "sfdisk"),
     ("e2fsprogs", "mkfs.ext2"),

@@ -209,9 +209,24 @@ pub struct KeyTestArgs {
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
-    /// When the passphrase does not fit, try the usual mistakes: newline, blanks, Caps Lock, y and z, hexadecimal
-    #[arg(long, conflicts_with = "volume_key_file")]
+    /// When the passphrase does not fit, tell why: try the mistakes that people make, and look at the key material
+    #[arg(
+        long,
+        conflicts_with = "volume_key_file",
+        long_help = "When the passphrase does not fit, tell why: try the mistakes that people make, and look at the key \
+            material.\n\nNewlines, blanks, Caps Lock, keyboards of other countries, code pages, UTF-16, accents, \
+            hexadecimal digits, base64, backslashes, quotes and others are tried one at a time and two at a time, the \
+            likelier first. Each guess costs a key derivation for each keyslot."
+    )]
     pub explain: bool,
+    /// Make guesses for so many seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 600,
+        requires = "explain"
+    )]
+    pub explain_time: u64,
     /// What is said and asked.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -7,7 +7,6 @@ pub mod list;
 pub mod remove;
 pub mod test;
 
-mod explain;
 pub(crate) mod new;
 
 use crate::args::KeyVerb;

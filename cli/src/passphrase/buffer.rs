@@ -4,15 +4,16 @@ use std::io::{self, Read};
 use std::ops::Deref;
 
 use dmcrypt::LockedBytes;
+use zeroize::Zeroize as _;
 
 /// Secret bytes of unknown number. They are put where they are to stay, and what they outgrow is wiped.
-pub(super) struct SecretBuffer {
+pub(crate) struct SecretBuffer {
     bytes: LockedBytes,
     len: usize,
 }
 
 impl SecretBuffer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bytes: LockedBytes::zeroed(FIRST_BYTES),
             len: 0,
@@ -36,9 +37,27 @@ impl SecretBuffer {
         self.len += count;
     }
 
-    pub(super) fn push(&mut self, byte: u8) {
+    pub(crate) fn push(&mut self, byte: u8) {
         self.room(1)[0] = byte;
         self.advance(1);
+    }
+
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = self.room(rest.len());
+            let (now, later) = rest.split_at(room.len());
+            room.copy_from_slice(now);
+            self.advance(now.len());
+            rest = later;
+        }
+    }
+
+    /// Appends a character, in UTF-8.
+    pub(crate) fn push_char(&mut self, character: char) {
+        let mut bytes = [0; 4];
+        self.extend(character.encode_utf8(&mut bytes).as_bytes());
+        bytes.zeroize();
     }
 
     /// Reads a line byte by byte, so that what follows it stays with the input: without its newline, to the end of the
@@ -83,7 +102,7 @@ impl SecretBuffer {
         Ok(all)
     }
 
-    pub(super) fn into_bytes(self) -> LockedBytes {
+    pub(crate) fn into_bytes(self) -> LockedBytes {
         LockedBytes::copy_of(&self)
     }
 }
@@ -114,7 +133,16 @@ mod tests {
         }
         assert!(*buffer == expected);
         assert!(*buffer.into_bytes() == expected);
+
+        let mut buffer = SecretBuffer::new();
+        buffer.extend(&expected[..3000]);
+        buffer.extend(&[]);
+        buffer.extend(&expected[3000..]);
+        assert!(*buffer == expected);
+        buffer.push_char('ß');
+        assert!(buffer.ends_with("ß".as_bytes()));
     }
+
     #[test]
     fn it_takes_no_more_than_it_is_asked_for() {
         let text = [[b'x'; 9000].as_slice(), b"\nrest"].concat();

@@ -11,6 +11,7 @@ mod cryptsetup;
 mod damage;
 mod destinations;
 mod dry_run;
+mod explain;
 mod generated;
 mod inspect;
 mod keys;

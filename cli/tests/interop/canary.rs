@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use dmcrypt::LockedBytes;
+use luksmith::explain::{self, Given, Guesses};
 use memchr::memmem;
 
 use crate::common::{PROGRAM, Place, check_all};
@@ -313,6 +315,48 @@ fn e2_no_verb_leaves_a_secret_in_memory() {
 }
 
 /// Nothing of the key is elsewhere while a payload is written, and what is there cannot be swapped out.
+/// What `--explain` makes of a wrong passphrase, text or not, is wiped as the passphrase is. What is freed has its first 16
+/// bytes overwritten by the allocator itself, so the rest is searched for.
+#[test]
+fn e2_no_guess_is_left_in_memory() {
+    let mut no_text = b"\xff\xfe canary \x9f".to_vec();
+    no_text.extend(PASSPHRASES[1].as_bytes());
+    let secrets = [PASSPHRASES[1].as_bytes().to_vec(), no_text];
+    let (mistakes, key) = (explain::mistakes(), LockedBytes::copy_of(&[7; 32]));
+    let names = ["text", "no text"];
+    check_all("guesses that are not left in memory", &names, |name| {
+        let secret = &secrets[names.iter().position(|known| known == name).unwrap()];
+        let given = Given {
+            secret: LockedBytes::copy_of(secret),
+            whole: None,
+        };
+        let mut rests: Vec<_> = Guesses::new(&given, &mistakes, &key)
+            .map(|guess| guess.secret[16.min(guess.secret.len())..].to_vec())
+            .filter(|rest| rest.len() >= 16)
+            .collect();
+        rests.sort();
+        rests.dedup();
+        assert!(rests.len() > 200, "{}", rests.len());
+        rests.push(secret[16..].to_vec());
+        let place = place();
+        place.write("w", secret);
+        let line = format!("'{PROGRAM}' key test box --explain --key-file w");
+        let memory = hold(&place, &line, END);
+        for rest in rests {
+            let finder = memmem::Finder::new(&rest);
+            let found = memory
+                .iter()
+                .find(|mapping| finder.find(&mapping.bytes).is_some());
+            assert!(
+                found.is_none(),
+                "{:?} in {}",
+                String::from_utf8_lossy(&rest),
+                found.unwrap().name
+            );
+        }
+    });
+}
+
 #[test]
 fn e2_keys_that_are_in_use_are_in_locked_memory() {
     let lines = [

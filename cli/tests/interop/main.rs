@@ -23,6 +23,8 @@ mod cryptsetup;
 mod cryptsetup_data;
 /// cryptsetup changing the headers that we made, and what it left unfinished.
 mod cryptsetup_edits;
+/// Passphrases that were mistaken for others, and what the mistakes are made of.
+mod explain;
 /// cryptsetup's own command line, row by row beside the real one.
 mod face;
 /// Writes and syncs of the real process that fail or end it, and a full file system.
