@@ -27,8 +27,10 @@ fn fits(command: &Command, own: Option<&Command>, part: &str) -> bool {
         if let Some(option) = word.strip_prefix("--") {
             let option = option.trim_end_matches(['.', '?', '!']);
             let has = at.is_some_and(|at| {
-                at.get_arguments()
-                    .any(|argument| argument.get_long() == Some(option))
+                at.get_arguments().any(|argument| {
+                    let aliases = argument.get_all_aliases().unwrap_or_default();
+                    argument.get_long() == Some(option) || aliases.contains(&option)
+                })
             });
             if !has {
                 return false;

@@ -133,9 +133,12 @@ impl Target {
         }
     }
 
-    /// Reads its header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
+    /// Reads its header, to be changed, and checks it, against `policy` too; what is wrong with it and could be passed
+    /// over is printed.
     pub fn luks(&self, policy: &PolicyArgs) -> Result<Luks, Error> {
-        crate::unlock::open(&self.name, self.storage.clone(), policy)
+        let luks = crate::unlock::open(&self.name, self.storage.clone(), policy)?;
+        luks.check_change().map_err(self.failed())?;
+        Ok(luks)
     }
 
     /// The header, after its backup was written where one was asked for.

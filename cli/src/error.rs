@@ -363,6 +363,12 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
             return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));
         }
         luks::Error::NullCipher { .. } => "--allow-null-cipher reads it all the same",
+        luks::Error::Linear { .. } => {
+            "whoever wrote the header chose what is read there; --allow-unencrypted reads it all the same"
+        }
+        luks::Error::Corrupt(luks::Corrupt::EpochEnd { .. }) => {
+            "header repair begins to count anew"
+        }
         luks::Error::NeedsRecovery { .. } => {
             "let the program that began the reencryption finish it"
         }
@@ -372,6 +378,9 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
         }
         luks::Error::Refused(luks::Refused::BackupDiffers(_)) => {
             "--force restores it all the same; is it the backup of this container?"
+        }
+        luks::Error::Refused(luks::Refused::BackupInReencryption(_)) => {
+            "--force restores it all the same, if nothing was reencrypted since"
         }
         luks::Error::Refused(luks::Refused::BackupDamaged(_)) => {
             "--force restores it with both copies made from the sound one"

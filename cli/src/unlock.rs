@@ -115,7 +115,8 @@ pub fn options_for(
     Ok(UnlockOptions {
         keyslot,
         limits: kdf_limits(args.max_kdf_time, args.max_kdf_memory)?,
-        null_cipher: args.allow_null_cipher,
+        null_cipher: args.allow_unencrypted,
+        unencrypted_data: false,
         faulty_whirlpool: false,
         threads: limits::processors(),
         // A signal ends the process at once, wherever it is.

@@ -137,6 +137,22 @@ impl Backup {
         }
     }
 
+    /// Refuses a backup that was made while a reencryption was under way: since then data may have gone under another
+    /// key, which only the header of that moment tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::BackupInReencryption`].
+    pub fn check_settled(&self) -> Result<(), Refused> {
+        match &self.header {
+            Header::Luks2(header) => match header.metadata.config.reencryption() {
+                Some(requirement) => Err(Refused::BackupInReencryption(requirement.into())),
+                None => Ok(()),
+            },
+            Header::Luks1(_) => Ok(()),
+        }
+    }
+
     /// What goes into the file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

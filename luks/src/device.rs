@@ -61,6 +61,8 @@ pub enum Warning {
     Secondary(Fault),
     /// LUKS1: the second half of the header cannot be read, and with it what it says of keyslots 6 and 7.
     Luks1Keyslots(Corrupt),
+    /// Nobody can change the header before a repair has begun the count of its changes anew.
+    Epoch(Corrupt),
 }
 
 impl fmt::Display for Warning {
@@ -72,6 +74,7 @@ impl fmt::Display for Warning {
                 f,
                 "keyslots 6 and 7 are not used, whose part of the header is lost: {corrupt}"
             ),
+            Self::Epoch(corrupt) => write!(f, "the header cannot be changed: {corrupt}"),
         }
     }
 }
@@ -91,11 +94,19 @@ impl Luks {
                 (Header::Luks1(header), vec![Warning::Luks1Keyslots(corrupt)])
             }
             Found::Luks2(copies) => {
-                let warnings = match &copies {
+                let mut warnings = match &copies {
                     Copies::Both(_) => Vec::new(),
                     Copies::PrimaryOnly(_, fault) => vec![Warning::Secondary(fault.clone())],
                     Copies::SecondaryOnly(_, fault) => vec![Warning::Primary(fault.clone())],
                 };
+                warnings.extend(
+                    copies
+                        .header()
+                        .binary
+                        .check_epoch()
+                        .err()
+                        .map(Warning::Epoch),
+                );
                 (Header::Luks2(copies.header().clone()), warnings)
             }
         };
@@ -117,6 +128,22 @@ impl Luks {
         self.fingerprint
     }
 
+    /// Whether a change of the header can be begun, as far as it tells itself: to be asked before a passphrase is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedsRecovery`] during a reencryption, which a change could cost its data, [`Error::Unsupported`] for
+    /// other requirements, [`Corrupt::EpochEnd`].
+    pub fn check_change(&self) -> Result<(), Error> {
+        match &self.header {
+            Header::Luks1(_) => Ok(()),
+            Header::Luks2(header) => {
+                header.metadata.config.refuse_requirements()?;
+                Ok(header.binary.check_epoch()?)
+            }
+        }
+    }
+
     /// What is wrong and could be passed over.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -133,7 +160,7 @@ impl Luks {
     /// # Errors
     ///
     /// [`Error::NoKeyFits`], [`Error::TooCostly`] when keyslots were left untried for their cost and none of the
-    /// others fits, [`Error::NullCipher`], [`Error::InvalidOption`] for a keyslot that is not in use,
+    /// others fits, [`Error::NullCipher`], [`Error::Linear`], [`Error::InvalidOption`] for a keyslot that is not in use,
     /// [`Error::OutOfMemory`], [`Error::Cancelled`], [`Error::Io`].
     pub fn unlock(
         &self,
@@ -183,7 +210,9 @@ impl Luks {
         passphrase: &Passphrase,
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
-        self.check_null_cipher(options)?;
+        if !options.null_cipher && !options.unencrypted_data {
+            self.check_encrypted()?;
+        }
         let (keyslot, key) = unlock::try_all(&*self.storage, candidates, passphrase, options)?;
         Ok(Unlocked {
             header: self.header.clone(),
@@ -203,7 +232,9 @@ impl Luks {
         key: VolumeKey,
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
-        self.check_null_cipher(options)?;
+        if !options.null_cipher && !options.unencrypted_data {
+            self.check_encrypted()?;
+        }
         let digest = match &self.header {
             Header::Luks1(header) => {
                 check_key_size(&key, to_usize(header.key_bytes))?;
@@ -230,11 +261,14 @@ impl Luks {
         })
     }
 
-    /// A data cipher that encrypts nothing makes every key the right one.
-    fn check_null_cipher(&self, options: &UnlockOptions<'_>) -> Result<(), Error> {
-        if options.null_cipher {
-            return Ok(());
-        }
+    /// Says which data nothing encrypts: under a null cipher every key is the right one, and in a linear segment stands
+    /// what the header's author chose. A reencryption has linear segments too; as long as it is under way, nothing is
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NullCipher`], [`Error::Linear`].
+    pub fn check_encrypted(&self) -> Result<(), Error> {
         let null = |object: String, cipher: String| Err(Error::NullCipher { object, cipher });
         match &self.header {
             Header::Luks1(header) => match header.cipher() {
@@ -242,11 +276,19 @@ impl Luks {
                 _ => Ok(()),
             },
             Header::Luks2(header) => {
-                for segment in header.metadata.data_segments() {
-                    if let SegmentKind::Crypt(crypt) = &segment.kind
-                        && crypt.spec.as_ref().is_ok_and(dmcrypt::CipherSpec::is_null)
-                    {
-                        return null(format!("segment {}", segment.id), crypt.text.clone());
+                let metadata = &header.metadata;
+                for segment in metadata.data_segments() {
+                    match &segment.kind {
+                        SegmentKind::Crypt(crypt)
+                            if crypt.spec.as_ref().is_ok_and(dmcrypt::CipherSpec::is_null) =>
+                        {
+                            return null(format!("segment {}", segment.id), crypt.text.clone());
+                        }
+                        SegmentKind::Linear if metadata.config.reencryption().is_none() => {
+                            let segment = segment.id;
+                            return Err(Error::Linear { segment });
+                        }
+                        _ => {}
                     }
                 }
                 Ok(())

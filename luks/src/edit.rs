@@ -115,7 +115,7 @@ impl Edit {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`]; [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements or a copy of an
+    /// [`Error::Changed`]; [`Corrupt::EpochEnd`]; [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements or a copy of an
     /// unknown version; [`Error::Overwritten`] when a LUKS2 copy is gone, which only a repair may write again; what
     /// [`Luks::open`] says.
     pub fn begin(luks: &Luks) -> Result<Self, Error> {
@@ -133,6 +133,8 @@ impl Edit {
                 if copies.header().says_the_same_as(before) =>
             {
                 copies.header().metadata.config.refuse_requirements()?;
+                // Before an area is written or wiped for a header that could not be written then.
+                copies.header().binary.check_epoch()?;
                 match &copies {
                     Copies::Both(_) => {}
                     Copies::PrimaryOnly(_, fault) => refuse_copy(fault, "secondary")?,
@@ -185,7 +187,7 @@ impl Edit {
         let new = luks2::Header {
             binary: BinaryHeader {
                 header_bytes,
-                epoch: old.binary.epoch.checked_add(1).ok_or(Corrupt::EpochEnd)?,
+                epoch: next_epoch(old.binary.epoch)?,
                 label: draft.label,
                 uuid: draft.uuid,
                 subsystem: draft.subsystem,
@@ -301,6 +303,10 @@ impl Edit {
             }),
         }
     }
+}
+
+fn next_epoch(epoch: u64) -> Result<u64, Corrupt> {
+    epoch.checked_add(1).ok_or(Corrupt::EpochEnd { epoch })
 }
 
 /// Bytes of random filler that are made and written at a time.

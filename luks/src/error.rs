@@ -58,6 +58,13 @@ pub enum Error {
         /// Its specification.
         cipher: String,
     },
+    /// Data that no cipher encrypts, in a container that nobody is encrypting or decrypting: whoever wrote the header
+    /// chose what is read there, and nobody allowed it.
+    #[error("segment {segment} is linear: nothing there is encrypted")]
+    Linear {
+        /// The segment.
+        segment: u32,
+    },
     /// The memory for a key derivation within the limits could not be had.
     #[error(
         "keyslot {keyslot}: not enough memory for its key derivation, which needs {need_kib} KiB"

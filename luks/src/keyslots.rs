@@ -115,6 +115,7 @@ pub fn add(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<u32, Error> {
+    luks.check_change()?;
     check_kdf(&options.kdf)?;
     let key = unlocked.volume_key();
     match luks.header() {
@@ -142,6 +143,7 @@ pub fn add_unbound(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<u32, Error> {
+    luks.check_change()?;
     check_kdf(&options.kdf)?;
     match luks.header() {
         Header::Luks1(_) => Err(luks1_cannot("unbound keyslots").into()),
@@ -166,6 +168,7 @@ pub fn change(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<u32, Error> {
+    luks.check_change()?;
     check_kdf(&options.kdf)?;
     check_in_use(luks.header(), keyslot)?;
     // A volume key that was given is the data's.

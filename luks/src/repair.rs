@@ -10,7 +10,7 @@ use crate::luks1::{self, Damage};
 use crate::luks2::{self, BinaryHeader, Which};
 use crate::number::to_u64;
 use crate::random::Random;
-use crate::store::{self, Copies, Fault, Found};
+use crate::store::{self, Copies, Fault, Found, commit};
 
 /// What was mended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Repair {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// LUKS2: the count of changes has begun anew, in both copies; it was at its end.
+    Epoch(Corrupt),
     /// LUKS1.
     Luks1(Vec<Damage>),
 }
@@ -56,7 +58,10 @@ pub fn repair(
     match store::read_locked(storage)? {
         Found::Luks1(_) => Err(Error::Changed),
         Found::Luks1Partly(_, corrupt) => Err(corrupt.into()),
-        Found::Luks2(Copies::Both(_)) => Ok(Repair::Nothing),
+        Found::Luks2(copies @ Copies::Both(_)) => match copies.header().binary.check_epoch() {
+            Ok(()) => Ok(Repair::Nothing),
+            Err(end) => count_anew(storage, &copies, end, random),
+        },
         Found::Luks2(Copies::PrimaryOnly(header, fault)) => {
             repair_copy(storage, options, &header, Which::Secondary, fault, random)
         }
@@ -65,6 +70,22 @@ pub fn repair(
         }
     }
 }
+
+/// The same header with the first epoch. While only one copy has it, the other one counts, which says the same.
+fn count_anew(
+    storage: &dyn Storage,
+    copies: &Copies<luks2::Header>,
+    end: Corrupt,
+    random: &mut dyn Random,
+) -> Result<Repair, Error> {
+    let mut header = copies.header().clone();
+    header.binary.epoch = FIRST_EPOCH;
+    commit::luks2(storage, copies, &header, random)?;
+    Ok(Repair::Epoch(end))
+}
+
+/// What a new container has.
+const FIRST_EPOCH: u64 = 1;
 
 /// The first sectors of a LUKS1 container, damaged or not.
 fn luks1_block(storage: &dyn Storage) -> Result<Option<Vec<u8>>, Error> {
@@ -152,6 +173,9 @@ fn repair_copy(
         .and_then(|()| storage.write_at(at, sector))
         .and_then(|()| storage.sync())
         .map_err(Error::io("write the header copy"))?;
+    if let Err(end) = good.binary.check_epoch() {
+        count_anew(storage, &Copies::Both(good.clone()), end, random)?;
+    }
     Ok(Repair::Copy { which, fault })
 }
 

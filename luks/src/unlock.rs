@@ -19,8 +19,11 @@ pub struct UnlockOptions<'a> {
     pub keyslot: Option<u32>,
     /// What the header may ask for.
     pub limits: KdfLimits,
-    /// Open null ciphers, which protect nothing.
+    /// Open null ciphers, which protect nothing, and data that is not encrypted at all.
     pub null_cipher: bool,
+    /// Unlock where the data has a null cipher or none, for who changes keyslots and reads no data. A keyslot under a
+    /// null cipher, which any passphrase opens, stays refused.
+    pub unencrypted_data: bool,
     /// Where Whirlpool spread a key over its stripes, try it also as libgcrypt computed it before 1.6.0
     /// ([`HashAlgorithm::WhirlpoolGcryptBug`]).
     pub faulty_whirlpool: bool,
@@ -59,6 +62,7 @@ impl Default for UnlockOptions<'_> {
             keyslot: None,
             limits: KdfLimits::default(),
             null_cipher: false,
+            unencrypted_data: false,
             faulty_whirlpool: false,
             threads: 1,
             cancel: &|| false,

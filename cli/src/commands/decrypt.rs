@@ -57,7 +57,7 @@ fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) ->
         });
     }
     let plain = Plain::new(&args.container, &args.plain, keys)?;
-    if plain.cipher().is_null() && !args.unlock.limits.allow_null_cipher {
+    if plain.cipher().is_null() && !args.unlock.limits.allow_unencrypted {
         return Err(Error::NullCipher);
     }
     let offset = plain.offset_bytes()?;

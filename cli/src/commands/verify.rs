@@ -77,6 +77,9 @@ impl Findings {
     fn header(&mut self, luks: &Luks, image_bytes: u64) {
         self.problems
             .extend(luks.warnings().iter().map(ToString::to_string));
+        if let Err(error) = luks.check_encrypted() {
+            self.notes.push(format!("warning: {error}"));
+        }
         match luks.header().data_offset() {
             Some(start) if start >= image_bytes && start != 0 => self.notes.push(format!(
                 "data would start at {start}, and the image ends at {image_bytes}: a header alone, or the data is cut off"
@@ -151,7 +154,14 @@ impl Report<'_> {
             line("note", output::escape(note));
         }
         if self.findings.problems.is_empty() && !matches!(self.key, Some(Err(_))) {
-            line("result", "sound, as far as can be seen".to_owned());
+            let all = "sound, as far as can be seen";
+            line(
+                "result",
+                match self.luks.check_encrypted() {
+                    Ok(()) => all.to_owned(),
+                    Err(_) => format!("{all}, and not all of its data is encrypted"),
+                },
+            );
         }
         text
     }

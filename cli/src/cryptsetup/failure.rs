@@ -95,9 +95,16 @@ impl Failure {
     pub(super) fn luks(device: &str, error: luks::Error) -> Self {
         match error {
             luks::Error::NotLuks => Self::not_luks(device),
+            luks::Error::Corrupt(luks::Corrupt::EpochEnd { epoch }) => Self::wrong(format!(
+                "Device {device} has epoch {epoch}, above which there is none for a change. Action repair begins to count anew."
+            )),
             luks::Error::Corrupt(corrupt) => {
                 Self::not_luks(device).and(format!("It is damaged: {corrupt}."))
             }
+            // Of removing and erasing too, which there go through and may cost the data.
+            luks::Error::NeedsRecovery { .. } => Self::wrong(
+                "Operation incompatible with device marked for LUKS2 reencryption. Aborting.",
+            ),
             luks::Error::NoKeyFits { tried } if tried.is_empty() => {
                 Self::new(Exit::NoKeyFits, "Volume key does not match the volume.")
             }

@@ -91,6 +91,9 @@ pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
     if other_uuid {
         question.push_str("\nWARNING: real device header has different UUID than backup!");
     }
+    if let Err(refused) = backup.check_settled() {
+        let _ = writeln!(std::io::stderr(), "WARNING: {refused}.");
+    }
     session.confirm(&question, || Failure::silent(Exit::Wrong))?;
     restore(&*target.storage, luks.as_ref(), &backup)
         .map_err(|error| Failure::luks(&target.name, error))
@@ -282,6 +285,7 @@ pub(super) fn repair(session: &Session) -> Result<(), Failure> {
             };
             session.tell(format!("The {which} header is written anew ({fault})."))
         }
+        Repair::Epoch(end) => session.tell(format!("The epoch is 1 now ({end}).")),
         Repair::Luks1(damages) => {
             session.tell("Repairing keyslots.")?;
             for line in damages.iter().flat_map(mended) {

@@ -235,9 +235,13 @@ pub(super) fn unlocking(keyslot: Option<u32>) -> Result<UnlockOptions<'static>, 
         max_kdf_time: None,
         max_kdf_memory: None,
         tries: TRIES,
-        allow_null_cipher: false,
+        allow_unencrypted: false,
     };
-    Ok(unlock::options_for(keyslot, &limits)?)
+    Ok(UnlockOptions {
+        // As cryptsetup does it; the danger is told where the header is read.
+        unencrypted_data: true,
+        ..unlock::options_for(keyslot, &limits)?
+    })
 }
 
 fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result<Place, Failure> {

@@ -107,16 +107,23 @@ impl Session {
     pub(super) fn read_for_change(&self, target: &Target) -> Result<Luks, Failure> {
         let luks = Luks::open(target.storage.clone())
             .map_err(|error| Failure::luks(&target.name, error))?;
-        self.checked(luks)
+        self.changeable(luks, target)
     }
 
     /// The same where only LUKS2 will do.
     pub(super) fn read_luks2_for_change(&self, target: &Target) -> Result<Luks, Failure> {
         match Luks::open(target.storage.clone()) {
-            Ok(luks) if matches!(luks.header(), Header::Luks2(_)) => self.checked(luks),
+            Ok(luks) if matches!(luks.header(), Header::Luks2(_)) => self.changeable(luks, target),
             Ok(_) | Err(luks::Error::NotLuks) => Err(Failure::not_luks2(&target.name)),
             Err(error) => Err(Failure::luks(&target.name, error)),
         }
+    }
+
+    fn changeable(&self, luks: Luks, target: &Target) -> Result<Luks, Failure> {
+        let luks = self.checked(luks)?;
+        luks.check_change()
+            .map_err(|error| Failure::luks(&target.name, error))?;
+        Ok(luks)
     }
 
     fn checked(&self, luks: Luks) -> Result<Luks, Failure> {
@@ -129,8 +136,15 @@ impl Session {
                     io::stderr(),
                     "WARNING: one of the two headers is not used ({fault}). Action repair writes it anew."
                 ),
+                Warning::Epoch(_) => writeln!(
+                    io::stderr(),
+                    "WARNING: {warning}. Action repair begins to count anew."
+                ),
                 other => writeln!(io::stderr(), "WARNING: {other}."),
             };
+        }
+        if let Err(error) = luks.check_encrypted() {
+            let _ = writeln!(io::stderr(), "WARNING: {error}.");
         }
         Ok(luks)
     }

@@ -263,7 +263,6 @@ fn of_luks1(header: &luks1::Header, limits: &KdfLimits) -> Report {
 
 fn of_luks2(header: &luks2::Header, limits: &KdfLimits) -> Report {
     let metadata = &header.metadata;
-    let of_data = metadata.digest_of_data().map(|digest| digest.id);
     let tokens = metadata.tokens.iter().map(|token| Token {
         id: token.id,
         kind: token.kind.clone(),
@@ -284,11 +283,10 @@ fn of_luks2(header: &luks2::Header, limits: &KdfLimits) -> Report {
             .ok()
             .map(|(_, iterations)| *iterations),
     });
-    let keyslots = metadata.keyslots.iter().map(|slot| {
-        let bound = of_data.is_some()
-            && metadata.digest_of_keyslot(slot.id).map(|digest| digest.id) == of_data;
-        luks2_keyslot(slot, bound, limits)
-    });
+    let keyslots = metadata
+        .keyslots
+        .iter()
+        .map(|slot| luks2_keyslot(slot, metadata.is_bound(slot.id), limits));
     Report {
         image: String::new(),
         kind: "luks2",

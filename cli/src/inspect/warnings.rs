@@ -19,6 +19,11 @@ pub fn of(report: &Report, luks: &Luks) -> Vec<String> {
         }
         warnings.extend(weak_kdf(slot));
     }
+    if let Err(error @ luks::Error::Linear { .. }) = luks.check_encrypted() {
+        warnings.push(format!(
+            "{error}, whoever wrote the header chose what is read"
+        ));
+    }
     for (object, spec) in ciphers(luks.header()) {
         warnings.extend(weak_cipher(&object, &spec, report));
     }

@@ -26,4 +26,5 @@ mod refusals;
 mod signals;
 mod support;
 mod terminal;
+mod unencrypted;
 mod verify;

@@ -4,7 +4,7 @@ use volume::{LockMode, Storage};
 
 use super::{Backup, says_the_same};
 use crate::device::{Header, Luks};
-use crate::error::{Corrupt, Error, Refused};
+use crate::error::{Error, Refused};
 use crate::format;
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, Which};
@@ -23,7 +23,8 @@ const CHUNK_BYTES: usize = 4096;
 ///
 /// # Errors
 ///
-/// [`Error::Changed`] when the header is no longer what was `seen`; [`Refused::BackupDamaged`],
+/// [`Error::NeedsRecovery`] when the header that is there is that of a reencryption, which alone tells where which key
+/// holds; [`Error::Changed`] when it is no longer what was `seen`; [`Refused::BackupDamaged`],
 /// [`Refused::StorageTooSmall`]; [`Error::Io`]. After an error of writing restore again: see [`crate::backup`].
 pub fn restore(storage: &dyn Storage, seen: Option<&Luks>, backup: &Backup) -> Result<(), Error> {
     backup.check_sound()?;
@@ -36,6 +37,9 @@ pub fn restore(storage: &dyn Storage, seen: Option<&Luks>, backup: &Backup) -> R
         (Err(_), None) => None,
         _ => return Err(Error::Changed),
     };
+    if let Some(Found::Luks2(copies)) = &found {
+        copies.header().metadata.config.refuse_reencryption()?;
+    }
     let have = storage
         .len()
         .map_err(Error::io("find the size of the container"))?;
@@ -63,7 +67,8 @@ fn header_of(found: &Found) -> Header {
 }
 
 /// The areas, then the copies. Between the copies the newer one counts, whatever the backup's epoch: the first is
-/// written with an epoch above both, and gets its own when the second is there.
+/// written with an epoch above both, and gets its own when the second is there. Where there is none above the one that
+/// counts, the first is written below it, so that the header appears by the second.
 fn over_luks2(
     storage: &dyn Storage,
     copies: &Copies<luks2::Header>,
@@ -82,10 +87,13 @@ fn over_luks2(
         let start = to_usize(at);
         &bytes[start..start.saturating_add(to_usize(copy_bytes))]
     };
-    let epoch = copies.header().binary.epoch.max(new.binary.epoch);
+    let epoch = match copies.header().binary.epoch {
+        u64::MAX => 0,
+        standing => standing.max(new.binary.epoch).saturating_add(1),
+    };
     let between = luks2::Header {
         binary: BinaryHeader {
-            epoch: epoch.checked_add(1).ok_or(Corrupt::EpochEnd)?,
+            epoch,
             ..new.binary.clone()
         },
         metadata: new.metadata.clone(),

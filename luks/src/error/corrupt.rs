@@ -178,8 +178,11 @@ pub enum Corrupt {
         epoch: u64,
     },
     /// LUKS2: no change is possible any more, because each raises the epoch.
-    #[error("the epoch is the highest there is")]
-    EpochEnd,
+    #[error("the epoch {epoch} leaves no room for changes, each of which raises it")]
+    EpochEnd {
+        /// The epoch.
+        epoch: u64,
+    },
     /// LUKS2: neither copy is sound.
     #[error("both header copies are damaged: primary: {primary}; secondary: {secondary}")]
     BothCopies {

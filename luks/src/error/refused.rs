@@ -12,6 +12,11 @@ pub enum Refused {
     /// A backup whose header copies are not both sound.
     #[error("the backup is damaged: {0}")]
     BackupDamaged(String),
+    /// A backup of a header during a reencryption.
+    #[error(
+        "the backup is of a reencryption in progress (requirement {0}): its data may be elsewhere by now"
+    )]
+    BackupInReencryption(String),
     /// A header whose keyslot areas lie too far away for a backup in memory.
     #[error("header and keyslots of {bytes} bytes are more than a backup may hold, {limit}")]
     BackupTooLarge {

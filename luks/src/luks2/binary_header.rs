@@ -50,12 +50,29 @@ impl BinaryHeader {
     pub const BYTES: usize = 4096;
     /// Bytes that hold fields: one 512-byte sector, so that a copy appears all at once.
     pub const USED_BYTES: usize = 512;
+    /// Epochs from here on are the end of the count: nobody gets there by changes, and one change may take several. A
+    /// header that says so is not changed before a repair has begun the count anew.
+    pub const EPOCH_END: u64 = u64::MAX - 0xffff;
     /// Where the checksum stands, and how long it may be.
     const CHECKSUM: std::ops::Range<usize> = 448..512;
     /// Where the salt stands in a copy; it only makes the checksums of the two copies differ.
     pub(crate) const SALT_OFFSET: u64 = 104;
     /// Bytes of the salt.
     pub(crate) const SALT_BYTES: usize = 64;
+
+    /// Whether the epoch leaves room for changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::EpochEnd`].
+    pub fn check_epoch(&self) -> Result<(), Corrupt> {
+        let epoch = self.epoch;
+        if epoch < Self::EPOCH_END {
+            Ok(())
+        } else {
+            Err(Corrupt::EpochEnd { epoch })
+        }
+    }
 
     /// Whether `bytes` start with the magic of `which`.
     pub fn has_magic(which: Which, bytes: &[u8]) -> bool {

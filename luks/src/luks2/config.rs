@@ -47,6 +47,26 @@ impl Config {
         })
     }
 
+    /// The requirement of a reencryption that was begun.
+    pub fn reencryption(&self) -> Option<&str> {
+        let mut names = self.requirements.iter().map(String::as_str);
+        names.find(|name| REENCRYPTION.iter().any(|prefix| name.starts_with(prefix)))
+    }
+
+    /// Whether no reencryption is under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedsRecovery`].
+    pub fn refuse_reencryption(&self) -> Result<(), Error> {
+        match self.reencryption() {
+            None => Ok(()),
+            Some(requirement) => Err(Error::NeedsRecovery {
+                requirement: requirement.into(),
+            }),
+        }
+    }
+
     /// Whoever does not know a requirement must neither open the data nor change the header
     /// (LUKS2 specification 3.5); none is known yet.
     ///
@@ -54,15 +74,7 @@ impl Config {
     ///
     /// [`Error::NeedsRecovery`] during a reencryption, [`Error::Unsupported`] for any other requirement.
     pub fn refuse_requirements(&self) -> Result<(), Error> {
-        if let Some(requirement) = self
-            .requirements
-            .iter()
-            .find(|name| REENCRYPTION.iter().any(|prefix| name.starts_with(prefix)))
-        {
-            return Err(Error::NeedsRecovery {
-                requirement: requirement.clone(),
-            });
-        }
+        self.refuse_reencryption()?;
         if self.requirements.is_empty() {
             Ok(())
         } else {

@@ -110,6 +110,21 @@ impl Metadata {
         })
     }
 
+    /// Whether a keyslot holds the key of the data. While a reencryption is under way, so do those of what the data was
+    /// and of what it will be, and the one of the reencryption itself is needed no less.
+    pub fn is_bound(&self, keyslot: u32) -> bool {
+        let Some(slot) = self.keyslot(keyslot) else {
+            return false;
+        };
+        let digest = self.digest_of_keyslot(keyslot);
+        if self.config.reencryption().is_some() {
+            let is_its_own = matches!(&slot.kind, KeyslotKind::Other { kind } if kind == reencryption::KEYSLOT_TYPE);
+            return is_its_own || digest.is_some_and(|digest| !digest.segments.is_empty());
+        }
+        let of_data = self.digest_of_data().map(|digest| digest.id);
+        of_data.is_some() && digest.map(|digest| digest.id) == of_data
+    }
+
     /// Bytes of the container in which keyslots' areas lie, behind both header copies.
     pub fn keyslots_area(&self) -> std::ops::Range<u64> {
         let start = self

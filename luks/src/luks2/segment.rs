@@ -32,7 +32,7 @@ pub enum SegmentSize {
 /// The kinds of segments.
 #[derive(Clone, Debug)]
 pub enum SegmentKind {
-    /// Plaintext, found during a reencryption only.
+    /// Plaintext, which a reencryption leaves while it is under way.
     Linear,
     /// Encrypted.
     Crypt(Crypt),

@@ -21,6 +21,8 @@ mod crash;
 mod edges;
 /// Changing a header: refused when it is another one by now, damaged copies, what nobody knows kept.
 mod edit;
+/// The end of the count of changes: judged before the first write, begun anew by a repair.
+mod epochs;
 /// New containers: places, options that cannot be, failing parts.
 mod forgetful;
 mod format;
@@ -38,6 +40,8 @@ mod keyslot_crash;
 mod keyslots;
 /// How much work a header may ask for.
 mod limits;
+/// Segments of plaintext, which nobody opens unasked.
+mod linear;
 /// Attacks that are known, one test each; the index is in SECURITY.md, the others stand with their topics.
 mod obligations;
 /// A storage that gives another header when it is asked again.

@@ -1,4 +1,11 @@
-use luks::{Corrupt, Error, Luks, MemberProblem, ReencryptionProblem};
+use std::sync::Arc;
+
+use luks::backup::restore;
+use luks::erase::erase;
+use luks::{
+    Backup, Corrupt, Error, KeyslotOptions, Luks, MemberProblem, OsRandom, ReencryptionProblem,
+    Refused, keyslots,
+};
 use serde_json::{Value, json};
 
 use crate::common::{open, test_vectors, unxz};
@@ -235,4 +242,79 @@ fn members_of_its_keyslot() {
             );
         }
     }
+}
+
+/// A change could cost the data, which lie under two keys or under none.
+#[test]
+fn no_change_of_the_header_is_begun() {
+    let image = unxz(&test_vectors().join("luks2/reencrypt-in-progress.img.xz"));
+    let disk = Arc::new(volume::SimulatedStorage::from_vec(image.clone()));
+    let luks = Luks::open(disk.clone()).unwrap();
+    let backup = Backup::read(&luks).unwrap();
+    let unlocked = crate::common::unlock(&luks, b"golden").unwrap();
+    let new = crate::common::passphrase(b"new");
+    let options = KeyslotOptions::default();
+    let unbound = keyslots::UnboundKey {
+        key: &crate::common::volume_key(&"5a".repeat(16)),
+        digest_iterations: 1000,
+    };
+    for (what, outcome) in [
+        ("erase", erase(&luks, &mut OsRandom).map(drop)),
+        ("remove", keyslots::remove(&luks, 0, true, &mut OsRandom)),
+        (
+            "add",
+            keyslots::add(&luks, &unlocked, &new, &options, &mut OsRandom).map(drop),
+        ),
+        (
+            "add unbound",
+            keyslots::add_unbound(&luks, &unbound, &new, &options, &mut OsRandom).map(drop),
+        ),
+        (
+            "change",
+            keyslots::change(&luks, &unlocked, 0, &new, &options, &mut OsRandom).map(drop),
+        ),
+        ("restore", restore(&*disk, Some(&luks), &backup)),
+    ] {
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(&error, Error::NeedsRecovery { requirement } if requirement == "online-reencrypt-v2"),
+            "{what}: {error}"
+        );
+        assert!(disk.is_untouched(), "{what}");
+    }
+    assert_eq!(
+        backup.check_settled(),
+        Err(Refused::BackupInReencryption("online-reencrypt-v2".into()))
+    );
+    let settled = unxz(&test_vectors().join("luks2/objects.img.xz"));
+    let settled = Backup::read(&open(settled).unwrap().1).unwrap();
+    settled.check_settled().unwrap();
+}
+
+/// Of what is needed nothing is called unbound: the key of what will be, and the keyslot that says how far it is.
+#[test]
+fn keyslots_that_are_needed_are_bound() {
+    let bound = |luks: &Luks| match luks.header() {
+        luks::Header::Luks2(header) => {
+            let ids = header.metadata.keyslots.iter().map(|slot| slot.id);
+            let bound: Vec<_> = ids
+                .clone()
+                .filter(|id| header.metadata.is_bound(*id))
+                .collect();
+            (ids.count(), bound)
+        }
+        luks::Header::Luks1(_) => panic!("LUKS2"),
+    };
+    assert_eq!(bound(&changed(|_| ()).unwrap()), (2, vec![0, 1]));
+    // Another key than that of any segment.
+    let stored = changed(|json| {
+        let mut keyslot = json["keyslots"]["0"].clone();
+        keyslot["area"]["offset"] = "167936".into();
+        json["keyslots"]["2"] = keyslot;
+        json["config"]["keyslots_size"] = "1048576".into();
+        json["digests"]["2"] = json["digests"]["0"].clone();
+        json["digests"]["2"]["keyslots"] = json!(["2"]);
+        json["digests"]["2"]["segments"] = json!([]);
+    });
+    assert_eq!(bound(&stored.unwrap()), (3, vec![0, 1]));
 }

@@ -16,8 +16,8 @@ pub fn add(kit: &mut Kit) {
     let backup = ",\"flags\":[\"backup-previous\"]";
     let cases: Vec<(&str, &str, String, Expect)> = vec![
         ("two", "two segments, one behind the other", format!("{{\"0\":{first},\"1\":{}}}", crypt("231424", "dynamic", "")), Expect::Opens),
-        ("linear", "a crypt and a linear segment", format!("{{\"0\":{first},\"1\":{}}}", linear("231424", "dynamic", "")), Expect::Opens),
-        ("one-linear", "only a linear segment", format!("{{\"0\":{}}}", linear("229376", "dynamic", "")), Expect::Opens),
+        ("linear", "a crypt and a linear segment", format!("{{\"0\":{first},\"1\":{}}}", linear("231424", "dynamic", "")), Expect::Locked("Linear")),
+        ("one-linear", "only a linear segment", format!("{{\"0\":{}}}", linear("229376", "dynamic", "")), Expect::Locked("Linear")),
         ("order", "the second segment lies before the first", format!("{{\"0\":{},\"1\":{}}}", crypt("231424", "2048", ""), crypt("229376", "2048", "")), Expect::Opens),
         ("names-reversed", "the second segment stands before the first in the text", format!("{{\"1\":{},\"0\":{first}}}", crypt("231424", "dynamic", "")), Expect::Opens),
         ("overlap", "two segments share bytes", format!("{{\"0\":{first},\"1\":{}}}", crypt("230912", "dynamic", "")), invalid("SegmentOverlap")),

@@ -36,6 +36,7 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
             };
             vec![format!("the {which} header: {fault}")]
         }
+        Repair::Epoch(end) => vec![format!("{end}: it is 1 now, in both copies")],
         Repair::Luks1(damages) => damages.iter().map(ToString::to_string).collect(),
     };
     let repaired = !args.dry.run && !damages.is_empty();

@@ -24,6 +24,10 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
     check_policy(args, &backup)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {
         Ok(luks) => {
+            if let Header::Luks2(header) = luks.header() {
+                let settled = header.metadata.config.refuse_reencryption();
+                settled.map_err(target.failed())?;
+            }
             let comparison = backup.compare(luks.header());
             (Some(luks), comparison)
         }
@@ -34,6 +38,12 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
             (None, Comparison::default())
         }
     };
+    if let Err(refused) = backup.check_settled() {
+        if !args.force {
+            return Err(target.failed()(refused.into()));
+        }
+        output::warn(format_args!("{}: {refused}", target.name));
+    }
     if !comparison.mismatches.is_empty() {
         let refused = Refused::BackupDiffers(comparison.mismatches.clone());
         if !args.force {
