@@ -101,7 +101,7 @@ pub enum Verb {
     Cryptsetup(CryptsetupArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
-    /// Write the manual pages, one per verb, into a directory
+    /// Write the manual pages into a directory
     Man(ManArgs),
 }
 

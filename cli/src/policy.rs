@@ -15,7 +15,7 @@ use crate::output;
 const BUILTIN: &str = "builtin:";
 
 /// The policies that come with the program, by name.
-const BUILTINS: &[(&str, &str)] = &[(
+pub const BUILTINS: &[(&str, &str)] = &[(
     "confidential-vm",
     include_str!("../policies/confidential-vm.toml"),
 )];

@@ -18,6 +18,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xz-utils", "xz"),
     ("strace", "strace"),
     ("libxkbcommon-tools", "xkbcli"),
+    ("mandoc", "mandoc"),
     ("python3", "python3"),
     ("fdisk", "sfdisk"),
     ("e2fsprogs", "mkfs.ext2"),

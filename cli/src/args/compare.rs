@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use super::keys::key_file;
 use super::{
     BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, OutputArgs, PolicyArgs,
     UnlockArgs, WorkArgs, operand, size,
@@ -45,7 +46,7 @@ pub struct CompareArgs {
 #[command(next_help_heading = "Keys")]
 pub struct KeyPairArgs {
     /// Read the key from a file, newlines and all; given twice: first for A, then for B
-    #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file())]
     pub key_file: Vec<OsString>,
     /// Read the key from a file descriptor that the caller opened; given twice: first for A, then for B
     #[arg(long, value_name = "N", conflicts_with = "key_file")]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use luks::luks2::Priority;
 
+use super::keys::key_file;
 use super::{
     BusyArgs, ChangeArgs, CostArgs, DryArgs, ImageArgs, KeyArgs, KeyslotCipherArgs, LimitArgs,
     OutputArgs, UnlockArgs, size,
@@ -50,8 +51,8 @@ pub enum KeyVerb {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "New key")]
 pub struct NewKeyArgs {
-    /// Read the new key from a file, newlines and all; `-` is standard input
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Read the new key from a file, newlines and all; `-` is standard input, credential:NAME what systemd passed on
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file())]
     pub new_keyfile: Option<OsString>,
     /// Read the new key from a file descriptor that the caller opened
     #[arg(long, value_name = "N", conflicts_with = "new_keyfile")]

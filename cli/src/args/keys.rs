@@ -1,10 +1,32 @@
 //! Options that say where key material comes from. None takes a secret as its value.
 
 use std::ffi::OsString;
+use std::path::Path;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::size;
+
+/// The value of `--key-file` and `--new-keyfile`: a path, `-`, or `credential:NAME` for a file in the folder that systemd
+/// names in `$CREDENTIALS_DIRECTORY`.
+pub(super) fn key_file() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|typed| {
+        let Some(name) = typed
+            .to_str()
+            .and_then(|text| text.strip_prefix("credential:"))
+        else {
+            return Ok(typed);
+        };
+        if name.is_empty() || name.contains('/') {
+            return Err("a credential has a name without a slash".to_owned());
+        }
+        match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) => Ok(Path::new(&folder).join(name).into_os_string()),
+            None => Err("there are no credentials: $CREDENTIALS_DIRECTORY is not set".to_owned()),
+        }
+    })
+}
 
 /// `--key-encoding`: how the bytes that are read spell the key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -32,8 +54,8 @@ pub enum KeyFormat {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Key")]
 pub struct KeyArgs {
-    /// Read the key from a file, newlines and all; `-` is standard input
-    #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Read the key from a file, newlines and all; `-` is standard input, credential:NAME what systemd passed on
+    #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file())]
     pub key_file: Option<OsString>,
     /// Read the key from a file descriptor that the caller opened
     #[arg(long, value_name = "N", conflicts_with = "key_file")]

@@ -104,7 +104,7 @@ const RULES: &[Rule] = &[
         option: "policy",
         short: None,
         help: "What the header must look like, or it is refused: a TOML file as `inspect --policy-template` writes it, or \
-               builtin:confidential-vm",
+               builtin:confidential-vm; given more than once, each of them holds",
         nothing: &[FACE, NO_IMAGE, NEW],
         other: &[],
     },
@@ -134,7 +134,7 @@ const RULES: &[Rule] = &[
     Rule {
         option: "key-file",
         short: Some('d'),
-        help: "Read the key from a file, newlines and all; `-` is standard input",
+        help: "Read the key from a file, newlines and all; `-` is standard input, credential:NAME what systemd passed on",
         nothing: &[FACE, NO_IMAGE, NO_KEY],
         other: &[PAIR],
     },
@@ -322,7 +322,6 @@ const DIFFER: &[(&str, &str)] = &[
     ("key-size", "`benchmark` and the size of an unbound key"),
     ("pbkdf", "`benchmark` measures one"),
     ("iter-time", "`benchmark` measures for so long"),
-    ("sector-size", "`benchmark` has a default of its own"),
     (
         "priority",
         "`key add` has a default, `header config` changes it",
@@ -512,7 +511,7 @@ fn every_hint_names_options_that_there_are() {
     assert!(hints > 20, "{hints}");
 }
 
-fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub fn sources(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -18,6 +18,7 @@ mod keys;
 mod keyslots;
 mod luks;
 mod machine;
+mod manual;
 mod plain;
 mod policy;
 mod progress;
