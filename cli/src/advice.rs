@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_hint_is_one_that_the_verb_can_follow() {
-        let null = "--allow-null-cipher reads it all the same";
+        let null = "--allow-unencrypted reads it all the same";
         for (advice, verb, fits) in [
             (null, "decrypt", Some(null)),
             (null, "key test", Some(null)),

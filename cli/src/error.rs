@@ -306,7 +306,7 @@ impl Error {
             Self::Transfer(error) => error.advice(),
             Self::Policy(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
-            Self::NullCipher => Some("--allow-null-cipher reads it all the same".to_owned()),
+            Self::NullCipher => Some("--allow-unencrypted reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => {
                 Some("--allow-weak-cipher makes such a container".to_owned())
             }
@@ -362,7 +362,7 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
         luks::Error::TooCostly { refused } => {
             return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));
         }
-        luks::Error::NullCipher { .. } => "--allow-null-cipher reads it all the same",
+        luks::Error::NullCipher { .. } => "--allow-unencrypted reads it all the same",
         luks::Error::Linear { .. } => {
             "whoever wrote the header chose what is read there; --allow-unencrypted reads it all the same"
         }

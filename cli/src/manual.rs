@@ -31,6 +31,14 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "The folder of what --key-file credential:NAME names; systemd sets it.",
     ),
     (
+        "LUKSMITH_MAX_KDF_MEMORY",
+        "Memory that one keyslot may take, in KiB, where --max-kdf-memory does not say; of cryptsetup's command line too.",
+    ),
+    (
+        "LUKSMITH_MAX_KDF_TIME",
+        "Time that one keyslot may take, in milliseconds, where --max-kdf-time does not say; of cryptsetup's command line too.",
+    ),
+    (
         "NO_COLOR",
         "With any value but an empty one nothing is coloured.",
     ),

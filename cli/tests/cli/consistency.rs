@@ -176,7 +176,15 @@ const RULES: &[Rule] = &[
     Rule {
         option: "max-kdf-time",
         short: None,
-        help: "Time that one keyslot may take, in milliseconds; all together may take ten times that",
+        help: "Time that one keyslot may take, in milliseconds; all together may take ten times that [default: \
+               $LUKSMITH_MAX_KDF_TIME, or 60000]",
+        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        other: &[],
+    },
+    Rule {
+        option: "tries",
+        short: Some('T'),
+        help: "How often a passphrase may be typed that does not fit",
         nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
@@ -188,9 +196,9 @@ const RULES: &[Rule] = &[
         other: &[],
     },
     Rule {
-        option: "allow-null-cipher",
+        option: "allow-unencrypted",
         short: None,
-        help: "Read what a null cipher did not encrypt",
+        help: "Read what nothing encrypted: under a null cipher, or in a linear segment of LUKS2",
         nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
