@@ -90,6 +90,10 @@ pub struct CopyOptions<'a> {
     pub keep_holes: bool,
     /// Fill the source up with zeros to a multiple of so many bytes, a power of two.
     pub pad_to: Option<usize>,
+    /// Where something of the source cannot be read it is zeros in the sink, and this is called with it, by any thread and
+    /// in any order: bytes that count from the copy's first. Without it the first of them ends the copy, and so it does in
+    /// a stream.
+    pub lost: Option<&'a (dyn Fn(Range<u64>) + Sync)>,
     /// Called, by one thread at a time, with the number of the source's bytes that are done.
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Asked before each chunk whether to end; the copy then fails as [`CopyError::Cancelled`].
@@ -97,13 +101,14 @@ pub struct CopyOptions<'a> {
 }
 
 impl Default for CopyOptions<'_> {
-    /// One thread, chunks of 512 KiB, no padding, every hole written, no callbacks.
+    /// One thread, chunks of 512 KiB, no padding, every hole written, nothing lost, no callbacks.
     fn default() -> Self {
         Self {
             threads: 1,
             chunk_bytes: 512 * 1024,
             keep_holes: false,
             pad_to: None,
+            lost: None,
             progress: &|_| (),
             cancel: &|| false,
         }
@@ -223,9 +228,9 @@ impl Job<'_> {
         if (self.options.cancel)() {
             return Err(CopyError::Cancelled);
         }
-        let Some(chunk) = self
-            .input
-            .next(buffer, &|| self.is_stopped() || (self.options.cancel)())?
+        let Some(chunk) = self.input.next(buffer, self.options.lost, &|| {
+            self.is_stopped() || (self.options.cancel)()
+        })?
         else {
             return Ok(false);
         };

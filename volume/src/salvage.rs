@@ -42,15 +42,11 @@ pub fn is_bad_place(error: &io::Error) -> bool {
 ///
 /// Those of [`Storage::read_at`] that are not of one place (see [`is_bad_place`]).
 pub fn read_around(storage: &dyn Storage, offset: u64, buf: &mut [u8]) -> io::Result<Vec<Unread>> {
-    let mut unread = Vec::new();
     Salvage {
         read: &|position, buf: &mut [u8]| storage.read_at(position, buf),
         unit: &sector_of,
     }
-    .read(offset, buf, &mut |range, error| {
-        join(&mut unread, range, error);
-    })?;
-    Ok(unread)
+    .all(offset, buf)
 }
 
 /// The sector of 512 bytes that a byte lies in.
@@ -75,8 +71,17 @@ pub(crate) struct Salvage<'a> {
 }
 
 impl Salvage<'_> {
+    /// Fills `buf`: what of it is lost.
+    pub(crate) fn all(&self, position: u64, buf: &mut [u8]) -> io::Result<Vec<Unread>> {
+        let mut unread = Vec::new();
+        self.read(position, buf, &mut |range, error| {
+            join(&mut unread, range, error);
+        })?;
+        Ok(unread)
+    }
+
     /// Fills `buf`. `lost` is told of each unit that cannot be read, in their order; it is zeros then.
-    pub(crate) fn read(
+    fn read(
         &self,
         position: u64,
         buf: &mut [u8],
@@ -110,8 +115,12 @@ mod tests {
     const EIO: i32 = 5;
 
     #[test]
+    #[expect(
+        clippy::single_range_in_vec_init,
+        reason = "a list of one range is meant"
+    )]
     fn only_bad_sectors_are_lost() {
-        let image: Vec<u8> = (0..64 * 512_usize).map(|at| (at / 512 + 1) as u8).collect();
+        let image: Vec<u8> = (1..=64).flat_map(|sector| [sector; 512]).collect();
         for (bad, lost) in [
             (vec![], vec![]),
             (vec![5000..5001], vec![4608..5120]),

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorSize};
 
 use crate::mapping::{Mapping, Segment, SegmentKind};
+use crate::salvage::{Salvage, Unread, sector_of};
 use crate::span::{Part, bytes_of, split};
 use crate::storage::Storage;
 
@@ -105,6 +106,30 @@ impl Volume {
                     .read_at(segment.storage_offset + first_byte(&part), buf),
             }
         })
+    }
+
+    /// As [`Volume::read_at`], and what cannot be read, by the sectors that are encrypted as one, is zeros: those runs, in
+    /// their order, of the volume.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Volume::read_at`] that are not of one place (see [`is_bad_place`](crate::is_bad_place)).
+    pub fn read_around(&self, offset: u64, buf: &mut [u8]) -> io::Result<Vec<Unread>> {
+        let unit = |position| {
+            let sector = self.mapping.whole_sectors(position..position + 1);
+            // What is not encrypted has sectors too: its storage's.
+            if sector.end - sector.start < SECTOR_BYTES {
+                sector_of(position)
+            } else {
+                sector
+            }
+        };
+        let read = |position, buf: &mut [u8]| self.read_at(position, buf);
+        Salvage {
+            read: &read,
+            unit: &unit,
+        }
+        .all(offset, buf)
     }
 
     /// Writes `data` as the plaintext from byte `offset` on. Sectors of which it is only a part are read first.

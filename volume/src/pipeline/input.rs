@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::iter;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher};
@@ -10,6 +11,7 @@ use super::output::Output;
 use super::plan::Plan;
 use super::{Chunk, Source};
 use crate::error::CopyError;
+use crate::salvage::{Unread, read_around};
 use crate::span::bytes_of;
 use crate::storage::Storage;
 use crate::volume::Volume;
@@ -114,6 +116,7 @@ impl<'a> Input<'a> {
     pub(super) fn next(
         &self,
         buffer: &mut [u8],
+        lost: Option<&(dyn Fn(Range<u64>) + Sync)>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Chunk>, CopyError> {
         match self {
@@ -137,6 +140,7 @@ impl<'a> Input<'a> {
                         bytes.read(
                             chunk.position + range.start as u64,
                             &mut buffer[range.clone()],
+                            lost,
                         )?;
                         position = range.end;
                     }
@@ -204,14 +208,32 @@ impl Bytes<'_> {
         }
     }
 
-    fn read(&self, position: u64, buf: &mut [u8]) -> Result<(), CopyError> {
-        let result = match self {
+    fn read(
+        &self,
+        position: u64,
+        buf: &mut [u8],
+        lost: Option<&(dyn Fn(Range<u64>) + Sync)>,
+    ) -> Result<(), CopyError> {
+        let failed = |error| self.read_error(position, error);
+        let Some(lost) = lost else {
+            let result = match self {
+                Self::Storage {
+                    storage, offset, ..
+                } => storage.read_at(offset + position, buf),
+                Self::Volume(volume) => volume.read_at(position, buf),
+            };
+            return result.map_err(failed);
+        };
+        let (unread, first) = match self {
             Self::Storage {
                 storage, offset, ..
-            } => storage.read_at(offset + position, buf),
-            Self::Volume(volume) => volume.read_at(position, buf),
+            } => (read_around(*storage, offset + position, buf), *offset),
+            Self::Volume(volume) => (volume.read_around(position, buf), 0),
         };
-        result.map_err(|error| self.read_error(position, error))
+        for Unread { range, .. } in unread.map_err(failed)? {
+            lost(range.start - first..range.end - first);
+        }
+        Ok(())
     }
 
     fn read_error(&self, position: u64, error: io::Error) -> CopyError {

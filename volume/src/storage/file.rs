@@ -13,6 +13,8 @@ use rustix::io::Errno;
 
 use super::{Storage, end_of, past_end};
 use crate::lock::{HeaderLock, ImageLock, ImageRole, LockMode, SharedLock};
+use crate::pipeline::AlignedBuffer;
+use crate::salvage::is_bad_place;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -30,6 +32,8 @@ pub struct FileStorage {
     file: Arc<File>,
     /// A second way to the same bytes, past the page cache, for reads and writes that are aligned for it.
     direct: OnceLock<File>,
+    /// The same for single sectors beside bad ones, where the system has it.
+    sectors: OnceLock<Option<File>>,
     is_block_device: bool,
     header_lock: Arc<SharedLock>,
 }
@@ -53,15 +57,7 @@ impl FileStorage {
     /// That of a file system that has no direct access, usually [`io::ErrorKind::InvalidInput`], and that of a system
     /// without `/proc`, through which the same file is opened a second time.
     pub fn bypass_page_cache(&self) -> io::Result<()> {
-        let is_writable = fcntl_getfl(&self.file)?.contains(OFlags::RDWR);
-        let access = if is_writable {
-            Access::ReadWrite
-        } else {
-            Access::Read
-        };
-        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let direct = open_with(Path::new(&path), access, OFlags::NONBLOCK | OFlags::DIRECT)?;
-        let _ = self.direct.set(direct);
+        let _ = self.direct.set(self.open_direct()?);
         Ok(())
     }
 
@@ -81,6 +77,7 @@ impl FileStorage {
             is_block_device: file_type.is_block_device(),
             header_lock: SharedLock::new(Some(Arc::clone(&file))),
             direct: OnceLock::new(),
+            sectors: OnceLock::new(),
             file,
         })
     }
@@ -110,6 +107,38 @@ impl FileStorage {
             && buf.len().is_multiple_of(DIRECT_ALIGNMENT)
             && buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGNMENT);
         self.direct.get().filter(|_| is_aligned)
+    }
+
+    /// Reads a page or less past the page cache. The cache has whole pages: a bad sector costs its neighbours there.
+    fn read_sectors(&self, offset: u64, buf: &mut [u8]) -> bool {
+        const SECTOR: usize = 512;
+        if buf.len() > DIRECT_ALIGNMENT
+            || !buf.len().is_multiple_of(SECTOR)
+            || !offset.is_multiple_of(SECTOR as u64)
+        {
+            return false;
+        }
+        let direct = self.sectors.get_or_init(|| self.open_direct().ok());
+        let mut page = AlignedBuffer::new(DIRECT_ALIGNMENT);
+        let page = &mut page.bytes()[..buf.len()];
+        let is_read = direct
+            .as_ref()
+            .is_some_and(|direct| direct.read_exact_at(page, offset).is_ok());
+        if is_read {
+            buf.copy_from_slice(page);
+        }
+        is_read
+    }
+
+    fn open_direct(&self) -> io::Result<File> {
+        let is_writable = fcntl_getfl(&self.file)?.contains(OFlags::RDWR);
+        let access = if is_writable {
+            Access::ReadWrite
+        } else {
+            Access::Read
+        };
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        open_with(Path::new(&path), access, OFlags::NONBLOCK | OFlags::DIRECT)
     }
 
     fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
@@ -149,6 +178,7 @@ impl Storage for FileStorage {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(past_end(offset, buf.len(), self.len()?))
             }
+            Err(error) if is_bad_place(&error) && self.read_sectors(offset, buf) => Ok(()),
             result => result,
         }
     }

@@ -11,6 +11,8 @@ mod copy;
 mod copy_faults;
 /// Holes of the source, and zeros that become holes.
 mod copy_holes;
+/// What cannot be read is lost, and the rest is copied.
+mod copy_lost;
 /// What the simulated disk promises to the tests that use it.
 mod simulated;
 mod support;
