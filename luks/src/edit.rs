@@ -115,9 +115,9 @@ impl Edit {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`]; [`Corrupt::EpochEnd`]; [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements or a copy of an
-    /// unknown version; [`Error::Overwritten`] when a LUKS2 copy is gone, which only a repair may write again; what
-    /// [`Luks::open`] says.
+    /// [`Error::Changed`]; [`Corrupt::EpochEnd`]; [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements
+    /// or a copy of an unknown version; [`Error::Overwritten`] when a LUKS2 copy is gone, which only a repair may write
+    /// again; [`Corrupt::Truncated`] when the storage has no room for both; what [`Luks::open`] says.
     pub fn begin(luks: &Luks) -> Result<Self, Error> {
         let storage = Arc::clone(luks.storage());
         let lock = storage
@@ -135,6 +135,8 @@ impl Edit {
                 copies.header().metadata.config.refuse_requirements()?;
                 // Before an area is written or wiped for a header that could not be written then.
                 copies.header().binary.check_epoch()?;
+                let both = copies.header().binary.header_bytes.saturating_mul(2);
+                check_room(&*storage, "the two header copies", both)?;
                 match &copies {
                     Copies::Both(_) => {}
                     Copies::PrimaryOnly(_, fault) => refuse_copy(fault, "secondary")?,
@@ -214,12 +216,14 @@ impl Edit {
         Ok(())
     }
 
-    /// Writes a keyslot's area and syncs it.
+    /// Writes a keyslot's area and syncs it. A container that is cut off is not made longer.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Corrupt::Truncated`] where the storage ends before the area does; [`Error::Io`].
     pub fn write_area(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let end = offset.saturating_add(to_u64(bytes.len()));
+        check_room(&*self.storage, "the area of the keyslot to be written", end)?;
         self.storage
             .write_at(offset, bytes)
             .and_then(|()| self.storage.sync())
@@ -317,6 +321,22 @@ fn not_luks2() -> InvalidOption {
         format: "LUKS1",
         what: "JSON metadata",
     }
+}
+
+/// Refuses to write beyond the end of a container.
+pub(crate) fn check_room(storage: &dyn Storage, object: &str, need: u64) -> Result<(), Error> {
+    let have = storage
+        .len()
+        .map_err(Error::io("find the size of the container"))?;
+    if need > have {
+        return Err(Corrupt::Truncated {
+            object: object.into(),
+            need,
+            have,
+        }
+        .into());
+    }
+    Ok(())
 }
 
 /// A damaged or older copy is replaced by a change; one that is something else altogether is not.

@@ -1,6 +1,6 @@
 //! The order of writes of a restore.
 
-use volume::{LockMode, Storage};
+use volume::{LockMode, Storage, is_bad_place};
 
 use super::{Backup, says_the_same};
 use crate::device::{Header, Luks};
@@ -166,10 +166,13 @@ fn write_differing(storage: &dyn Storage, bytes: &[u8], start: u64) -> Result<()
     let mut there = vec![0; CHUNK_BYTES];
     for chunk in bytes[to_usize(start).min(bytes.len())..].chunks(CHUNK_BYTES) {
         let there = &mut there[..chunk.len()];
-        storage
-            .read_at(at, there)
-            .map_err(Error::io("read header and keyslots"))?;
-        if there != chunk {
+        let is_there = match storage.read_at(at, there) {
+            Ok(()) => there == chunk,
+            // Writing may mend it.
+            Err(error) if is_bad_place(&error) => false,
+            Err(error) => return Err(Error::io("read header and keyslots")(error)),
+        };
+        if !is_there {
             storage
                 .write_at(at, chunk)
                 .map_err(Error::io(format!("write the keyslots at {at:#x}")))?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{SECTOR_BYTES, is_free, obstacle, write_through};
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES, LUKS2_METADATA_BYTES, STRIPES};
-use crate::edit::Edit;
+use crate::edit::{Edit, check_room};
 use crate::error::{ConversionObstacle, Error};
 use crate::luks1;
 use crate::luks2::{BinaryHeader, Header, Metadata, Which, to_base64};
@@ -32,6 +32,7 @@ pub(super) fn from_luks1(mut edit: Edit, random: &mut dyn Random) -> Result<(), 
         let what = "two header copies of 16 KiB";
         return Err(refuse(ConversionObstacle::NoRoom(what)));
     }
+    check_room(&**edit.storage(), "the LUKS2 header", HEADER_END)?;
     // The move comes first in time, but whatever may fail without a write comes before it.
     let moved = move_from_header(&old, areas_end).map_err(&refuse)?;
     let header = Header {

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use volume::{LockMode, Storage};
+use volume::{LockMode, Storage, is_bad_place};
 
 use super::NewContainer;
 use crate::error::Error;
@@ -146,9 +146,13 @@ pub(crate) fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<()
         .filter(|at| at.saturating_add(sector) <= length)
     {
         let mut magic = [0; 6];
-        header
-            .read_at(at, &mut magic)
-            .map_err(Error::io("look for an old header"))?;
+        match header.read_at(at, &mut magic) {
+            Err(error) if !is_bad_place(&error) => {
+                return Err(Error::io("look for an old header")(error));
+            }
+            // What cannot be read is no header to anybody.
+            _ => {}
+        }
         if BinaryHeader::has_magic(Which::Secondary, &magic) {
             header
                 .write_at(at, &zeros)
