@@ -3,6 +3,7 @@
 //! Help, man pages and completions are generated from these. Options that several verbs share are groups in
 //! [`keys`], [`container`] and [`work`].
 
+pub mod bad_places;
 pub mod benchmark;
 pub mod compare;
 pub mod container;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::output;
 
+pub use bad_places::{BadPlacesArgs, OnReadError};
 pub use benchmark::BenchmarkArgs;
 pub use compare::CompareArgs;
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
@@ -149,6 +151,9 @@ pub struct EncryptArgs {
     /// Fill the last sector with zeros when the source does not end on a sector
     #[arg(long)]
     pub pad: bool,
+    /// What becomes of what cannot be read.
+    #[command(flatten)]
+    pub bad_places: BadPlacesArgs,
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,
@@ -196,6 +201,9 @@ pub struct DecryptArgs {
     /// Where its header is.
     #[command(flatten)]
     pub header: HeaderArgs,
+    /// What becomes of what cannot be read.
+    #[command(flatten)]
+    pub bad_places: BadPlacesArgs,
     /// How the payload is copied.
     #[command(flatten)]
     pub work: WorkArgs,

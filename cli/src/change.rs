@@ -238,18 +238,37 @@ pub fn wrote(
     }?)
 }
 
-/// Writes a backup of header and keyslots into a new file that its owner may read, and says how many bytes it has.
-pub fn back_up(name: &str, luks: &Luks, path: &Path) -> Result<usize, Error> {
-    let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
+/// Writes a backup of header and keyslots into a new file that its owner may read.
+pub fn back_up(name: &str, luks: &Luks, path: &Path) -> Result<Backup, Error> {
+    let backup = read_holey(name, luks)?;
     write_new(path, 0o400, Content::Public, backup.bytes())?;
-    Ok(backup.bytes().len())
+    Ok(backup)
+}
+
+/// Reads header and keyslots, and tells of what cannot be.
+fn read_holey(name: &str, luks: &Luks) -> Result<Backup, Error> {
+    let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
+    for hole in backup.holes() {
+        let need = if hole.is_in_use {
+            ", which are in use"
+        } else {
+            ", which nothing uses"
+        };
+        output::warn(format_args!(
+            "{name}: bytes {} to {}{need}, are zeros in the backup: {}",
+            hole.start,
+            hole.end - 1,
+            hole.problem
+        ));
+    }
+    Ok(backup)
 }
 
 /// What [`back_up`] would do, for a dry run.
-pub fn would_back_up(name: &str, luks: &Luks, path: &Path) -> Result<usize, Error> {
-    let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
+pub fn would_back_up(name: &str, luks: &Luks, path: &Path) -> Result<Backup, Error> {
+    let backup = read_holey(name, luks)?;
     check_new(path)?;
-    Ok(backup.bytes().len())
+    Ok(backup)
 }
 
 /// A file that is to be written must not exist yet.

@@ -82,6 +82,18 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// Parts of an image could not be read, and the job went on without them.
+    #[error("{source_name}: {bytes} bytes in {places} places cannot be read: {result}")]
+    Lost {
+        /// The image.
+        source_name: String,
+        /// How much is lost.
+        bytes: u64,
+        /// In how many runs.
+        places: usize,
+        /// What there is instead.
+        result: String,
+    },
     /// `--direct` on a file system that has no such access.
     #[error("cannot move data of {name} past the page cache: {source}")]
     Direct {
@@ -264,6 +276,7 @@ impl Error {
             Self::Explained { .. } => Exit::NoKeyFits,
             Self::OtherType { .. }
             | Self::Compare { .. }
+            | Self::Lost { .. }
             | Self::NotSound { .. }
             | Self::Overwritten { .. }
             | Self::Detached { .. } => Exit::BadImage,
@@ -322,6 +335,7 @@ impl Error {
             Self::Conflict { .. }
             | Self::TooOften { .. }
             | Self::Compare { .. }
+            | Self::Lost { .. }
             | Self::NotSound { .. }
             | Self::OtherType { .. }
             | Self::PayloadSize { .. }

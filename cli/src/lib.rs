@@ -46,6 +46,7 @@ pub mod format;
 pub mod human;
 pub mod inspect;
 pub mod limits;
+pub mod losses;
 pub mod manual;
 pub mod new_container;
 pub mod output;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
 use crate::human;
+use crate::losses::Lost;
 use crate::output;
 
 /// One container and, where there is one, the raw image on its other side. Sizes and offsets are bytes.
@@ -41,6 +42,9 @@ pub struct Report {
     /// The keyslot that was opened or made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyslot: Option<u32>,
+    /// Bytes of the payload that could not be read, where that did not end the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Vec<Lost>>,
 }
 
 impl Report {
@@ -49,6 +53,13 @@ impl Report {
     pub fn with_payload(mut self, bytes: Option<u64>) -> Self {
         self.payload_bytes = bytes;
         self.container_bytes = bytes.map(|bytes| self.payload_offset.saturating_add(bytes));
+        self
+    }
+
+    /// The same with what was lost on the way.
+    #[must_use]
+    pub fn with_lost(mut self, lost: Option<Vec<Lost>>) -> Self {
+        self.lost = lost;
         self
     }
 

@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
-use volume::{Copied, CopyError, CopyOptions, FileStorage, Sink, Source};
+use volume::{Copied, CopyError, CopyOptions, FileStorage, Sink, Source, is_bad_place};
 
 use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::losses::Losses;
 use crate::progress::Progress;
 
 /// What a copy is called, and how it is done.
@@ -24,6 +25,8 @@ pub struct Transfer<'a> {
     pub keep_holes: bool,
     /// Fill the last sector, of so many bytes, with zeros.
     pub pad_to: Option<usize>,
+    /// What may be lost, and is.
+    pub losses: &'a Losses,
     /// Threads and progress.
     pub work: &'a WorkArgs,
     /// Whether a bar may be shown.
@@ -38,10 +41,16 @@ impl Transfer<'_> {
             .work
             .threads
             .or_else(|| thread::available_parallelism().ok());
+        let lose = |range| self.losses.add(range);
         let options = CopyOptions {
             threads: threads.map_or(1, NonZeroUsize::get),
             keep_holes: self.keep_holes,
             pad_to: self.pad_to,
+            lost: if self.losses.may_lose() {
+                Some(&lose)
+            } else {
+                None
+            },
             progress: &|done| progress.update(done),
             ..CopyOptions::default()
         };
@@ -102,6 +111,9 @@ impl TransferError {
             }
             CopyError::Write { error, .. } if error.kind() == io::ErrorKind::StorageFull => {
                 Some("make room, or choose another place for the destination".to_owned())
+            }
+            CopyError::Read { error, .. } if is_bad_place(error) => {
+                Some("--on-read-error zero goes on, with zeros for what cannot be read".to_owned())
             }
             _ => None,
         }

@@ -11,7 +11,9 @@
 
 mod restore;
 
-use volume::{LockMode, MemoryStorage};
+use std::ops::Range;
+
+use volume::{LockMode, MemoryStorage, read_around};
 
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
 use crate::device::{Header, Luks};
@@ -28,6 +30,20 @@ pub struct Backup {
     bytes: Vec<u8>,
     header: Header,
     fault: Option<String>,
+    holes: Vec<Hole>,
+}
+
+/// Bytes of a backup that could not be read of the container: they are zeros in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hole {
+    /// The first.
+    pub start: u64,
+    /// The first behind them.
+    pub end: u64,
+    /// Why.
+    pub problem: String,
+    /// A header copy or the area of a keyslot in use has lost something.
+    pub is_in_use: bool,
 }
 
 /// What a backup would change.
@@ -43,17 +59,18 @@ pub struct Comparison {
 
 /// Where, before the first keyslot, only the traces of what was on the disk before LUKS1 can be; cryptsetup leaves them
 /// out of a backup too.
-const BEHIND_LUKS1: std::ops::Range<usize> = 1024..4096;
+const BEHIND_LUKS1: Range<usize> = 1024..4096;
 /// The most that a backup holds: both copies and the keyslots area of the largest LUKS2 header.
 pub const MAX_BYTES: u64 = 2 * METADATA_SIZES[8] + LUKS2_MAX_KEYSLOTS_BYTES;
 
 impl Backup {
-    /// Reads header and keyslots of a container, under the shared header lock.
+    /// Reads header and keyslots of a container, under the shared header lock. What cannot be read of it, or lies beyond
+    /// its end, is a hole: see [`Backup::holes`].
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`] when the header is no longer the one of `luks`; [`Error::Corrupt`] when the container ends
-    /// before its keyslots do; [`Refused::BackupTooLarge`]; [`Error::Io`].
+    /// [`Error::Changed`] when the header is no longer the one of `luks`; [`Error::Corrupt`] when not even one copy of it
+    /// can be read; [`Refused::BackupTooLarge`]; [`Error::Io`].
     pub fn read(luks: &Luks) -> Result<Self, Error> {
         let storage = luks.storage();
         let _lock = storage
@@ -70,20 +87,31 @@ impl Backup {
             }
             .into());
         }
-        if need > have {
-            return Err(truncated(need, have).into());
-        }
         let mut bytes = vec![0; to_usize(need)];
-        storage
-            .read_at(0, &mut bytes)
+        let there = to_usize(need.min(have));
+        let unread = read_around(&**storage, 0, &mut bytes[..there])
             .map_err(Error::io("read header and keyslots"))?;
+        let mut lost: Vec<_> = unread
+            .into_iter()
+            .map(|unread| (unread.range, unread.error.to_string()))
+            .collect();
+        if need > have {
+            lost.push((have..need, "the container ends before".into()));
+        }
         if let Header::Luks1(header) = luks.header()
             && header.keyslots[0].area_offset() == luks1::Header::AREAS_START
         {
             bytes[BEHIND_LUKS1].fill(0);
         }
         bytes.resize(bytes.len().next_multiple_of(to_usize(AREA_ALIGNMENT)), 0);
-        let backup = Self::parse(bytes)?;
+        let mut backup = Self::parse(bytes)?;
+        let hole = |(range, problem): (Range<u64>, String)| Hole {
+            start: range.start,
+            end: range.end,
+            is_in_use: is_in_use(luks.header(), &range),
+            problem,
+        };
+        backup.holes = lost.into_iter().map(hole).collect();
         if says_the_same(&backup.header, luks.header()) {
             Ok(backup)
         } else {
@@ -122,7 +150,13 @@ impl Backup {
             bytes,
             header,
             fault,
+            holes: Vec::new(),
         })
+    }
+
+    /// What could not be read of the container, in order.
+    pub fn holes(&self) -> &[Hole] {
+        &self.holes
     }
 
     /// Refuses a backup of which only one header copy is sound.
@@ -202,6 +236,32 @@ fn end_of_areas(header: &Header) -> u64 {
             .header_bytes
             .saturating_mul(2)
             .saturating_add(header.metadata.config.keyslots_bytes),
+    }
+}
+
+/// Whether something lies there that is needed.
+fn is_in_use(header: &Header, range: &Range<u64>) -> bool {
+    let touches = |start: u64, end: u64| start < range.end && range.start < end;
+    match header {
+        Header::Luks1(header) => {
+            touches(0, to_u64(luks1::Header::BYTES))
+                || header
+                    .keyslots
+                    .iter()
+                    .filter(|slot| slot.active)
+                    .any(|slot| {
+                        let start = slot.area_offset();
+                        touches(start, start.saturating_add(header.area_length()))
+                    })
+        }
+        Header::Luks2(header) => {
+            touches(0, header.binary.header_bytes.saturating_mul(2))
+                || header
+                    .metadata
+                    .keyslots
+                    .iter()
+                    .any(|slot| touches(slot.area.offset, slot.area.end()))
+        }
     }
 }
 

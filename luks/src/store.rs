@@ -90,9 +90,9 @@ fn read_bytes(storage: &dyn Storage) -> Result<(Found, Vec<Vec<u8>>), Error> {
         .map_err(Error::io("find the size of the container"))?;
     // One read serves both versions: LUKS1's header is shorter than LUKS2's binary header.
     let first = Bytes::read(storage, 0, BinaryHeader::BYTES, length)?;
-    if BinaryHeader::has_magic(Which::Primary, &first.bytes) {
+    if BinaryHeader::has_magic(Which::Primary, &first.content) {
         // Another version than 1 may be damage of one copy: the other one tells.
-        match version(&first.bytes) {
+        match version(&first.content) {
             Some(1) => return luks1_header(first, length),
             Some(_) => {}
             None => return Err(truncated("the header", 8, length)),
@@ -162,16 +162,16 @@ fn version(first: &[u8]) -> Option<u16> {
 
 fn luks1_header(mut first: Bytes, length: u64) -> Result<(Found, Vec<Vec<u8>>), Error> {
     let need = luks1::Header::BYTES;
-    if first.bytes.len() < need {
+    if first.content.len() < need {
         return Err(truncated("the LUKS1 header", to_u64(need), length));
     }
     first.forget_behind(to_u64(need));
     let Some(unreadable) = first.unreadable() else {
-        let header = luks1::Header::parse(&first.bytes)?;
-        first.bytes.truncate(need);
-        return Ok((Found::Luks1(header), vec![first.bytes]));
+        let header = luks1::Header::parse(&first.content)?;
+        first.content.truncate(need);
+        return Ok((Found::Luks1(header), vec![first.content]));
     };
-    match luks1::Header::parse_first_sector(&first.bytes) {
+    match luks1::Header::parse_first_sector(&first.content) {
         Ok(header) => Ok((Found::Luks1Partly(header, unreadable), Vec::new())),
         // What the second sector says may be what is missing.
         Err(_) => Err(unreadable.into()),
@@ -242,7 +242,7 @@ fn luks2_copy(
     mut first: Bytes,
     length: u64,
 ) -> Result<LuksCopy, Error> {
-    if !BinaryHeader::has_magic(which, &first.bytes) {
+    if !BinaryHeader::has_magic(which, &first.content) {
         let fault = first.unreadable().map_or(NO_MAGIC, Fault::Corrupt);
         return Ok(LuksCopy {
             has_magic: false,
@@ -257,10 +257,10 @@ fn luks2_copy(
             have: length,
         }))
     };
-    if first.bytes.len() < BinaryHeader::BYTES {
+    if first.content.len() < BinaryHeader::BYTES {
         return cut_off("the binary header", to_u64(BinaryHeader::BYTES));
     }
-    let binary = match BinaryHeader::parse(which, at, &first.bytes) {
+    let binary = match BinaryHeader::parse(which, at, &first.content) {
         Ok(binary) => binary,
         Err(Error::Corrupt(corrupt)) => {
             return Ok(LuksCopy::faulty(first.unreadable().unwrap_or(corrupt)));
@@ -275,10 +275,10 @@ fn luks2_copy(
     }
     // One of nine sizes, 4 MiB at most.
     first.read_on(storage, to_usize(binary.header_bytes))?;
-    let parsed = luks2::Header::parse(binary, &first.bytes);
+    let parsed = luks2::Header::parse(binary, &first.content);
     Ok(match (parsed, first.unreadable()) {
         (Ok(header), None) => LuksCopy {
-            outcome: Ok((header, first.bytes)),
+            outcome: Ok((header, first.content)),
             has_magic: true,
             proven: None,
         },

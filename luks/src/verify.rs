@@ -5,13 +5,14 @@
 //! nothing follows: the filler of a new container, the random bytes of a wipe and a key that was only forgotten look
 //! the same.
 
-use volume::{LockMode, Storage};
+use dmcrypt::CipherSpec;
+use volume::{LockMode, Storage, read_around};
 
 use crate::area::material_bytes;
 use crate::defaults::STRIPES;
 use crate::device::Header;
-use crate::error::Error;
-use crate::luks2::KeyslotKind;
+use crate::error::{Error, Unsupported};
+use crate::luks2::{KeyslotKind, SegmentKind};
 use crate::number::{to_u64, to_usize};
 use crate::{luks1, luks2};
 
@@ -70,10 +71,14 @@ pub struct Content {
     pub first_random: Option<u64>,
     /// Bytes that the storage is too short for.
     pub missing_bytes: u64,
+    /// Sectors that cannot be read.
+    pub unreadable: u64,
+    /// Where the first of them starts.
+    pub first_unreadable: Option<u64>,
 }
 
 impl Content {
-    /// All that is there.
+    /// All that is there and can be read.
     pub fn sectors(&self) -> u64 {
         // Each is one sector of at most 2^55.
         self.random
@@ -110,6 +115,65 @@ pub fn examine(storage: &dyn Storage, header: &Header) -> Result<Vec<Stretch>, E
             })
         })
         .collect()
+}
+
+/// What a header asks for that is not built: ciphers, modes, IVs, hashes and key derivations of its data and its keyslots.
+/// Nothing opens what needs them, as sound as the header may be.
+pub fn unsupported(header: &Header) -> Vec<Unsupported> {
+    let mut found = Vec::new();
+    match header {
+        Header::Luks1(header) => {
+            found.extend(header.hash().err());
+            let key_bytes = to_usize(header.key_bytes);
+            check_cipher("data", header.cipher(), Some(key_bytes), &mut found);
+        }
+        Header::Luks2(header) => {
+            let metadata = &header.metadata;
+            let key_bytes = metadata.digest_of_data().and_then(|digest| {
+                let stored = metadata.keyslot(*digest.keyslots.first()?)?;
+                Some(to_usize(stored.key_bytes))
+            });
+            for segment in metadata.data_segments() {
+                if let SegmentKind::Crypt(crypt) = &segment.kind {
+                    let object = format!("segment {}", segment.id);
+                    check_cipher(&object, crypt.spec.clone(), key_bytes, &mut found);
+                }
+            }
+            for slot in &metadata.keyslots {
+                if let KeyslotKind::Luks2(passphrase) = &slot.kind {
+                    found.extend(passphrase.kdf.clone().err());
+                    found.extend(passphrase.af_hash.clone().err());
+                    let object = format!("keyslot {}", slot.id);
+                    let key_bytes = Some(to_usize(passphrase.cipher.key_bytes));
+                    let cipher = passphrase.cipher.spec.clone();
+                    check_cipher(&object, cipher, key_bytes, &mut found);
+                }
+            }
+            let digests = metadata.digests.iter();
+            found.extend(digests.filter_map(|digest| digest.pbkdf2.clone().err()));
+        }
+    }
+    found
+}
+
+fn check_cipher(
+    object: &str,
+    spec: Result<CipherSpec, Unsupported>,
+    key_bytes: Option<usize>,
+    found: &mut Vec<Unsupported>,
+) {
+    let checked = spec.and_then(|spec| {
+        spec.check_supported()
+            .and_then(|()| match key_bytes.filter(|_| !spec.is_null()) {
+                Some(bytes) => spec.check_key_bytes(bytes),
+                None => Ok(()),
+            })
+            .map_err(|source| Unsupported::Cipher {
+                object: object.into(),
+                source,
+            })
+    });
+    found.extend(checked.err());
 }
 
 fn luks1_stretches(header: &luks1::Header) -> Vec<(Role, u64, u64)> {
@@ -173,11 +237,15 @@ fn content(storage: &dyn Storage, start: u64, end: u64, length: u64) -> Result<C
     while at < there {
         let bytes = there.saturating_sub(at).min(CHUNK);
         let chunk = &mut buffer[..to_usize(bytes)];
-        storage
-            .read_at(at, chunk)
-            .map_err(Error::io("read the keyslots area"))?;
+        let unread =
+            read_around(storage, at, chunk).map_err(Error::io("read the keyslots area"))?;
         for sector in chunk.chunks_exact(SECTOR) {
-            content.count(sector, at);
+            if unread.iter().any(|unread| unread.range.contains(&at)) {
+                content.unreadable = content.unreadable.saturating_add(1);
+                content.first_unreadable.get_or_insert(at);
+            } else {
+                content.count(sector, at);
+            }
             at = at.saturating_add(to_u64(SECTOR));
         }
         if !chunk.len().is_multiple_of(SECTOR) {
@@ -215,7 +283,23 @@ fn looks_random(sector: &[u8]) -> bool {
         .iter()
         .map(|count| count.saturating_mul(*count))
         .fold(0, u64::saturating_add);
-    RANDOM_SQUARES.contains(&squares)
+    RANDOM_SQUARES.contains(&squares) && !has_run(sector)
+}
+
+/// Random bytes practically never repeat so often: of all the keyslots of a million disks not once.
+fn has_run(sector: &[u8]) -> bool {
+    const ZEROS: usize = 8;
+    const EQUAL: usize = 12;
+    let (mut length, mut last) = (0_usize, None);
+    sector.iter().any(|byte| {
+        length = if last == Some(*byte) {
+            length.saturating_add(1)
+        } else {
+            1
+        };
+        last = Some(*byte);
+        length >= if *byte == 0 { ZEROS } else { EQUAL }
+    })
 }
 
 #[cfg(test)]
@@ -252,10 +336,18 @@ mod tests {
         ] {
             assert!(!looks_random(sector));
         }
-        // A few zeros in the middle of random bytes are enough.
-        let mut sector = vec![0; SECTOR];
-        OsRandom.fill(&mut sector).unwrap();
-        sector[100..150].fill(0);
-        assert!(!looks_random(&sector));
+        // A few zeros in the middle of random bytes are enough, or something else that repeats.
+        for (range, byte) in [
+            (100..150, 0),
+            (100..116, 0),
+            (0..8, 0),
+            (504..512, 0),
+            (9..21, 0xff),
+        ] {
+            let mut sector = vec![0; SECTOR];
+            OsRandom.fill(&mut sector).unwrap();
+            sector[range].fill(byte);
+            assert!(!looks_random(&sector));
+        }
     }
 }

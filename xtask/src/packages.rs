@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dmsetup", "dmsetup"),
     ("mdadm", "mdadm"),
     ("xz-utils", "xz"),
+    ("gddrescue", "ddrescuelog"),
     ("strace", "strace"),
     ("libxkbcommon-tools", "xkbcli"),
     ("mandoc", "mandoc"),

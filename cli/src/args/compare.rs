@@ -7,8 +7,8 @@ use clap::{Args, ValueHint};
 
 use super::keys::key_file;
 use super::{
-    BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, OutputArgs, PolicyArgs,
-    UnlockArgs, WorkArgs, operand, size,
+    BadPlacesArgs, BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, OutputArgs,
+    PolicyArgs, UnlockArgs, WorkArgs, operand, size,
 };
 
 /// `compare A B`.
@@ -30,6 +30,9 @@ pub struct CompareArgs {
     /// What the header must look like.
     #[command(flatten)]
     pub policy: PolicyArgs,
+    /// What becomes of what cannot be read.
+    #[command(flatten)]
+    pub bad_places: BadPlacesArgs,
     /// How the work is done.
     #[command(flatten)]
     pub work: WorkArgs,

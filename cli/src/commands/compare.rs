@@ -14,6 +14,7 @@ use self::first_difference::first_difference;
 use crate::args::{CompareArgs, Operand};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::losses::{Losses, Lost};
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::policy;
@@ -38,10 +39,13 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     let a = Image::open(&args.a, 0, args, &policies)?;
     let b = Image::open(&args.b, 1, args, &policies)?;
     check_keys(args, &a, &b)?;
+    Losses::check(&args.bad_places, false)?;
     let [a, b] = unlocked(args, [a, b])?;
 
+    let losses = Losses::begin(&args.bad_places)?;
     let difference = Difference {
-        first: first_difference(&a, &b, &args.work, args.output)?,
+        first: first_difference(&a, &b, &args.work, args.output, &losses)?,
+        lost: losses.list(),
         a_bytes: a.plaintext.len(),
         b_bytes: b.plaintext.len(),
     };
@@ -50,11 +54,14 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     } else {
         output::text(&difference.text(&a.name, &b.name))?;
     }
-    Ok(if difference.is_none() {
-        Exit::Done
-    } else {
-        Exit::Wrong
-    })
+    losses.write_map(difference.a_bytes.min(difference.b_bytes))?;
+    losses.keep()?;
+    if !difference.is_none() {
+        return Ok(Exit::Wrong);
+    }
+    let both = format!("{} and {}", a.name, b.name);
+    losses.say(&both, "it is not compared; all the rest is the same")?;
+    Ok(Exit::Done)
 }
 
 /// An image as it lies there.
@@ -234,6 +241,8 @@ struct Difference {
     first: Option<u64>,
     a_bytes: u64,
     b_bytes: u64,
+    /// What cannot be read of one or of both, and is not compared.
+    lost: Option<Vec<Lost>>,
 }
 
 impl Difference {
@@ -250,7 +259,14 @@ impl Difference {
 
     fn text(&self, a: &str, b: &str) -> String {
         let Some(first) = self.first() else {
-            return format!("{a} and {b} hold the same {} bytes\n", self.a_bytes);
+            let lost = self.lost.iter().flatten().map(|lost| lost.length);
+            return match lost.sum::<u64>() {
+                0 => format!("{a} and {b} hold the same {} bytes\n", self.a_bytes),
+                lost => format!(
+                    "{a} and {b} hold the same {} bytes, as far as both can be read: {lost} are not compared\n",
+                    self.a_bytes
+                ),
+            };
         };
         let mut text = String::new();
         let _ = match self.first {
@@ -284,12 +300,16 @@ impl Difference {
                 "bytes": image.plaintext.len(),
             })
         };
-        json!({
+        let mut members = json!({
             "same": self.is_none(),
             "first_difference": self.first(),
             "length_difference": self.a_bytes.abs_diff(self.b_bytes),
             "a": image(a),
             "b": image(b),
-        })
+        });
+        if let Some(lost) = &self.lost {
+            members["lost"] = json!(lost);
+        }
+        members
     }
 }

@@ -68,6 +68,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         payload_bytes: None,
         container_bytes: None,
         keyslot: Some(options.keyslot),
+        lost: None,
     }
     .with_payload(Some(sizes.payload_bytes));
     if args.result.dry.run {

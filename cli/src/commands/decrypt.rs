@@ -9,6 +9,7 @@ use crate::args::{ContainerType, DecryptArgs, Operand};
 use crate::data_facts::DataFacts;
 use crate::destination::Target;
 use crate::error::Error;
+use crate::losses::Losses;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::payload::{self, Ciphertext};
@@ -40,6 +41,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
             other: "image data on standard output",
         });
     }
+    Losses::check(&args.bad_places, source.storage().is_none())?;
     let keys = KeyInput::new(&args.keys, args.source == Operand::Standard)?;
     match args.container.kind {
         Some(ContainerType::Plain) => plain(args, source, target, &keys),
@@ -75,6 +77,7 @@ fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) ->
         payload_bytes: None,
         container_bytes: None,
         keyslot: None,
+        lost: None,
     }
     .with_payload(bytes);
     if let Some(bytes) = bytes {
@@ -260,6 +263,7 @@ fn luks_report(
         payload_bytes: None,
         container_bytes: None,
         keyslot: None,
+        lost: None,
     }
 }
 
@@ -282,9 +286,11 @@ fn write(
     payload: Payload,
     report: Report,
 ) -> Result<(), Error> {
+    let losses = Losses::begin(&args.bad_places)?;
     let transfer = Transfer {
         source: &source.name,
         destination: &report.destination,
+        losses: &losses,
         bytes: payload.bytes,
         keep_holes: false,
         pad_to: None,
@@ -334,10 +340,20 @@ fn write(
             source.name
         ));
     }
+    losses.write_map(copied.bytes)?;
+    let name = destination.name.clone();
     destination.commit()?;
+    losses.keep()?;
     report
         .with_payload(Some(copied.bytes))
-        .print("decrypt", &args.work, args.result.output)
+        .with_lost(losses.list())
+        .print("decrypt", &args.work, args.result.output)?;
+    losses.say(&source.name, &zeros_in(&name))
+}
+
+/// What there is in place of what was lost.
+pub(super) fn zeros_in(destination: &str) -> String {
+    format!("it is zeros in {destination}, which holds all the rest")
 }
 
 fn too_small(source: &Source, bytes: u64, needed: u64) -> Error {

@@ -1,10 +1,13 @@
 //! `encrypt SRC DST`: a raw image to a new container.
 
 use luks::{Layout, Version};
+use volume::Copied;
 
+use super::decrypt::zeros_in;
 use crate::args::{ContainerType, EncryptArgs, Holes, Operand};
 use crate::error::Error;
 use crate::format::NewLuks;
+use crate::losses::Losses;
 use crate::new_container::{self, Places};
 use crate::passphrase::KeyInput;
 use crate::payload;
@@ -29,6 +32,7 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
             other: "image data on standard output",
         });
     }
+    Losses::check(&args.bad_places, source.storage().is_none())?;
     let keys = KeyInput::new(&args.keys, args.source == Operand::Standard)?;
     match args.container.kind.unwrap_or(ContainerType::Luks2) {
         ContainerType::Plain => plain(args, source, places, &keys),
@@ -68,6 +72,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
         payload_bytes: None,
         container_bytes: None,
         keyslot: None,
+        lost: None,
     }
     .with_payload(extent.padded);
     if let Some(bytes) = report.container_bytes {
@@ -82,15 +87,12 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     let mapping = plain.mapping(&key, extent.padded)?;
     let destination = target.create(Content::Public)?;
     new_container::lead_in(&destination, report.payload_offset)?;
-    let transfer = transfer(args, &report, &extent, plain.sector_bytes());
+    let losses = Losses::begin(&args.bad_places)?;
+    let transfer = transfer(args, &report, &extent, plain.sector_bytes(), &losses);
     let copied = payload::encrypt(source, extent.bytes, &destination, &mapping, &transfer)?;
+    losses.write_map(copied.bytes)?;
     destination.commit()?;
-    let payload_bytes = copied.bytes + copied.padding_bytes;
-    report.clone().with_payload(Some(payload_bytes)).print(
-        "encrypt",
-        &args.work,
-        args.result.output,
-    )
+    finish(args, &report, copied, &losses)
 }
 
 fn luks(
@@ -146,6 +148,7 @@ fn luks(
         payload_bytes: None,
         container_bytes: None,
         keyslot: Some(options.keyslot),
+        lost: None,
     }
     .with_payload(extent.padded);
     if let Some(bytes) = report.container_bytes {
@@ -167,16 +170,32 @@ fn luks(
         args.result.output.batch_mode,
         args.weak.allow_empty_passphrase,
     )?;
-    let transfer = transfer(args, &report, &extent, sector_bytes);
+    let losses = Losses::begin(&args.bad_places)?;
+    let transfer = transfer(args, &report, &extent, sector_bytes, &losses);
     let copied = new_container::write(container, extent.padded, places, |destination, mapping| {
-        payload::encrypt(source, extent.bytes, destination, mapping, &transfer)
+        let copied = payload::encrypt(source, extent.bytes, destination, mapping, &transfer)?;
+        losses.write_map(copied.bytes)?;
+        Ok(copied)
     })?;
+    finish(args, &report, copied, &losses)
+}
+
+/// Says what was made, and what was lost.
+fn finish(
+    args: &EncryptArgs,
+    report: &Report,
+    copied: Copied,
+    losses: &Losses,
+) -> Result<(), Error> {
+    losses.keep()?;
     let payload_bytes = copied.bytes + copied.padding_bytes;
-    report.clone().with_payload(Some(payload_bytes)).print(
-        "encrypt",
-        &args.work,
-        args.result.output,
-    )
+    report
+        .clone()
+        .with_payload(Some(payload_bytes))
+        .with_lost(losses.list())
+        .print("encrypt", &args.work, args.result.output)?;
+    let source = report.source.as_deref().unwrap_or_default();
+    losses.say(source, &zeros_in(&report.destination))
 }
 
 fn transfer<'a>(
@@ -184,6 +203,7 @@ fn transfer<'a>(
     report: &'a Report,
     extent: &Extent,
     sector_bytes: usize,
+    losses: &'a Losses,
 ) -> Transfer<'a> {
     Transfer {
         source: report.source.as_deref().unwrap_or_default(),
@@ -191,6 +211,7 @@ fn transfer<'a>(
         bytes: extent.bytes,
         keep_holes: args.holes == Holes::Keep,
         pad_to: args.pad.then_some(sector_bytes),
+        losses,
         work: &args.work,
         say: args.result.output,
     }

@@ -36,6 +36,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     for stretch in &stretches {
         areas::judge(stretch, &mut findings);
     }
+    findings.cut_off(luks.header(), &stretches, image_bytes);
     let key = args.has_key().then(|| check_key(args, &source.name, &luks));
     let report = Report {
         name: &source.name,
@@ -71,6 +72,8 @@ struct Findings {
     problems: Vec<String>,
     /// What is worth knowing, and may be as it should.
     notes: Vec<String>,
+    /// The header asks for something that is not built.
+    nothing_opens: bool,
 }
 
 impl Findings {
@@ -80,12 +83,35 @@ impl Findings {
         if let Err(error) = luks.check_encrypted() {
             self.notes.push(format!("warning: {error}"));
         }
+        let unsupported = luks::verify::unsupported(luks.header());
+        self.nothing_opens = !unsupported.is_empty();
+        self.problems.extend(
+            unsupported
+                .iter()
+                .map(|unsupported| format!("{unsupported}: nothing opens it")),
+        );
         match luks.header().data_offset() {
             Some(start) if start >= image_bytes && start != 0 => self.notes.push(format!(
                 "data would start at {start}, and the image ends at {image_bytes}: a header alone, or the data is cut off"
             )),
             Some(_) => self.segments(luks, image_bytes),
             None => {}
+        }
+    }
+
+    /// The padding of the last area may be all that is missing.
+    fn cut_off(&mut self, header: &Header, stretches: &[Stretch], image_bytes: u64) {
+        let Header::Luks2(header) = header else {
+            return;
+        };
+        let end = header.metadata.keyslots_area().end;
+        let is_said = stretches
+            .iter()
+            .any(|stretch| stretch.content.missing_bytes > 0);
+        if end > image_bytes && !is_said {
+            self.problems.push(format!(
+                "the keyslots area ends at {end}, beyond the end of the image at {image_bytes}"
+            ));
         }
     }
 
@@ -126,6 +152,10 @@ impl Report<'_> {
         line(
             "header",
             match self.luks.header() {
+                Header::Luks1(_) if self.findings.nothing_opens => {
+                    "LUKS1, of a kind that nothing opens; there is one copy, without a checksum"
+                        .to_owned()
+                }
                 Header::Luks1(_) => {
                     "LUKS1, sound; there is one copy, without a checksum".to_owned()
                 }

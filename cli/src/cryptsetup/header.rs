@@ -20,6 +20,7 @@ use super::session::Session;
 use crate::args::Operand;
 use crate::block::Claim;
 use crate::change::{ChangeError, Target, back_up, read_backup};
+use crate::commands::header::backup::check_whole;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output;
@@ -36,7 +37,7 @@ pub(super) fn backup(session: &Session) -> Result<(), Failure> {
     let luks = session.read()?;
     let name = output::path(&path);
     match back_up(&session.device(), &luks, &path) {
-        Ok(_) => Ok(()),
+        Ok(backup) => Ok(check_whole(&session.device(), &name, &backup)?),
         Err(Error::Change(ChangeError::Exists { .. })) => Err(Failure::wrong(format!(
             "Requested header backup file {name} already exists."
         ))),

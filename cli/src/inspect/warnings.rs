@@ -10,6 +10,27 @@ use super::report::{Kdf, Keyslot};
 /// Copies that disagree, keyslots that are cheap to guess or too costly to try, ciphers that show too much.
 pub fn of(report: &Report, luks: &Luks) -> Vec<String> {
     let mut warnings: Vec<_> = luks.warnings().iter().map(ToString::to_string).collect();
+    warnings.extend(
+        luks::verify::unsupported(luks.header())
+            .iter()
+            .map(|unsupported| format!("{unsupported}: nothing opens it")),
+    );
+    let end = report.image_bytes;
+    for slot in &report.keyslots {
+        let area_end = slot.area_offset.saturating_add(slot.area_bytes);
+        if area_end > end {
+            warnings.push(format!(
+                "keyslot {}: its area ends at {area_end}, beyond the end of the image at {end}: nothing opens it",
+                slot.id
+            ));
+        }
+    }
+    let areas_end = report.keyslots_offset.saturating_add(report.keyslots_bytes);
+    if areas_end > end {
+        warnings.push(format!(
+            "the keyslots end at {areas_end}, beyond the end of the image at {end}: it is cut off"
+        ));
+    }
     for slot in &report.keyslots {
         if let Some(refused) = slot.guess.as_ref().and_then(|guess| guess.refused.as_ref()) {
             warnings.push(format!(

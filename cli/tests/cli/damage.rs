@@ -171,3 +171,124 @@ fn labels_cannot_drive_the_terminal() {
         run.text()
     );
 }
+
+/// What a keyslot has lost keeps no other one from opening.
+#[test]
+fn a_keyslot_that_is_cut_off_is_a_warning() {
+    for kind in ["luks1", "luks2"] {
+        let place = container(kind);
+        place.write("second", "another passphrase");
+        place
+            .run("key add -q box --key-file pw --new-keyfile second --pbkdf-force-iterations 1000 --pbkdf pbkdf2")
+            .expect(0);
+        let areas = place.run("inspect box --json").expect(0);
+        let areas: serde_json::Value = serde_json::from_str(areas.text()).expect("JSON");
+        let end = areas["keyslots"][1]["area_offset"]
+            .as_u64()
+            .expect("a number")
+            + 4096;
+        let mut bytes = place.read("box");
+        bytes.truncate(usize::try_from(end).expect("fits"));
+        place.write("box", &bytes);
+        place.run("key test box --key-file pw").expect(0);
+        let run = place.run("key test box --key-file second").expect(2);
+        assert!(
+            run.stderr
+                .contains("warning: keyslot 1 is not usable: keyslot 1's area needs"),
+            "{}",
+            run.stderr
+        );
+        for line in [
+            "key add -q box --key-file pw --new-keyfile second --pbkdf-force-iterations 1000 --pbkdf pbkdf2",
+            "key change -q box --key-file pw --new-keyfile second --pbkdf-force-iterations 1000 --pbkdf pbkdf2",
+        ] {
+            place
+                .run(line)
+                .expect(4)
+                .says("the area of the keyslot to be written needs");
+            assert!(place.read("box") == bytes, "{line}");
+        }
+        let run = place
+            .run("header backup box --header-backup-file saved --json")
+            .expect(4);
+        let report: serde_json::Value = serde_json::from_str(run.text()).expect("JSON");
+        assert_eq!(report["holes"][0]["offset"], end);
+        assert_eq!(report["holes"][0]["in_use"], true);
+        assert!(place.read("saved").starts_with(&bytes));
+        for line in ["key remove -q box -S 1", "header erase -q box"] {
+            place.run(line).expect(0);
+            assert_eq!(place.read("box").len(), bytes.len(), "{line}");
+        }
+    }
+}
+
+/// The list of bad places is a new file, made before the work begins, and it is there when the work is done and only then.
+#[test]
+fn the_map_of_what_cannot_be_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = container("luks2");
+    place
+        .run("decrypt box back --key-file pw --error-map map")
+        .expect(1)
+        .says("--error-map does not go with --on-read-error stop");
+    place
+        .run_with(
+            "decrypt - back --key-file pw --on-read-error zero",
+            &place.read("box"),
+        )
+        .expect(1)
+        .says("--on-read-error zero");
+    place.write("taken", "somebody's");
+    for line in [
+        "decrypt box back --key-file pw --on-read-error zero --error-map taken",
+        "encrypt raw again --key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --on-read-error zero --error-map taken",
+        "compare box raw --key-file pw --on-read-error zero --error-map taken",
+    ] {
+        place.run(line).expect(5).says("taken exists");
+    }
+    assert_eq!(place.read("taken"), b"somebody's");
+    place
+        .run("decrypt box back --key-file pw --on-read-error zero --error-map map --dry-run")
+        .expect(0);
+    let before = place.names();
+    assert!(!before.contains(&"map".to_owned()));
+    // Nothing is left of work that ends early.
+    place.write("wrong", "wrong");
+    place
+        .run("decrypt box back --key-file wrong --on-read-error zero --error-map map")
+        .expect(2);
+    place
+        .run("decrypt box nowhere/back --key-file pw --on-read-error zero --error-map map")
+        .expect(1);
+    let after: Vec<_> = place
+        .names()
+        .into_iter()
+        .filter(|name| name != "wrong")
+        .collect();
+    assert_eq!(after, before);
+    // Where all can be read it says so.
+    for (line, map) in [
+        ("decrypt box back --key-file pw --json", "of-decrypt"),
+        ("compare box raw --key-file pw --json", "of-compare"),
+        (
+            "encrypt raw again --key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --json",
+            "of-encrypt",
+        ),
+    ] {
+        let run = place
+            .run(&format!("{line} --on-read-error zero --error-map {map}"))
+            .expect(0);
+        let report: serde_json::Value = serde_json::from_str(run.text()).expect("JSON");
+        assert_eq!(report["lost"], serde_json::json!([]), "{line}");
+        let text = String::from_utf8(place.read(map)).expect("text");
+        assert!(text.ends_with("0x00000000  0x00002000  +\n"), "{text}");
+        let mode = place
+            .path(map)
+            .metadata()
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert_eq!(place.read("back"), place.read("raw"));
+}

@@ -212,7 +212,8 @@ fn a_header_alone_is_sound_and_says_so() {
     let last = areas.last().expect("one");
     let end = last["offset"].as_u64().expect("a number") + last["bytes"].as_u64().expect("one");
     let mut bytes = place.read("box");
-    bytes.truncate(usize::try_from(end).expect("fits"));
+    // An area is whole blocks.
+    bytes.truncate(usize::try_from(end).expect("fits").next_multiple_of(4096));
     place.write("box", bytes);
     let run = place.run("verify box").expect(0);
     assert!(run.text().contains("a header alone"), "{}", run.text());
@@ -265,4 +266,151 @@ fn what_is_no_container() {
         .says("not a LUKS container");
     place.run("verify missing").expect(4);
     place.run_with("verify -", &pattern(512)).expect(1);
+}
+
+/// Nothing is sound that nobody can open, whatever its checksum says.
+#[test]
+fn what_nothing_opens() {
+    let text = |at: usize, text: &'static str| {
+        move |bytes: &mut Vec<u8>| bytes[at..at + text.len()].copy_from_slice(text.as_bytes())
+    };
+    for (patch, says) in [
+        (text(8, "XXX\0"), "cipher \"XXX\""),
+        (
+            text(40, "XXX"),
+            "mode \"XXX\" of cipher \"aes\" is not supported: nothing opens it",
+        ),
+        (text(40, "xts-XXX64\0"), "nothing opens it"),
+        (
+            text(72, "XXX\0"),
+            "hash \"XXX\" is not supported: nothing opens it",
+        ),
+    ] {
+        refuses(LUKS1, patch, &[says]);
+        let place = patched(LUKS1, patch);
+        let run = place.run("verify box").expect(4);
+        assert!(!run.text().contains("sound"), "{}", run.text());
+        let run = place.run("inspect box").expect(0);
+        assert!(run.text().contains("nothing opens it"), "{}", run.text());
+    }
+    // 24 bytes are no key of this cipher.
+    refuses(LUKS1, |bytes| bytes[111] = 24, &["nothing opens it"]);
+    for (old, new) in [
+        (
+            r#""encryption":"aes-cbc-essiv:sha256""#,
+            r#""encryption":"aes-cbc-essiv:sha2XX""#,
+        ),
+        (r#""hash":"sha256""#, r#""hash":"sha2XX""#),
+    ] {
+        let patch = |bytes: &mut Vec<u8>| {
+            for at in [0, COPY] {
+                replace(&mut bytes[at..at + COPY], old, new);
+            }
+        };
+        refuses(LUKS2, patch, &["nothing opens it"]);
+    }
+    let place = patched(LUKS1, |_| {});
+    assert!(
+        !place
+            .run("inspect box")
+            .expect(0)
+            .text()
+            .contains("nothing opens")
+    );
+}
+
+const COPY: usize = 16384;
+
+/// Replaces a text in a header copy everywhere, and makes its checksum right.
+fn replace(copy: &mut [u8], old: &str, new: &str) {
+    let places: Vec<_> = (0..copy.len() - old.len())
+        .filter(|at| copy[*at..].starts_with(old.as_bytes()))
+        .collect();
+    assert!(!places.is_empty(), "{old}");
+    for at in places {
+        copy[at..at + new.len()].copy_from_slice(new.as_bytes());
+    }
+    copy[448..512].fill(0);
+    let checksum = dmcrypt::HashAlgorithm::Sha256.digest(&[copy]);
+    copy[448..480].copy_from_slice(&checksum);
+}
+
+/// Nothing is said of what is not there, and an image that ends too early is not sound.
+#[test]
+fn what_is_cut_off() {
+    for path in [LUKS1, LUKS2] {
+        let (start, sectors) = area(path);
+        let whole = patched(path, |_| {});
+        let report = json(&whole.run("verify box --json").expect(0));
+        let areas = report["areas"].as_array().expect("areas");
+        let last = areas.last().expect("one");
+        let (at, bytes) = (last["offset"].as_u64(), last["bytes"].as_u64());
+        let end = usize::try_from(at.zip(bytes).map(|(at, bytes)| at + bytes).unwrap_or(0));
+        let end = match path {
+            LUKS1 => end.expect("fits"),
+            // An area is whole blocks.
+            _ => end.expect("fits").next_multiple_of(4096),
+        };
+        for length in [
+            start + 512,
+            start + sectors * 512 - 1,
+            start + sectors * 512,
+            end - 1,
+        ] {
+            let place = patched(path, |bytes| bytes.truncate(length));
+            let run = place.run("verify box").expect(4);
+            assert!(
+                run.stderr.contains("beyond the end of the image"),
+                "{}",
+                run.stderr
+            );
+            let of_keyslot = run
+                .text()
+                .lines()
+                .find(|line| line.starts_with("keyslot 0"));
+            let of_keyslot = of_keyslot.expect("a line");
+            let is_whole = length >= start + sectors * 512;
+            assert_eq!(
+                of_keyslot.contains("random throughout"),
+                is_whole,
+                "{length}: {of_keyslot}"
+            );
+            assert_eq!(of_keyslot.contains("as far as it is there"), !is_whole);
+            assert!(!run.text().contains("sound, as far as can be seen"));
+            let run = place.run("inspect box").expect(0);
+            assert!(
+                run.text().contains("beyond the end of the image"),
+                "{}",
+                run.text()
+            );
+        }
+        let place = patched(path, |bytes| bytes.truncate(end));
+        place.run("verify box").expect(0);
+        assert!(
+            !place
+                .run("inspect box")
+                .expect(0)
+                .text()
+                .contains("beyond the end")
+        );
+    }
+}
+
+/// Random bytes do not repeat: 16 zeros in key material are somebody's.
+#[test]
+fn sixteen_zeros_in_key_material() {
+    for path in [LUKS1, LUKS2] {
+        let (start, sectors) = area(path);
+        for at in [start, start + 700, start + sectors * 512 - 16] {
+            let sector = at / 512 * 512;
+            refuses(
+                path,
+                |bytes| bytes[at..at + 16].fill(0),
+                &[
+                    &format!("keyslot 0: 1 of {sectors} sectors are no ciphertext"),
+                    &format!("the first at {sector}"),
+                ],
+            );
+        }
+    }
 }

@@ -5,6 +5,8 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// Disks with sectors that cannot be read, and ddrescue's tools on what is said of them.
+mod bad_places;
 /// `benchmark` beside cryptsetup's.
 mod benchmark;
 /// What is left of secrets in the memory of the process when it ends.

@@ -119,17 +119,16 @@ impl Header {
     ///
     /// As [`Header::parse`].
     pub(crate) fn parse_first_sector(bytes: &[u8]) -> Result<Self, Corrupt> {
-        const KEYSLOTS_AT: usize = 208;
-        const KEYSLOT_BYTES: usize = 48;
-        const PLACE_AT: usize = 40;
-        let place_of = |keyslot: usize| {
-            let at = KEYSLOTS_AT + keyslot * KEYSLOT_BYTES + PLACE_AT;
+        /// Where the places of keyslots 4 and 5 stand, and keyslot 6 begins.
+        const PLACES: [usize; 2] = [208 + 4 * 48 + 40, 208 + 5 * 48 + 40];
+        const KEYSLOT_6: usize = 208 + 6 * 48;
+        let place_at = |at: usize| {
             let field = bytes.get(at..).and_then(<[u8]>::first_chunk);
             field.map_or(0, |field| u32::from_be_bytes(*field))
         };
-        let (before, last) = (place_of(4), place_of(5));
+        let [before, last] = PLACES.map(place_at);
         let stride = last.saturating_sub(before);
-        let mut whole = bytes[..KEYSLOTS_AT + 6 * KEYSLOT_BYTES].to_vec();
+        let mut whole = bytes[..KEYSLOT_6].to_vec();
         for number in 1..=2_u32 {
             let mut writer = Writer::default();
             Keyslot::unused(last.saturating_add(stride.saturating_mul(number))).write(&mut writer);

@@ -9,7 +9,7 @@ use crate::number::{to_u64, to_usize};
 
 /// What was read from one place on. What cannot be read is zeros.
 pub(super) struct Bytes {
-    pub(super) bytes: Vec<u8>,
+    pub(super) content: Vec<u8>,
     at: u64,
     unread: Vec<Unread>,
 }
@@ -24,7 +24,7 @@ impl Bytes {
     ) -> Result<Self, Error> {
         let there = to_usize(length.saturating_sub(at));
         let mut read = Self {
-            bytes: Vec::new(),
+            content: Vec::new(),
             at,
             unread: Vec::new(),
         };
@@ -34,17 +34,17 @@ impl Bytes {
 
     /// Reads on until there are `bytes` bytes.
     pub(super) fn read_on(&mut self, storage: &dyn Storage, bytes: usize) -> Result<(), Error> {
-        let have = self.bytes.len();
+        let have = self.content.len();
         if bytes <= have {
             return Ok(());
         }
-        self.bytes.resize(bytes, 0);
+        self.content.resize(bytes, 0);
         let at = self.at.saturating_add(to_u64(have));
-        match read_around(storage, at, &mut self.bytes[have..]) {
+        match read_around(storage, at, &mut self.content[have..]) {
             Ok(unread) => self.unread.extend(unread),
             // It has become shorter meanwhile.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.bytes[have..].fill(0);
+                self.content[have..].fill(0);
                 let end = self.at.saturating_add(to_u64(bytes));
                 let range = at..end;
                 self.unread.push(Unread { range, error });

@@ -3,8 +3,14 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use luks::backup::restore;
+use luks::convert::convert;
+use luks::erase::erase;
 use luks::format::Version;
-use luks::{Corrupt, Edit, Error, Fault, Header, KeyslotOptions, Luks, UnlockOptions, Warning};
+use luks::{
+    Backup, Corrupt, Edit, Error, Fault, Header, KeyslotOptions, Luks, OsRandom, UnlockOptions,
+    Warning, keyslots,
+};
 use volume::{SimulatedStorage, Storage};
 
 use crate::common::passphrase;
@@ -355,10 +361,193 @@ fn a_change_writes_the_bad_copy_anew() {
         let mut edit = Edit::begin(&luks).unwrap();
         let mut draft = edit.draft().unwrap();
         draft.label = "mended".into();
-        edit.commit_draft(draft, &mut luks::OsRandom).unwrap();
+        edit.commit_draft(draft, &mut OsRandom).unwrap();
         drop(edit);
         let luks = Luks::open(disk.clone() as Arc<dyn Storage>).unwrap();
         assert_eq!(luks.warnings(), []);
         assert_eq!(try_one(&luks, "last").0.unwrap(), 7);
+    }
+}
+
+/// A backup takes what there is, and names what there is not.
+#[test]
+fn a_backup_has_holes_where_the_disk_is_bad() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let image = three_keyslots(version);
+        let whole = Backup::read(&open(&image, &[]).unwrap()).unwrap();
+        assert_eq!(whole.holes(), []);
+        let areas = areas(&open(&image, &[]).unwrap());
+        let free = areas[2].1.end.next_multiple_of(PLACE)..whole.bytes().len();
+        let (in_keyslot, in_free) = (areas[1].1.start, free.start);
+        let mut places = vec![(in_keyslot, true)];
+        if version == Version::Luks2 {
+            places.extend([(in_free, false), (4096, true), (COPY, true)]);
+        } else {
+            // Keyslot 2 is not in use.
+            places.push((areas[1].1.end.next_multiple_of(PLACE), false));
+        }
+        for (at, is_in_use) in places {
+            let luks = open(&image, &[at + 3..at + 4]).unwrap();
+            let backup = Backup::read(&luks).unwrap();
+            let [hole] = backup.holes() else {
+                panic!("{version:?} at {at}: {:?}", backup.holes())
+            };
+            let place = at as u64..at as u64 + 512;
+            assert_eq!(
+                (hole.start..hole.end, hole.is_in_use),
+                (place, is_in_use),
+                "{version:?} {at}"
+            );
+            assert_eq!(hole.problem, "Input/output error (os error 5)");
+            let mut expected = whole.bytes().to_vec();
+            expected[at..at + 512].fill(0);
+            assert!(backup.bytes() == expected, "{version:?} at {at}");
+            assert_eq!(
+                backup.check_sound().is_ok(),
+                at >= 2 * COPY || version == Version::Luks1
+            );
+        }
+        // What lies beyond the end.
+        let end = areas[2].1.end - 1;
+        let backup = Backup::read(&open(&image[..end], &[]).unwrap()).unwrap();
+        let [hole] = backup.holes() else {
+            panic!("{:?}", backup.holes())
+        };
+        assert_eq!((hole.start, hole.is_in_use), (end as u64, true));
+        assert_eq!(hole.problem, "the container ends before");
+        assert_eq!(backup.bytes().len(), whole.bytes().len());
+        assert!(backup.bytes()[..end] == whole.bytes()[..end]);
+    }
+}
+
+/// A restore over a disk whose header is lost to bad sectors writes them, which mends them.
+#[test]
+fn a_restore_writes_over_bad_places() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let image = three_keyslots(version);
+        let backup = Backup::read(&open(&image, &[]).unwrap()).unwrap();
+        let broken = disk(&image, &[0..512, COPY..COPY + 512, 0x1_0000..0x1_1000]);
+        assert!(matches!(Luks::open(broken.clone()), Err(Error::Corrupt(_))));
+        restore(&*broken, None, &backup).unwrap();
+        let luks = Luks::open(broken.clone()).unwrap();
+        assert_eq!(luks.warnings(), []);
+        for (secret, keyslot) in SECRETS {
+            assert_eq!(try_one(&luks, secret).0.unwrap(), keyslot);
+        }
+    }
+}
+
+/// A container that is cut off is never made longer: what would lie beyond its end is refused before anything is written,
+/// and what can be done is done whole.
+#[test]
+fn changes_of_a_cut_off_container_do_not_make_it_longer() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let image = three_keyslots(version);
+        let (_, second) = areas(&open(&image, &[]).unwrap()).remove(1);
+        let cut = image[..second.start + 4096].to_vec();
+
+        let refused = disk(&cut, &[]);
+        let luks = Luks::open(refused.clone()).unwrap();
+        let unlocked = luks
+            .unlock(&passphrase(b"old"), &UnlockOptions::default())
+            .unwrap();
+        let new = passphrase(b"new");
+        for error in [
+            keyslots::add(&luks, &unlocked, &new, &cheap(), &mut OsRandom).unwrap_err(),
+            keyslots::change(&luks, &unlocked, 0, &new, &cheap(), &mut OsRandom).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, Error::Corrupt(Corrupt::Truncated { object, .. })
+                    if object == "the area of the keyslot to be written"),
+                "{version:?}: {error}"
+            );
+        }
+        assert!(refused.is_untouched(), "{version:?}");
+        let other = match version {
+            Version::Luks1 => Version::Luks2,
+            Version::Luks2 => Version::Luks1,
+        };
+        let converted = convert(&luks, other, &mut OsRandom).is_ok();
+        assert_eq!(converted, !refused.is_untouched(), "{version:?}");
+        assert_eq!(refused.len().unwrap(), cut.len() as u64);
+
+        // A keyslot that is gone in part goes.
+        let done = disk(&cut, &[]);
+        keyslots::remove(&Luks::open(done.clone()).unwrap(), 1, false, &mut OsRandom).unwrap();
+        assert_eq!(done.len().unwrap(), cut.len() as u64);
+        let luks = Luks::open(done.clone()).unwrap();
+        assert_eq!(try_one(&luks, "old").0.unwrap(), 0);
+        assert!(done.snapshot()[second.start..] != cut[second.start..]);
+
+        let done = disk(&cut, &[]);
+        let erased = erase(&Luks::open(done.clone()).unwrap(), &mut OsRandom).unwrap();
+        assert_eq!(erased, [0, 1, 7]);
+        assert_eq!(done.len().unwrap(), cut.len() as u64);
+        let luks = Luks::open(done).unwrap();
+        assert!(matches!(
+            try_one(&luks, "old").0,
+            Err(Error::NoUsableKeyslot(_))
+        ));
+    }
+    // Without room for the second copy there is nothing that can be written.
+    let cut = disk(&three_keyslots(Version::Luks2)[..COPY + 100], &[]);
+    let luks = Luks::open(cut.clone()).unwrap();
+    let error = erase(&luks, &mut OsRandom).unwrap_err();
+    assert!(
+        matches!(error, Error::Corrupt(Corrupt::Truncated { .. })),
+        "{error}"
+    );
+    assert!(cut.is_untouched());
+}
+
+/// Copies of the same epoch that differ: nobody knows which is right, and no change picks one.
+#[test]
+fn copies_that_differ_are_not_changed() {
+    let mut image = three_keyslots(Version::Luks2);
+    let at = COPY
+        + 4096
+        + image[4096..COPY]
+            .windows(4)
+            .position(|text| text == b"1000")
+            .unwrap();
+    image[at + 3] = b'1';
+    fix_checksum(&mut image, COPY, COPY);
+    let broken = disk(&image, &[]);
+    let error = Luks::open(broken.clone()).err().unwrap();
+    assert!(matches!(
+        error,
+        Error::Corrupt(Corrupt::CopiesDiffer { .. })
+    ));
+    let whole = three_keyslots(Version::Luks2);
+    let backup = Backup::read(&open(&whole, &[]).unwrap()).unwrap();
+    restore(&*broken, None, &backup).unwrap();
+    assert!(
+        broken.snapshot()[..backup.bytes().len()] == *backup.bytes(),
+        "restored whole"
+    );
+}
+
+/// `verify` judges what it could read.
+#[test]
+fn bad_sectors_are_counted_and_not_judged() {
+    for version in [Version::Luks1, Version::Luks2] {
+        let image = three_keyslots(version);
+        let (keyslot, area) = areas(&open(&image, &[]).unwrap()).remove(1);
+        let luks = open(&image, &[area.start + 512..area.start + 1600]).unwrap();
+        let stretches = luks::verify::examine(&**luks.storage(), luks.header()).unwrap();
+        for stretch in &stretches {
+            let content = &stretch.content;
+            if stretch.role == luks::verify::Role::Keyslot(keyslot) {
+                let first = area.start as u64 + 512;
+                assert_eq!(
+                    (content.unreadable, content.first_unreadable),
+                    (3, Some(first))
+                );
+                assert_eq!(content.random, (stretch.end - stretch.start) / 512 - 3);
+                assert_eq!(content.first_not_random, None);
+            } else {
+                assert_eq!((content.unreadable, content.first_unreadable), (0, None));
+            }
+        }
     }
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use volume::{AlignedBuffer, Storage};
+use volume::{AlignedBuffer, Storage, Unread, read_around};
 
 use super::{Opened, Plaintext};
 use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
+use crate::losses::Losses;
 use crate::progress::Progress;
 
 /// How much a thread reads of each image at a time.
@@ -23,12 +24,14 @@ pub(super) fn first_difference(
     b: &Opened,
     work: &WorkArgs,
     say: OutputArgs,
+    losses: &Losses,
 ) -> Result<Option<u64>, Error> {
     let bytes = a.plaintext.len().min(b.plaintext.len());
     let job = Job {
         a,
         b,
         bytes,
+        losses,
         plan: Mutex::new(Plan::default()),
         first: AtomicU64::new(u64::MAX),
         done: AtomicU64::new(0),
@@ -70,6 +73,7 @@ struct Job<'a> {
     a: &'a Opened,
     b: &'a Opened,
     bytes: u64,
+    losses: &'a Losses,
     plan: Mutex<Plan>,
     /// The first difference so far; nothing behind it is looked at any more.
     first: AtomicU64,
@@ -133,8 +137,15 @@ impl Job<'_> {
     fn compare(&self, range: Range<u64>, a: &mut [u8], b: &mut [u8]) -> Result<(), Error> {
         let len = usize::try_from(range.end - range.start).unwrap_or(CHUNK_BYTES);
         let (a, b) = (&mut a[..len], &mut b[..len]);
-        read(self.a, range.start, a)?;
-        read(self.b, range.start, b)?;
+        let lost_of_a = self.read(self.a, range.start, a)?;
+        let lost_of_b = self.read(self.b, range.start, b)?;
+        for Unread { range: lost, .. } in lost_of_a.into_iter().chain(lost_of_b) {
+            let within = |position: u64| usize::try_from(position - range.start).unwrap_or(len);
+            let place = within(lost.start)..within(lost.end);
+            a[place.clone()].fill(0);
+            b[place].fill(0);
+            self.losses.add(lost);
+        }
         if a != b {
             let equal = a.iter().zip(&*b).take_while(|(a, b)| a == b).count();
             self.first
@@ -142,6 +153,21 @@ impl Job<'_> {
         }
         self.count(range.end - range.start);
         Ok(())
+    }
+
+    /// Reads, and says what could not be where that is no end.
+    fn read(&self, image: &Opened, offset: u64, buffer: &mut [u8]) -> Result<Vec<Unread>, Error> {
+        match (&image.plaintext, self.losses.may_lose()) {
+            (Plaintext::Raw(storage, _), true) => read_around(&**storage, offset, buffer),
+            (Plaintext::Raw(storage, _), false) => {
+                storage.read_at(offset, buffer).map(|()| Vec::new())
+            }
+            (Plaintext::Volume(volume), true) => volume.read_around(offset, buffer),
+            (Plaintext::Volume(volume), false) => {
+                volume.read_at(offset, buffer).map(|()| Vec::new())
+            }
+        }
+        .map_err(|error| failed(image, offset, error))
     }
 
     fn count(&self, bytes: u64) {
@@ -162,14 +188,6 @@ fn data_from(image: &Opened, known: &mut Range<u64>, position: u64) -> Result<u6
         *known = found.unwrap_or(*bytes..u64::MAX);
     }
     Ok(known.start.max(position))
-}
-
-fn read(image: &Opened, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
-    match &image.plaintext {
-        Plaintext::Raw(storage, _) => storage.read_at(offset, buffer),
-        Plaintext::Volume(volume) => volume.read_at(offset, buffer),
-    }
-    .map_err(|error| failed(image, offset, error))
 }
 
 fn failed(image: &Opened, offset: u64, source: io::Error) -> Error {

@@ -1,6 +1,8 @@
 //! `header backup IMG`.
 
-use serde_json::json;
+use luks::Backup;
+use luks::backup::Hole;
+use serde_json::{Value, json};
 
 use crate::args::HeaderBackupArgs;
 use crate::change;
@@ -18,9 +20,11 @@ pub fn run(args: &HeaderBackupArgs) -> Result<(), Error> {
     } else {
         change::back_up
     };
-    let bytes = back_up(&source.name, &luks, &args.header_backup_file)?;
+    let backup = back_up(&source.name, &luks, &args.header_backup_file)?;
+    let bytes = backup.bytes().len();
     let file = output::path(&args.header_backup_file);
-    let members = json!({"image": source.name, "file": file, "bytes": bytes});
+    let holes: Vec<_> = backup.holes().iter().map(hole).collect();
+    let members = json!({"image": source.name, "file": file, "bytes": bytes, "holes": holes});
     let what = format!(
         "{bytes} bytes, the header and the keyslots of {}",
         source.name
@@ -32,5 +36,32 @@ pub fn run(args: &HeaderBackupArgs) -> Result<(), Error> {
         members,
         args.dry,
         args.output,
-    )
+    )?;
+    check_whole(&source.name, &file, &backup)
+}
+
+/// A backup without something that is needed is made, and is no success.
+pub fn check_whole(name: &str, file: &str, backup: &Backup) -> Result<(), Error> {
+    let needed = backup.holes().iter().filter(|hole| hole.is_in_use);
+    let (places, bytes) = needed.fold((0, 0), |(places, bytes), hole| {
+        (places + 1, bytes + hole.end - hole.start)
+    });
+    if places == 0 {
+        return Ok(());
+    }
+    Err(Error::Lost {
+        source_name: name.to_owned(),
+        bytes,
+        places,
+        result: format!("they are zeros in {file}, which holds all the rest"),
+    })
+}
+
+fn hole(hole: &Hole) -> Value {
+    json!({
+        "offset": hole.start,
+        "length": hole.end - hole.start,
+        "in_use": hole.is_in_use,
+        "problem": hole.problem,
+    })
 }

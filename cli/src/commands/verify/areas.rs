@@ -1,5 +1,7 @@
 //! What the content of the keyslots area means.
 
+use std::fmt::Write as _;
+
 use luks::verify::{Content, Role, Stretch};
 use serde_json::{Value, json};
 
@@ -9,17 +11,30 @@ use super::Findings;
 pub(super) fn judge(stretch: &Stretch, findings: &mut Findings) {
     let content = &stretch.content;
     let odd = content.zeros + content.other;
+    let opens = match stretch.role {
+        Role::Keyslot(_) => ": nothing opens it",
+        _ => "",
+    };
+    if content.missing_bytes > 0 {
+        findings.problem(
+            stretch.role,
+            &format!(
+                "its area ends at {}, {} bytes beyond the end of the image{opens}",
+                stretch.end, content.missing_bytes
+            ),
+        );
+    }
+    if let Some(first) = content.first_unreadable {
+        findings.problem(
+            stretch.role,
+            &format!(
+                "{} of its sectors cannot be read, the first at {first}{opens}",
+                content.unreadable
+            ),
+        );
+    }
     match stretch.role {
         Role::Keyslot(_) => {
-            if content.missing_bytes > 0 {
-                findings.problem(
-                    stretch.role,
-                    &format!(
-                        "its area ends at {}, {} bytes beyond the end of the image: nothing opens it",
-                        stretch.end, content.missing_bytes
-                    ),
-                );
-            }
             if let Some(first) = content.first_not_random {
                 findings.problem(
                     stretch.role,
@@ -87,9 +102,13 @@ pub(super) fn line(stretch: &Stretch) -> String {
     let content = &stretch.content;
     let place = format!("{} bytes at {}", stretch.end - stretch.start, stretch.start);
     let what = match stretch.role {
+        _ if content.sectors() == 0 && content.unreadable > 0 => "cannot be read".to_owned(),
         _ if content.sectors() == 0 => "not there: the image ends before it".to_owned(),
-        Role::Keyslot(_) if content.random == content.sectors() => {
+        Role::Keyslot(_) if content.random == content.sectors() && is_whole(content) => {
             "looks random throughout, as key material does".to_owned()
+        }
+        Role::Keyslot(_) if content.random == content.sectors() => {
+            "looks random as far as it is there, as key material does".to_owned()
         }
         Role::Other(_) => format!("not a passphrase's keyslot, not judged ({})", mixture(content)),
         Role::Inactive { .. } | Role::Free if content.random == content.sectors() => {
@@ -98,10 +117,30 @@ pub(super) fn line(stretch: &Stretch) -> String {
         }
         _ => mixture(content),
     };
-    match stretch.role {
+    let mut line = match stretch.role {
         Role::Inactive { .. } => format!("{place}, not in use: {what}"),
         _ => format!("{place}: {what}"),
+    };
+    if content.missing_bytes > 0 {
+        let _ = write!(
+            line,
+            "; {} bytes of it are beyond the end of the image",
+            content.missing_bytes
+        );
     }
+    if content.unreadable > 0 {
+        let _ = write!(
+            line,
+            "; {} sectors of it cannot be read",
+            content.unreadable
+        );
+    }
+    line
+}
+
+/// Is all of it there, and can be read?
+fn is_whole(content: &Content) -> bool {
+    content.missing_bytes == 0 && content.unreadable == 0
 }
 
 /// The same for a program.
@@ -121,6 +160,7 @@ pub(super) fn members(stretch: &Stretch) -> Value {
         "zero_sectors": content.zeros,
         "other_sectors": content.other,
         "missing_bytes": content.missing_bytes,
+        "unreadable_sectors": content.unreadable,
     })
 }
 
