@@ -319,6 +319,7 @@ impl Error {
             Self::Transfer(error) => error.advice(),
             Self::Policy(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
+            Self::Cipher(error) => key_size_advice(error),
             Self::NullCipher => Some("--allow-unencrypted reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => {
                 Some("--allow-weak-cipher makes such a container".to_owned())
@@ -344,7 +345,6 @@ impl Error {
             | Self::Size { .. }
             | Self::Explained { .. }
             | Self::KeyBits { .. }
-            | Self::Cipher(_)
             | Self::SectorSize { .. }
             | Self::Environment { .. }
             | Self::Generate { .. }
@@ -370,6 +370,9 @@ fn luks_exit(error: &luks::Error) -> Exit {
 
 fn luks_advice(error: &luks::Error) -> Option<String> {
     let advice = match error {
+        luks::Error::InvalidOption(luks::InvalidOption::Cipher(error)) => {
+            return key_size_advice(error);
+        }
         luks::Error::NotLuks => {
             "a plain container has no header: --type plain, with the cipher and the key size"
         }
@@ -410,6 +413,22 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+/// Keys have bytes, and their option counts bits.
+fn key_size_advice(error: &dmcrypt::Error) -> Option<String> {
+    let dmcrypt::Error::KeySize { expected, .. } = error else {
+        return None;
+    };
+    let word = |word: &str| {
+        let digits = word.trim_end_matches(',');
+        digits.parse::<u64>().map_or_else(
+            |_| word.to_owned(),
+            |bytes| format!("{}{}", bytes * 8, &word[digits.len()..]),
+        )
+    };
+    let bits: Vec<_> = expected.split(' ').map(word).collect();
+    Some(format!("--key-size is in bits: {}", bits.join(" ")))
 }
 
 /// What would allow each kind of excess that there is, each kind once.

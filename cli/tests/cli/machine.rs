@@ -100,9 +100,7 @@ fn a_failure_is_one_object_on_standard_error() {
 fn warnings_are_lines_of_json() {
     let place = plain_place(4096);
     let run = place
-        .run(&format!(
-            "encrypt raw box --type plain --cipher aes-ecb --key-size 256 --key-file key --allow-weak-cipher --json"
-        ))
+        .run("encrypt raw box --type plain --cipher aes-ecb --key-size 256 --key-file key --allow-weak-cipher --json")
         .expect(0);
     let said = lines(&run.stderr);
     assert!(!said.is_empty());

@@ -89,9 +89,8 @@ fn the_end_is_one_line_that_says_what_there_is_and_silence_is_asked_for() {
         format!("encrypt raw box2 {PLAIN} -q"),
         format!("decrypt box back2 {PLAIN} -q"),
         line.replace("new", "new2 -q"),
-        format!(
-            "key add new -q --key-file key --new-keyfile raw --new-keyfile-size 8 --pbkdf-force-iterations 1000 --pbkdf pbkdf2"
-        ),
+        "key add new -q --key-file key --new-keyfile raw --new-keyfile-size 8 --pbkdf-force-iterations 1000 --pbkdf pbkdf2"
+            .to_owned(),
         "header backup new -q --header-backup-file saved".to_owned(),
     ] {
         let run = place.run(&line).expect(0);
