@@ -6,5 +6,7 @@
 
 mod in_use;
 mod kernel;
+mod place;
 
-pub use in_use::{Claim, InUse, RELEASE, User, check, mapping_of_container, users_of_path};
+pub use in_use::{Claim, InUse, RELEASE, User, check, mapping_of_container, users_of};
+pub use place::Place;

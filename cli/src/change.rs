@@ -1,23 +1,29 @@
 //! A container whose header is to be changed: opened for it, asked about, backed up first.
 
+pub mod named;
+
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::backup::MAX_BYTES;
 use luks::{Backup, Header, Luks};
 use serde_json::{Value, json};
-use volume::{Access, FileStorage, ImageLock, ImageRole, RehearsedStorage, Storage};
+use volume::{Access, FileStorage, ImageLock, ImageRole, LockMode, RehearsedStorage, Storage};
 
 use crate::args::{ChangeArgs, DryArgs, Operand, OutputArgs, PolicyArgs};
-use crate::block::{self, Claim, InUse};
+use crate::block::{self, Claim, InUse, Place};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::folder::Folder;
+use crate::inputs::{Clash, Inputs};
 use crate::output;
 use crate::signals::{Content, TemporaryFile, writing};
+
+use named::Named;
 
 /// An image that is open for writing, kept from other programs that read or write it.
 pub struct Target {
@@ -27,30 +33,27 @@ pub struct Target {
     pub storage: Arc<dyn Storage>,
     /// The same, where nothing is to be written.
     rehearsed: Option<Arc<RehearsedStorage>>,
+    path: PathBuf,
     file: Arc<FileStorage>,
     _lock: ImageLock,
 }
 
 impl Target {
-    /// Opens the image that `operand` names, unless somebody uses it as `claim` forbids. `dry_run`: its changes are kept in
-    /// memory.
-    pub fn open(operand: &Operand, dry_run: bool, claim: Claim) -> Result<Self, ChangeError> {
+    /// Opens the image that `operand` names, unless somebody uses it as `claim` forbids, or it is one of the `inputs` of the
+    /// job. `dry_run`: its changes are kept in memory, and what would not let them be written is an error all the same.
+    pub fn open(
+        operand: &Operand,
+        dry_run: bool,
+        claim: Claim,
+        inputs: &Inputs,
+    ) -> Result<Self, ChangeError> {
         let name = operand.source_name();
         let Operand::Path(path) = operand else {
             return Err(ChangeError::Stream { name });
         };
-        let failed = |source| {
-            let name = name.clone();
-            if dry_run {
-                ChangeError::Read { name, source }
-            } else {
-                ChangeError::Open { name, source }
-            }
-        };
-        let (access, role) = if dry_run {
-            (Access::Read, ImageRole::Reader)
-        } else {
-            (Access::ReadWrite, ImageRole::Writer)
+        let failed = |source| ChangeError::Open {
+            name: name.clone(),
+            source,
         };
         let kind = path.metadata().map_err(failed)?.file_type();
         if kind.is_dir() {
@@ -59,16 +62,19 @@ impl Target {
         if !(kind.is_file() || kind.is_block_device()) {
             return Err(ChangeError::Stream { name });
         }
-        let file = Arc::new(FileStorage::open(path, access).map_err(failed)?);
-        let lock = match file.lock_image(role) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(ChangeError::Busy { name });
-            }
-            Err(source) => return Err(ChangeError::Lock { name, source }),
+        let mode = if dry_run {
+            LockMode::Shared
+        } else {
+            LockMode::Exclusive
         };
+        let (file, lock) = locked(path, &name, mode)?;
+        let clash = Place::of(file.file()).and_then(|place| inputs.clash(&place));
+        if let Some(clash) = clash {
+            return Err(ChangeError::Input { name, clash });
+        }
+        let named: Arc<dyn Storage> = Arc::new(Named::new(file.clone(), path));
         let rehearsed = if dry_run {
-            let rehearsed = RehearsedStorage::new(file.clone()).map_err(failed)?;
+            let rehearsed = RehearsedStorage::new(named.clone()).map_err(failed)?;
             Some(Arc::new(rehearsed))
         } else {
             None
@@ -77,9 +83,10 @@ impl Target {
             name,
             storage: match &rehearsed {
                 Some(rehearsed) => rehearsed.clone(),
-                None => file.clone(),
+                None => named,
             },
             rehearsed,
+            path: path.clone(),
             file,
             _lock: lock,
         };
@@ -157,10 +164,9 @@ impl Target {
         }
     }
 
-    /// Asks a question about the image that is to be answered with `yes`, unless nothing is written anyway.
-    /// `batch_mode` is yes to it.
+    /// Asks a question about the image, as [`confirm`] does.
     pub fn confirm(&self, question: &str, batch_mode: bool) -> Result<(), ChangeError> {
-        confirm(question, batch_mode || self.rehearsed.is_some())
+        confirm(question, batch_mode, self.rehearsed.is_some())
     }
 
     /// Says what was done: `members` to programs, `text` to people unless they want to hear nothing. After a dry run that
@@ -172,6 +178,10 @@ impl Target {
         mut members: Value,
         text: &str,
     ) -> Result<(), Error> {
+        if self.rehearsed.is_none() && !named::leads_to(&self.path, self.file.file()) {
+            let name = self.name.clone();
+            return Err(ChangeError::Exchanged { name }.into());
+        }
         let mut lines = String::new();
         if let Some(rehearsed) = &self.rehearsed {
             let written = rehearsed.written();
@@ -211,6 +221,38 @@ impl Target {
     pub fn failed(&self) -> impl Fn(luks::Error) -> Error + '_ {
         |error| Error::luks(&self.name, error)
     }
+}
+
+/// Opens an image and locks it. Whoever changes its header now may put another file in its place: that one is opened
+/// then.
+fn locked(
+    path: &Path,
+    name: &str,
+    mode: LockMode,
+) -> Result<(Arc<FileStorage>, ImageLock), ChangeError> {
+    /// Somebody who replaces it as often will do so again.
+    const TRIES: usize = 8;
+    let name = || name.to_owned();
+    let cannot_lock = |source: io::Error| match source.kind() {
+        io::ErrorKind::WouldBlock => ChangeError::Busy { name: name() },
+        _ => ChangeError::Lock {
+            name: name(),
+            source,
+        },
+    };
+    for _ in 0..TRIES {
+        let file = FileStorage::open(path, Access::ReadWrite);
+        let file = Arc::new(file.map_err(|source| ChangeError::Open {
+            name: name(),
+            source,
+        })?);
+        let lock = file.lock_image(ImageRole::Writer).map_err(cannot_lock)?;
+        drop(file.lock(mode).map_err(cannot_lock)?);
+        if named::leads_to(path, file.file()) {
+            return Ok((file, lock));
+        }
+    }
+    Err(ChangeError::Exchanged { name: name() })
 }
 
 /// Says that `file` was written, or after a dry run that it would have been: `members` to programs, `what` it is to
@@ -277,7 +319,12 @@ pub fn check_new(path: &Path) -> Result<(), ChangeError> {
         let name = output::path(path);
         return Err(ChangeError::Exists { name });
     }
-    Ok(())
+    Folder::of(path)
+        .and_then(|(folder, _)| folder.check_writable())
+        .map_err(|source| ChangeError::Write {
+            name: output::path(path),
+            source,
+        })
 }
 
 /// Reads a backup of header and keyslots, or of a larger file as much as a backup can have.
@@ -306,45 +353,35 @@ pub fn write_new(
             _ => ChangeError::Write { name, source },
         }
     };
-    let (mut file, temporary) = TemporaryFile::create(path, content, |path| {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(path)
-    })
-    .map_err(failed)?;
+    let (folder, name) = Folder::of(path).map_err(failed)?;
+    let (mut file, temporary) =
+        TemporaryFile::create(&Arc::new(folder), &name, mode, content).map_err(failed)?;
     let written = {
         let _writing = writing();
         file.write_all(bytes)
     };
     written
         .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(directory(path))?.sync_all())
+        .and_then(|()| temporary.folder().sync(&file))
         .and_then(|()| temporary.keep(|_| Ok(())))
         .map_err(failed)
 }
 
-fn directory(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Asks a question about the image that is to be answered with `yes`. `batch_mode` is yes to it.
-pub fn confirm(question: &str, batch_mode: bool) -> Result<(), ChangeError> {
+/// Asks a question about the image that is to be answered with `yes`. `batch_mode` is yes to it. A dry run asks nobody,
+/// and fails where nobody could be asked.
+pub fn confirm(question: &str, batch_mode: bool, dry_run: bool) -> Result<(), ChangeError> {
     if batch_mode {
+        return Ok(());
+    }
+    if dry_run {
+        terminal(question)?;
+        output::warn(format_args!("without --dry-run it is asked: {question}"));
         return Ok(());
     }
     let refused = |_| ChangeError::NeedsAnswer {
         question: question.to_owned(),
     };
-    let mut terminal = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .map_err(refused)?;
+    let mut terminal = terminal(question)?;
     write!(terminal, "{question} Type yes to go on: ").map_err(refused)?;
     let mut answer = String::new();
     BufReader::new(terminal)
@@ -355,6 +392,14 @@ pub fn confirm(question: &str, batch_mode: bool) -> Result<(), ChangeError> {
     } else {
         Err(ChangeError::Declined)
     }
+}
+
+/// The terminal that somebody could be asked on.
+fn terminal(question: &str) -> Result<File, ChangeError> {
+    let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
+    opened.map_err(|_| ChangeError::NeedsAnswer {
+        question: question.to_owned(),
+    })
 }
 
 /// Why an image is not changed.
@@ -393,6 +438,22 @@ pub enum ChangeError {
         name: String,
         /// By whom.
         by: InUse,
+    },
+    /// It is what the job reads, or lies in the same bytes.
+    #[error("{name} {clash}")]
+    Input {
+        /// The image.
+        name: String,
+        /// What it is.
+        clash: Clash,
+    },
+    /// Somebody has put another file under its name.
+    #[error(
+        "{name} was replaced or removed meanwhile: nothing in the file of that name is changed"
+    )]
+    Exchanged {
+        /// The image.
+        name: String,
     },
     /// The lock cannot be asked for.
     #[error("cannot lock {name}: {source}")]
@@ -452,11 +513,15 @@ impl ChangeError {
             | Self::Read { .. }
             | Self::HoldsSomethingElse { .. } => Exit::BadImage,
             Self::Stream { .. }
+            | Self::Input { .. }
             | Self::Lock { .. }
             | Self::NeedsAnswer { .. }
             | Self::Declined
             | Self::Write { .. } => Exit::Wrong,
-            Self::Busy { .. } | Self::InUse { .. } | Self::Exists { .. } => Exit::ExistsOrBusy,
+            Self::Busy { .. }
+            | Self::InUse { .. }
+            | Self::Exchanged { .. }
+            | Self::Exists { .. } => Exit::ExistsOrBusy,
         }
     }
 

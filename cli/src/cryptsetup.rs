@@ -37,6 +37,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::descriptors;
 use crate::exit::Exit;
 use crate::output;
 use crate::passphrase;
@@ -64,14 +65,18 @@ pub(crate) fn addressed(words: &[OsString]) -> Option<(String, &[OsString])> {
 
 /// Runs the words behind the program's name, which usage errors start with.
 pub(crate) fn run(program: &str, words: &[OsString]) -> Exit {
+    let closed = descriptors::check(words);
     let session = match understand(program, words) {
         Ok(Some(session)) => session,
         Ok(None) => return Exit::Done,
         Err(exit) => return exit,
     };
     let (action, session) = session;
-    let outcome = signals::install()
-        .map_err(|error| Failure::from(crate::Error::Signals(error)))
+    let outcome = closed
+        .map_err(|error| Failure::wrong(format!("Descriptor {} is not open.", error.0)))
+        .and_then(|()| {
+            signals::install().map_err(|error| Failure::from(crate::Error::Signals(error)))
+        })
         .and_then(|()| act(action, &session));
     crate::warn_of_swap();
     match outcome {

@@ -1,27 +1,26 @@
 //! The image that is written: made beside its name and renamed at the end, so that a destination that looks complete
 //! is complete.
 
+mod check;
+mod error;
 pub mod held;
 mod new_file;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
 
-use recognise::recognise;
 use rustix::fs::OFlags;
-use rustix::io::Errno;
-use volume::{FileStorage, ImageLock, ImageRole, Storage};
+use volume::{FileStorage, ImageLock, Storage};
 
 use crate::args::{Operand, ResultArgs};
-use crate::block::{self, InUse};
-use crate::exit::Exit;
+use crate::block::Place;
+use crate::folder::Folder;
+use crate::inputs::Inputs;
 use crate::signals::Content;
-use crate::source::Identity;
 
+pub use error::DestinationError;
 use new_file::NewFile;
 
 /// What there is already and may be written over.
@@ -51,13 +50,25 @@ pub struct Target {
 
 enum Kind {
     File {
-        path: PathBuf,
-        replaces: bool,
+        folder: Arc<Folder>,
+        entry: OsString,
+        replaces: Option<Replaced>,
     },
     Device(Arc<FileStorage>, ImageLock),
     /// Opened when it is written: a pipe without a reader would block.
-    Pipe(PathBuf),
+    Pipe {
+        folder: Arc<Folder>,
+        entry: OsString,
+        found: File,
+        is_symlink: bool,
+    },
     Stdout(File),
+}
+
+/// A file that is replaced at the end, kept from others until then.
+pub(crate) struct Replaced {
+    storage: FileStorage,
+    _lock: ImageLock,
 }
 
 /// An open destination.
@@ -79,23 +90,23 @@ pub enum Bytes {
 }
 
 impl Target {
-    /// Finds out whether `operand` may be written by a job that reads `sources`.
+    /// Finds out whether `operand` may be written by a job that reads `inputs`.
     pub fn check(
         operand: &Operand,
         overwrite: Overwrite,
-        sources: &[Option<Identity>],
+        inputs: &Inputs,
     ) -> Result<Self, DestinationError> {
         let name = operand.destination_name();
         let kind = match operand {
-            Operand::Standard => check_stdout(&name, sources)?,
-            Operand::Path(path) => check_path(path, &name, overwrite, sources)?,
+            Operand::Standard => check::stdout(&name, inputs)?,
+            Operand::Path(path) => check::path(path, &name, overwrite, inputs)?,
         };
         Ok(Self { name, kind })
     }
 
     /// Whether it is written in order only.
     pub fn is_stream(&self) -> bool {
-        matches!(self.kind, Kind::Pipe(_) | Kind::Stdout(_))
+        matches!(self.kind, Kind::Pipe { .. } | Kind::Stdout(_))
     }
 
     /// Whether it is standard output, so that no result can be printed there.
@@ -106,21 +117,34 @@ impl Target {
     /// Whether both are one file or one device, by whatever name.
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
-            (Kind::File { path: one, .. }, Kind::File { path: two, .. }) => {
-                place_of(one) == place_of(two)
-            }
+            (
+                Kind::File { folder, entry, .. },
+                Kind::File {
+                    folder: other_folder,
+                    entry: other,
+                    ..
+                },
+            ) => folder.is_same_as(other_folder) && entry == other,
             (Kind::Device(one, _), Kind::Device(two, _)) => {
-                let identity = |storage: &FileStorage| {
-                    storage
-                        .file()
-                        .metadata()
-                        .ok()
-                        .and_then(|metadata| Identity::of(&metadata))
-                };
-                identity(one) == identity(two)
+                let place = |storage: &FileStorage| Place::of(storage.file());
+                match (place(one), place(two)) {
+                    (Some(one), Some(two)) => one.meets(&two),
+                    _ => false,
+                }
             }
             _ => false,
         }
+    }
+
+    /// Whether it is a file that is there already.
+    pub fn replaces(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::File {
+                replaces: Some(_),
+                ..
+            }
+        )
     }
 
     /// How large a device is; other destinations are as large as they become.
@@ -153,21 +177,28 @@ impl Target {
         let bytes = match self.kind {
             Kind::Stdout(file) => Bytes::Stream(file),
             Kind::Device(storage, lock) => Bytes::Device(storage, lock),
-            Kind::Pipe(path) => {
-                let opened = OpenOptions::new().write(true).open(path);
-                Bytes::Stream(opened.map_err(|source| DestinationError::Open {
-                    name: name.clone(),
-                    source,
-                })?)
+            Kind::Pipe {
+                folder,
+                entry,
+                found,
+                is_symlink,
+            } => {
+                let flags = OFlags::WRONLY;
+                let opened = check::open_same(&folder, &entry, &found, is_symlink, flags, &name);
+                Bytes::Stream(opened?)
             }
-            Kind::File { path, replaces } => {
-                let made = NewFile::create(&path, replaces, content)
+            Kind::File {
+                folder,
+                entry,
+                replaces,
+            } => {
+                let made = NewFile::create(&folder, &entry, replaces, content)
                     .and_then(|(file, new)| Ok((FileStorage::from_file(file)?, new)));
                 let (storage, new) = made.map_err(|source| DestinationError::Create {
                     name: name.clone(),
                     source,
                 })?;
-                let lock = lock(&storage, &name)?;
+                let lock = check::lock(&storage, &name)?;
                 Bytes::File(Arc::new(storage), new, lock)
             }
         };
@@ -189,299 +220,61 @@ impl Destination {
         matches!(self.bytes, Bytes::File(..))
     }
 
+    /// Writes all that it is to hold.
+    pub fn write_all(&self, bytes: &[u8]) -> Result<(), DestinationError> {
+        let written = match &self.bytes {
+            Bytes::File(storage, ..) | Bytes::Device(storage, _) => storage.write_at(0, bytes),
+            Bytes::Stream(file) => (&*file).write_all(bytes),
+        };
+        written.map_err(|source| DestinationError::Write {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
     /// Makes what was written durable and, for a file, visible under its name.
     pub fn commit(self) -> Result<(), DestinationError> {
+        self.sync()?;
+        let name = self.name;
+        match self.bytes {
+            Bytes::File(_, new, _lock) => new.commit().map_err(|unnamed| unnamed.of(name)),
+            Bytes::Device(..) | Bytes::Stream(_) => Ok(()),
+        }
+    }
+
+    /// The same for data and their detached header, of which both appear or none.
+    pub fn commit_with_header(self, header: Self) -> Result<(), DestinationError> {
+        self.sync()?;
+        header.sync()?;
+        match (self.bytes, header.bytes) {
+            (Bytes::File(_, data, _data_lock), Bytes::File(_, new_header, _header_lock)) => {
+                NewFile::commit_both(data, new_header)
+                    .map_err(|failed| failed.of(self.name, header.name))
+            }
+            // What lies on a device has its name: the other's makes both whole.
+            (data, bytes) => {
+                let header = Self {
+                    name: header.name,
+                    bytes,
+                };
+                header.commit()?;
+                let data = Self {
+                    name: self.name,
+                    bytes: data,
+                };
+                data.commit()
+            }
+        }
+    }
+
+    fn sync(&self) -> Result<(), DestinationError> {
         let synced = match &self.bytes {
             Bytes::File(storage, ..) | Bytes::Device(storage, _) => storage.sync(),
             Bytes::Stream(_) => Ok(()),
         };
-        let name = self.name;
         synced.map_err(|source| DestinationError::Write {
-            name: name.clone(),
+            name: self.name.clone(),
             source,
-        })?;
-        match self.bytes {
-            Bytes::File(_, new, _lock) => new.commit().map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => DestinationError::Exists {
-                    name,
-                    replaceable: true,
-                },
-                _ => DestinationError::Create { name, source },
-            }),
-            Bytes::Device(..) | Bytes::Stream(_) => Ok(()),
-        }
-    }
-}
-
-/// A file that may not exist yet: its directory, by its real name, and its own name.
-fn place_of(path: &Path) -> (Option<PathBuf>, Option<&std::ffi::OsStr>) {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    (
-        directory.unwrap_or(Path::new(".")).canonicalize().ok(),
-        path.file_name(),
-    )
-}
-
-fn check_stdout(name: &str, sources: &[Option<Identity>]) -> Result<Kind, DestinationError> {
-    let opened = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    let (file, metadata) = opened
-        .and_then(|file| file.metadata().map(|metadata| (file, metadata)))
-        .map_err(|source| DestinationError::Open {
-            name: name.to_owned(),
-            source,
-        })?;
-    if file.is_terminal() {
-        return Err(DestinationError::Terminal {
-            name: name.to_owned(),
-        });
-    }
-    check_identity(Identity::of(&metadata), name, sources)?;
-    Ok(Kind::Stdout(file))
-}
-
-fn check_path(
-    path: &Path,
-    name: &str,
-    overwrite: Overwrite,
-    sources: &[Option<Identity>],
-) -> Result<Kind, DestinationError> {
-    let name = || name.to_owned();
-    let cannot_open = |source| DestinationError::Open {
-        name: name(),
-        source,
-    };
-    let is_symlink = match path.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Kind::File {
-                path: path.to_owned(),
-                replaces: false,
-            });
-        }
-        Err(error) => return Err(cannot_open(error)),
-        Ok(metadata) => metadata.is_symlink(),
-    };
-    let metadata = match fs::metadata(path) {
-        Err(error) if is_symlink && error.kind() == io::ErrorKind::NotFound => {
-            return Err(DestinationError::Symlink { name: name() });
-        }
-        found => found.map_err(cannot_open)?,
-    };
-    check_identity(Identity::of(&metadata), &name(), sources)?;
-    let kind = metadata.file_type();
-    if is_symlink && !kind.is_block_device() && !kind.is_char_device() {
-        return Err(DestinationError::Symlink { name: name() });
-    }
-    if kind.is_file() {
-        return if overwrite.files {
-            Ok(Kind::File {
-                path: path.to_owned(),
-                replaces: true,
-            })
-        } else {
-            Err(DestinationError::Exists {
-                name: name(),
-                replaceable: true,
-            })
-        };
-    }
-    if kind.is_block_device() {
-        return check_device(path, &name(), overwrite.devices);
-    }
-    if kind.is_char_device() || kind.is_fifo() {
-        let is_terminal =
-            kind.is_char_device() && File::open(path).is_ok_and(|file| file.is_terminal());
-        return if is_terminal {
-            Err(DestinationError::Terminal { name: name() })
-        } else {
-            Ok(Kind::Pipe(path.to_owned()))
-        };
-    }
-    Err(DestinationError::Exists {
-        name: name(),
-        replaceable: false,
-    })
-}
-
-fn check_device(path: &Path, name: &str, overwrite: bool) -> Result<Kind, DestinationError> {
-    let cannot_open = |source| DestinationError::Open {
-        name: name.to_owned(),
-        source,
-    };
-    // O_EXCL on a device: not while it is mounted or part of a mapping. The kernel's flags are a C int.
-    let exclusive = OFlags::EXCL.bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(exclusive)
-        .open(path)
-        .map_err(|error| {
-            if Errno::from_io_error(&error) == Some(Errno::BUSY) {
-                DestinationError::InUse {
-                    name: name.to_owned(),
-                    by: block::users_of_path(path),
-                }
-            } else {
-                cannot_open(error)
-            }
-        })?;
-    let storage = FileStorage::from_file(file).map_err(cannot_open)?;
-    let lock = lock(&storage, name)?;
-    if !overwrite && let Some(found) = recognise(&storage).map_err(cannot_open)? {
-        return Err(DestinationError::DeviceHolds {
-            name: name.to_owned(),
-            content: found.content.name(),
-        });
-    }
-    Ok(Kind::Device(Arc::new(storage), lock))
-}
-
-fn check_identity(
-    identity: Option<Identity>,
-    name: &str,
-    sources: &[Option<Identity>],
-) -> Result<(), DestinationError> {
-    if identity.is_some() && sources.contains(&identity) {
-        return Err(DestinationError::SameAsSource {
-            name: name.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// A device that somebody else uses is refused whatever was allowed: two writers leave nothing of use to either.
-fn lock(storage: &FileStorage, name: &str) -> Result<ImageLock, DestinationError> {
-    storage
-        .lock_image(ImageRole::Writer)
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => DestinationError::Busy {
-                name: name.to_owned(),
-            },
-            _ => DestinationError::Open {
-                name: name.to_owned(),
-                source,
-            },
         })
-}
-
-/// Why a destination cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum DestinationError {
-    /// It exists.
-    #[error("{name} exists")]
-    Exists {
-        /// The destination.
-        name: String,
-        /// Whether `--force` would help.
-        replaceable: bool,
-    },
-    /// It is a symbolic link to something that is no device.
-    #[error("{name} is a symbolic link, and not to a device")]
-    Symlink {
-        /// The destination.
-        name: String,
-    },
-    /// It is the source.
-    #[error("{name} is the source itself")]
-    SameAsSource {
-        /// The destination.
-        name: String,
-    },
-    /// Image data is never written to a terminal.
-    #[error("{name} is a terminal")]
-    Terminal {
-        /// The destination.
-        name: String,
-    },
-    /// A device holds something.
-    #[error("{name} holds {content}")]
-    DeviceHolds {
-        /// The destination.
-        name: String,
-        /// What was recognised on it.
-        content: &'static str,
-    },
-    /// A device is mounted or mapped, or a file lies under one that is.
-    #[error("{name} is in use{by}")]
-    InUse {
-        /// The destination.
-        name: String,
-        /// By whom.
-        by: InUse,
-    },
-    /// Another job has locked it.
-    #[error("{name} is in use")]
-    Busy {
-        /// The destination.
-        name: String,
-    },
-    /// A device is too small.
-    #[error("{name} has {capacity} bytes, {needed} are needed")]
-    TooSmall {
-        /// The destination.
-        name: String,
-        /// Its size.
-        capacity: u64,
-        /// The size needed.
-        needed: u64,
-    },
-    /// It cannot be opened.
-    #[error("cannot open {name}: {source}")]
-    Open {
-        /// The destination.
-        name: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A new file cannot be made, or not be given its name.
-    #[error("cannot create {name}: {source}")]
-    Create {
-        /// The destination.
-        name: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// It cannot be written.
-    #[error("cannot write {name}: {source}")]
-    Write {
-        /// The destination.
-        name: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-}
-
-impl DestinationError {
-    /// How the program ends.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Exists { .. }
-            | Self::Symlink { .. }
-            | Self::DeviceHolds { .. }
-            | Self::InUse { .. }
-            | Self::Busy { .. } => Exit::ExistsOrBusy,
-            Self::SameAsSource { .. }
-            | Self::Terminal { .. }
-            | Self::TooSmall { .. }
-            | Self::Open { .. }
-            | Self::Create { .. }
-            | Self::Write { .. } => Exit::Wrong,
-        }
-    }
-
-    /// What to do.
-    pub fn advice(&self) -> Option<String> {
-        let advice = match self {
-            Self::Exists {
-                replaceable: true, ..
-            } => "--force replaces it once the new one is complete",
-            Self::Symlink { .. } => "name the file itself",
-            Self::Terminal { .. } => "redirect it, or name a file",
-            Self::DeviceHolds { .. } => "--overwrite-device writes over it",
-            Self::InUse { .. } => block::RELEASE,
-            _ => return None,
-        };
-        Some(advice.to_owned())
     }
 }

@@ -8,6 +8,8 @@ use luks::kdf::Excess;
 
 use crate::advice;
 use crate::change::ChangeError;
+use crate::change::named::is_exchanged;
+use crate::descriptors::Closed;
 use crate::destination::DestinationError;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
@@ -41,6 +43,9 @@ pub enum Error {
     /// A cipher or hash that is none, is not built, or does not take the key.
     #[error(transparent)]
     Cipher(#[from] dmcrypt::Error),
+    /// A descriptor that the command line names.
+    #[error(transparent)]
+    Descriptor(#[from] Closed),
     /// The policy that a header is to be held to.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -280,7 +285,8 @@ impl Error {
             | Self::NotSound { .. }
             | Self::Overwritten { .. }
             | Self::Detached { .. } => Exit::BadImage,
-            Self::Conflict { .. }
+            Self::Descriptor(_)
+            | Self::Conflict { .. }
             | Self::TooOften { .. }
             | Self::NoSize
             | Self::PayloadSize { .. }
@@ -333,7 +339,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::NoSize => Some("give --payload-size SIZE or --container-size SIZE".to_owned()),
-            Self::Conflict { .. }
+            Self::Descriptor(_)
+            | Self::Conflict { .. }
             | Self::TooOften { .. }
             | Self::Compare { .. }
             | Self::Lost { .. }
@@ -356,6 +363,7 @@ impl Error {
 
 fn luks_exit(error: &luks::Error) -> Exit {
     match error {
+        luks::Error::Io { source, .. } if is_exchanged(source) => Exit::ExistsOrBusy,
         luks::Error::NoKeyFits { .. } => Exit::NoKeyFits,
         luks::Error::OutOfMemory { .. } => Exit::OutOfMemory,
         luks::Error::Busy | luks::Error::Changed => Exit::ExistsOrBusy,

@@ -11,6 +11,8 @@
 //! | [`plain`] | the options of a headerless container, complete or refused |
 //! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
 //! | [`source`], [`destination`] | the images: how they are opened, checked, made and replaced |
+//! | [`descriptors`], [`inputs`] | what the command line names: whether it is open, and that it is read or written, not both |
+//! | [`folder`] | a folder that is open, and what is done in it |
 //! | [`block`] | what the kernel says of a device: who uses it, and what it stands on |
 //! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
@@ -38,12 +40,15 @@ pub mod change;
 pub mod commands;
 pub mod cryptsetup;
 pub mod data_facts;
+pub mod descriptors;
 pub mod destination;
 pub mod error;
 pub mod exit;
 pub mod explain;
+pub mod folder;
 pub mod format;
 pub mod human;
+pub mod inputs;
 pub mod inspect;
 pub mod limits;
 pub mod losses;
@@ -77,6 +82,8 @@ pub use crate::exit::Exit;
 /// was one, is on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let words = arguments.get(1..).unwrap_or_default();
+    let closed = descriptors::check(words);
     if let Some((program, words)) = cryptsetup::addressed(&arguments) {
         return cryptsetup::run(&program, words);
     }
@@ -112,8 +119,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return exit;
         }
     };
-    let outcome = signals::install()
-        .map_err(Error::Signals)
+    let outcome = closed
+        .map_err(Error::Descriptor)
+        .and_then(|()| signals::install().map_err(Error::Signals))
         .and_then(|()| commands::run(cli.verb));
     warn_of_swap();
     match outcome {

@@ -1,18 +1,18 @@
 //! What of an image could not be read: counted while it is read, listed at the end.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
 use crate::args::{BadPlacesArgs, OnReadError};
 use crate::change::ChangeError;
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::output;
 use crate::signals::{Content, TemporaryFile, writing};
 
@@ -177,12 +177,8 @@ struct ErrorMap {
 impl ErrorMap {
     fn create(path: &Path) -> Result<Self, ChangeError> {
         let name = output::path(path);
-        let made = TemporaryFile::create(path, Content::Public, |path| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
+        let made = Folder::of(path).and_then(|(folder, name)| {
+            TemporaryFile::create(&Arc::new(folder), &name, 0o600, Content::Public)
         });
         match made {
             Ok((file, temporary)) => Ok(Self {

@@ -11,11 +11,11 @@ use crate::args::{FormatArgs, HeaderArgs, Operand};
 use crate::destination::{Bytes, Destination, DestinationError, Overwrite, Target};
 use crate::error::Error;
 use crate::format::NewLuks;
+use crate::inputs::Inputs;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::payload;
 use crate::signals::Content;
-use crate::source::Identity;
 use crate::unlock;
 
 /// Where a container goes: one place, or two with a detached header. Nothing has been written yet.
@@ -27,19 +27,19 @@ pub struct Places {
 }
 
 impl Places {
-    /// Finds out whether they may be written by a job that reads `source`.
+    /// Finds out whether they may be written by a job that reads `inputs`.
     pub fn check(
         destination: &Operand,
         header: &HeaderArgs,
         overwrite: Overwrite,
-        source: Option<Identity>,
+        inputs: &Inputs,
     ) -> Result<Self, Error> {
-        let data = Target::check(destination, overwrite, &[source])?;
+        let data = Target::check(destination, overwrite, inputs)?;
         let header = match &header.header {
             Some(path) => Some(Target::check(
                 &Operand::Path(path.clone()),
                 overwrite,
-                &[source],
+                inputs,
             )?),
             None => None,
         };
@@ -56,6 +56,16 @@ impl Places {
                     other: "the container itself",
                 });
             }
+        }
+        if let Some(header) = &header
+            && data.replaces()
+            && header.replaces()
+        {
+            return Err(DestinationError::TwoExist {
+                data: data.name,
+                header: header.name.clone(),
+            }
+            .into());
         }
         Ok(Self { data, header })
     }
@@ -132,9 +142,9 @@ pub fn write<T>(
         }
         fill(&data, &mapping)?
     };
-    data.commit()?;
-    if let Some(header) = header {
-        header.commit()?;
+    match header {
+        Some(header) => data.commit_with_header(header)?,
+        None => data.commit()?,
     }
     Ok(filled)
 }

@@ -32,7 +32,7 @@ use crate::output;
 pub(crate) use buffer::SecretBuffer;
 
 /// The most that is read where no size is asked for; cryptsetup's limit.
-const MAX_BYTES: u64 = 8 << 20;
+pub const MAX_BYTES: u64 = 8 << 20;
 
 /// Where a key comes from and how it is read: [`KeyArgs`], understood.
 pub struct KeyInput {

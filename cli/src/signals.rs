@@ -6,14 +6,12 @@
 //! number). Overwriting takes as long as writing did; a second signal ends it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
-
-use rustix::fs::OFlags;
 
 use rustix::termios::{self, OptionalActions, Termios};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -22,21 +20,45 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use volume::{FileStorage, Storage as _};
 
+use crate::folder::Folder;
 use crate::output;
 
 /// What has to be undone when the process ends early.
 struct Leavings {
-    files: BTreeMap<PathBuf, Content>,
+    files: BTreeMap<u64, Arc<Leaving>>,
+    next: u64,
     terminal: Option<(File, Termios)>,
 }
 
 static LEAVINGS: Mutex<Leavings> = Mutex::new(Leavings {
     files: BTreeMap::new(),
+    next: 0,
     terminal: None,
 });
 static INSTALL: Once = Once::new();
 /// Held for reading by who writes secrets to a file, for writing by who overwrites them.
 static WRITERS: RwLock<()> = RwLock::new(());
+
+/// A file that is not finished: what was made, not what has its name.
+struct Leaving {
+    folder: Arc<Folder>,
+    name: OsString,
+    file: File,
+    content: Content,
+}
+
+impl Leaving {
+    /// Overwrites it if it is secret, until it is enough. What cannot be overwritten is removed all the same.
+    fn overwrite(&self, is_enough: &mut dyn FnMut() -> bool) {
+        if self.content == Content::Secret {
+            let _ = overwrite(&self.file, &self.name, is_enough);
+        }
+    }
+
+    fn remove(&self) {
+        let _ = self.folder.remove_own(&self.name, &self.file);
+    }
+}
 
 /// What a file holds that is not finished.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,12 +107,9 @@ fn start() -> io::Result<()> {
                 has_come |= signals.pending().next().is_some();
                 has_come
             };
-            for (file, content) in &leavings.files {
-                if *content == Content::Secret {
-                    // What cannot be overwritten is removed all the same.
-                    let _ = overwrite(file, &mut is_enough);
-                }
-                let _ = fs::remove_file(file);
+            for leaving in leavings.files.values() {
+                leaving.overwrite(&mut is_enough);
+                leaving.remove();
             }
             // The lock is still held: no new file can appear before the end.
             let _ = emulate_default_handler(signal);
@@ -99,19 +118,14 @@ fn start() -> io::Result<()> {
 }
 
 /// Overwrites all that a file holds with zeros, through to the disk, until it is enough.
-fn overwrite(path: &Path, is_enough: &mut dyn FnMut() -> bool) -> io::Result<()> {
+fn overwrite(file: &File, name: &OsStr, is_enough: &mut dyn FnMut() -> bool) -> io::Result<()> {
     /// What takes longer than a moment to overwrite is announced.
     const QUIET_BYTES: u64 = 256 << 20;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)?;
-    let storage = FileStorage::from_file(file)?;
+    let storage = FileStorage::from_file(file.try_clone()?)?;
     if storage.len()? > QUIET_BYTES {
         output::warn(format_args!(
             "overwriting what was written to {}; another signal ends it",
-            output::path(path)
+            output::path(Path::new(name))
         ));
     }
     let zeros = vec![0; 1 << 20];
@@ -147,44 +161,77 @@ fn ignored_signals() -> u64 {
 /// A file that must not outlive this value, nor the process if a signal ends it.
 ///
 /// It is made under the same lock under which the signal thread removes it, and taken off the list together with
-/// what makes it permanent: there is no moment at which a signal leaves a file behind.
+/// what makes it permanent: there is no moment at which a signal leaves a file behind. It is overwritten by its
+/// descriptor and removed from the folder that is open, so that nobody who moves things about has another file hit.
 pub struct TemporaryFile {
-    path: PathBuf,
-    content: Content,
+    number: u64,
+    leaving: Arc<Leaving>,
     kept: bool,
 }
 
 impl TemporaryFile {
-    /// Makes a file with `create` and remembers its path.
-    pub fn create<T>(
-        path: &Path,
+    /// Makes a file in `folder` and remembers it.
+    pub fn create(
+        folder: &Arc<Folder>,
+        name: &OsStr,
+        mode: u32,
         content: Content,
-        create: impl FnOnce(&Path) -> io::Result<T>,
-    ) -> io::Result<(T, Self)> {
+    ) -> io::Result<(File, Self)> {
         let mut leavings = leavings();
-        let made = create(path)?;
-        leavings.files.insert(path.to_owned(), content);
+        let made = folder.create(name, mode)?;
+        let file = made.try_clone().inspect_err(|_| {
+            let _ = folder.remove_own(name, &made);
+        })?;
+        let leaving = Arc::new(Leaving {
+            folder: Arc::clone(folder),
+            name: name.to_owned(),
+            file,
+            content,
+        });
+        let number = leavings.next;
+        leavings.next += 1;
+        leavings.files.insert(number, Arc::clone(&leaving));
         Ok((
             made,
             Self {
-                path: path.to_owned(),
-                content,
+                number,
+                leaving,
                 kept: false,
             },
         ))
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The folder that it is in.
+    pub fn folder(&self) -> &Folder {
+        &self.leaving.folder
+    }
+
+    /// What it is called there.
+    pub fn name(&self) -> &OsStr {
+        &self.leaving.name
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.leaving.file
     }
 
     /// Lets `keep` make the file permanent (a rename); if it fails the file is removed.
-    pub fn keep(mut self, keep: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    pub fn keep<E>(self, keep: impl FnOnce(&Self) -> Result<(), E>) -> Result<(), E> {
+        Self::keep_all([self], |[file]| keep(file))
+    }
+
+    /// The same for more than one, of which a signal leaves all or none.
+    pub fn keep_all<const N: usize, E>(
+        mut files: [Self; N],
+        keep: impl FnOnce(&[Self; N]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut leavings = leavings();
-        keep(&self.path)?;
-        leavings.files.remove(&self.path);
-        self.kept = true;
+        keep(&files)?;
+        for file in &mut files {
+            leavings.files.remove(&file.number);
+            file.kept = true;
+        }
         Ok(())
     }
 }
@@ -192,13 +239,11 @@ impl TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.kept {
-            if self.content == Content::Secret {
-                // Without the lock on what is left: a signal does not wait for this.
-                let _ = overwrite(&self.path, &mut || false);
-            }
+            // Without the lock on what is left: a signal does not wait for this.
+            self.leaving.overwrite(&mut || false);
             let mut leavings = leavings();
-            let _ = fs::remove_file(&self.path);
-            leavings.files.remove(&self.path);
+            self.leaving.remove();
+            leavings.files.remove(&self.number);
         }
     }
 }
@@ -238,21 +283,45 @@ fn leavings() -> MutexGuard<'static, Leavings> {
 mod tests {
     use super::*;
 
+    fn make(path: &Path) -> io::Result<TemporaryFile> {
+        let (folder, name) = Folder::of(path)?;
+        let made = TemporaryFile::create(&Arc::new(folder), &name, 0o600, Content::Public)?;
+        Ok(made.1)
+    }
+
     #[test]
     fn a_temporary_file_goes_unless_it_is_kept() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("made");
-        let (_, file) =
-            TemporaryFile::create(&path, Content::Public, |path| File::create_new(path))?;
+        let file = make(&path)?;
         assert!(path.exists());
         drop(file);
         assert!(!path.exists());
 
-        let (_, file) =
-            TemporaryFile::create(&path, Content::Public, |path| File::create_new(path))?;
-        let kept = directory.path().join("kept");
-        file.keep(|path| fs::rename(path, &kept))?;
-        assert!(kept.exists() && !path.exists());
+        let file = make(&path)?;
+        file.keep(|file| file.folder().rename(file.name(), "kept".as_ref()))?;
+        assert!(directory.path().join("kept").exists() && !path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_its_name_and_place_meanwhile_stays() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("folder"))?;
+        let file = make(&at("folder/made"))?;
+        fs::rename(at("folder"), at("moved"))?;
+        fs::create_dir(at("folder"))?;
+        fs::write(at("folder/made"), "theirs")?;
+        drop(file);
+        assert!(!at("moved/made").exists());
+        assert_eq!(fs::read(at("folder/made"))?, b"theirs");
+
+        let file = make(&at("made"))?;
+        fs::remove_file(at("made"))?;
+        fs::write(at("made"), "theirs")?;
+        drop(file);
+        assert_eq!(fs::read(at("made"))?, b"theirs");
         Ok(())
     }
 
@@ -266,12 +335,12 @@ mod tests {
             FileStorage::from_file(file.as_file().try_clone()?)?.punch_hole(1 << 20, 1 << 20)
         };
         write()?;
-        overwrite(file.path(), &mut || false)?;
+        overwrite(file.as_file(), "x".as_ref(), &mut || false)?;
         assert!(fs::read(file.path())? == vec![0; 3 << 20]);
 
         write()?;
         let mut pieces = 0;
-        overwrite(file.path(), &mut || {
+        overwrite(file.as_file(), "x".as_ref(), &mut || {
             pieces += 1;
             pieces > 1
         })?;
@@ -284,10 +353,9 @@ mod tests {
     fn a_file_that_cannot_be_kept_goes() -> io::Result<()> {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("made");
-        let (_, file) =
-            TemporaryFile::create(&path, Content::Public, |path| File::create_new(path))?;
+        let file = make(&path)?;
         assert!(
-            file.keep(|_| Err(io::ErrorKind::AlreadyExists.into()))
+            file.keep(|_| Err::<(), io::Error>(io::ErrorKind::AlreadyExists.into()))
                 .is_err()
         );
         assert!(!path.exists());

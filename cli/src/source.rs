@@ -1,9 +1,9 @@
 //! The image that is read.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
 use recognise::{Class, Content, recognise};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
 use crate::args::{BusyArgs, Operand};
+use crate::block::Place;
 use crate::exit::Exit;
 use crate::output;
 
@@ -18,8 +19,8 @@ use crate::output;
 pub struct Source {
     /// How messages name it.
     pub name: String,
-    /// Which file it is.
-    pub identity: Option<Identity>,
+    /// Where its bytes lie; pipes and character devices lie nowhere.
+    pub place: Option<Place>,
     /// Its bytes.
     pub bytes: Bytes,
 }
@@ -54,7 +55,7 @@ impl Source {
             name: name.clone(),
             source,
         })?;
-        let identity = Identity::of(&metadata);
+        let place = Place::of_metadata(&metadata);
         let kind = metadata.file_type();
         if kind.is_dir() {
             return Err(SourceError::Directory { name });
@@ -62,7 +63,7 @@ impl Source {
         if *operand == Operand::Standard || !(kind.is_file() || kind.is_block_device()) {
             return Ok(Self {
                 name,
-                identity,
+                place,
                 bytes: Bytes::Stream(Box::new(file)),
             });
         }
@@ -85,7 +86,7 @@ impl Source {
         };
         Ok(Self {
             name,
-            identity,
+            place,
             bytes: Bytes::Image(Arc::new(storage), lock),
         })
     }
@@ -162,28 +163,6 @@ impl Data {
             image: source.name,
             bytes,
         }))
-    }
-}
-
-/// Which file or device something is, by whatever name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Identity {
-    /// A regular file: device and inode.
-    File(u64, u64),
-    /// A block device: its number.
-    Device(u64),
-}
-
-impl Identity {
-    /// The identity of what can be read and overwritten at once; pipes and character devices have none.
-    pub fn of(metadata: &Metadata) -> Option<Self> {
-        let kind = metadata.file_type();
-        if kind.is_file() {
-            Some(Self::File(metadata.dev(), metadata.ino()))
-        } else {
-            kind.is_block_device()
-                .then(|| Self::Device(metadata.rdev()))
-        }
     }
 }
 

@@ -124,13 +124,9 @@ fn mapping_by_id(kernel: &Kernel, version: u8, uuid: &str) -> Option<String> {
     })
 }
 
-/// Who uses the block device of this name, as far as the kernel tells.
-pub fn users_of_path(path: &Path) -> InUse {
-    let none = || InUse { users: Vec::new() };
-    fs::metadata(path).map_or_else(
-        |_| none(),
-        |metadata| users_of_device(&Kernel::running(), metadata.rdev()),
-    )
+/// Who uses a block device, as far as the kernel tells.
+pub fn users_of(metadata: &fs::Metadata) -> InUse {
+    users_of_device(&Kernel::running(), metadata.rdev())
 }
 
 fn users(kernel: &Kernel, file: &File) -> io::Result<Option<InUse>> {

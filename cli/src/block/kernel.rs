@@ -58,6 +58,33 @@ impl Kernel {
         self.devices_in(device, "holders")
     }
 
+    /// What a mapping or an array is made of.
+    pub fn slaves(&self, device: u64) -> Vec<u64> {
+        self.devices_in(device, "slaves")
+    }
+
+    /// How large it is.
+    pub fn bytes(&self, device: u64) -> u64 {
+        self.sectors(device, "size").unwrap_or(u64::MAX)
+    }
+
+    /// Where in its disk a partition starts, in bytes.
+    pub fn start(&self, device: u64) -> u64 {
+        self.sectors(device, "start").unwrap_or(0)
+    }
+
+    /// Where in its file a loop device starts, in bytes.
+    pub fn loop_offset(&self, device: u64) -> u64 {
+        let offset = self.line(device, "loop/offset");
+        offset.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// A number of sectors that a file says, in bytes.
+    fn sectors(&self, device: u64, file: &str) -> Option<u64> {
+        let sectors: u64 = self.line(device, file)?.parse().ok()?;
+        sectors.checked_mul(512)
+    }
+
     fn devices_in(&self, device: u64, folder: &str) -> Vec<u64> {
         let folder = self.folder(device).map(|of| of.join(folder));
         folder.map_or_else(Vec::new, |folder| numbers_below(&folder))
@@ -155,15 +182,12 @@ fn plain(name: &str) -> String {
             let digits = std::str::from_utf8(digits).ok()?;
             u8::from_str_radix(digits, 8).ok()
         });
-        match digits.filter(|_| first == b'\\') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &behind[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = behind;
-            }
+        if let Some(byte) = digits.filter(|_| first == b'\\') {
+            bytes.push(byte);
+            rest = &behind[3..];
+        } else {
+            bytes.push(first);
+            rest = behind;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -6,6 +6,7 @@ use volume::Storage;
 use crate::args::{ContainerType, CreateArgs, WorkArgs};
 use crate::destination::DestinationError;
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::new_container::{self, Places};
 use crate::passphrase::KeyInput;
 use crate::report::Report;
@@ -23,7 +24,11 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         Some(ContainerType::Luks1) => (Version::Luks1, "luks1"),
         Some(ContainerType::Luks2) | None => (Version::Luks2, "luks2"),
     };
-    let places = Places::check(&args.destination, &args.header, (&args.result).into(), None)?;
+    let inputs = Inputs::none()
+        .keys(&args.keys)
+        .path("the volume key file", args.format.volume_key_file.as_ref());
+    let overwrite = (&args.result).into();
+    let places = Places::check(&args.destination, &args.header, overwrite, &inputs)?;
     let name = places.data.name.clone();
     if places.data.is_stream() {
         return Err(Error::Conflict {

@@ -9,6 +9,7 @@ use crate::args::{ContainerType, DecryptArgs, Operand};
 use crate::data_facts::DataFacts;
 use crate::destination::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::losses::Losses;
 use crate::output;
 use crate::passphrase::KeyInput;
@@ -32,9 +33,15 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
         )?),
         None => None,
     };
-    let header_identity = header.as_ref().and_then(|header| header.identity);
-    let sources = [source.identity, header_identity];
-    let target = Target::check(&args.destination, (&args.result).into(), &sources)?;
+    let mut inputs = Inputs::none()
+        .source("the source", &source)
+        .keys(&args.keys)
+        .path("the volume key file", args.unlock.volume_key_file.as_ref())
+        .policies(&args.policy);
+    if let Some(header) = &header {
+        inputs = inputs.source("the header", header);
+    }
+    let target = Target::check(&args.destination, (&args.result).into(), &inputs)?;
     if args.result.output.json && target.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",

@@ -7,6 +7,7 @@ use super::decrypt::zeros_in;
 use crate::args::{ContainerType, EncryptArgs, Holes, Operand};
 use crate::error::Error;
 use crate::format::NewLuks;
+use crate::inputs::Inputs;
 use crate::losses::Losses;
 use crate::new_container::{self, Places};
 use crate::passphrase::KeyInput;
@@ -25,7 +26,11 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
         source.check_raw()?;
     }
     let overwrite = (&args.result).into();
-    let places = Places::check(&args.destination, &args.header, overwrite, source.identity)?;
+    let inputs = Inputs::none()
+        .source("the source", &source)
+        .keys(&args.keys)
+        .path("the volume key file", args.format.volume_key_file.as_ref());
+    let places = Places::check(&args.destination, &args.header, overwrite, &inputs)?;
     if args.result.output.json && places.data.is_stdout() {
         return Err(Error::Conflict {
             one: "--json",

@@ -1,15 +1,21 @@
 //! `man DIR`.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
+use std::process;
+use std::sync::Arc;
 
 use clap::CommandFactory;
 use serde_json::json;
 
 use crate::args::{Cli, ManArgs};
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::manual;
 use crate::output;
+use crate::signals::{Content, TemporaryFile};
 
 /// Writes every page; see [`manual`].
 pub fn run(args: &ManArgs) -> Result<(), Error> {
@@ -22,10 +28,11 @@ pub fn run(args: &ManArgs) -> Result<(), Error> {
     if !args.dry.run {
         fs::create_dir_all(folder).map_err(failed(folder))?;
     }
-    for page in &pages {
-        let path = folder.join(&page.name);
-        if !args.dry.run {
-            fs::write(&path, &page.text).map_err(failed(&path))?;
+    if !args.dry.run {
+        let open = Arc::new(Folder::open(folder).map_err(failed(folder))?);
+        for page in &pages {
+            let path = folder.join(&page.name);
+            write(&open, page.name.as_ref(), page.text.as_ref()).map_err(failed(&path))?;
         }
     }
     let names: Vec<_> = pages.iter().map(|page| page.name.as_str()).collect();
@@ -50,4 +57,14 @@ pub fn run(args: &ManArgs) -> Result<(), Error> {
         "{directory}: {} manual pages\n",
         names.len()
     ))?)
+}
+
+/// Writes a page, which is complete when it has its name: what had it is replaced, and a link of that name not followed.
+fn write(folder: &Arc<Folder>, name: &OsStr, text: &[u8]) -> io::Result<()> {
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".luksmith-{}", process::id()));
+    let (mut file, temporary) = TemporaryFile::create(folder, &temporary, 0o666, Content::Public)?;
+    file.write_all(text)?;
+    temporary.keep(|temporary| folder.rename(temporary.name(), name))
 }

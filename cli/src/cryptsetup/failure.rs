@@ -185,6 +185,7 @@ impl From<ChangeError> for Failure {
                 Exit::ExistsOrBusy,
                 format!("Cannot use device {name} which is in use."),
             ),
+            ChangeError::Input { name, clash } => Self::wrong(format!("Device {name} {clash}.")),
             ChangeError::InUse { name, by } => Self::new(
                 Exit::ExistsOrBusy,
                 format!("Cannot exclusively open {name}, device in use."),

@@ -1,8 +1,7 @@
 //! `luksFormat DEVICE [NEW KEY FILE]`: a new header in a file or on a device that there is.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, SectorSize};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
@@ -18,6 +17,7 @@ use crate::args::{ContainerArgs, ContainerType, FormatArgs, Operand};
 use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::exit::Exit;
+use crate::folder::Folder;
 use crate::format::NewLuks;
 use crate::output;
 use crate::signals::{self, TemporaryFile};
@@ -29,7 +29,8 @@ const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let version = version(session)?;
     let given = &session.given;
-    let data = Target::open(&Operand::Path(session.device_path()), false, Claim::Nothing)?;
+    let path = Operand::Path(session.device_path());
+    let data = Target::open(&path, false, Claim::Nothing, &session.inputs())?;
     let (header, made) = match header_target(session)? {
         Some((header, made)) => (Some(header), made),
         None => (None, None),
@@ -126,10 +127,11 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         .map_err(failed)?;
     container.commit(&*place.storage).map_err(failed)?;
     if let Some(made) = made {
-        made.keep(|_| Ok(())).map_err(|error| {
-            Failure::wrong(format!("Cannot create header file {}.", place.name))
-                .and(format!("{error}."))
-        })?;
+        made.keep(|_| Ok::<_, std::io::Error>(()))
+            .map_err(|error| {
+                Failure::wrong(format!("Cannot create header file {}.", place.name))
+                    .and(format!("{error}."))
+            })?;
     }
     session.tell(format!(
         "Key slot {} created.",
@@ -168,20 +170,18 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
             "Header file does not exist, do you want to create it?",
             || Failure::aborted(Exit::NoKeyFits),
         )?;
-        let (_, temporary) = TemporaryFile::create(&path, signals::Content::Public, |path| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-        })
-        .map_err(|error| {
+        let failed = |error: std::io::Error| {
             let name = output::path(&path);
             Failure::wrong(format!("Cannot create header file {name}.")).and(format!("{error}."))
-        })?;
+        };
+        let (folder, name) = Folder::of(&path).map_err(failed)?;
+        let content = signals::Content::Public;
+        let (_, temporary) =
+            TemporaryFile::create(&Arc::new(folder), &name, 0o600, content).map_err(failed)?;
         made = Some(temporary);
     }
-    let target = Target::open(&Operand::Path(path), false, Claim::Nothing)?;
+    let path = Operand::Path(path);
+    let target = Target::open(&path, false, Claim::Nothing, &session.inputs())?;
     Ok(Some((target, made)))
 }
 

@@ -23,6 +23,7 @@ use crate::change::{ChangeError, Target, back_up, read_backup};
 use crate::commands::header::backup::check_whole;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::inputs::Inputs;
 use crate::output;
 
 fn backup_file(session: &Session) -> Result<PathBuf, Failure> {
@@ -337,7 +338,12 @@ fn mended(damage: &Damage) -> Vec<String> {
 
 /// What would be mended; the type that was asked for must be the one that is there.
 fn plan(session: &Session) -> Result<Repair, Failure> {
-    let rehearsed = Target::open(&Operand::Path(session.header_path()), true, Claim::Nothing)?;
+    let rehearsed = Target::open(
+        &Operand::Path(session.header_path()),
+        true,
+        Claim::Nothing,
+        &Inputs::none(),
+    )?;
     let options = RepairOptions {
         overwrite_foreign: true,
     };

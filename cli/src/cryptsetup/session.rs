@@ -1,6 +1,6 @@
 //! One run of an action: what was typed, and what is said and asked on the way.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use crate::args::Operand;
 use crate::block::Claim;
 use crate::change::Target;
 use crate::exit::Exit;
+use crate::inputs::Inputs;
 use crate::output;
 
 /// What was typed, understood.
@@ -100,7 +101,40 @@ impl Session {
     /// Opens the image whose header is to be changed.
     pub(super) fn target(&self, claim: Claim) -> Result<Target, Failure> {
         let path = Operand::Path(self.header_path());
-        Ok(Target::open(&path, false, claim)?)
+        Ok(Target::open(&path, false, claim, &self.inputs())?)
+    }
+
+    /// What the action reads beside the device.
+    pub(super) fn inputs(&self) -> Inputs {
+        let number = |option: &str| self.given.number(option);
+        let part = |of: &str| {
+            let size = number(&format!("{of}-size")).filter(|size| *size != 0);
+            (number(&format!("{of}-offset")).unwrap_or(0), size)
+        };
+        let key = |inputs: Inputs, what, file: Option<&OsStr>, of| match file {
+            Some(file) => inputs.key(what, Some(file), None, part(of)),
+            None => inputs,
+        };
+        let inputs = key(
+            Inputs::none(),
+            "the key file",
+            self.given.text("key-file"),
+            "keyfile",
+        );
+        let inputs = key(
+            inputs,
+            "the new key file",
+            self.given.text("new-keyfile"),
+            "new-keyfile",
+        );
+        let second = self.operands.get(1).map(OsString::as_os_str);
+        let inputs = key(inputs, "the key file", second, "keyfile");
+        let backup = self.given.text("header-backup-file");
+        let json = self.given.text("json-file").filter(|file| *file != "-");
+        inputs
+            .path("the volume key file", self.given.text("volume-key-file"))
+            .path("the backup", backup)
+            .path("the token file", json)
     }
 
     /// Reads the header, to be changed.

@@ -1,8 +1,6 @@
 //! `token add|remove|import|export|unassign DEVICE`.
 
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use luks::luks2::Metadata;
@@ -11,10 +9,14 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::session::{Session, say};
-use crate::block::Claim;
+use crate::args::Operand;
+use crate::block::{Claim, Place};
 use crate::change::Target;
 use crate::commands::token::add::{json_input, read_json};
+use crate::destination::{Overwrite, Target as Destination};
+use crate::inputs::Inputs;
 use crate::output;
+use crate::signals::Content;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let verb = session.verb.as_ref().expect("a token action has one");
@@ -145,16 +147,25 @@ fn export(session: &Session) -> Result<(), Failure> {
     let Some(path) = session.given.text("json-file").filter(|file| *file != "-") else {
         return Ok(output::text(&json)?);
     };
+    // A file that is there is replaced, not written through whatever leads to it.
+    let overwrite = Overwrite {
+        files: true,
+        devices: false,
+    };
     let name = output::path(Path::new(path));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|_| Failure::wrong(format!("Failed to open file {name} in write mode.")))?;
+    let opened = Place::of_path(&session.header_path());
+    let inputs = Inputs::none().place("the device", opened);
+    let operand = Operand::Path(path.into());
+    let file = Destination::check(&operand, overwrite, &inputs)
+        .and_then(|file| file.create(Content::Public))
+        .map_err(|error| {
+            Failure::wrong(format!("Failed to open file {name} in write mode."))
+                .and(format!("{error}."))
+        })?;
+    let failed = |reason: String| Failure::wrong("Failed to write JSON file.").and(reason);
     file.write_all(json.as_bytes())
-        .map_err(|error| Failure::wrong("Failed to write JSON file.").and(format!("{error}.")))
+        .and_then(|()| file.commit())
+        .map_err(|error| failed(format!("{error}.")))
 }
 
 fn remove(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure> {

@@ -66,11 +66,11 @@ fn what_it_says_is_what_happens() {
         let place = place(kind);
         let before = place.read("box");
         for verb in verbs(kind) {
-            let run = place.run(&format!("{verb} --dry-run --json")).expect(0);
+            let run = place.run(&format!("{verb} -q --dry-run --json")).expect(0);
             let result: Value = serde_json::from_str(run.text()).expect("JSON");
             assert_eq!(result["dry_run"], true, "{verb}");
             assert!(place.read("box") == before, "{verb}: something was written");
-            let text = place.run(&format!("{verb} --dry-run")).expect(0);
+            let text = place.run(&format!("{verb} -q --dry-run")).expect(0);
             assert!(
                 text.text().starts_with("nothing is written") && text.text().contains("bytes "),
                 "{verb}: {}",
@@ -120,21 +120,104 @@ fn a_repair_is_tried_out() {
     assert!(place.read("box") == damaged);
 }
 
-/// It asks for nothing but keys, needs no permission to write, and makes no file.
+/// It makes no file.
 #[test]
 fn it_only_reads() {
     let place = place("luks2");
     let before = place.read("box");
-    let line = "chmod 400 box && setsid -w \"$LUKSMITH\" header erase box --dry-run --header-backup-file new";
-    place.sh(line).expect(0);
+    place
+        .run("header erase -q box --dry-run --header-backup-file new")
+        .expect(0);
     assert!(place.read("box") == before);
     assert!(!place.path("new").exists());
     place
-        .run("header erase box --dry-run --header-backup-file saved")
+        .run("header erase -q box --dry-run --header-backup-file saved")
         .expect(5)
         .says("saved exists");
     place
         .run("header erase none --dry-run")
         .expect(4)
-        .says("cannot read none");
+        .says("cannot open none for writing");
+}
+
+/// What the real run refuses before it writes.
+#[test]
+fn it_refuses_what_the_real_run_refuses() {
+    let place = place("luks2");
+    place
+        .sh("cp box one && \"$LUKSMITH\" key remove one --key-file b -q")
+        .expect(0);
+    place
+        .sh("mkdir full && ln -s nowhere full/link && truncate -s 8K text")
+        .expect(0);
+    let before = place.read("one");
+    let mut count = 0;
+    // Nobody can be asked, unless somebody sits there: then it says what would be asked.
+    for verb in [
+        "key remove one --key-file a",
+        "header erase one",
+        "header restore one --header-backup-file saved",
+        "header convert one --type luks1",
+        "key export one --key-file a --volume-key-file key",
+    ] {
+        for dry in ["", " --dry-run"] {
+            let line = format!("setsid -w \"$LUKSMITH\" {verb}{dry}");
+            place
+                .sh(&line)
+                .expect(1)
+                .says("There is no terminal to ask on");
+            count += 1;
+        }
+    }
+    for (verb, code, says) in [
+        (
+            "header erase -q one --header-backup-file none/new",
+            1,
+            "cannot write none/new",
+        ),
+        (
+            "header erase -q one --header-backup-file full/link",
+            5,
+            "exists",
+        ),
+        (
+            "key add one --key-file a --new-keyfile one",
+            1,
+            "is the new key file itself",
+        ),
+        (
+            "header restore -q one --header-backup-file one",
+            1,
+            "is the backup itself",
+        ),
+        (
+            "token import one --json-file one",
+            1,
+            "is the token file itself",
+        ),
+        ("encrypt text none/new --key-file a", 1, "none/new"),
+        ("encrypt text full/link --key-file a", 5, "symbolic link"),
+        (
+            "encrypt text one --force --key-file one",
+            1,
+            "is the key file itself",
+        ),
+        (
+            "decrypt one text --force --key-file text",
+            1,
+            "is the key file itself",
+        ),
+        (
+            "create none/new --payload-size 1M --key-file a",
+            1,
+            "none/new",
+        ),
+    ] {
+        for dry in ["", " --dry-run"] {
+            place.run(&format!("{verb}{dry}")).expect(code).says(says);
+            count += 1;
+        }
+    }
+    assert!(place.read("one") == before);
+    println!("cases: refusals of dry runs {count} passed, 0 failed");
 }

@@ -139,10 +139,7 @@ fn key_files_that_cannot_be_used() {
             format!("{raw} --key-file short --keyfile-offset 32"),
             "offset 32 is beyond its 31 bytes",
         ),
-        (
-            format!("{raw} --key-fd 99"),
-            "cannot read key file /dev/fd/99",
-        ),
+        (format!("{raw} --key-fd 99"), "descriptor 99 is not open"),
         (
             format!("{raw} --key-file key --key-encoding hex"),
             "not hexadecimal digits",

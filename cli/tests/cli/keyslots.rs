@@ -147,7 +147,7 @@ fn mistakes_are_refused_and_change_nothing() {
                 "cannot open none",
             ),
             (
-                format!("key add a --key-file a --new-keyfile b {CHEAP}"),
+                format!("key add vk --key-file a --new-keyfile b {CHEAP}"),
                 4,
                 "not a LUKS container",
             ),

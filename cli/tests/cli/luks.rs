@@ -85,7 +85,9 @@ fn the_sector_size_follows_the_payload() {
 fn a_detached_header_both_ways() {
     let place = cheap_luks_place(1 << 20);
     for kind in ["luks1", "luks2"] {
+        // Two files that are there cannot be replaced in one step.
         let options = format!("--type {kind} --header head {CHEAP} --force");
+        place.sh("rm -f data head").expect(0);
         place.run(&format!("encrypt raw data {options}")).expect(0);
         assert_eq!(place.read("data").len(), 1 << 20);
         place
@@ -108,7 +110,9 @@ fn a_detached_header_both_ways() {
     }
     // Taken for a container, its own bytes would be the data.
     for kind in ["luks1", "luks2"] {
+        // Two files that are there cannot be replaced in one step.
         let options = format!("--type {kind} --header head {CHEAP} --force");
+        place.sh("rm -f data head").expect(0);
         place.run(&format!("encrypt raw data {options}")).expect(0);
         for line in [
             "decrypt head none --key-file pw",
@@ -123,6 +127,7 @@ fn a_detached_header_both_ways() {
         assert!(!place.path("none").exists());
     }
     // One that is as long as the room it leaves is a container without data.
+    place.sh("rm data head").expect(0);
     place
         .run(&format!(
             "encrypt raw data --header head --offset 32768 {CHEAP} --force"

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -135,10 +135,11 @@ fn script(place: &Path) -> String {
     for (number, (state, make)) in STATES.iter().enumerate() {
         let version = if state.contains("LUKS2") { 2 } else { 1 };
         let letter = char::from(b'a' + u8::try_from(number).unwrap());
-        script.push_str(&format!(
+        let _ = write!(
+            script,
             "N={number}; V={version}; D=/dev/ubd{letter}; mkdir -p /run/m$N\n\
              {{ {make}; }} >log 2>&1 || {{ cat log; echo 'not made: {state}'; exit 1; }}\n"
-        ));
+        );
         if state.starts_with("partition") {
             script.push_str("D=${D}1\n");
         }
@@ -148,11 +149,11 @@ fn script(place: &Path) -> String {
         let verbs = lines(VERBS.len(), VERBS_WITHOUT_HEADER);
         for (action, line) in ACTIONS.iter().enumerate().take(actions) {
             for who in ["theirs", "ours"] {
-                script.push_str(&format!("try {number}.{action} {who} {who} {line}\n"));
+                let _ = write!(script, "try {number}.{action} {who} {who} {line}\n");
             }
         }
         for (verb, line) in VERBS.iter().enumerate().take(verbs) {
-            script.push_str(&format!("try {number}.{verb} verb luksmith {line}\n"));
+            let _ = write!(script, "try {number}.{verb} verb luksmith {line}\n");
         }
     }
     script

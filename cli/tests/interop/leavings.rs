@@ -9,8 +9,8 @@ fn leavings(faults: &str, line: &str) -> Vec<u8> {
     place.write("raw", vec![0x5a; 3 << 20]);
     place.sh("luksmith encrypt raw box --key-file a --pbkdf pbkdf2 --pbkdf-force-iterations 1000");
     let code = place.sh_code(&format!(
-        "strace -f -o /dev/null -e trace=fsync,fdatasync,unlink,pwrite64 {faults} \
-         -e inject=unlink:error=EPERM:delay_enter=2000000 {}",
+        "strace -f -o /dev/null -e trace=fsync,fdatasync,unlinkat,pwrite64 {faults} \
+         -e inject=unlinkat:error=EPERM:delay_enter=2000000 {}",
         line.replace("luksmith", &format!("'{PROGRAM}'"))
     ));
     assert_ne!(code, 0, "{line}");

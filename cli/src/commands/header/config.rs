@@ -8,10 +8,17 @@ use crate::args::HeaderConfigArgs;
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 
 /// Changes what was given.
 pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
+    let inputs = Inputs::none().policies(&args.image.policy);
+    let target = Target::open(
+        &args.image.header(),
+        args.change.dry.run,
+        Claim::Header,
+        &inputs,
+    )?;
     let luks = target.luks_after_backup(&args.image.policy, &args.change)?;
     if let (Some(priority), Some(keyslot)) = (args.priority, args.key_slot) {
         keyslots::set_priority(&luks, keyslot, priority.into(), &mut OsRandom)

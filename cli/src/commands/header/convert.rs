@@ -8,6 +8,7 @@ use crate::args::{ContainerType, HeaderConvertArgs};
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 
 /// Converts the header to the other version.
 pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
@@ -21,7 +22,13 @@ pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
             });
         }
     };
-    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Whole)?;
+    let inputs = Inputs::none().policies(&args.image.policy);
+    let target = Target::open(
+        &args.image.header(),
+        args.change.dry.run,
+        Claim::Whole,
+        &inputs,
+    )?;
     let luks = target.luks(&args.image.policy)?;
     target.refuse_mapped(&luks)?;
     let question = format!("The header of {} will be converted to {name}.", target.name);

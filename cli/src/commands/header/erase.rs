@@ -8,10 +8,17 @@ use crate::args::HeaderEraseArgs;
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 
 /// Overwrites every keyslot.
 pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
+    let inputs = Inputs::none().policies(&args.image.policy);
+    let target = Target::open(
+        &args.image.header(),
+        args.change.dry.run,
+        Claim::Header,
+        &inputs,
+    )?;
     let luks = target.luks(&args.image.policy)?;
     target.warn_of_mapping()?;
     let question = format!(

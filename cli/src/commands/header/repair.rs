@@ -12,12 +12,14 @@ use crate::args::HeaderRepairArgs;
 use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::output;
 use crate::policy;
 
 /// Mends what is damaged, and says what.
 pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.dry.run, Claim::Header)?;
+    let inputs = Inputs::none().policies(&args.image.policy);
+    let target = Target::open(&args.image.header(), args.dry.run, Claim::Header, &inputs)?;
     check_policy(&target, args)?;
     if let Some(path) = &args.header_backup_file {
         let luks = Luks::open(target.storage.clone()).map_err(target.failed())?;

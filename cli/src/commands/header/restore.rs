@@ -14,12 +14,16 @@ use crate::args::HeaderRestoreArgs;
 use crate::block::Claim;
 use crate::change::{self, ChangeError, Target};
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::output;
 use crate::policy;
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.dry.run, Claim::Header)?;
+    let inputs = Inputs::none()
+        .policies(&args.image.policy)
+        .path("the backup", Some(&args.header_backup_file));
+    let target = Target::open(&args.image.header(), args.dry.run, Claim::Header, &inputs)?;
     let backup = read(&args.header_backup_file, args.force)?;
     check_policy(args, &backup)?;
     let (luks, comparison) = match Luks::open(target.storage.clone()) {

@@ -10,13 +10,24 @@ use crate::args::KeyAddArgs;
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::limits;
 use crate::passphrase::KeyInput;
 use crate::unlock;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
+    let inputs = Inputs::none()
+        .policies(&args.image.policy)
+        .keys(&args.keys)
+        .new_keys(&args.new)
+        .path("the volume key file", args.unlock.volume_key_file.as_ref());
+    let target = Target::open(
+        &args.image.header(),
+        args.change.dry.run,
+        Claim::Header,
+        &inputs,
+    )?;
     let name = &target.name;
     let input = new::input(&args.keys, &args.new)?;
     let luks = target.luks(&args.image.policy)?;

@@ -8,12 +8,23 @@ use crate::args::KeyChangeArgs;
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::passphrase::KeyInput;
 use crate::unlock;
 
 /// Changes a keyslot.
 pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
+    let inputs = Inputs::none()
+        .policies(&args.image.policy)
+        .keys(&args.keys)
+        .new_keys(&args.new)
+        .path("the volume key file", args.volume_key_file.as_ref());
+    let target = Target::open(
+        &args.image.header(),
+        args.change.dry.run,
+        Claim::Header,
+        &inputs,
+    )?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;

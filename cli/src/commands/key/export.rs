@@ -21,7 +21,7 @@ pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
     let question = format!(
         "Whoever has {file} opens {name}, whatever passphrases are changed or removed later."
     );
-    confirm(&question, args.output.batch_mode || args.dry.run)?;
+    confirm(&question, args.output.batch_mode, args.dry.run)?;
     let options = unlock::options_for(args.key_slot, &args.limits)?;
     let (unlocked, _) = unlock::with_passphrase(name, &keys, args.limits.tries, |secret| {
         luks.unlock(secret, &options)

@@ -7,12 +7,22 @@ use crate::args::KeyRemoveArgs;
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::passphrase::KeyInput;
 use crate::unlock;
 
 /// Removes a keyslot.
 pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
-    let target = Target::open(&args.image.header(), args.change.dry.run, Claim::Header)?;
+    let inputs = Inputs::none()
+        .policies(&args.image.policy)
+        .keys(&args.keys)
+        .path("the volume key file", args.volume_key_file.as_ref());
+    let target = Target::open(
+        &args.image.header(),
+        args.change.dry.run,
+        Claim::Header,
+        &inputs,
+    )?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let luks = target.luks(&args.image.policy)?;

@@ -12,6 +12,7 @@ use crate::args::{ChangeArgs, ImageArgs, TokenAddArgs, TokenImportArgs};
 use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
+use crate::inputs::Inputs;
 use crate::output;
 
 /// Adds a keyring token.
@@ -20,16 +21,23 @@ pub fn add(args: &TokenAddArgs) -> Result<(), Error> {
         id: args.token_id,
         replace: args.token_replace,
     };
-    insert(&args.image, &args.change, number, "token add", |all| {
-        let keyslots = if args.unbound {
-            &[][..]
-        } else if args.key_slot.is_empty() {
-            all
-        } else {
-            &args.key_slot
-        };
-        Ok(tokens::keyring(&args.key_description, keyslots))
-    })
+    insert(
+        &args.image,
+        &args.change,
+        number,
+        Inputs::none(),
+        "token add",
+        |all| {
+            let keyslots = if args.unbound {
+                &[][..]
+            } else if args.key_slot.is_empty() {
+                all
+            } else {
+                &args.key_slot
+            };
+            Ok(tokens::keyring(&args.key_description, keyslots))
+        },
+    )
 }
 
 /// Adds a token from its JSON.
@@ -38,10 +46,18 @@ pub fn import(args: &TokenImportArgs) -> Result<(), Error> {
         id: args.token_id,
         replace: args.token_replace,
     };
-    insert(&args.image, &args.change, number, "token import", |_| {
-        let (name, text) = read(&args.json_file)?;
-        tokens::parse(&text).map_err(|error| Error::luks(&name, error.into()))
-    })
+    let inputs = Inputs::none().path("the token file", Some(&args.json_file));
+    insert(
+        &args.image,
+        &args.change,
+        number,
+        inputs,
+        "token import",
+        |_| {
+            let (name, text) = read(&args.json_file)?;
+            tokens::parse(&text).map_err(|error| Error::luks(&name, error.into()))
+        },
+    )
 }
 
 /// The place that was asked for.
@@ -55,10 +71,12 @@ fn insert(
     image: &ImageArgs,
     change: &ChangeArgs,
     number: Number,
+    inputs: Inputs,
     verb: &str,
     token: impl FnOnce(&[u32]) -> Result<Map<String, Value>, Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(&image.header(), change.dry.run, Claim::Header)?;
+    let inputs = inputs.policies(&image.policy);
+    let target = Target::open(&image.header(), change.dry.run, Claim::Header, &inputs)?;
     let luks = target.luks_after_backup(&image.policy, change)?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
     let token = token(&tokens::assignable(metadata))?;

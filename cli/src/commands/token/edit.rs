@@ -7,6 +7,7 @@ use crate::args::{ChangeArgs, ImageArgs, TokenAssignArgs, TokenRemoveArgs};
 use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
+use crate::inputs::Inputs;
 
 /// Removes a token.
 pub fn remove(args: &TokenRemoveArgs) -> Result<(), Error> {
@@ -57,7 +58,8 @@ fn change(
     done: &Done,
     change: impl FnOnce(&Luks) -> Result<(), luks::Error>,
 ) -> Result<(), Error> {
-    let target = Target::open(&image.header(), args.dry.run, Claim::Header)?;
+    let inputs = Inputs::none().policies(&image.policy);
+    let target = Target::open(&image.header(), args.dry.run, Claim::Header, &inputs)?;
     let luks = target.luks_after_backup(&image.policy, args)?;
     change(&luks).map_err(target.failed())?;
     let members = json!({"image": target.name, "token": done.id});
