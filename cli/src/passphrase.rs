@@ -18,12 +18,14 @@ mod terminal;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use dmcrypt::LockedBytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, SeekFrom};
+use rustix::io::Errno;
 
 use crate::args::{KeyArgs, KeyEncoding, KeyFormat};
 use crate::exit::Exit;
@@ -33,6 +35,9 @@ pub(crate) use buffer::SecretBuffer;
 
 /// The most that is read where no size is asked for; cryptsetup's limit.
 pub const MAX_BYTES: u64 = 8 << 20;
+
+/// The most that is left out of a stream, which is by reading it.
+const MAX_SKIPPED_BYTES: u64 = 4 << 30;
 
 /// Where a key comes from and how it is read: [`KeyArgs`], understood.
 pub struct KeyInput {
@@ -147,21 +152,68 @@ impl KeyInput {
     ) -> Result<LockedBytes, KeyError> {
         match &self.origin {
             _ if self.is_typed() => self.decode(self.ask(prompt)?),
-            Origin::Ask { .. } | Origin::Stdin => self.read_from(&mut StandardInput, true, exactly),
+            Origin::Ask { .. } | Origin::Stdin => {
+                if !self.jump(io::stdin().as_fd())? {
+                    self.skip(&mut StandardInput)?;
+                }
+                self.read_on(&mut StandardInput, true, exactly)
+            }
             Origin::File(path) => {
                 let mut file = File::open(path).map_err(|source| KeyError::Opening {
                     name: self.name(),
                     source,
                 })?;
                 let is_stream = !file.metadata().is_ok_and(|metadata| metadata.is_file());
-                self.read_from(&mut file, is_stream, exactly)
+                if !self.jump(file.as_fd())? {
+                    self.skip(&mut file)?;
+                }
+                self.read_on(&mut file, is_stream, exactly)
             }
+        }
+    }
+
+    /// Tells of a file whose bytes are taken as they are, though they spell a key: only `key` of them are used, where
+    /// nothing else would tell that this is another key.
+    pub fn tell_spelled(&self, key: &[u8]) {
+        let Origin::File(path) = &self.origin else {
+            return;
+        };
+        let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+        if self.encoding != KeyEncoding::Raw || !is_file {
+            return;
+        }
+        let Ok(mut file) = File::open(path) else {
+            return;
+        };
+        if !self.jump(file.as_fd()).unwrap_or(false) {
+            return;
+        }
+        let Ok(all) = SecretBuffer::read_all(&mut file, MAX_BYTES) else {
+            return;
+        };
+        if let Some((digits, option)) = encoding::spelled(&all, key.len()) {
+            output::warn(format_args!(
+                "{}: {} bytes where {} are used as they are, all of them {digits}: {option} takes those that they spell",
+                self.name(),
+                all.len(),
+                key.len()
+            ));
         }
     }
 
     /// Reads the key from what stands for its file or for standard input, if that is no terminal. `is_stream`: it is no
     /// regular file. `exactly` as in [`Self::read`].
     pub fn read_from(
+        &self,
+        input: &mut impl Read,
+        is_stream: bool,
+        exactly: Option<usize>,
+    ) -> Result<LockedBytes, KeyError> {
+        self.skip(input)?;
+        self.read_on(input, is_stream, exactly)
+    }
+
+    fn read_on(
         &self,
         input: &mut impl Read,
         is_stream: bool,
@@ -196,7 +248,6 @@ impl KeyInput {
 
     /// The first line of standard input; the newline is taken but does not count.
     fn read_line(&self, input: &mut impl Read) -> Result<LockedBytes, KeyError> {
-        self.skip(input)?;
         let limit = self.size.unwrap_or(MAX_BYTES + 1);
         let line = SecretBuffer::read_line(input, limit)
             .map_err(|source| self.unreadable(source))?
@@ -216,7 +267,6 @@ impl KeyInput {
         exactly: Option<usize>,
         is_stream: bool,
     ) -> Result<LockedBytes, KeyError> {
-        self.skip(input)?;
         // A spelled key is longer than its bytes: all of it is read, and cut once it is understood.
         let cut = exactly
             .filter(|_| self.encoding == KeyEncoding::Raw)
@@ -259,8 +309,41 @@ impl KeyInput {
         (whole.len() > read.len() + 1).then_some(whole)
     }
 
+    /// Leaves out `--keyfile-offset` bytes of what can be read at any place; `false` for a pipe.
+    fn jump(&self, file: BorrowedFd<'_>) -> Result<bool, KeyError> {
+        if self.offset == 0 {
+            return Ok(true);
+        }
+        let seek = |to| rustix::fs::seek(file, to);
+        let failed = |error: Errno| self.unreadable(error.into());
+        let start = match seek(SeekFrom::Current(0)) {
+            Err(Errno::SPIPE) => return Ok(false),
+            start => start.map_err(failed)?,
+        };
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(file).map_err(failed)?.st_mode);
+        if matches!(kind, FileType::RegularFile | FileType::BlockDevice) {
+            let end = seek(SeekFrom::End(0)).map_err(failed)?;
+            let bytes = end.saturating_sub(start);
+            if bytes < self.offset {
+                return Err(KeyError::OffsetBeyondEnd {
+                    name: self.name(),
+                    offset: self.offset,
+                    bytes,
+                });
+            }
+        }
+        seek(SeekFrom::Start(start.saturating_add(self.offset))).map_err(failed)?;
+        Ok(true)
+    }
+
     /// Leaves out `--keyfile-offset` bytes, by reading: a pipe cannot seek.
     fn skip(&self, input: &mut impl Read) -> Result<(), KeyError> {
+        if self.offset > MAX_SKIPPED_BYTES {
+            return Err(KeyError::OffsetInStream {
+                name: self.name(),
+                offset: self.offset,
+            });
+        }
         let skipped = io::copy(&mut input.take(self.offset), &mut io::sink())
             .map_err(|source| self.unreadable(source))?;
         if skipped < self.offset {
@@ -311,7 +394,7 @@ impl Read for StandardInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match rustix::io::read(io::stdin().as_fd(), &mut *buffer) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 outcome => return outcome.map_err(Into::into),
             }
         }
@@ -382,6 +465,14 @@ pub enum KeyError {
         offset: u64,
         /// How many bytes there are.
         bytes: u64,
+    },
+    /// `--keyfile-offset` lies further in a stream than anybody waits for.
+    #[error("{name}: offset {offset} is beyond 4294967296 bytes, so many as are read of a stream")]
+    OffsetInStream {
+        /// The input.
+        name: String,
+        /// The offset asked for.
+        offset: u64,
     },
     /// A typed passphrase has no offset.
     #[error("--keyfile-offset with a passphrase that is typed")]

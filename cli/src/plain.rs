@@ -124,6 +124,9 @@ impl Plain {
         let exactly = keys.is_file() || keys.is_stdin() && is_unhashed(self.hash.as_ref());
         let exactly = exactly.then_some(self.options.key_bytes);
         let bytes = keys.read_for(image, twice, exactly)?;
+        if keys.is_file() {
+            keys.tell_spelled(&bytes);
+        }
         let passphrase;
         let source = if keys.is_file() {
             KeySource::KeyFile(&bytes)

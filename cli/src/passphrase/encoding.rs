@@ -46,6 +46,21 @@ pub(super) fn decode(
     })
 }
 
+/// What the bytes of a key file spell, and the option that says so, where a key of so many bytes is taken as they are:
+/// hexadecimal digits, as many as there may be, or base64 of just such a key. Chance makes no digits of 16 bytes.
+pub(super) fn spelled(file: &[u8], key_bytes: usize) -> Option<(&'static str, &'static str)> {
+    let text = without_white_space(file);
+    if key_bytes < 16 || text.len() < key_bytes {
+        return None;
+    }
+    if text.iter().all(u8::is_ascii_hexdigit) {
+        return Some(("hexadecimal digits", "--key-encoding hex"));
+    }
+    let mut key = LockedBytes::zeroed(base64::decoded_len_estimate(text.len()));
+    (BASE64.decode_slice(&*text, &mut key) == Ok(key_bytes))
+        .then_some(("base64", "--key-encoding base64"))
+}
+
 fn without_white_space(bytes: &[u8]) -> SecretBuffer {
     let mut text = SecretBuffer::new();
     for byte in bytes.iter().filter(|byte| !byte.is_ascii_whitespace()) {
@@ -106,6 +121,23 @@ mod tests {
             decoded(&key, KeyEncoding::Raw, KeyFormat::OpenstackMangled),
             Ok(b"725".iter().chain(b"23b").copied().collect())
         );
+    }
+
+    #[test]
+    fn keys_that_are_spelled_are_seen() {
+        let hex = Some(("hexadecimal digits", "--key-encoding hex"));
+        let base64 = Some(("base64", "--key-encoding base64"));
+        for (file, key_bytes, seen) in [
+            (format!("{}\n", "0a".repeat(32)), 32, hex),
+            ("0A".repeat(32), 64, hex),
+            ("0a".repeat(31) + "0g", 32, None),
+            ("0a".repeat(4), 8, None),
+            (BASE64.encode([200; 32]) + "\n", 32, base64),
+            (BASE64.encode([200; 33]), 32, None),
+            ("correct horse battery staple".to_owned(), 16, None),
+        ] {
+            assert_eq!(spelled(file.as_bytes(), key_bytes), seen, "{file}");
+        }
     }
 
     #[test]
