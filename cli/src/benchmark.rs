@@ -61,7 +61,7 @@ impl Pbkdf2Speed {
     pub fn measure(hash: HashAlgorithm, key_bits: u32) -> Self {
         let target = CalibrationTarget::Pbkdf2 { hash };
         let second = Duration::from_secs(1);
-        match limits::calibrated_kdf(target, key_bits as usize / 8, second) {
+        match limits::calibrated_kdf(target, key_bits as usize / 8, second).0 {
             KdfParams::Pbkdf2 { hash, iterations } => Self {
                 hash,
                 key_bits,
@@ -119,7 +119,7 @@ impl Argon2Costs {
             lanes,
         };
         let requested = Duration::from_millis(requested_ms);
-        match limits::calibrated_kdf(target, key_bits as usize / 8, requested) {
+        match limits::calibrated_kdf(target, key_bits as usize / 8, requested).0 {
             KdfParams::Argon2 {
                 variant,
                 time,

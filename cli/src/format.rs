@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use dmcrypt::{CipherSpec, HashAlgorithm, SectorSize};
 use luks::kdf::{Argon2Variant, CalibrationTarget};
-use luks::{FormatOptions, InvalidOption, KdfParams, Version, defaults};
+use luks::{FormatOptions, InvalidOption, KdfLimits, KdfParams, Version, defaults};
 
+use crate::args::number::ITER_TIME_MS;
 use crate::args::{ContainerArgs, CostArgs, FormatArgs, KeyslotCipherArgs, Pbkdf};
 use crate::error::Error;
 use crate::limits;
+use crate::output;
 
 /// A container to be made, checked; nothing is measured yet.
 pub struct NewLuks {
@@ -178,12 +180,59 @@ fn measured_kdf(kdf: &KdfParams, key_bytes: usize, wanted: Duration) -> KdfParam
             lanes,
         },
     };
-    limits::calibrated_kdf(target, key_bytes, wanted)
+    let (kdf, undisturbed) = limits::calibrated_kdf(target, key_bytes, wanted);
+    if let Some(undisturbed) = undisturbed {
+        output::warn(busy(&kdf, wanted, undisturbed));
+    }
+    kdf
+}
+
+/// What is said of a key derivation that became cheap because others kept the machine busy.
+fn busy(kdf: &KdfParams, wanted: Duration, undisturbed: Duration) -> String {
+    format!(
+        "this machine is busy: the key derivation became {}, which takes {:.2} s of it alone where {:.2} s were wanted; \
+         --pbkdf-force-iterations says what it is to be",
+        kdf_name(kdf),
+        undisturbed.as_secs_f64(),
+        wanted.as_secs_f64()
+    )
 }
 
 /// The key derivation with the costs that are given, and where none is with the least (PBKDF2's iterations, Argon2's
 /// passes) or the most (memory, lanes), which measuring replaces.
 fn forced_kdf(version: Version, hash: HashAlgorithm, args: &CostArgs) -> Result<KdfParams, Error> {
+    let kdf = given_kdf(version, hash, args)?;
+    if args.pbkdf_force_iterations.is_some() {
+        check_cost(&kdf)?;
+    }
+    Ok(kdf)
+}
+
+/// Refuses what would take longer than the longest time that can be asked for, on a machine of usual speed: no machine
+/// is fast enough that a number with some digits too many would mean something.
+fn check_cost(kdf: &KdfParams) -> Result<(), Error> {
+    let most = Duration::from_millis(*ITER_TIME_MS.end());
+    let usual = KdfLimits::default();
+    if usual.estimate(kdf, defaults::XTS_KEY_BYTES, limits::ONE_SLOT) <= most {
+        return Ok(());
+    }
+    Err(Error::KdfTooCostly {
+        kdf: kdf_name(kdf),
+        minutes: most.as_secs() / 60,
+    })
+}
+
+/// A key derivation with its costs, for people.
+fn kdf_name(kdf: &KdfParams) -> String {
+    match kdf {
+        KdfParams::Pbkdf2 { iterations, .. } => format!("pbkdf2 with {iterations} iterations"),
+        KdfParams::Argon2 {
+            time, memory_kib, ..
+        } => format!("{} with {time} passes over {memory_kib} KiB", kdf.name()),
+    }
+}
+
+fn given_kdf(version: Version, hash: HashAlgorithm, args: &CostArgs) -> Result<KdfParams, Error> {
     let kind = args.pbkdf.unwrap_or(match version {
         Version::Luks1 => Pbkdf::Pbkdf2,
         Version::Luks2 => Pbkdf::Argon2id,
@@ -222,4 +271,23 @@ fn forced_kdf(version: Version, hash: HashAlgorithm, args: &CostArgs) -> Result<
             .pbkdf_parallel
             .unwrap_or_else(limits::calibration_lanes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_the_costs_and_what_was_wanted_is_named() {
+        let kdf = KdfParams::Argon2 {
+            variant: Argon2Variant::Id,
+            time: 4,
+            memory_kib: 65536,
+            lanes: 4,
+        };
+        let said = busy(&kdf, Duration::from_secs(2), Duration::from_millis(180));
+        for part in ["argon2id with 4 passes over 65536 KiB", "0.18 s", "2.00 s"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use luks::kdf::{
     Argon2Variant, CalibrationTarget, Effort, KdfError, calibrate, calibrate_digest, derive,
 };
 use luks::{KdfLimits, KdfParams, defaults};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Time that one keyslot may ask for unless said.
 pub const ONE_SLOT: Duration = Duration::from_secs(60);
@@ -43,16 +44,60 @@ pub fn guess(params: &KdfParams, key_bytes: usize, limits: &KdfLimits) -> Durati
     limits.estimate(params, key_bytes, ONE_SLOT)
 }
 
-/// Costs with which a key derivation takes about `wanted` here, and no more memory than half of what there is.
-pub fn calibrated_kdf(target: CalibrationTarget, key_bytes: usize, wanted: Duration) -> KdfParams {
-    calibrate(target, wanted, &mut |params| time(params, key_bytes))
+/// Costs with which a key derivation takes about `wanted` here, and no more memory than half of what there is; also how
+/// long it would take undisturbed, where others keep the processors so busy that this is less than half of `wanted`.
+pub fn calibrated_kdf(
+    target: CalibrationTarget,
+    key_bytes: usize,
+    wanted: Duration,
+) -> (KdfParams, Option<Duration>) {
+    calibrated(target, wanted, processors(), &mut |params| {
+        time(params, key_bytes)
+    })
+}
+
+fn calibrated(
+    target: CalibrationTarget,
+    wanted: Duration,
+    processors: usize,
+    probe: &mut dyn FnMut(&KdfParams) -> Took,
+) -> (KdfParams, Option<Duration>) {
+    // By the last probe, which was the longest.
+    let mut speed = None;
+    let params = calibrate(target, wanted, &mut |params| {
+        let took = probe(params);
+        let threads = match *params {
+            KdfParams::Pbkdf2 { .. } => 1,
+            KdfParams::Argon2 { lanes, .. } => processors.min(lanes as usize).max(1),
+        };
+        if took.wall != Duration::MAX {
+            speed = Some((work(params), took.processor.as_nanos() / threads as u128));
+        }
+        took.wall
+    });
+    let undisturbed = speed.and_then(|(done, nanoseconds)| {
+        let nanoseconds = nanoseconds.saturating_mul(work(&params).into());
+        let nanoseconds = nanoseconds.checked_div(done.into())?;
+        u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
+    });
+    (params, undisturbed.filter(|quiet| *quiet < wanted / 2))
+}
+
+/// What one derivation does, in a unit of its own.
+fn work(params: &KdfParams) -> u64 {
+    match *params {
+        KdfParams::Pbkdf2 { iterations, .. } => iterations.into(),
+        KdfParams::Argon2 {
+            time, memory_kib, ..
+        } => u64::from(time).saturating_mul(memory_kib.into()),
+    }
 }
 
 /// Iterations with which checking a volume key takes about as long as cryptsetup has it take.
 pub fn calibrated_digest(hash: HashAlgorithm) -> u32 {
     let wanted = Duration::from_millis(defaults::DIGEST_TIME_MS);
     calibrate_digest(hash, wanted, &mut |params| {
-        time(params, hash.digest_bytes())
+        time(params, hash.digest_bytes()).wall
     })
 }
 
@@ -96,16 +141,25 @@ impl Stopwatch {
 fn work_in(duration: Duration, work: u64, params: &KdfParams) -> u64 {
     // The first run warms up; a machine that is busy for a moment must not be taken for a slow one.
     let took = (0..3)
-        .map(|_| time(params, PROBE_KEY_BYTES))
+        .map(|_| time(params, PROBE_KEY_BYTES).wall)
         .min()
         .unwrap_or(Duration::MAX);
     let scaled = u128::from(work) * duration.as_nanos() / took.as_nanos().max(1);
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
+/// What one derivation took.
+#[derive(Clone, Copy)]
+struct Took {
+    /// Of the time that passed.
+    wall: Duration,
+    /// Of the processors, all threads together: others do not count.
+    processor: Duration,
+}
+
 /// How long one derivation takes: PBKDF2 on one thread, as programs that open the container elsewhere compute it and as
 /// the limits count it, Argon2 on all. One that there is no memory for takes forever, so that a calibration turns back.
-fn time(params: &KdfParams, key_bytes: usize) -> Duration {
+fn time(params: &KdfParams, key_bytes: usize) -> Took {
     let effort = Effort {
         threads: match params {
             KdfParams::Pbkdf2 { .. } => 1,
@@ -113,19 +167,29 @@ fn time(params: &KdfParams, key_bytes: usize) -> Duration {
         },
         ..Effort::default()
     };
-    let start = Instant::now();
-    match derive(
+    let (start, processor) = (Instant::now(), processor_time());
+    let outcome = derive(
         params,
         b"probe",
         &[0; defaults::SALT_BYTES],
         key_bytes,
         effort,
-    ) {
-        Ok(_) => start.elapsed(),
-        Err(KdfError::OutOfMemory { .. } | KdfError::Cancelled | KdfError::Parameters(_)) => {
-            Duration::MAX
-        }
+    );
+    Took {
+        wall: match outcome {
+            Ok(_) => start.elapsed(),
+            Err(KdfError::OutOfMemory { .. } | KdfError::Cancelled | KdfError::Parameters(_)) => {
+                Duration::MAX
+            }
+        },
+        processor: processor_time().saturating_sub(processor),
     }
+}
+
+/// What this process has had of the processors.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn argon2(time: u32, memory_kib: u32) -> KdfParams {
@@ -280,6 +344,72 @@ mod tests {
         assert!(limits.pbkdf2_rounds > 60 * 8192, "{limits:?}");
         assert!(limits.memory_kib <= MEMORY_KIB);
         assert_eq!(kdf_limits(Duration::from_secs(1), Some(7)).memory_kib, 7);
+    }
+
+    /// A machine that does `work` in a millisecond of all processors that it may use, and gives this process one of
+    /// `share` such milliseconds.
+    fn processor(work: u64, threads: u32, share: u32) -> impl FnMut(&KdfParams) -> Took {
+        move |params| {
+            let alone = Duration::from_micros(super::work(params) * 1000 / work);
+            Took {
+                wall: alone * share,
+                processor: alone * threads,
+            }
+        }
+    }
+
+    #[test]
+    fn a_busy_machine_is_told_from_a_slow_one() {
+        let argon2 = CalibrationTarget::Argon2 {
+            variant: Argon2Variant::Id,
+            max_memory_kib: 1 << 20,
+            lanes: 4,
+        };
+        let pbkdf2 = CalibrationTarget::Pbkdf2 {
+            hash: HashAlgorithm::Sha256,
+        };
+        let seconds = Duration::from_secs(2);
+        let ms = Duration::from_millis;
+        // 64 MiB in 4 passes take 180 ms alone, 20 times as long beside others.
+        let floor = 4 * 65536;
+        let quiet = calibrated(argon2, seconds, 8, &mut processor(floor / 180, 4, 1));
+        assert_eq!(quiet.1, None);
+        let (params, told) = calibrated(argon2, seconds, 8, &mut processor(floor / 180, 4, 20));
+        assert!(
+            matches!(
+                params,
+                KdfParams::Argon2 {
+                    time: 4,
+                    memory_kib: 65536,
+                    ..
+                }
+            ),
+            "{params:?}"
+        );
+        assert!(
+            told.is_some_and(|told| (ms(170)..ms(190)).contains(&told)),
+            "{told:?}"
+        );
+        // Above the floor it is a weak keyslot too.
+        let told = calibrated(argon2, seconds, 8, &mut processor(floor / 180, 4, 5)).1;
+        assert!(
+            told.is_some_and(|told| (ms(380)..ms(420)).contains(&told)),
+            "{told:?}"
+        );
+        // Slow, or asked for little: that is what was wanted.
+        let slow = calibrated(argon2, seconds, 2, &mut processor(floor / 5000, 2, 1));
+        assert_eq!(slow.1, None);
+        let little = calibrated(argon2, ms(1), 8, &mut processor(floor / 180, 4, 20));
+        assert_eq!(little.1, None);
+        let told = calibrated(pbkdf2, seconds, 8, &mut processor(3000, 1, 20)).1;
+        assert!(
+            told.is_some_and(|told| (ms(95)..ms(105)).contains(&told)),
+            "{told:?}"
+        );
+        assert_eq!(
+            calibrated(pbkdf2, seconds, 8, &mut processor(3000, 1, 1)).1,
+            None
+        );
     }
 
     /// A machine, told by files: `/proc` and the mounted control groups.

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::luks::Pbkdf;
+use super::number;
 use super::work::OutputArgs;
 
 /// `benchmark`.
@@ -25,13 +26,13 @@ pub struct BenchmarkArgs {
     #[arg(long, value_enum, value_name = "KDF")]
     pub pbkdf: Option<Pbkdf>,
     /// Time that Argon2's costs are measured for, in milliseconds [default: 2000]
-    #[arg(long, short = 'i', value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    #[arg(long, short = 'i', value_name = "MS", value_parser = number::iter_time())]
     pub iter_time: Option<u64>,
     /// Most memory of Argon2, in KiB [default: 1 GiB or half of what there is]
-    #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(32..=4 << 20))]
+    #[arg(long, value_name = "KIB", value_parser = number::kdf_memory())]
     pub pbkdf_memory: Option<u32>,
     /// Lanes of Argon2 [default: one per processor, 4 at most]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
+    #[arg(long, value_name = "N", value_parser = number::kdf_lanes())]
     pub pbkdf_parallel: Option<u32>,
     /// What is said and asked.
     #[command(flatten)]

@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 use super::keys::key_file;
 use super::{
     BadPlacesArgs, BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, OutputArgs,
-    PolicyArgs, UnlockArgs, WorkArgs, operand, size,
+    PolicyArgs, UnlockArgs, WorkArgs, number, operand,
 };
 
 /// `compare A B`.
@@ -58,10 +58,10 @@ pub struct KeyPairArgs {
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Vec<u32>,
     /// Leave out so many bytes at the start of the key file
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
     pub keyfile_offset: u64,
     /// Read exactly so many bytes of the key file
-    #[arg(long, short = 'l', value_name = "SIZE", value_parser = size::parse)]
+    #[arg(long, short = 'l', value_name = "SIZE", value_parser = number::keyfile_size)]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key
     #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]

@@ -9,7 +9,7 @@ use luks::luks2::Priority;
 use super::keys::key_file;
 use super::{
     BusyArgs, ChangeArgs, CostArgs, DryArgs, ImageArgs, KeyArgs, KeyslotCipherArgs, LimitArgs,
-    OutputArgs, UnlockArgs, size,
+    OutputArgs, UnlockArgs, number,
 };
 
 /// `key VERB IMG`.
@@ -58,10 +58,10 @@ pub struct NewKeyArgs {
     #[arg(long, value_name = "N", conflicts_with = "new_keyfile")]
     pub new_key_fd: Option<u32>,
     /// Leave out so many bytes at the start of the new key file
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
     pub new_keyfile_offset: u64,
     /// Read exactly so many bytes of the new key
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_size)]
     pub new_keyfile_size: Option<u64>,
     /// What the new key costs to guess.
     #[command(flatten)]
@@ -134,6 +134,7 @@ pub struct KeyAddArgs {
         long,
         short = 's',
         value_name = "BITS",
+        value_parser = number::key_bits(),
         help_heading = "New key",
         requires = "unbound",
         conflicts_with = "volume_key_file"

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::size;
+use super::number;
 
 /// The value of `--key-file` and `--new-keyfile`: a path, `-`, or `credential:NAME` for a file in the folder that systemd
 /// names in `$CREDENTIALS_DIRECTORY`.
@@ -61,10 +61,10 @@ pub struct KeyArgs {
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Option<u32>,
     /// Leave out so many bytes at the start of the key file
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, default_value = "0")]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
     pub keyfile_offset: u64,
     /// Read exactly so many bytes of the key file
-    #[arg(long, short = 'l', value_name = "SIZE", value_parser = size::parse)]
+    #[arg(long, short = 'l', value_name = "SIZE", value_parser = number::keyfile_size)]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key
     #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::container::first_given;
-use super::size;
+use super::{number, size};
 
 /// How an existing container is unlocked.
 #[derive(Args, Debug)]
@@ -79,14 +79,15 @@ pub struct CostArgs {
         long,
         short = 'i',
         value_name = "MS",
+        value_parser = number::iter_time(),
         conflicts_with = "pbkdf_force_iterations"
     )]
     pub iter_time: Option<u64>,
     /// Most memory of Argon2, in KiB [default: 1 GiB or half of what there is]
-    #[arg(long, value_name = "KIB")]
+    #[arg(long, value_name = "KIB", value_parser = number::kdf_memory())]
     pub pbkdf_memory: Option<u32>,
     /// Lanes of Argon2 [default: one per processor, 4 at most]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::kdf_lanes())]
     pub pbkdf_parallel: Option<u32>,
     /// Iterations of PBKDF2 or passes of Argon2, without measuring anything
     #[arg(long, value_name = "N")]
@@ -100,7 +101,7 @@ pub struct KeyslotCipherArgs {
     #[arg(long, value_name = "SPEC", requires = "keyslot_key_size")]
     pub keyslot_cipher: Option<String>,
     /// Size of the key of that cipher, in bits
-    #[arg(long, value_name = "BITS", requires = "keyslot_cipher")]
+    #[arg(long, value_name = "BITS", value_parser = number::key_bits(), requires = "keyslot_cipher")]
     pub keyslot_key_size: Option<u32>,
 }
 

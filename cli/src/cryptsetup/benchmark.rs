@@ -60,7 +60,9 @@ fn argon2(session: &Session, variant: Argon2Variant, bits: u32) -> Result<(), Fa
         variant,
         bits,
         option("iter-time").map_or(defaults::ITER_TIME_MS, u64::from),
-        option("pbkdf-memory").unwrap_or_else(limits::calibration_memory_kib),
+        option("pbkdf-memory").map_or_else(limits::calibration_memory_kib, |kib| {
+            kib.min(defaults::ARGON2_MAX_MEMORY_KIB)
+        }),
         option("pbkdf-parallel").map_or_else(limits::calibration_lanes, |lanes| {
             lanes.min(defaults::ARGON2_MAX_LANES)
         }),

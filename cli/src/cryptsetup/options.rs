@@ -5,6 +5,8 @@ use super::action::Action::{
     Reencrypt, Resize, Resume, TcryptDump, Token, Uuid,
 };
 
+use crate::args::number;
+
 /// What an option takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
@@ -35,6 +37,8 @@ pub(super) struct Spec {
     pub(super) with: &'static [Action],
     /// The option that it is another name of.
     pub(super) alias: Option<&'static str>,
+    /// The largest number that can mean anything.
+    pub(super) most: u64,
 }
 
 const fn flag(name: &'static str) -> Spec {
@@ -49,6 +53,7 @@ const fn takes(name: &'static str, kind: Kind, value: &'static str) -> Spec {
         value,
         with: &[],
         alias: None,
+        most: u64::MAX,
     }
 }
 
@@ -71,6 +76,10 @@ impl Spec {
         }
     }
 
+    const fn most(self, most: u64) -> Self {
+        Self { most, ..self }
+    }
+
     /// Whether it may stand with `action`.
     pub(super) fn allows(&self, action: Action) -> bool {
         self.with.is_empty() || self.with.contains(&action)
@@ -82,6 +91,9 @@ pub(super) fn named(name: &str) -> Option<&'static Spec> {
     OPTIONS.iter().find(|spec| spec.name == name)
 }
 
+const KEY_BITS: u64 = *number::KEY_BITS.end();
+const KEYFILE_BYTES: u64 = *number::KEYFILE_BYTES.end();
+const KEYFILE_OFFSET: u64 = *number::KEYFILE_OFFSET.end();
 const KEYSLOT_KDF: &[Action] = &[Reencrypt, Format, AddKey, ChangeKey, ConvertKey];
 const TCRYPT: &[Action] = &[Open, TcryptDump];
 const OPAL: &[Action] = &[Format];
@@ -124,6 +136,7 @@ pub(super) static OPTIONS: &[Spec] = &[
     flag("integrity-no-wipe").with(&[Reencrypt, Format]),
     takes("iter-time", Kind::U32, "msecs")
         .short('i')
+        .most(*number::ITER_TIME_MS.end())
         .with(&[Benchmark, Reencrypt, Format, AddKey, ChangeKey, ConvertKey]),
     flag("iv-large-sectors").with(&[Open]),
     takes("json-file", Kind::Text, "STRING"),
@@ -132,22 +145,27 @@ pub(super) static OPTIONS: &[Spec] = &[
     takes("key-file", Kind::Text, "STRING").short('d'),
     takes("key-size", Kind::U32, "BITS")
         .short('s')
+        .most(KEY_BITS)
         .with(&[Open, Benchmark, Reencrypt, Format, AddKey]),
     takes("key-slot", Kind::I32, "INT").short('S').with(&[
         Open, Reencrypt, Config, Format, AddKey, ChangeKey, ConvertKey, Dump, Resume, Token,
     ]),
-    takes("keyfile-offset", Kind::U64, "bytes"),
-    takes("keyfile-size", Kind::U32, "bytes").short('l'),
+    takes("keyfile-offset", Kind::U64, "bytes").most(KEYFILE_OFFSET),
+    takes("keyfile-size", Kind::U32, "bytes")
+        .short('l')
+        .most(KEYFILE_BYTES),
     takes("keyslot-cipher", Kind::Text, "STRING").with(KEYSLOT_KDF),
-    takes("keyslot-key-size", Kind::U32, "BITS").with(KEYSLOT_KDF),
+    takes("keyslot-key-size", Kind::U32, "BITS")
+        .with(KEYSLOT_KDF)
+        .most(KEY_BITS),
     takes("label", Kind::Text, "STRING").with(&[Reencrypt, Config, Format]),
     takes("luks2-keyslots-size", Kind::Size, "bytes").with(&[Reencrypt, Format]),
     takes("luks2-metadata-size", Kind::Size, "bytes").with(&[Reencrypt, Format]),
     takes("volume-key-file", Kind::Text, "STRING"),
     takes("new-keyfile", Kind::Text, "STRING").with(&[AddKey]),
     takes("new-key-slot", Kind::I32, "INT").with(&[AddKey]),
-    takes("new-keyfile-offset", Kind::U64, "bytes"),
-    takes("new-keyfile-size", Kind::U32, "bytes"),
+    takes("new-keyfile-offset", Kind::U64, "bytes").most(KEYFILE_OFFSET),
+    takes("new-keyfile-size", Kind::U32, "bytes").most(KEYFILE_BYTES),
     takes("new-token-id", Kind::I32, "INT").with(&[AddKey]),
     takes("offset", Kind::U64, "SECTORS")
         .short('o')

@@ -220,6 +220,12 @@ fn take(given: &mut Given, spec: &'static Spec, text: OsString) -> Result<(), St
             Value::Number(size)
         }
     };
+    if let Value::Number(number) = value
+        && number > spec.most
+    {
+        let reason = format!("Option --{} is at most {}.", spec.name, spec.most);
+        return Err(Stop::Wrong(None, reason));
+    }
     given.add(spec.alias.unwrap_or(spec.name), value);
     Ok(())
 }
