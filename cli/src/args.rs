@@ -12,6 +12,7 @@ pub mod image;
 pub mod key;
 pub mod keys;
 pub mod luks;
+pub mod number;
 pub mod size;
 pub mod token;
 pub mod verify;
@@ -49,7 +50,8 @@ pub use token::{
 };
 pub use verify::VerifyArgs;
 pub use work::{
-    BusyArgs, DryArgs, Holes, OddSourceArgs, OutputArgs, ResultArgs, WeakArgs, WorkArgs,
+    AnySectorArgs, AnySourceArgs, BusyArgs, DryArgs, Holes, OddSourceArgs, OutputArgs, ResultArgs,
+    WeakArgs, WorkArgs,
 };
 
 /// LUKS1, LUKS2 and plain dm-crypt images in userspace: no root, no device-mapper, no cryptsetup.
@@ -210,6 +212,9 @@ pub struct DecryptArgs {
     /// Whether the source may be in use.
     #[command(flatten)]
     pub busy: BusyArgs,
+    /// What the source may be.
+    #[command(flatten)]
+    pub any: AnySourceArgs,
     /// What is said, and what is overwritten.
     #[command(flatten)]
     pub result: ResultArgs,
@@ -244,9 +249,13 @@ pub struct CreateArgs {
     pub result: ResultArgs,
 }
 
-/// `measure`.
+/// `measure [SRC]`.
 #[derive(Args, Debug)]
 pub struct MeasureArgs {
+    /// The raw image that is to be encrypted; without it a size is needed
+    #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand(),
+        conflicts_with_all = ["payload_size", "container_size"])]
+    pub source: Option<Operand>,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -262,6 +271,9 @@ pub struct MeasureArgs {
     /// What is said and asked.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// What is in the image.
+    #[command(flatten)]
+    pub sectors: AnySectorArgs,
 }
 
 /// `inspect IMG`.

@@ -199,6 +199,16 @@ pub enum Error {
         /// The size asked for.
         bits: u32,
     },
+    /// A key derivation that nobody would wait for.
+    #[error(
+        "{kdf} takes longer than {minutes} minutes on most machines, which nobody would wait for"
+    )]
+    KdfTooCostly {
+        /// The key derivation with its costs.
+        kdf: String,
+        /// The longest time.
+        minutes: u64,
+    },
     /// A sector size that dm-crypt does not have.
     #[error("sector size {bytes} is none of 512, 1024, 2048 and 4096")]
     SectorSize {
@@ -220,6 +230,18 @@ pub enum Error {
         unit: &'static str,
         /// What it may be.
         range: RangeInclusive<u64>,
+    },
+    /// Sectors in which Linux cannot use what is in the image.
+    #[error("{name} holds {found}: Linux cannot use that in sectors of {bytes} bytes")]
+    SectorTooLarge {
+        /// The image.
+        name: String,
+        /// What is in it.
+        found: String,
+        /// The sector size asked for.
+        bytes: u32,
+        /// The largest that would do.
+        limit: u32,
     },
     /// A generated file cannot be written.
     #[error("cannot write {name}: {source}")]
@@ -300,6 +322,8 @@ impl Error {
             | Self::RiskyCipher { .. }
             | Self::SectorSize { .. }
             | Self::Environment { .. }
+            | Self::SectorTooLarge { .. }
+            | Self::KdfTooCostly { .. }
             | Self::Generate { .. }
             | Self::Output(_)
             | Self::Direct { .. }
@@ -333,6 +357,14 @@ impl Error {
             Self::Detached { name } => Some(format!(
                 "decrypt DATA --header {name} reads the file with the data"
             )),
+            Self::SectorTooLarge { limit, .. } => Some(format!(
+                "--sector-size {limit} can be used, and is taken where none is given; --allow-any-sector-size makes such a \
+                 container"
+            )),
+            Self::KdfTooCostly { .. } => Some(
+                "give --pbkdf-force-iterations a smaller number, or --iter-time the milliseconds that it may take"
+                    .to_owned(),
+            ),
             Self::Direct { .. } => Some("leave --direct out".to_owned()),
             Self::Overwritten { .. } => Some(
                 "header restore brings it back where there is a backup of the header from before"

@@ -18,7 +18,7 @@
 //! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
 //! | [`policy`] | what a header must look like, as text: `--policy` and the policies in the box |
 //! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
-//! | [`new_container`], [`sizes`] | the order in which a new one is written, and how large it becomes |
+//! | [`new_container`], [`sizes`], [`sector_size`] | the order in which a new one is written, how large it becomes, and in what sectors |
 //! | [`data_facts`], [`stream_header`] | what a header says of its data, and a header that comes in a stream |
 //! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
 //! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
@@ -61,6 +61,7 @@ pub mod plain;
 pub mod policy;
 pub mod progress;
 pub mod report;
+pub mod sector_size;
 pub mod signals;
 pub mod sizes;
 pub mod source;

@@ -33,6 +33,9 @@ pub struct Report {
     pub key_bits: u64,
     /// Sector size.
     pub sector_size: u64,
+    /// Why it is that, in a new container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sector_size_reason: Option<String>,
     /// Where the payload starts in the container.
     pub payload_offset: u64,
     /// Bytes of payload; unknown before a stream has ended.
@@ -125,6 +128,12 @@ impl Report {
         if let Some(header) = &self.header {
             let _ = write!(line, ", header in {header}");
         }
+        // Larger ones are what a payload gets that nothing is known of.
+        if let Some(reason) = &self.sector_size_reason
+            && self.sector_size < 4096
+        {
+            let _ = write!(line, "; sectors: {reason}");
+        }
         line
     }
 
@@ -144,6 +153,9 @@ impl Report {
             None => writeln!(text, "{} would be made", self.destination),
         };
         let _ = writeln!(text, "  {}", self.container());
+        if let Some(reason) = &self.sector_size_reason {
+            let _ = writeln!(text, "  sectors: {reason}");
+        }
         if let Some(header) = &self.header {
             let _ = writeln!(text, "  header: {header}");
         }

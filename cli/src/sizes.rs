@@ -2,10 +2,12 @@
 
 use dmcrypt::SectorSize;
 use luks::{Layout, Version};
+use recognise::SectorLimit;
 
 use crate::args::{ContainerArgs, FormatArgs, SizeArgs};
 use crate::error::Error;
 use crate::format::NewLuks;
+use crate::sector_size::SectorChoice;
 
 /// The size that is given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,10 +66,12 @@ pub struct Sizes {
     pub layout: Layout,
     /// What it holds.
     pub payload_bytes: u64,
+    /// Its sectors.
+    pub sectors: SectorChoice,
 }
 
 impl Sizes {
-    /// Works them out. The payload decides on the sector size unless that is given.
+    /// Works them out. The payload and what was recognised in it decide on the sector size unless that is given.
     pub fn of_luks(
         name: &str,
         version: Version,
@@ -75,6 +79,7 @@ impl Sizes {
         format: &FormatArgs,
         detached: bool,
         given: Given,
+        known: Option<&SectorLimit>,
     ) -> Result<Self, Error> {
         let new = |sector_size| {
             let new = NewLuks::new(name, version, container, format, detached, sector_size)?;
@@ -86,12 +91,14 @@ impl Sizes {
         let (small, layout) = new(SectorSize::B512)?;
         let sector_bytes = small.options().sector_size.bytes() as u64;
         let payload_bytes = given.payload_bytes(layout.data_offset, sector_bytes)?;
-        let sector_size = default_sector_size(version, Some(payload_bytes));
-        let (new, layout) = new(sector_size)?;
+        let asked = container.sector_size;
+        let sectors = SectorChoice::luks(version, asked, Some(payload_bytes), known)?;
+        let (new, layout) = new(sectors.size)?;
         Ok(Self {
             new,
             layout,
             payload_bytes,
+            sectors,
         })
     }
 
@@ -99,13 +106,5 @@ impl Sizes {
     pub fn container_bytes(&self) -> u64 {
         // `Given::payload_bytes` has seen that the sum is a file's size.
         self.layout.data_offset + self.payload_bytes
-    }
-}
-
-/// 4096 for a new LUKS2 container whose payload is known to consist of such sectors; else what every reader takes.
-pub fn default_sector_size(version: Version, payload_bytes: Option<u64>) -> SectorSize {
-    match (version, payload_bytes) {
-        (Version::Luks2, Some(bytes)) if bytes.is_multiple_of(4096) => SectorSize::B4096,
-        _ => SectorSize::B512,
     }
 }

@@ -1,19 +1,26 @@
 //! The image that is read.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Cursor, IsTerminal, Read};
+use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
 use recognise::{Class, Content, recognise};
 use serde::Serialize;
-use volume::{FileStorage, ImageLock, ImageRole, Storage};
+use volume::{FileStorage, ImageLock, ImageRole, MemoryStorage, Storage};
 
 use crate::args::{BusyArgs, Operand};
 use crate::block::Place;
 use crate::exit::Exit;
 use crate::output;
+
+/// So much of a stream is looked at: what tells what is in an image stands there.
+const START_BYTES: u64 = 128 << 10;
+/// As long as no stream is.
+const LONG_STREAM_BYTES: u64 = 1 << 62;
 
 /// An open source: its bytes at any position, or one after another.
 pub struct Source {
@@ -91,18 +98,52 @@ impl Source {
         })
     }
 
-    /// Refuses a source that is no raw image but a container of one.
-    pub fn check_raw(&self) -> Result<(), SourceError> {
-        let Some(storage) = self.storage() else {
-            return Ok(());
+    /// What can be looked at before the bytes are used: the image, or the start of a stream, which is still to come
+    /// afterwards.
+    pub fn start(&mut self) -> Result<Arc<dyn Storage>, SourceError> {
+        let stream = match &mut self.bytes {
+            Bytes::Image(storage, _) => return Ok(Arc::clone(storage) as Arc<dyn Storage>),
+            Bytes::Stream(stream) => stream,
         };
-        match recognise(&**storage) {
+        let mut start = Vec::new();
+        if let Err(error) = stream.by_ref().take(START_BYTES).read_to_end(&mut start) {
+            return Err(self.unreadable(error));
+        }
+        // Nothing is known of the end of a longer stream: it is a hole, in which nothing is recognised.
+        let storage = MemoryStorage::new(if (start.len() as u64) < START_BYTES {
+            start.len() as u64
+        } else {
+            LONG_STREAM_BYTES
+        });
+        storage
+            .write_at(0, &start)
+            .expect("memory takes what it has room for");
+        let rest = mem::replace(stream, Box::new(io::empty()));
+        *stream = Box::new(Cursor::new(start).chain(rest));
+        Ok(Arc::new(storage))
+    }
+
+    /// Refuses a source that starts with the header of a container or image format, where `meant` is expected.
+    pub fn check_raw(&self, start: &dyn Storage, meant: Meant) -> Result<(), SourceError> {
+        match recognise(start) {
             Ok(Some(found)) if matches!(found.content.class(), Class::Luks | Class::Image) => {
                 Err(SourceError::NotRaw {
                     name: self.name.clone(),
                     content: found.content,
+                    meant,
                 })
             }
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.unreadable(source)),
+        }
+    }
+
+    /// Refuses a source without a byte.
+    pub fn check_not_empty(&self, start: &dyn Storage) -> Result<(), SourceError> {
+        match start.len() {
+            Ok(0) => Err(SourceError::Empty {
+                name: self.name.clone(),
+            }),
             Ok(_) => Ok(()),
             Err(source) => Err(self.unreadable(source)),
         }
@@ -166,6 +207,24 @@ impl Data {
     }
 }
 
+/// What a source is meant to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Meant {
+    /// A raw image.
+    Raw,
+    /// A container without a header.
+    Plain,
+}
+
+impl fmt::Display for Meant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "a raw image",
+            Self::Plain => "a plain container",
+        })
+    }
+}
+
 /// Why a source cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -214,13 +273,21 @@ pub enum SourceError {
         /// The system's reason.
         source: io::Error,
     },
-    /// `encrypt` was given a container where a raw image is meant.
-    #[error("{name} holds {}, where a raw image is meant", .content.name())]
+    /// It is a container where another thing is meant.
+    #[error("{name} holds {}, where {meant} is meant", .content.name())]
     NotRaw {
         /// The source.
         name: String,
         /// What it holds.
         content: Content,
+        /// What is meant.
+        meant: Meant,
+    },
+    /// There is nothing in it.
+    #[error("{name} is empty (0 bytes)")]
+    Empty {
+        /// The source.
+        name: String,
     },
     /// Its size is no multiple of the sector size.
     #[error("{name}: {bytes} bytes are no multiple of the sector size {sector_bytes}")]
@@ -256,6 +323,7 @@ impl SourceError {
             | Self::Terminal
             | Self::Lock { .. }
             | Self::NotRaw { .. }
+            | Self::Empty { .. }
             | Self::PartialSector { .. } => Exit::Wrong,
             Self::Busy { .. } => Exit::ExistsOrBusy,
         }
@@ -268,9 +336,16 @@ impl SourceError {
                 "stop the other process, or read a state that may be torn with --read-in-use"
             }
             Self::NotRaw { content, .. } if content.class() == Class::Image => {
-                "make a raw image of it (qemu-img convert -O raw), or encrypt its bytes as they are with --allow-any-source"
+                "make a raw image of it (qemu-img convert -O raw), or take its bytes as they are with --allow-any-source"
+            }
+            Self::NotRaw {
+                meant: Meant::Plain,
+                ..
+            } => {
+                "leave --type plain out to open it; --allow-any-source decrypts its bytes as they are"
             }
             Self::NotRaw { .. } => "--allow-any-source encrypts its bytes as they are",
+            Self::Empty { .. } => "--allow-empty makes a container all the same",
             Self::PartialSector { .. } => "--pad fills the last sector with zeros",
             _ => return None,
         };

@@ -21,8 +21,15 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libxkbcommon-tools", "xkbcli"),
     ("mandoc", "mandoc"),
     ("python3", "python3"),
+    ("e2fsprogs", "mkfs.ext4"),
+    ("xfsprogs", "mkfs.xfs"),
+    ("dosfstools", "mkfs.fat"),
+    ("mtools", "mcopy"),
+    ("btrfs-progs", "mkfs.btrfs"),
+    ("squashfs-tools", "mksquashfs"),
+    ("genisoimage", "genisoimage"),
+    ("erofs-utils", "mkfs.erofs"),
     ("fdisk", "sfdisk"),
-    ("e2fsprogs", "mkfs.ext2"),
 ];
 
 /// An error that names the command that installs what is missing.

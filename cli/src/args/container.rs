@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::size;
+use super::{number, size};
 
 /// `--type`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -37,12 +37,13 @@ pub struct ContainerArgs {
     #[arg(long, short = 'c', value_name = "SPEC")]
     pub cipher: Option<String>,
     /// Size of the key, in bits
-    #[arg(long, short = 's', value_name = "BITS")]
+    #[arg(long, short = 's', value_name = "BITS", value_parser = number::key_bits())]
     pub key_size: Option<u32>,
     /// The hash that makes a key of a passphrase; for a plain container also sha256:20 or plain
     #[arg(long, value_name = "HASH")]
     pub hash: Option<String>,
-    /// Bytes that are encrypted as one: 512, 1024, 2048 or 4096
+    /// Bytes that are encrypted as one: 512, 1024, 2048 or 4096 [default: in LUKS2 the most that the payload consists
+    /// of and that a file system or partition table in it can live with, else 512]
     #[arg(long, value_name = "BYTES")]
     pub sector_size: Option<u32>,
     /// Where encrypted data starts in the container, in sectors of 512 bytes

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, ValueEnum};
 
+use super::number;
+
 /// `--holes`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Holes {
@@ -18,7 +20,7 @@ pub enum Holes {
 #[command(next_help_heading = "Work")]
 pub struct WorkArgs {
     /// How many threads encrypt or decrypt [default: one per processor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::threads)]
     pub threads: Option<NonZeroUsize>,
     /// Move data past the page cache, which stays as it is for others
     #[arg(long)]
@@ -27,7 +29,7 @@ pub struct WorkArgs {
     #[arg(long)]
     pub progress_json: bool,
     /// Seconds between two reports of progress
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number::seconds)]
     pub progress_frequency: Option<f64>,
 }
 
@@ -91,11 +93,35 @@ pub struct WeakArgs {
     pub allow_weak_cipher: bool,
 }
 
+/// Sources that may have been meant otherwise.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Allow")]
+pub struct AnySourceArgs {
+    /// Take the bytes of a qcow2, VMDK, VHD, VHDX or VDI image or of a LUKS container as they are
+    #[arg(long)]
+    pub allow_any_source: bool,
+}
+
 /// What a source is that makes a container of little use, allowed one by one.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Allow")]
 pub struct OddSourceArgs {
-    /// Encrypt the bytes of a qcow2, VMDK, VHD, VHDX or VDI image or of a LUKS container as if they were a raw image
+    /// Images in formats of their own.
+    #[command(flatten)]
+    pub any: AnySourceArgs,
+    /// Make a container of a source without a byte
     #[arg(long)]
-    pub allow_any_source: bool,
+    pub allow_empty: bool,
+    /// What is in it.
+    #[command(flatten)]
+    pub sectors: AnySectorArgs,
+}
+
+/// Sectors that what is in an image cannot live with.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Allow")]
+pub struct AnySectorArgs {
+    /// Take a --sector-size in which Linux cannot use what is in the image
+    #[arg(long)]
+    pub allow_any_sector_size: bool,
 }

@@ -47,6 +47,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         &args.format,
         detached,
         given,
+        None,
     )?;
     places.data.check_room(sizes.container_bytes())?;
     if let Some(header) = &places.header {
@@ -69,6 +70,7 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         cipher: options.cipher.to_string(),
         key_bits: options.key_bytes as u64 * 8,
         sector_size: options.sector_size.bytes() as u64,
+        sector_size_reason: Some(sizes.sectors.reason.clone()),
         payload_offset: sizes.layout.data_offset,
         payload_bytes: None,
         container_bytes: None,

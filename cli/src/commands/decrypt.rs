@@ -18,14 +18,14 @@ use crate::plain::Plain;
 use crate::policy;
 use crate::report::Report;
 use crate::signals::Content;
-use crate::source::{Bytes, Source, SourceError};
+use crate::source::{Bytes, Meant, Source, SourceError};
 use crate::stream_header;
 use crate::transfer::{Transfer, bypass_page_cache};
 use crate::unlock;
 
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {
-    let source = Source::open(&args.source, args.busy.read_in_use)?;
+    let mut source = Source::open(&args.source, args.busy.read_in_use)?;
     let header = match &args.header.header {
         Some(path) => Some(Source::open(
             &Operand::Path(path.clone()),
@@ -51,7 +51,18 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     Losses::check(&args.bad_places, source.storage().is_none())?;
     let keys = KeyInput::new(&args.keys, args.source == Operand::Standard)?;
     match args.container.kind {
-        Some(ContainerType::Plain) => plain(args, source, target, &keys),
+        Some(ContainerType::Plain) => {
+            // Behind an offset is what somebody has looked for.
+            if !args.any.allow_any_source && args.container.offset.unwrap_or(0) == 0 {
+                let start = source.start()?;
+                match source.check_raw(&*start, Meant::Plain) {
+                    // Bad places come to light where they are decrypted.
+                    Err(SourceError::Read { .. }) => {}
+                    checked => checked?,
+                }
+            }
+            plain(args, source, target, &keys)
+        }
         kind => luks(args, kind, source, header.as_ref(), target, &keys),
     }
 }
@@ -80,6 +91,7 @@ fn plain(args: &DecryptArgs, source: Source, target: Target, keys: &KeyInput) ->
         cipher: plain.cipher().to_string(),
         key_bits: plain.key_bytes() as u64 * 8,
         sector_size: plain.sector_bytes() as u64,
+        sector_size_reason: None,
         payload_offset: offset,
         payload_bytes: None,
         container_bytes: None,
@@ -266,6 +278,7 @@ fn luks_report(
         cipher: output::escape(&facts.cipher),
         key_bits: facts.key_bits,
         sector_size: facts.sector_size,
+        sector_size_reason: None,
         payload_offset: facts.offset,
         payload_bytes: None,
         container_bytes: None,

@@ -1,30 +1,30 @@
 //! `encrypt SRC DST`: a raw image to a new container.
 
+use dmcrypt::SectorSize;
 use luks::{Layout, Version};
+use recognise::{SectorLimit, largest_sector};
 use volume::Copied;
 
 use super::decrypt::zeros_in;
-use crate::args::{ContainerType, EncryptArgs, Holes, Operand};
+use crate::args::{ContainerType, EncryptArgs, Holes, OnReadError, Operand};
 use crate::error::Error;
 use crate::format::NewLuks;
 use crate::inputs::Inputs;
 use crate::losses::Losses;
 use crate::new_container::{self, Places};
+use crate::output;
 use crate::passphrase::KeyInput;
 use crate::payload;
 use crate::plain::Plain;
 use crate::report::Report;
+use crate::sector_size::SectorChoice;
 use crate::signals::Content;
-use crate::sizes;
-use crate::source::{Source, SourceError};
+use crate::source::{Meant, Source, SourceError};
 use crate::transfer::Transfer;
 
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {
-    let source = Source::open(&args.source, args.busy.read_in_use)?;
-    if !args.odd.allow_any_source {
-        source.check_raw()?;
-    }
+    let mut source = Source::open(&args.source, args.busy.read_in_use)?;
     let overwrite = (&args.result).into();
     let inputs = Inputs::none()
         .source("the source", &source)
@@ -39,14 +39,40 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     }
     Losses::check(&args.bad_places, source.storage().is_none())?;
     let keys = KeyInput::new(&args.keys, args.source == Operand::Standard)?;
+    let start = source.start()?;
+    if !args.odd.allow_empty {
+        source.check_not_empty(&*start)?;
+    }
+    let may_lose = args.bad_places.on_read_error == OnReadError::Zero;
+    if !args.odd.any.allow_any_source {
+        match source.check_raw(&*start, Meant::Raw) {
+            Err(SourceError::Read { .. }) if may_lose => {}
+            checked => checked?,
+        }
+    }
+    let known = match largest_sector(&*start) {
+        // What stands there may count in the smallest ones.
+        Err(_) if may_lose => Some(SectorLimit {
+            bytes: 512,
+            found: "something that cannot be read".to_owned(),
+        }),
+        known => known.map_err(|error| source.unreadable(error))?,
+    };
+    let known = known.as_ref();
     match args.container.kind.unwrap_or(ContainerType::Luks2) {
-        ContainerType::Plain => plain(args, source, places, &keys),
-        ContainerType::Luks1 => luks(args, Version::Luks1, source, places, &keys),
-        ContainerType::Luks2 => luks(args, Version::Luks2, source, places, &keys),
+        ContainerType::Plain => plain(args, source, known, places, &keys),
+        ContainerType::Luks1 => luks(args, Version::Luks1, source, known, places, &keys),
+        ContainerType::Luks2 => luks(args, Version::Luks2, source, known, places, &keys),
     }
 }
 
-fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) -> Result<(), Error> {
+fn plain(
+    args: &EncryptArgs,
+    source: Source,
+    known: Option<&SectorLimit>,
+    places: Places,
+    keys: &KeyInput,
+) -> Result<(), Error> {
     let header = args.header.header.as_ref().map(|_| "--header");
     if let Some(one) = args.format.given().or(header) {
         return Err(Error::Conflict {
@@ -56,6 +82,8 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     }
     let plain = Plain::new(&args.container, &args.plain, keys)?;
     new_container::check_cipher(plain.cipher(), args.weak.allow_weak_cipher)?;
+    let sectors = SectorChoice::plain(args.container.sector_size)?;
+    sectors.check(&source.name, known, args.odd.sectors.allow_any_sector_size)?;
     let extent = Extent::of(&source, args, plain.sector_bytes())?;
     new_container::check_amount(
         plain.cipher(),
@@ -73,6 +101,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
         cipher: plain.cipher().to_string(),
         key_bits: plain.key_bytes() as u64 * 8,
         sector_size: plain.sector_bytes() as u64,
+        sector_size_reason: Some(sectors.reason.clone()),
         payload_offset: plain.offset_bytes()?,
         payload_bytes: None,
         container_bytes: None,
@@ -93,7 +122,7 @@ fn plain(args: &EncryptArgs, source: Source, places: Places, keys: &KeyInput) ->
     let destination = target.create(Content::Public)?;
     new_container::lead_in(&destination, report.payload_offset)?;
     let losses = Losses::begin(&args.bad_places)?;
-    let transfer = transfer(args, &report, &extent, plain.sector_bytes(), &losses);
+    let transfer = transfer(args, &report, &extent, &sectors, &losses);
     let copied = payload::encrypt(source, extent.bytes, &destination, &mapping, &transfer)?;
     losses.write_map(copied.bytes)?;
     destination.commit()?;
@@ -104,6 +133,7 @@ fn luks(
     args: &EncryptArgs,
     version: Version,
     source: Source,
+    known: Option<&SectorLimit>,
     places: Places,
     keys: &KeyInput,
 ) -> Result<(), Error> {
@@ -117,14 +147,15 @@ fn luks(
     let detached = places.header.is_some();
     // The payload decides on the sector size, and the sector size on what a whole payload is.
     let payload = payload::wanted_bytes(args.size).or(source.len()?);
-    let sector_size = sizes::default_sector_size(version, payload);
+    let sectors = SectorChoice::luks(version, args.container.sector_size, payload, known)?;
+    sectors.check(&source.name, known, args.odd.sectors.allow_any_sector_size)?;
     let new = NewLuks::new(
         &name,
         version,
         &args.container,
         &args.format,
         detached,
-        sector_size,
+        sectors.size,
     )?;
     let options = new.options().clone();
     new_container::check_cipher(&options.cipher, args.weak.allow_weak_cipher)?;
@@ -149,6 +180,7 @@ fn luks(
         cipher: options.cipher.to_string(),
         key_bits: options.key_bytes as u64 * 8,
         sector_size: sector_bytes as u64,
+        sector_size_reason: Some(sectors.reason.clone()),
         payload_offset: layout.data_offset,
         payload_bytes: None,
         container_bytes: None,
@@ -176,10 +208,13 @@ fn luks(
         args.weak.allow_empty_passphrase,
     )?;
     let losses = Losses::begin(&args.bad_places)?;
-    let transfer = transfer(args, &report, &extent, sector_bytes, &losses);
+    let transfer = transfer(args, &report, &extent, &sectors, &losses);
     let copied = new_container::write(container, extent.padded, places, |destination, mapping| {
         let copied = payload::encrypt(source, extent.bytes, destination, mapping, &transfer)?;
         losses.write_map(copied.bytes)?;
+        if !args.pad {
+            tell_filled(&copied, &report)?;
+        }
         Ok(copied)
     })?;
     finish(args, &report, copied, &losses)
@@ -207,7 +242,7 @@ fn transfer<'a>(
     args: &'a EncryptArgs,
     report: &'a Report,
     extent: &Extent,
-    sector_bytes: usize,
+    sectors: &SectorChoice,
     losses: &'a Losses,
 ) -> Transfer<'a> {
     Transfer {
@@ -215,11 +250,33 @@ fn transfer<'a>(
         destination: &report.destination,
         bytes: extent.bytes,
         keep_holes: args.holes == Holes::Keep,
-        pad_to: args.pad.then_some(sector_bytes),
         losses,
+        pad_to: (args.pad || sectors.may_fill).then_some(sectors.size.bytes()),
         work: &args.work,
         say: args.result.output,
     }
+}
+
+/// A stream that turned out to end within a sector that was larger than it had to be: what lies behind the last whole
+/// block of a file system is none of its. One that ends within 512 bytes was cut off.
+fn tell_filled(copied: &Copied, report: &Report) -> Result<(), Error> {
+    let name = report.source.clone().unwrap_or_default();
+    let bytes = copied.bytes;
+    if !bytes.is_multiple_of(dmcrypt::SECTOR_BYTES) {
+        return Err(SourceError::PartialSector {
+            name,
+            bytes,
+            sector_bytes: SectorSize::B512.bytes(),
+        }
+        .into());
+    }
+    if copied.padding_bytes != 0 {
+        output::warn(format_args!(
+            "{name}: {bytes} bytes are no multiple of the sector size {}, so that {} zeros follow them",
+            report.sector_size, copied.padding_bytes
+        ));
+    }
+    Ok(())
 }
 
 /// How much of the source is encrypted.

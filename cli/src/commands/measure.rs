@@ -3,17 +3,28 @@
 use std::fmt::Write as _;
 
 use luks::Version;
+use recognise::{SectorLimit, largest_sector};
 use serde_json::json;
+use volume::Storage;
 
-use crate::args::{ContainerType, MeasureArgs};
+use crate::args::{ContainerType, MeasureArgs, Operand};
 use crate::error::Error;
 use crate::human;
 use crate::output::{self, OutputError};
+use crate::sector_size::SectorChoice;
 use crate::sizes::{Given, Sizes};
+use crate::source::Source;
 
 /// Works the sizes out. Nothing is written.
 pub fn run(args: &MeasureArgs) -> Result<(), Error> {
-    let given = Given::of(&args.size).ok_or(Error::NoSize)?;
+    let image = args.source.as_ref().map(Image::look).transpose()?;
+    let given = Given::of(&args.size).or(image.as_ref().map(|image| image.size));
+    let given = given.ok_or(Error::NoSize)?;
+    let known = image.as_ref().and_then(|image| image.sectors.as_ref());
+    let check = |sectors: &SectorChoice| match &image {
+        Some(image) => sectors.check(&image.name, known, args.sectors.allow_any_sector_size),
+        None => Ok(()),
+    };
     let luks = |version| {
         let sizes = Sizes::of_luks(
             "measure",
@@ -22,7 +33,9 @@ pub fn run(args: &MeasureArgs) -> Result<(), Error> {
             &args.format,
             args.detached,
             given,
+            known,
         )?;
+        check(&sizes.sectors)?;
         let sector_size = sizes.new.options().sector_size.bytes() as u64;
         Ok::<_, Error>(Measured {
             header_bytes: sizes.layout.reserved_bytes,
@@ -30,17 +43,44 @@ pub fn run(args: &MeasureArgs) -> Result<(), Error> {
             payload_bytes: sizes.payload_bytes,
             container_bytes: sizes.container_bytes(),
             sector_size,
+            sector_size_reason: sizes.sectors.reason,
         })
     };
     let (kind, measured) = match args.container.kind {
-        Some(ContainerType::Plain) => ("plain", plain(args, given)?),
+        Some(ContainerType::Plain) => {
+            let sectors = SectorChoice::plain(args.container.sector_size)?;
+            check(&sectors)?;
+            ("plain", plain(args, given, sectors)?)
+        }
         Some(ContainerType::Luks1) => ("luks1", luks(Version::Luks1)?),
         Some(ContainerType::Luks2) | None => ("luks2", luks(Version::Luks2)?),
     };
     Ok(measured.print(kind, args.output.json)?)
 }
 
-fn plain(args: &MeasureArgs, given: Given) -> Result<Measured, Error> {
+/// The image that is to be encrypted.
+struct Image {
+    name: String,
+    size: Given,
+    sectors: Option<SectorLimit>,
+}
+
+impl Image {
+    fn look(operand: &Operand) -> Result<Self, Error> {
+        // Nothing of it is kept: it does not matter who writes it meanwhile.
+        let source = Source::open(operand, true)?;
+        let storage = source.seekable()?;
+        let len = storage.len().map_err(|error| source.unreadable(error))?;
+        let sectors = largest_sector(&*storage).map_err(|error| source.unreadable(error))?;
+        Ok(Self {
+            name: source.name,
+            size: Given::Payload(len),
+            sectors,
+        })
+    }
+}
+
+fn plain(args: &MeasureArgs, given: Given, sectors: SectorChoice) -> Result<Measured, Error> {
     let header = args.detached.then_some("--detached");
     if let Some(one) = args.format.given().or(header) {
         return Err(Error::Conflict {
@@ -48,14 +88,9 @@ fn plain(args: &MeasureArgs, given: Given) -> Result<Measured, Error> {
             other: "a plain container",
         });
     }
-    let sector_bytes = args.container.sector_size.unwrap_or(512);
-    let sector_size = dmcrypt::SectorSize::new(sector_bytes);
-    let sector_size = sector_size.ok_or(Error::SectorSize {
-        bytes: sector_bytes,
-    })?;
     let offset = args.container.offset.unwrap_or(0);
     let offset = offset.saturating_mul(dmcrypt::SECTOR_BYTES);
-    let sector_size = sector_size.bytes() as u64;
+    let sector_size = sectors.size.bytes() as u64;
     let payload_bytes = given.payload_bytes(offset, sector_size)?;
     Ok(Measured {
         header_bytes: 0,
@@ -64,6 +99,7 @@ fn plain(args: &MeasureArgs, given: Given) -> Result<Measured, Error> {
         // `Given::payload_bytes` has seen that the sum is a file's size.
         container_bytes: offset + payload_bytes,
         sector_size,
+        sector_size_reason: sectors.reason,
     })
 }
 
@@ -74,6 +110,7 @@ struct Measured {
     payload_bytes: u64,
     container_bytes: u64,
     sector_size: u64,
+    sector_size_reason: String,
 }
 
 impl Measured {
@@ -84,6 +121,7 @@ impl Measured {
             payload_bytes,
             container_bytes,
             sector_size,
+            sector_size_reason,
         } = self;
         if as_json {
             return output::json(
@@ -95,6 +133,7 @@ impl Measured {
                     "payload_bytes": payload_bytes,
                     "container_bytes": container_bytes,
                     "sector_size": sector_size,
+                    "sector_size_reason": sector_size_reason,
                 }),
             );
         }
@@ -105,6 +144,7 @@ impl Measured {
             "payload:   {} at {payload_offset}, sectors of {sector_size} bytes",
             human::size(*payload_bytes)
         );
+        let _ = writeln!(text, "sectors:   {sector_size_reason}");
         let _ = writeln!(text, "container: {}", human::size(*container_bytes));
         output::text(&text)
     }

@@ -156,13 +156,14 @@ fn a_pipe_by_name_is_written_in_order() {
 #[test]
 fn an_image_in_use_is_left_alone() {
     let place = plain_place(1 << 20);
-    // A writer that waits for its source keeps its target locked; the target has its name only afterwards.
+    // A writer that waits for its source, more of it than is looked at first, keeps its target locked; the target has its
+    // name only afterwards.
     let waiting = format!(
         "\"$LUKSMITH\" encrypt pipe box {PLAIN} & while [ ! -e .box.* ]; do sleep 0.01; done 2>/dev/null"
     );
     let script = format!(
-        "mkfifo pipe; exec 9<>pipe; {waiting}; mv .box.* busy; \"$LUKSMITH\" decrypt busy back {PLAIN}; code=$?; \
-         \"$LUKSMITH\" decrypt busy forced {PLAIN} --read-in-use; echo $? >forced_code; kill %1 2>/dev/null || kill $!; exit $code"
+        "mkfifo pipe; exec 9<>pipe; head -c 200000 /dev/zero >&9 & {waiting}; mv .box.* busy; \"$LUKSMITH\" decrypt busy back {PLAIN}; code=$?; \
+         \"$LUKSMITH\" decrypt busy forced {PLAIN} --read-in-use; echo $? >forced_code; kill $!; exit $code"
     );
     place
         .sh(&script)

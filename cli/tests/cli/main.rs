@@ -24,6 +24,7 @@ mod policy;
 mod progress;
 mod read_only;
 mod refusals;
+mod sector_sizes;
 mod shared;
 mod signals;
 mod support;

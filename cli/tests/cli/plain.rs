@@ -362,7 +362,8 @@ fn results_as_json() {
         parse(run.text()),
         serde_json::json!({
             "schema": "luksmith.encrypt/1", "dry_run": false, "source": "raw", "destination": "box", "type": "plain",
-            "cipher": "aes-xts-plain64", "key_bits": 512, "sector_size": 512, "payload_offset": 4096,
+            "cipher": "aes-xts-plain64", "key_bits": 512, "sector_size": 512,
+            "sector_size_reason": "the default of plain containers", "payload_offset": 4096,
             "payload_bytes": 4096, "container_bytes": 8192,
         })
     );
@@ -381,13 +382,15 @@ fn results_as_json() {
 #[test]
 fn an_empty_image_is_an_empty_container() {
     let place = plain_place(0);
-    place.run(&format!("encrypt raw box {PLAIN}")).expect(0);
+    place
+        .run(&format!("encrypt raw box --allow-empty {PLAIN}"))
+        .expect(0);
     assert_eq!(place.read("box"), b"");
     place.run(&format!("decrypt box back {PLAIN}")).expect(0);
     assert_eq!(place.read("back"), b"");
     assert_eq!(
         place
-            .run_with(&format!("encrypt - - {PLAIN}"), b"")
+            .run_with(&format!("encrypt - - --allow-empty {PLAIN}"), b"")
             .expect(0)
             .stdout,
         b""

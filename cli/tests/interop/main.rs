@@ -59,6 +59,8 @@ mod policy;
 mod qemu;
 /// Links planted under the names of new files, at every moment.
 mod races;
+/// What Linux makes of file systems and partition tables that were encrypted with the defaults.
+mod sectors;
 /// The kit of bad and good headers, judged by the others.
 mod testkit;
 /// `verify` of what cryptsetup makes, step by step.
