@@ -324,10 +324,13 @@ fn every_member_is_in_the_page_and_the_reverse() {
     let mut wrong = Vec::new();
     let mut listed = BTreeSet::new();
     for (schema, path, types) in luksmith::manual::json_members() {
+        // A disk with bad sectors is made by other tests.
+        let is_damage = types.ends_with("on a damaged disk");
         let types = types.split(", ").next().unwrap_or_default().to_owned();
         let types: BTreeSet<_> = types.split(" or ").map(str::to_owned).collect();
         let key = (schema, path);
         match seen.get(&key) {
+            None if is_damage => {}
             None => wrong.push(format!("{key:?} is in the page, and nothing prints it")),
             Some(kinds) => {
                 for kind in kinds.iter().filter(|kind| !types.contains(**kind)) {

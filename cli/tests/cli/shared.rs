@@ -11,7 +11,9 @@ fn place(kind: &str) -> Place {
     let place = plain_place(8192);
     place.write("other", "other");
     for line in [
-        format!("encrypt raw data --type {kind} --header head --key-file key {CHEAP} -q"),
+        format!(
+            "encrypt raw data --type {kind} --sector-size 512 --header head --key-file key {CHEAP} -q"
+        ),
         format!("encrypt raw box --type {kind} --key-file key {CHEAP} -q"),
     ] {
         place.run(&line).expect(0);
