@@ -219,7 +219,10 @@ fn what_makes_a_file_can_be_tried_out() {
     let before = place.names();
     for (line, file) in [
         ("header backup box --header-backup-file FILE", "saved"),
-        ("key export box --key-file key --volume-key-file FILE", "vk"),
+        (
+            "key export box -q --key-file key --volume-key-file FILE",
+            "vk",
+        ),
         ("token export box --token-id 0 --json-file FILE", "token"),
     ] {
         let run = place
