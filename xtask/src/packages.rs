@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("user-mode-linux", "linux"),
     ("kmod", "modprobe"),
     ("dmsetup", "dmsetup"),
+    ("luksmeta", "luksmeta"),
     ("mdadm", "mdadm"),
     ("xz-utils", "xz"),
     ("gddrescue", "ddrescuelog"),

@@ -10,7 +10,7 @@ use luks::luks1::Damage;
 use luks::luks2::{Priority, Which};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
-    Backup, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
+    Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
     convert as converting, erase as erasing,
 };
 use volume::RehearsedStorage;
@@ -181,6 +181,10 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
     })?;
     let convert = |luks: &Luks| {
         converting::convert(luks, to, &mut OsRandom).map_err(|error| match error {
+            luks::Error::Refused(Refused::Conversion {
+                obstacle: ConversionObstacle::LuksMeta,
+                ..
+            }) => Failure::wrong("Unable to convert header with LUKSMETA additional metadata."),
             luks::Error::Refused(refused @ Refused::Conversion { .. }) => Failure::wrong(format!(
                 "Cannot convert to {name} format - {}.",
                 obstacle(&refused)
@@ -218,7 +222,7 @@ fn rehearsed(target: &Target) -> Result<Luks, Failure> {
 fn obstacle(refused: &Refused) -> String {
     match refused {
         Refused::Conversion {
-            obstacle: luks::ConversionObstacle::SectorSize(_),
+            obstacle: ConversionObstacle::SectorSize(_),
             ..
         } => "default segment encryption sector size is not 512 bytes".to_owned(),
         Refused::Conversion { obstacle, .. } => obstacle.to_string(),

@@ -2,6 +2,7 @@
 
 use dmcrypt::SECTOR_BYTES as UNIT;
 use serde_json::{Map, Value, json};
+use volume::Storage;
 
 use super::{SECTOR_BYTES, is_free, obstacle, write_through};
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES, LUKS2_METADATA_BYTES, STRIPES};
@@ -18,6 +19,9 @@ const HEADER_END: u64 = 2 * LUKS2_METADATA_BYTES;
 pub(super) fn from_luks1(mut edit: Edit, random: &mut dyn Random) -> Result<(), Error> {
     let refuse = obstacle("LUKS2");
     let old = edit.luks1()?.clone();
+    if has_luksmeta(&**edit.storage(), &old)? {
+        return Err(refuse(ConversionObstacle::LuksMeta));
+    }
     let end = match old.data_offset() {
         0 => edit
             .storage()
@@ -74,6 +78,28 @@ pub(super) fn from_luks1(mut edit: Edit, random: &mut dyn Random) -> Result<(), 
     let (first, second) = head.split_at(SECTOR_BYTES);
     write_through(storage, 0, first)?;
     write_through(storage, to_u64(SECTOR_BYTES), second)
+}
+
+/// Whether LUKSMeta keeps something in the gap before the data: the pins of clevis, for one. It begins at the first
+/// multiple of 4096 bytes behind the eight areas.
+fn has_luksmeta(storage: &dyn Storage, old: &luks1::Header) -> Result<bool, Error> {
+    const MARK: &[u8; 8] = b"LUKSMETA";
+    let ends = old
+        .keyslots
+        .iter()
+        .map(|slot| slot.area_offset().saturating_add(old.area_length()));
+    let at = ends.max().unwrap_or(0).next_multiple_of(AREA_ALIGNMENT);
+    let length = storage
+        .len()
+        .map_err(Error::io("find the size of the container"))?;
+    let mut found = [0; MARK.len()];
+    if length.saturating_sub(at) < to_u64(found.len()) {
+        return Ok(false);
+    }
+    storage
+        .read_at(at, &mut found)
+        .map_err(Error::io("read what is behind the keyslots"))?;
+    Ok(found == *MARK)
 }
 
 /// The LUKS1 header in which no keyslot in use lies where the LUKS2 header goes. It differs from `old` in its first

@@ -250,3 +250,22 @@ fn what_luks1_cannot_say_is_refused() {
         );
     }
 }
+
+#[test]
+fn data_of_luksmeta_stay_where_they_are() {
+    let image = luks1(0x9_0000, &[]);
+    let disk = memory(image.clone());
+    let Header::Luks1(header) = open(&disk).header().clone() else {
+        panic!("no LUKS1")
+    };
+    let ends = header
+        .keyslots
+        .iter()
+        .map(|slot| slot.area_offset() + header.area_length());
+    let behind = ends.max().unwrap().next_multiple_of(4096);
+    disk.write_at(behind, b"LUKSMETA").unwrap();
+    assert_eq!(refuses(&disk, Version::Luks2), ConversionObstacle::LuksMeta);
+    // Anywhere else the word means nothing.
+    disk.write_at(behind, b"LUKSmeta").unwrap();
+    convert(&open(&disk), Version::Luks2, &mut OsRandom).unwrap();
+}

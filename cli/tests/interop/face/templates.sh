@@ -26,6 +26,7 @@ new l2 $small --sector-size 512 --label name --subsystem sub
 new l2s $small
 new l1 --type luks1
 new l1s --type luks1 -s 256
+cp l1 l1meta; luksmeta init -f -d l1meta
 for image in l1 l2; do
     cp $image one$image; cryptsetup luksKillSlot -q one$image 1 -d pw
     cp $image none$image; cryptsetup erase -q none$image
