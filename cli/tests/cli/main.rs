@@ -19,6 +19,7 @@ mod keyslots;
 mod luks;
 mod machine;
 mod manual;
+mod places;
 mod plain;
 mod policy;
 mod progress;
