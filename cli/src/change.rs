@@ -219,7 +219,7 @@ impl Target {
 
     /// An error of the library about this container.
     pub fn failed(&self) -> impl Fn(luks::Error) -> Error + '_ {
-        |error| Error::luks(&self.name, error)
+        |error| Error::of_image(&self.name, error, &*self.storage)
     }
 }
 
@@ -494,6 +494,14 @@ pub enum ChangeError {
         /// The system's reason.
         source: io::Error,
     },
+    /// What is neither blank nor known would be overwritten.
+    #[error("{name} has data at byte {offset} and no LUKS header")]
+    HoldsData {
+        /// The image.
+        name: String,
+        /// Where the first of them lie.
+        offset: u64,
+    },
     /// Something that is no LUKS container would be overwritten.
     #[error("{name} holds {content}, no LUKS header")]
     HoldsSomethingElse {
@@ -511,6 +519,7 @@ impl ChangeError {
             Self::Open { .. }
             | Self::Directory { .. }
             | Self::Read { .. }
+            | Self::HoldsData { .. }
             | Self::HoldsSomethingElse { .. } => Exit::BadImage,
             Self::Stream { .. }
             | Self::Input { .. }
@@ -532,6 +541,9 @@ impl ChangeError {
             Self::InUse { .. } => block::RELEASE,
             Self::NeedsAnswer { .. } => "-q (--batch-mode) says yes to it",
             Self::Exists { .. } => "name a file that does not exist yet",
+            Self::HoldsData { .. } => {
+                "--force writes over them: is it the container that the backup was made of?"
+            }
             Self::HoldsSomethingElse { .. } => "--force overwrites it",
             _ => return None,
         };

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use clap::builder::styling::{AnsiColor, Style};
 use luks::kdf::Excess;
+use volume::Storage;
 
 use crate::advice;
 use crate::change::ChangeError;
@@ -12,6 +13,7 @@ use crate::change::named::is_exchanged;
 use crate::descriptors::Closed;
 use crate::destination::DestinationError;
 use crate::exit::Exit;
+use crate::instead::Instead;
 use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
 use crate::plain::PlainError;
@@ -60,6 +62,14 @@ pub enum Error {
         /// What is wrong with it.
         #[source]
         error: Box<luks::Error>,
+    },
+    /// No LUKS container, in an image that can be looked at.
+    #[error("{name}: {}{instead}", luks::Error::NotLuks)]
+    NotLuks {
+        /// The image.
+        name: String,
+        /// What it is.
+        instead: Box<Instead>,
     },
     /// Two options, or an option and an operand, that exclude each other.
     #[error("{one} does not go with {other}")]
@@ -268,6 +278,17 @@ impl Error {
         }
     }
 
+    /// The same of a container whose bytes are in `storage`: where it is none, that is looked at.
+    pub fn of_image(name: &str, error: luks::Error, storage: &dyn Storage) -> Self {
+        match error {
+            luks::Error::NotLuks => Self::NotLuks {
+                name: name.to_owned(),
+                instead: Box::new(Instead::look(storage)),
+            },
+            error => Self::luks(name, error),
+        }
+    }
+
     /// Prints it on standard error: first what is wrong, then, where there is one, a line that says what to do; or for
     /// programs all of that as one line of JSON. `verb` ends with `exit`.
     pub fn report(&self, verb: &str, exit: Exit) {
@@ -306,6 +327,7 @@ impl Error {
             | Self::Lost { .. }
             | Self::NotSound { .. }
             | Self::Overwritten { .. }
+            | Self::NotLuks { .. }
             | Self::Detached { .. } => Exit::BadImage,
             Self::Descriptor(_)
             | Self::Conflict { .. }
@@ -349,6 +371,7 @@ impl Error {
             Self::Transfer(error) => error.advice(),
             Self::Policy(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
+            Self::NotLuks { name, instead } => instead.advice(name),
             Self::Cipher(error) => key_size_advice(error),
             Self::NullCipher => Some("--allow-unencrypted reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => {
@@ -412,9 +435,6 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
     let advice = match error {
         luks::Error::InvalidOption(luks::InvalidOption::Cipher(error)) => {
             return key_size_advice(error);
-        }
-        luks::Error::NotLuks => {
-            "a plain container has no header: --type plain, with the cipher and the key size"
         }
         luks::Error::TooCostly { refused } => {
             return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));

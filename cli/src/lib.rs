@@ -50,6 +50,7 @@ pub mod format;
 pub mod human;
 pub mod inputs;
 pub mod inspect;
+mod instead;
 pub mod limits;
 pub mod losses;
 pub mod manual;

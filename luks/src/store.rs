@@ -222,7 +222,12 @@ fn luks2_secondary(storage: &dyn Storage, at: u64, length: u64) -> Result<LuksCo
 fn find_secondary(storage: &dyn Storage, length: u64, is_luks: bool) -> Result<LuksCopy, Error> {
     let mut found = LuksCopy::faulty(NO_MAGIC);
     for at in METADATA_SIZES.into_iter().take_while(|at| *at < length) {
-        let copy = luks2_secondary(storage, at, length)?;
+        let first = Bytes::read(storage, at, BinaryHeader::BYTES, length)?;
+        // One that says that it lies elsewhere belongs to an image that is stored here, unless the primary is there.
+        if !is_luks && BinaryHeader::is_stray(at, &first.content) {
+            continue;
+        }
+        let copy = luks2_copy(storage, Which::Secondary, at, first, length)?;
         match &copy.outcome {
             Ok(_) => return Ok(copy),
             // A damaged copy says more than a place without one, and one that is proven says all.

@@ -98,8 +98,8 @@ pub struct HeaderRestoreArgs {
     /// What is said and asked.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Restore a backup that does not fit or that has only one sound header copy, or over something that is no LUKS
-    /// container
+    /// Restore a backup that does not fit or that has only one sound header copy, or over anything that is neither a
+    /// LUKS container nor blank (nothing but zeros)
     #[arg(long)]
     pub force: bool,
 }

@@ -104,7 +104,7 @@ impl Image {
                 Some(luks)
             }
             Err(error) if header.is_some() => return Err(error),
-            Err(Error::Luks { error, .. }) if matches!(*error, luks::Error::NotLuks) => None,
+            Err(Error::NotLuks { .. }) => None,
             Err(error) => return Err(error),
         };
         Ok(Self {

@@ -24,7 +24,8 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     let storage = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let failed = |error| Error::luks(&source.name, error);
-    let luks = Luks::open(storage).map_err(failed)?;
+    let luks = Luks::open(storage.clone())
+        .map_err(|error| Error::of_image(&source.name, error, &*storage))?;
     let policies = policy::read(&args.image.policy)?;
     policy::check(&policies, &luks, &source.name)?;
     policy::check_data(&policies, &luks, &source.name, Some(image_bytes))?;

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use luks::InvalidOption;
+use volume::Storage;
 
 use crate::block::InUse;
 use crate::change::ChangeError;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::instead::Instead;
 use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
 use crate::unlock;
@@ -121,6 +123,28 @@ impl Failure {
                 ))
             }
             error => Error::luks(device, error).into_failure(),
+        }
+    }
+
+    /// The same where the bytes of the device are in `storage`: what is no container is looked at.
+    pub(super) fn of_image(device: &str, error: luks::Error, storage: &dyn Storage) -> Self {
+        if !matches!(error, luks::Error::NotLuks) {
+            return Self::luks(device, error);
+        }
+        Self::not_luks(device).and_instead(device, storage)
+    }
+
+    /// What the device is instead of what was asked for, where that shows.
+    pub(super) fn and_instead(self, device: &str, storage: &dyn Storage) -> Self {
+        let instead = Instead::look(storage);
+        let said = instead.to_string();
+        let failure = match said.strip_prefix("; ") {
+            Some(said) => self.and(format!("{}{}.", said[..1].to_uppercase(), &said[1..])),
+            None => self,
+        };
+        match instead.way(device) {
+            Some(way) => failure.and(format!("Hint: {way}.").replace("?.", "?")),
+            None => failure,
         }
     }
 

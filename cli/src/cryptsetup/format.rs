@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, SectorSize};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
-use recognise::{Class, recognise};
+use recognise::{Class, look};
 use volume::Storage;
 
 use super::check::INTEGRITY;
@@ -245,18 +245,25 @@ fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
     if session.given.has("disable-blkid") || session.is_batch() {
         return Ok(());
     }
-    match recognise(&*target.storage) {
-        Ok(Some(found)) if found.content.class() == Class::Luks => say(format!(
-            "WARNING: Device {} already contains a 'crypto_LUKS' superblock signature.",
-            target.name
-        )),
-        Ok(Some(found)) => say(format!(
-            "WARNING: Device {} already contains {}.",
-            target.name,
-            found.content.name()
-        )),
-        _ => Ok(()),
+    let mut told = Vec::new();
+    for found in look(&*target.storage).unwrap_or_default() {
+        let content = found.content;
+        let known = content.type_name();
+        let what = match (known, content.class()) {
+            // What libblkid has no name for.
+            ("", _) => content.name().to_owned(),
+            (known, Class::PartitionTable) => format!("a '{known}' partition signature"),
+            (known, _) => format!("a '{known}' superblock signature"),
+        };
+        if !told.contains(&what) {
+            say(format!(
+                "WARNING: Device {} already contains {what}.",
+                target.name
+            ))?;
+            told.push(what);
+        }
     }
+    Ok(())
 }
 
 /// The options and the places that follow. With `--align-payload` the data starts at the next multiple of that; where

@@ -155,8 +155,8 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
         }
     };
     let target = session.target(Claim::Nothing)?;
-    let luks =
-        Luks::open(target.storage.clone()).map_err(|error| Failure::luks(&target.name, error))?;
+    let luks = Luks::open(target.storage.clone())
+        .map_err(|error| Failure::of_image(&target.name, error, &*target.storage))?;
     let name = match to {
         Version::Luks1 => "LUKS1",
         Version::Luks2 => "LUKS2",
@@ -353,7 +353,7 @@ fn plan(session: &Session) -> Result<Repair, Failure> {
     };
     let found = mend(&*rehearsed.storage, options, &mut OsRandom).map_err(|error| {
         let is_beyond = matches!(error, luks::Error::Refused(Refused::Irreparable(_)));
-        let failure = Failure::luks(&rehearsed.name, error);
+        let failure = Failure::of_image(&rehearsed.name, error, &*rehearsed.storage);
         if is_beyond {
             Failure {
                 exit: Exit::Wrong,

@@ -93,8 +93,9 @@ impl Session {
     /// Reads the header, to be looked at only.
     pub(super) fn read(&self) -> Result<Luks, Failure> {
         let name = output::path(&self.header_path());
-        let luks = open_for_reading(&self.header_path())
-            .and_then(|storage| Luks::open(storage).map_err(|error| Failure::luks(&name, error)))?;
+        let luks = open_for_reading(&self.header_path()).and_then(|storage| {
+            Luks::open(storage.clone()).map_err(|error| Failure::of_image(&name, error, &*storage))
+        })?;
         self.checked(luks)
     }
 
@@ -140,7 +141,7 @@ impl Session {
     /// Reads the header, to be changed.
     pub(super) fn read_for_change(&self, target: &Target) -> Result<Luks, Failure> {
         let luks = Luks::open(target.storage.clone())
-            .map_err(|error| Failure::luks(&target.name, error))?;
+            .map_err(|error| Failure::of_image(&target.name, error, &*target.storage))?;
         self.changeable(luks, target)
     }
 
@@ -148,7 +149,10 @@ impl Session {
     pub(super) fn read_luks2_for_change(&self, target: &Target) -> Result<Luks, Failure> {
         match Luks::open(target.storage.clone()) {
             Ok(luks) if matches!(luks.header(), Header::Luks2(_)) => self.changeable(luks, target),
-            Ok(_) | Err(luks::Error::NotLuks) => Err(Failure::not_luks2(&target.name)),
+            Ok(_) => Err(Failure::not_luks2(&target.name)),
+            Err(luks::Error::NotLuks) => {
+                Err(Failure::not_luks2(&target.name).and_instead(&target.name, &*target.storage))
+            }
             Err(error) => Err(Failure::luks(&target.name, error)),
         }
     }

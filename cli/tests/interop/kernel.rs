@@ -244,7 +244,7 @@ fn block_devices_as_destinations_and_sources() {
         "{printed}"
     );
     for said in [
-        "/dev/ubdb holds an ext2, ext3 or ext4 file system",
+        "/dev/ubdb holds an ext2 file system",
         "/dev/ubdc has 524288 bytes, 1048576 are needed",
         "/dev/ubda is the source itself",
         "/dev/ubdc is in use",

@@ -53,6 +53,8 @@ impl BinaryHeader {
     /// Epochs from here on are the end of the count: nobody gets there by changes, and one change may take several. A
     /// header that says so is not changed before a repair has begun the count anew.
     pub const EPOCH_END: u64 = u64::MAX - 0xffff;
+    /// Where it says where the copy lies.
+    const OFFSET: std::ops::Range<usize> = 256..264;
     /// Where the checksum stands, and how long it may be.
     const CHECKSUM: std::ops::Range<usize> = 448..512;
     /// Where the salt stands in a copy; it only makes the checksums of the two copies differ.
@@ -77,6 +79,14 @@ impl BinaryHeader {
     /// Whether `bytes` start with the magic of `which`.
     pub fn has_magic(which: Which, bytes: &[u8]) -> bool {
         bytes.starts_with(&which.magic())
+    }
+
+    /// Whether `bytes`, which were read at offset `at`, are a secondary copy that says that it lies elsewhere.
+    pub fn is_stray(at: u64, bytes: &[u8]) -> bool {
+        Self::has_magic(Which::Secondary, bytes)
+            && bytes
+                .get(Self::OFFSET)
+                .is_none_or(|offset| *offset != at.to_be_bytes())
     }
 
     /// Reads the first [`Self::BYTES`] bytes of a copy that was read at offset `at`. Its checksum is not looked at

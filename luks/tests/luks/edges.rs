@@ -407,3 +407,31 @@ fn what_is_no_whole_sector_is_left_over() {
         );
     }
 }
+
+/// A second copy that names another place belongs to an image that is stored here; one at its place is damage.
+#[test]
+fn a_stray_second_copy_is_no_container() {
+    let image = good();
+    let copy = &image[COPY..2 * COPY];
+    for place in [2 * COPY, 4 * COPY, 8 * COPY] {
+        let mut disk = vec![0; 1 << 20];
+        disk[place..place + COPY].copy_from_slice(copy);
+        assert!(
+            matches!(open(disk.clone()).err(), Some(Error::NotLuks)),
+            "{place}"
+        );
+        // Its size is another all the same, but it says that it lies here.
+        disk[place + 256..place + 264].copy_from_slice(&(place as u64).to_be_bytes());
+        assert!(
+            matches!(open(disk.clone()).err(), Some(Error::Corrupt(_))),
+            "{place}"
+        );
+        // With the primary's magic it is a damaged container, whatever the copy says.
+        disk[place + 256] = 1;
+        disk[..8].copy_from_slice(b"LUKS\xba\xbe\0\x02");
+        assert!(
+            matches!(open(disk).err(), Some(Error::Corrupt(_))),
+            "{place}"
+        );
+    }
+}

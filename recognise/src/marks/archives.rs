@@ -68,9 +68,4 @@ pub(super) const ROWS: &[Row] = &[
         marks: &[b"ustar\0", b"ustar  \0"],
         ..ARCHIVE
     },
-    Row {
-        name: "an SQLite database",
-        marks: &[b"SQLite format 3\0"],
-        ..ARCHIVE
-    },
 ];

@@ -17,7 +17,7 @@ pub(super) const PRIMARY: &[Row] = &[Row {
 /// elsewhere it belongs to an image that is stored on this disk.
 pub(super) const SECONDARY: &[Row] = &[Row {
     name: "the second copy of a LUKS2 header",
-    blkid: "",
+    blkid: "crypto_LUKS",
     class: Class::Luks,
     places: Places::Start(&SECONDARY_PLACES),
     marks: &[b"SKUL\xba\xbe"],

@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
         blkid: "dos",
         mark_at: 510,
         marks: &[b"\x55\xaa"],
-        also: |view, _| mbr::is_there(view),
+        also: |view, _| mbr::is_there(view) && !mbr::stands_before_gpt(view),
         // What stands before a GPT to protect it counts as that does.
         sector: Sector::Field("sectors", |view, _| {
             (!mbr::is_protective(view)).then_some(512)

@@ -29,6 +29,11 @@ pub(crate) fn is_protective(view: &View<'_>) -> bool {
     })
 }
 
+/// Whether it is there for programs that do not know a GPT, and the GPT is there too.
+pub(crate) fn stands_before_gpt(view: &View<'_>) -> bool {
+    is_protective(view) && (view.has(512, b"EFI PART") || view.has(4096, b"EFI PART"))
+}
+
 pub(super) fn partitions(view: &View<'_>) -> Vec<Partition> {
     if !is_there(view) {
         return Vec::new();

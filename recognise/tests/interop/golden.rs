@@ -86,7 +86,6 @@ const EXPECTED: &[Row] = &[
         &[
             (0x200, "a GPT partition table"),
             (0x3ffe00, "the second copy of a GPT partition table"),
-            (0x1fe, "an MBR partition table"),
         ],
         Some(512),
     ),

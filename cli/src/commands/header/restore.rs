@@ -1,14 +1,15 @@
 //! `header restore IMG`.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use luks::backup::{Comparison, restore};
 use luks::repair::{RepairOptions, repair};
 use luks::{Backup, Header, Luks, OsRandom, Refused};
-use recognise::{Class, recognise};
+use recognise::Class;
 use serde_json::json;
-use volume::MemoryStorage;
+use volume::{Access, FileStorage, MemoryStorage, Storage};
 
 use crate::args::HeaderRestoreArgs;
 use crate::block::Claim;
@@ -37,7 +38,6 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
         }
         Err(error @ luks::Error::Io { .. }) => return Err(target.failed()(error)),
         Err(error) => {
-            check_content(&target, args.force)?;
             output::warn(format_args!("{}: {error}", target.name));
             (None, Comparison::default())
         }
@@ -47,6 +47,9 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
             return Err(target.failed()(refused.into()));
         }
         output::warn(format_args!("{}: {refused}", target.name));
+    }
+    if !args.force {
+        check_place(&target, luks.as_ref(), &backup)?;
     }
     if !comparison.mismatches.is_empty() {
         let refused = Refused::BackupDiffers(comparison.mismatches.clone());
@@ -92,7 +95,16 @@ fn read(path: &Path, force: bool) -> Result<Backup, Error> {
     let name = output::path(path);
     let failed = |error: luks::Error| Error::luks(&format!("backup {name}"), error);
     let bytes = change::read_backup(path)?;
-    let backup = Backup::parse(bytes).map_err(failed)?;
+    let backup = match Backup::parse(bytes) {
+        Err(error @ luks::Error::NotLuks) => {
+            let storage = FileStorage::open(path, Access::Read);
+            return Err(match storage {
+                Ok(storage) => Error::of_image(&name, error, &storage),
+                Err(_) => failed(error),
+            });
+        }
+        parsed => parsed.map_err(failed)?,
+    };
     match backup.check_sound() {
         Ok(()) => Ok(backup),
         Err(refused) if force => {
@@ -116,21 +128,58 @@ fn check_policy(args: &HeaderRestoreArgs, backup: &Backup) -> Result<(), Error> 
     policy::check(&policy::read(&args.image.policy)?, &luks, &name)
 }
 
-/// What is no LUKS container may be something that somebody needs.
-fn check_content(target: &Target, force: bool) -> Result<(), Error> {
-    let found = recognise(&*target.storage).map_err(|source| ChangeError::Read {
-        name: target.name.clone(),
+/// What the backup would be written over must be a container's or blank: of anything else nobody can say that it is not
+/// needed, recognised or not.
+fn check_place(target: &Target, luks: Option<&Luks>, backup: &Backup) -> Result<(), Error> {
+    let name = || target.name.clone();
+    let unreadable = |source| ChangeError::Read {
+        name: name(),
         source,
-    })?;
-    match found {
-        Some(found) if found.content.class() != Class::Luks && !force => {
-            let name = target.name.clone();
-            let content = found.content.name();
-            Err(ChangeError::HoldsSomethingElse { name, content }.into())
+    };
+    let length = backup.bytes().len() as u64;
+    let marks = recognise::within(&*target.storage, 0..length).map_err(unreadable)?;
+    // A sector with partitions may have been written over a header that is good all the same.
+    let is_foreign =
+        |class: Class| class != Class::Luks && (luks.is_none() || class != Class::PartitionTable);
+    if let Some(found) = marks.iter().find(|found| is_foreign(found.content.class())) {
+        let content = found.content.name();
+        return Err(ChangeError::HoldsSomethingElse {
+            name: name(),
+            content,
         }
-        _ => Ok(()),
+        .into());
+    }
+    if luks.is_some() || !marks.is_empty() {
+        return Ok(());
+    }
+    match first_data(&*target.storage, length).map_err(unreadable)? {
+        Some(offset) => Err(ChangeError::HoldsData {
+            name: name(),
+            offset,
+        }
+        .into()),
+        None => Ok(()),
     }
 }
+
+/// The offset of the first byte below `length` that is not zero.
+fn first_data(storage: &dyn Storage, length: u64) -> io::Result<Option<u64>> {
+    let end = storage.len()?.min(length);
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut position = 0;
+    while position < end {
+        let count =
+            usize::try_from(end - position).map_or(PIECE_BYTES, |rest| rest.min(PIECE_BYTES));
+        storage.read_at(position, &mut piece[..count])?;
+        if let Some(index) = piece[..count].iter().position(|byte| *byte != 0) {
+            return Ok(Some(position + index as u64));
+        }
+        position += count as u64;
+    }
+    Ok(None)
+}
+
+const PIECE_BYTES: usize = 1 << 20;
 
 fn list(ids: &[u32]) -> String {
     let ids: Vec<_> = ids.iter().map(u32::to_string).collect();
