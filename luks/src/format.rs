@@ -15,7 +15,7 @@ use crate::kdf::{self, Argon2Variant, Effort, KdfParams};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, NewDigest, NewKeyslot, NewMetadata, Which};
 use crate::number::to_usize;
-use crate::random::Random;
+use crate::random::{Random, RandomError};
 use crate::sealing::{self, Sealing};
 
 pub use check::Layout;
@@ -186,7 +186,9 @@ pub fn prepare(
 
     let copies = match options.version {
         Version::Luks1 => {
-            let header = luks1_header(options, &layout, kdf_salt, digest_salt, digest.expose());
+            let uuid = uuid(options, random)?;
+            let salts = [kdf_salt, digest_salt];
+            let header = luks1_header(options, &layout, salts, digest.expose(), uuid);
             // The whole first block: nothing of what was there before stays behind the header.
             let mut block = header.to_bytes();
             block.resize(BinaryHeader::BYTES, 0);
@@ -223,7 +225,7 @@ pub fn prepare(
                     header_bytes: options.metadata_bytes,
                     epoch: 1,
                     label: options.label.clone(),
-                    uuid: uuid(options),
+                    uuid: uuid(options, random)?,
                     subsystem: options.subsystem.clone(),
                 },
                 metadata: new.build()?,
@@ -300,9 +302,9 @@ fn area_cipher(options: &FormatOptions) -> (CipherSpec, usize) {
 fn luks1_header(
     options: &FormatOptions,
     layout: &Layout,
-    kdf_salt: [u8; SALT_BYTES],
-    mk_digest_salt: [u8; SALT_BYTES],
+    [kdf_salt, mk_digest_salt]: [[u8; SALT_BYTES]; 2],
     digest: &[u8],
+    uuid: String,
 ) -> luks1::Header {
     let (cipher_name, cipher_mode) = options
         .cipher
@@ -326,7 +328,7 @@ fn luks1_header(
         mk_digest: digest.try_into().expect("derived to this length"),
         mk_digest_salt,
         mk_digest_iterations: options.digest_iterations,
-        uuid: uuid(options),
+        uuid,
         keyslots,
     }
 }
@@ -348,12 +350,15 @@ fn luks2_copies(
     Ok(copies)
 }
 
-fn uuid(options: &FormatOptions) -> String {
-    match &options.uuid {
+/// The one that was asked for, or a random one (RFC 9562 5.4).
+fn uuid(options: &FormatOptions, random: &mut dyn Random) -> Result<String, RandomError> {
+    let uuid = if let Some(text) = &options.uuid {
         // Whatever its spelling: the field holds the usual one.
-        Some(text) => uuid::Uuid::parse_str(text)
-            .expect("checked with the layout")
-            .to_string(),
-        None => uuid::Uuid::new_v4().to_string(),
-    }
+        uuid::Uuid::parse_str(text).expect("checked with the layout")
+    } else {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes)?;
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    };
+    Ok(uuid.to_string())
 }
