@@ -1,22 +1,25 @@
 //! An interrupted command ends at once and leaves nothing.
 //!
-//! SIGINT, SIGTERM and SIGHUP arrive on a thread of their own, so that neither a key derivation nor a blocked
-//! read delays them. The thread puts the terminal back as it was, removes what is registered here, secrets overwritten
+//! Every signal that can be caught and would end the process arrives on a thread of its own, so that neither a key
+//! derivation nor a blocked read delays it. The thread puts the terminal back as it was, removes what is registered here, secrets overwritten
 //! before, and lets the signal do what it does by default: the caller's shell sees a death by that signal (128 + its
 //! number). Overwriting takes as long as writing did; a second signal ends it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
+use std::time::Duration;
 
 use rustix::termios::{self, OptionalActions, Termios};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag;
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level::emulate_default_handler;
 use volume::{FileStorage, Storage as _};
 
@@ -82,39 +85,82 @@ pub fn install() -> io::Result<()> {
     outcome
 }
 
+/// Signals that end a process unless it says otherwise. Not those of a fault in the program's own instructions, which
+/// would come again where the handler returns (SIGILL, SIGBUS, SIGFPE, SIGSEGV), and not SIGPIPE, which the runtime has
+/// turned into errors of the writes.
+mod ending {
+    use signal_hook::consts::{
+        SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP,
+        SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+    };
+
+    pub(super) const NAMED: [i32; 14] = [
+        SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGSYS, SIGTERM, SIGTRAP,
+        SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+    ];
+    /// Of Linux alone, by their numbers on all its usual processors: SIGSTKFLT, SIGPWR, and what the C library leaves of
+    /// the real-time signals.
+    #[cfg(target_os = "linux")]
+    pub(super) const OTHERS: [std::ops::RangeInclusive<i32>; 3] = [16..=16, 30..=30, 34..=64];
+    #[cfg(not(target_os = "linux"))]
+    pub(super) const OTHERS: [std::ops::RangeInclusive<i32>; 0] = [];
+}
+
 fn start() -> io::Result<()> {
     let ignored = ignored_signals();
-    let wanted = [SIGINT, SIGTERM, SIGHUP]
+    let others = ending::OTHERS.into_iter().flatten();
+    let wanted = ending::NAMED
         .into_iter()
+        .chain(others)
         .filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    let mut signals = Signals::new(wanted)?;
+    let (arrival, sender) = UnixStream::pair()?;
+    let mut signals = SignalDelivery::with_pipe(arrival, sender, SignalOnly::default(), wanted)?;
     // A write beyond the limit on file sizes is to fail like any other, not to kill the process.
     flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            let Some(signal) = signals.forever().next() else {
-                return;
-            };
-            let leavings = leavings();
-            if let Some((terminal, settings)) = &leavings.terminal {
-                let _ = termios::tcsetattr(terminal, OptionalActions::Now, settings);
-            }
-            // Kept to the end: nobody writes secrets any more.
-            let _writers = WRITERS.write().unwrap_or_else(PoisonError::into_inner);
+            let signal = wait(&mut signals);
             let mut has_come = false;
-            let mut is_enough = || {
+            clean_up(&mut || {
                 has_come |= signals.pending().next().is_some();
                 has_come
-            };
-            for leaving in leavings.files.values() {
-                leaving.overwrite(&mut is_enough);
-                leaving.remove();
-            }
-            // The lock is still held: no new file can appear before the end.
+            });
             let _ = emulate_default_handler(signal);
+            // One that the handler knows no default of: the shell sees the same number.
+            std::process::exit(128 + signal);
         })?;
     Ok(())
+}
+
+/// Waits for a signal. Not as the library does it, which panics where it cannot be waited for.
+fn wait(signals: &mut SignalDelivery<UnixStream, SignalOnly>) -> i32 {
+    loop {
+        if let Some(signal) = signals.pending().next() {
+            return signal;
+        }
+        match signals.get_read_mut().read(&mut [0]) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // It is looked for now and then.
+            Ok(0) | Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Undoes what is registered, until it is enough. The locks are kept to the end: no new file can appear, and nobody writes
+/// secrets any more.
+fn clean_up(is_enough: &mut dyn FnMut() -> bool) {
+    let leavings = leavings();
+    if let Some((terminal, settings)) = &leavings.terminal {
+        let _ = termios::tcsetattr(terminal, OptionalActions::Now, settings);
+    }
+    let writers = WRITERS.write().unwrap_or_else(PoisonError::into_inner);
+    for leaving in leavings.files.values() {
+        leaving.overwrite(is_enough);
+        leaving.remove();
+    }
+    std::mem::forget((leavings, writers));
 }
 
 /// Overwrites all that a file holds with zeros, through to the disk, until it is enough.
