@@ -113,7 +113,10 @@ fn meaning(exit: Exit) -> &'static str {
 fn understand(program: &str, words: &[OsString]) -> Result<Option<(Action, Session)>, Exit> {
     let printed = |text: String| match output::text(&text) {
         Ok(()) => Ok(None),
-        Err(_) => Err(Exit::Wrong),
+        Err(error) => {
+            Failure::from(error).print();
+            Err(Exit::Wrong)
+        }
     };
     let (action, mut session) = match read(words) {
         Ok(read) => read,

@@ -264,6 +264,15 @@ pub enum Error {
     /// A result cannot be printed.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// One of the standard streams was closed when the program was started.
+    #[error("{name} is closed")]
+    ClosedStream {
+        /// Which.
+        name: &'static str,
+    },
+    /// The system has no random bytes to give.
+    #[error("the system gives no random bytes")]
+    NoRandomBytes,
     /// Signals cannot be taken.
     #[error("cannot handle signals: {0}")]
     Signals(#[source] io::Error),
@@ -349,6 +358,8 @@ impl Error {
             | Self::Generate { .. }
             | Self::Output(_)
             | Self::Direct { .. }
+            | Self::ClosedStream { .. }
+            | Self::NoRandomBytes
             | Self::Signals(_) => Exit::Wrong,
         }
     }
@@ -389,6 +400,9 @@ impl Error {
                     .to_owned(),
             ),
             Self::Direct { .. } => Some("leave --direct out".to_owned()),
+            Self::ClosedStream { .. } => {
+                Some("open it on /dev/null where it is not wanted".to_owned())
+            }
             Self::Overwritten { .. } => Some(
                 "header restore brings it back where there is a backup of the header from before"
                     .to_owned(),
@@ -411,6 +425,7 @@ impl Error {
             | Self::Environment { .. }
             | Self::Generate { .. }
             | Self::Output(_)
+            | Self::NoRandomBytes
             | Self::Signals(_) => None,
         }
     }

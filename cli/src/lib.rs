@@ -66,6 +66,7 @@ pub mod sector_size;
 pub mod signals;
 pub mod sizes;
 pub mod source;
+mod start;
 pub mod stream_header;
 pub mod transfer;
 pub mod unlock;
@@ -84,11 +85,8 @@ pub use crate::exit::Exit;
 /// was one, is on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let words = arguments.get(1..).unwrap_or_default();
-    let closed = descriptors::check(words);
-    if let Some((program, words)) = cryptsetup::addressed(&arguments) {
-        return cryptsetup::run(&program, words);
-    }
+    // Before anything is opened.
+    let closed = descriptors::check(arguments.get(1..).unwrap_or_default());
     let compares = arguments.get(1).is_some_and(|verb| verb == "compare");
     let failed = |exit: Exit| {
         if compares {
@@ -97,6 +95,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             exit
         }
     };
+    if let Err(error) = start::check() {
+        let exit = failed(Exit::Wrong);
+        error.report("", exit);
+        return exit;
+    }
+    if let Some((program, words)) = cryptsetup::addressed(&arguments) {
+        return cryptsetup::run(&program, words);
+    }
     let mut options = arguments.iter().take_while(|argument| *argument != "--");
     if options.any(|argument| argument == "--json") {
         output::speak_json();
@@ -113,8 +119,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => {
             // Help and version are results; a usage error is cryptsetup's 1 where clap's own code is 2.
             if !error.use_stderr() {
-                let _ = error.print();
-                return Exit::Done;
+                return match output::text(&error.render().ansi().to_string()) {
+                    Ok(()) => Exit::Done,
+                    Err(error) => {
+                        let exit = failed(Exit::Wrong);
+                        Error::from(error).report("", exit);
+                        exit
+                    }
+                };
             }
             let exit = failed(Exit::Wrong);
             usage::report(error, exit);

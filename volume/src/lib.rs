@@ -50,6 +50,13 @@ pub mod storage;
 mod sys;
 pub mod volume;
 
+/// Whether standard input, standard output and standard error were closed when the process began. By now they lead to the
+/// null device, which takes all that is written and says that it was: the runtime has opened it in their place, lest a
+/// file that is opened gets their numbers. All `false` where that cannot be told, which is on systems other than Linux.
+pub fn closed_at_start() -> [bool; 3] {
+    sys::closed_at_start()
+}
+
 pub use error::{CopyError, Error};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};

@@ -1,17 +1,46 @@
-//! Open-file-description locks on single bytes, which rustix does not offer: the only unsafe code of this crate.
+//! Open-file-description locks on single bytes, which rustix does not offer, and a look at the descriptors before the
+//! runtime has replaced those that are closed: the only unsafe code of this crate.
 //!
-//! Sound because each call passes fcntl(2) a descriptor that the borrowed `File` keeps open, and a pointer to a `flock`
+//! The locks are sound because each call passes fcntl(2) a descriptor that the borrowed `File` keeps open, and a pointer to a `flock`
 //! that lives on this stack for the length of the call. The kernel reads and writes nothing else, and a `flock` of any
 //! content is a valid value: it is plain integers.
 
 #![expect(
     unsafe_code,
-    reason = "fcntl's OFD lock commands have no safe form in rustix"
+    reason = "fcntl's OFD lock commands have no safe form in rustix, and nothing safe runs before `main`"
 )]
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Those of descriptors 0 to 2 that were closed when the process began, a bit each.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// The loader calls it before `main`, and so before the runtime opens the null device in place of what is closed.
+// SAFETY: the section holds pointers to functions that are called once, on the only thread, with the C library ready:
+// such a function is what this is. It makes system calls that take numbers and writes an atomic.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+#[cfg(target_os = "linux")]
+extern "C" fn look() {
+    for descriptor in 0..3 {
+        // SAFETY: F_GETFD takes any number and changes nothing.
+        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1 {
+            CLOSED.fetch_or(1 << descriptor, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether standard input, output and error were closed when the process began.
+pub(crate) fn closed_at_start() -> [bool; 3] {
+    let closed = CLOSED.load(Ordering::Relaxed);
+    [0, 1, 2].map(|descriptor| closed & (1 << descriptor) != 0)
+}
 
 /// Takes a shared lock on one byte, without waiting (`F_OFD_SETLK`, `F_RDLCK`). The file must be open for reading.
 pub(crate) fn lock_byte(file: &File, byte: u64) -> io::Result<()> {

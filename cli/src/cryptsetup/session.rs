@@ -242,3 +242,8 @@ fn typed_line() -> Result<String, Failure> {
     }
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
+
+/// Says something on standard error; where that cannot be written, nobody is told.
+pub(super) fn warn(message: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{message}");
+}

@@ -29,6 +29,7 @@ mod sector_sizes;
 mod shared;
 mod signals;
 mod support;
+mod system;
 mod terminal;
 mod unencrypted;
 mod verify;

@@ -449,6 +449,6 @@ fn e2_a_system_that_locks_no_memory_is_named_and_does_not_stop_the_work() {
     ));
     let warned = String::from_utf8(place.read("warned")).unwrap();
     assert!(warned.contains("warning: the system did not let keys be locked in memory"));
-    place.sh("luksmith decrypt box again --key-file a 2>warned");
+    place.sh("luksmith decrypt -q box again --key-file a 2>warned");
     assert_eq!(place.read("warned"), b"");
 }

@@ -61,6 +61,8 @@ mod qemu;
 mod races;
 /// What Linux makes of file systems and partition tables that were encrypted with the defaults.
 mod sectors;
+/// What the system does not give: random bytes, and a thread for signals.
+mod system;
 /// The kit of bad and good headers, judged by the others.
 mod testkit;
 /// `verify` of what cryptsetup makes, step by step.
