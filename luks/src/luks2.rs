@@ -67,11 +67,11 @@ impl Header {
     }
 }
 
-/// Parses the text of one JSON object as strictly as a JSON area; blanks around it are left out.
+/// Reads one JSON object as generously as json-c does, and as JSON has it: what others take from cryptsetup's users.
 ///
 /// # Errors
 ///
 /// What is wrong with the text.
-pub(crate) fn parse_json(text: &[u8]) -> Result<Map<String, Value>, Corrupt> {
-    json::parse(&[text.trim_ascii(), b"\0"].concat())
+pub(crate) fn parse_json_generously(text: &[u8]) -> Result<Map<String, Value>, String> {
+    json::parse_generously(text)
 }

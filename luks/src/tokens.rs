@@ -11,6 +11,8 @@ use crate::random::Random;
 
 /// The type of token that names a key of the kernel's keyring, in which a passphrase waits.
 pub const KEYRING: &str = "luks2-keyring";
+/// What the types begin with that are cryptsetup's own.
+const RESERVED: &str = "luks2-";
 /// The highest number of a token.
 const LAST: u32 = 31;
 
@@ -34,13 +36,14 @@ pub fn assignable(metadata: &luks2::Metadata) -> Vec<u32> {
         .collect()
 }
 
-/// Reads a token from JSON text, as strictly as the header's own.
+/// Reads a token from JSON text. Programs hand to cryptsetup what its JSON library takes and others do not (of equal
+/// members the last one counts, for one); that is taken here too, and becomes JSON that everybody reads.
 ///
 /// # Errors
 ///
 /// [`TokenProblem::NotAnObject`].
 pub fn parse(text: &[u8]) -> Result<Map<String, Value>, InvalidOption> {
-    luks2::parse_json(text).map_err(|corrupt| TokenProblem::NotAnObject(corrupt.to_string()).into())
+    luks2::parse_json_generously(text).map_err(|reason| TokenProblem::NotAnObject(reason).into())
 }
 
 /// The JSON text of a token, members that are not known included.
@@ -69,6 +72,7 @@ pub fn add(
     replace: bool,
     random: &mut dyn Random,
 ) -> Result<u32, Error> {
+    check_type(&token)?;
     change(luks, random, |draft| {
         let tokens = tokens(draft);
         let id = match id {
@@ -148,6 +152,22 @@ fn change<T>(
     }
     edit.commit_draft(draft, random)?;
     Ok(outcome)
+}
+
+/// Types that begin as cryptsetup's own do are for those that there are, and its one type has no other members than its own.
+fn check_type(token: &Map<String, Value>) -> Result<(), InvalidOption> {
+    let kind = token.get("type").and_then(Value::as_str);
+    match kind.filter(|kind| kind.starts_with(RESERVED)) {
+        None => Ok(()),
+        Some(KEYRING) => {
+            let known = ["type", "keyslots", "key_description"];
+            match token.keys().find(|name| !known.contains(&&***name)) {
+                Some(name) => Err(TokenProblem::Member(name.clone()).into()),
+                None => Ok(()),
+            }
+        }
+        Some(kind) => Err(TokenProblem::Reserved(kind.to_owned()).into()),
+    }
 }
 
 /// The one type whose members are known.

@@ -9,6 +9,7 @@
 
 mod compare;
 mod dumps;
+mod json_c;
 mod mapping;
 mod page;
 mod row;

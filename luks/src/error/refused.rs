@@ -167,6 +167,12 @@ pub enum TokenProblem {
     /// All 32 are there.
     #[error("all 32 tokens are in use")]
     Full,
+    /// A type that is not known, of those that are cryptsetup's own.
+    #[error("types that begin with \"luks2-\" are reserved, and {0:?} is none of them")]
+    Reserved(String),
+    /// A member that a token of this type has not.
+    #[error("a token of type \"luks2-keyring\" has no member {0:?}")]
+    Member(String),
     /// Not a JSON object.
     #[error("the token is not a JSON object: {0}")]
     NotAnObject(String),

@@ -1,14 +1,14 @@
 //! The JSON text: strict parsing, and members taken with their place in every error.
 
-use std::cell::Cell;
-use std::fmt;
+mod reader;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::error::{Corrupt, MemberProblem};
+
+use reader::Dialect;
 
 /// Deepest nesting that is read; metadata uses five levels, tokens may bring their own.
 const MAX_DEPTH: usize = 32;
@@ -34,18 +34,19 @@ pub(super) fn parse(area: &[u8]) -> Result<Map<String, Value>, Corrupt> {
     if text.last() != Some(&b'}') {
         return Err(Corrupt::JsonTail(end.saturating_sub(1)));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let syntax = |error: serde_json::Error| Corrupt::JsonSyntax(error.to_string());
-    let budget = Cell::new(MAX_VALUES);
-    let strict = Strict {
-        depth: 0,
-        budget: &budget,
-    };
-    let value = strict.deserialize(&mut deserializer).map_err(syntax)?;
-    deserializer.end().map_err(syntax)?;
-    match value {
+    match reader::read(text, Dialect::Strict).map_err(Corrupt::JsonSyntax)? {
         Value::Object(object) => Ok(object),
         _ => Err(Corrupt::JsonStart),
+    }
+}
+
+/// Reads an object as generously as json-c does, which cryptsetup takes tokens with; why that is none.
+pub(super) fn parse_generously(text: &[u8]) -> Result<Map<String, Value>, String> {
+    // A text ends at its NUL.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    match reader::read(text, Dialect::JsonC)? {
+        Value::Object(object) => Ok(object),
+        _ => Err("no object".to_owned()),
     }
 }
 
@@ -89,99 +90,6 @@ fn too_deep() -> String {
 
 fn too_many() -> String {
     format!("more than {MAX_VALUES} names and values")
-}
-
-/// Builds a [`Value`] and refuses what `serde_json` alone would pass over: a duplicate member, of which it keeps the
-/// last one, deep nesting, and more values than there should be.
-#[derive(Clone, Copy)]
-struct Strict<'a> {
-    depth: usize,
-    /// How many more may come.
-    budget: &'a Cell<usize>,
-}
-
-impl Strict<'_> {
-    fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH {
-            return Err(E::custom(too_deep()));
-        }
-        Ok(Self {
-            depth: self.depth.saturating_add(1),
-            ..self
-        })
-    }
-
-    fn count<E: de::Error>(self) -> Result<(), E> {
-        let left = self.budget.get().checked_sub(1);
-        self.budget.set(left.ok_or_else(|| E::custom(too_many()))?);
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        self.count()?;
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("not a number"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
-        let seed = self.deeper()?;
-        let mut values = Vec::new();
-        while let Some(value) = sequence.next_element_seed(seed)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let seed = self.deeper()?;
-        let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            self.count()?;
-            let value = map.next_value_seed(seed)?;
-            if members.contains_key(&name) {
-                return Err(de::Error::custom(format!("duplicate member {name:?}")));
-            }
-            members.insert(name, value);
-        }
-        Ok(Value::Object(members))
-    }
 }
 
 /// An object together with its place.

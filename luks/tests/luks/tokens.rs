@@ -12,7 +12,7 @@ use crate::headers::{COPY, Cut, container, open, open_any, opens, require};
 #[test]
 fn a_crash_of_a_change_of_tokens_leaves_the_old_or_the_new_ones() {
     let image = container(Version::Luks2);
-    let token = tokens::parse(br#" {"type":"theirs","keyslots":["0"],"own":{"x":[1.5,null]}} "#);
+    let token = tokens::parse(br#" {"type":"theirs","keyslots":["0"],"own":{"x":[1.5,null,123456789012345678901234567890]}} "#);
     let token = token.unwrap();
     let count = |disk: &Arc<MemoryStorage>| match open(disk).header() {
         Header::Luks2(header) => header.metadata.tokens.len(),
@@ -42,7 +42,7 @@ fn a_crash_of_a_change_of_tokens_leaves_the_old_or_the_new_ones() {
     };
     assert_eq!(
         tokens::export(&header.metadata, 0).unwrap(),
-        r#"{"type":"theirs","keyslots":["0"],"own":{"x":[1.5,null]}}"#
+        r#"{"type":"theirs","keyslots":["0"],"own":{"x":[1.5,null,123456789012345678901234567890]}}"#
     );
     let remove = |disk: &Arc<dyn Storage>| {
         tokens::remove(&open_any(disk), 0, &mut OsRandom).unwrap();
@@ -118,7 +118,38 @@ fn each_mistake_with_a_token_has_its_error() {
         let outcome = tokens::add(&luks(), token, None, false, &mut random).map(drop);
         assert_eq!(breaks(outcome), says);
     }
-    for text in ["", "[]", "{", r#"{"type":"x","type":"y"}"#] {
+    for (text, problem_of) in [
+        (
+            r#"{"type":"luks2-mine","keyslots":[]}"#,
+            TokenProblem::Reserved("luks2-mine".into()),
+        ),
+        (
+            r#"{"type":"luks2-","keyslots":[]}"#,
+            TokenProblem::Reserved("luks2-".into()),
+        ),
+        (
+            r#"{"type":"luks2-keyring","keyslots":[],"key_description":"d","more":1}"#,
+            TokenProblem::Member("more".into()),
+        ),
+    ] {
+        let token = tokens::parse(text.as_bytes()).unwrap();
+        let outcome = tokens::add(&luks(), token, None, false, &mut random).map(drop);
+        assert_eq!(problem(outcome), problem_of);
+    }
+    for (text, read) in [
+        (
+            r#"{"type":"x","keyslots":[],"type":"y"}"#,
+            r#"{"type":"y","keyslots":[]}"#,
+        ),
+        (
+            "/**/{'type':'x','keyslots':[],'n':123456789012345678901234567890,}}",
+            r#"{"type":"x","keyslots":[],"n":123456789012345678901234567890}"#,
+        ),
+    ] {
+        let token = serde_json::Value::Object(tokens::parse(text.as_bytes()).unwrap());
+        assert_eq!(token.to_string(), read);
+    }
+    for text in ["", "[]", "{", r#"{"type":"x"#] {
         assert!(
             matches!(
                 tokens::parse(text.as_bytes()),
