@@ -59,6 +59,7 @@ pub mod luks2;
 mod number;
 pub mod policy;
 pub mod random;
+pub mod reencryption;
 pub mod repair;
 mod sealing;
 mod store;

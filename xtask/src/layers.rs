@@ -54,7 +54,15 @@ const LUKS_FLOORS: &[&[&str]] = &[
     &["device", "format"],
     &["edit", "policy"],
     &[
-        "keyslots", "tokens", "config", "convert", "backup", "repair", "erase", "verify",
+        "keyslots",
+        "tokens",
+        "config",
+        "convert",
+        "backup",
+        "repair",
+        "reencryption",
+        "erase",
+        "verify",
     ],
 ];
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
 use luks::luks1::Damage;
-use luks::luks2::{Priority, Which};
+use luks::luks2::{Metadata, Priority, Which};
+use luks::reencryption::{self, State};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
     Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
@@ -16,6 +17,8 @@ use luks::{
 use volume::RehearsedStorage;
 
 use super::failure::Failure;
+use super::key::unlocking;
+use super::open::not_built;
 use super::session::Session;
 use crate::args::Operand;
 use crate::block::Claim;
@@ -270,7 +273,8 @@ pub(super) fn configure(session: &Session) -> Result<(), Failure> {
 /// `repair DEVICE`.
 pub(super) fn repair(session: &Session) -> Result<(), Failure> {
     if plan(session)? == Repair::Nothing {
-        return session.tell("No known problems detected for LUKS header.");
+        session.tell("No known problems detected for LUKS header.")?;
+        return check_reencryption(session);
     }
     session.confirm("Really try to repair LUKS device header?", || {
         Failure::aborted(Exit::Wrong)
@@ -282,6 +286,12 @@ pub(super) fn repair(session: &Session) -> Result<(), Failure> {
     let target = session.target(Claim::Header)?;
     let done = mend(&*target.storage, options, &mut OsRandom)
         .map_err(|error| Failure::luks(&target.name, error))?;
+    told(session, &done)?;
+    check_reencryption(session)
+}
+
+/// Says what was mended.
+fn told(session: &Session, done: &Repair) -> Result<(), Failure> {
     match done {
         Repair::Nothing => Ok(()),
         Repair::Copy { which, fault } => {
@@ -300,6 +310,57 @@ pub(super) fn repair(session: &Session) -> Result<(), Failure> {
             session.tell("Writing LUKS header to disk.")
         }
     }
+}
+
+/// What a reencryption left is held to its digest; nothing of it is brought to its end.
+fn check_reencryption(session: &Session) -> Result<(), Failure> {
+    let luks = session.read()?;
+    let Header::Luks2(header) = luks.header() else {
+        return Ok(());
+    };
+    let state = reencryption::state(&header.metadata);
+    match state {
+        State::None => return Ok(()),
+        // cryptsetup says nothing more.
+        State::Unknown => return Err(Failure::silent(Exit::Wrong)),
+        State::NoDigest => return Err(not_built("re-encryption")),
+        State::Clean | State::NeedsRecovery => {}
+    }
+    let place = session.key(None)?;
+    let prompt = "Enter passphrase to verify reencryption metadata digest: ";
+    let passphrase = session.ask(&place, prompt)?;
+    let options = unlocking(None)?;
+    match reencryption::is_proven(&luks, &passphrase, &options) {
+        Ok(true) if state == State::Clean => Ok(()),
+        Ok(true) => Err(not_built("the recovery of a reencryption")),
+        Ok(false) => Err(Failure::new(
+            Exit::NoKeyFits,
+            "Reencryption metadata is invalid.",
+        )),
+        Err(luks::Error::NoKeyFits { tried }) => {
+            let has_one = luks.unlock(&passphrase, &options).is_ok();
+            let has_none = has_two_keys(&header.metadata) && !has_one;
+            // cryptsetup tells a passphrase that opens neither key, and a key without keyslots, by another code than one
+            // that does not open the only key, or one of two.
+            Err(Failure::silent(if has_none || tried.is_empty() {
+                Exit::Wrong
+            } else {
+                Exit::NoKeyFits
+            }))
+        }
+        Err(error) => Err(Failure::luks(&session.device(), error)),
+    }
+}
+
+/// Whether the data go from one key to another.
+fn has_two_keys(metadata: &Metadata) -> bool {
+    let is_backup = |digest: &&luks::luks2::Digest| {
+        metadata
+            .segments
+            .iter()
+            .any(|segment| segment.is_backup() && digest.segments.contains(&segment.id))
+    };
+    metadata.digests.iter().filter(is_backup).count() > 1
 }
 
 /// What was wrong, and what it is now.

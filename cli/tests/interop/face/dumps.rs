@@ -101,6 +101,29 @@ fn golden_images_read_as_with_cryptsetup() {
     check_all("luksDump of golden images", &all, check);
 }
 
+/// Each state in which a reencryption can be left.
+#[test]
+fn half_way_images_of_others_read_as_with_cryptsetup() {
+    let Some(folder) = std::env::var_os("LUKSMITH_CONFORMANCE") else {
+        println!("LUKSMITH_CONFORMANCE is not set: images that others left half way are left out");
+        return;
+    };
+    let archive = Path::new(&folder).join("reenc-images/reenc-images.tar.xz");
+    let place = Place::new();
+    let mut unpack = Command::new("tar");
+    unpack
+        .arg("-xJf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(place.path(""));
+    place.succeed(&mut unpack);
+    let mut all = images(&place.path(""));
+    // What LUKS1 leaves is no header.
+    all.retain(|image| !image.to_string().contains("luks1-unusable"));
+    assert!(all.len() >= 49, "{} images", all.len());
+    check_all("luksDump of half-way images", &all, check);
+}
+
 #[test]
 fn images_of_others_read_as_with_cryptsetup() {
     let Some(folder) = std::env::var_os("LUKSMITH_CONFORMANCE") else {

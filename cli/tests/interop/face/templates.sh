@@ -71,6 +71,25 @@ for way in checksum journal; do
         { cat recrypt.log; exit 1; }
 done
 rm recrypt.log
+# The same text put in place of another one in the JSON of both copies of a header, with checksums that fit.
+rewritten() { # image, old, new
+    python3 -c '
+import hashlib, sys
+name, old, new = sys.argv[1:]
+image = bytearray(open(name, "rb").read())
+for copy in (0, 16384):
+    text = bytes(image[copy + 4096:copy + 16384]).rstrip(b"\0")
+    assert text.count(old.encode()) == 1, text
+    image[copy + 4096:copy + 16384] = text.replace(old.encode(), new.encode()).ljust(12288, b"\0")
+    image[copy + 448:copy + 512] = bytes(64)
+    image[copy + 448:copy + 480] = hashlib.sha256(image[copy:copy + 16384]).digest()
+open(name, "wb").write(image)
+' "$@"
+}
+cp recrypt-checksum recrypt-forged; rewritten recrypt-forged '"direction":"forward"' '"direction":"backward"'
+cp recrypt-checksum recrypt-twice; rewritten recrypt-twice '["online-reencrypt-v2"]' '["online-reencrypt-v2","online-reencrypt-v3X"]'
+cp recrypt-checksum recrypt-later; rewritten recrypt-later '["online-reencrypt-v2"]' '["online-reencrypt-v4"]'
+cp recrypt-checksum recrypt-two; rewritten recrypt-two '["online-reencrypt-v2"]' '["online-reencrypt-v2","online-reencrypt-v3"]'
 
 # Damaged: image, offset in bytes, what stands there then.
 damage() {
