@@ -32,17 +32,16 @@ pub fn state(metadata: &Metadata) -> State {
     match &requirements[..] {
         [] => State::None,
         [one] if one == "online-reencrypt" => State::NoDigest,
-        [one] if version(one).is_some() => match digest(metadata) {
-            None => State::NoDigest,
-            Some(_) => {
-                let is_moved = |segment: &Segment| has(segment, "in-reencryption");
-                if metadata.data_segments().any(is_moved) {
-                    State::NeedsRecovery
-                } else {
-                    State::Clean
-                }
+        [one] if version(one).is_some() => {
+            let is_moved = |segment: &Segment| has(segment, "in-reencryption");
+            if digest(metadata).is_none() {
+                State::NoDigest
+            } else if metadata.data_segments().any(is_moved) {
+                State::NeedsRecovery
+            } else {
+                State::Clean
             }
-        },
+        }
         _ => State::Unknown,
     }
 }

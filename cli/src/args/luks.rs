@@ -28,10 +28,10 @@ pub struct UnlockArgs {
 #[command(next_help_heading = "LUKS")]
 pub struct LimitArgs {
     /// Time that one keyslot may take, in milliseconds; all together may take ten times that [default:
-    /// $LUKSMITH_MAX_KDF_TIME, or 60000]
+    /// `LUKSMITH_MAX_KDF_TIME`, or 60000]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(MAX_KDF_TIME))]
     pub max_kdf_time: Option<u64>,
-    /// Memory that one keyslot may take, in KiB [default: $LUKSMITH_MAX_KDF_MEMORY, or half of what there is but at most
+    /// Memory that one keyslot may take, in KiB [default: `LUKSMITH_MAX_KDF_MEMORY`, or half of what there is but at most
     /// 4 GiB, and 1 GiB as long as that is free]
     #[arg(long, value_name = "KIB")]
     pub max_kdf_memory: Option<u64>,

@@ -38,7 +38,7 @@ pub(super) fn check_active(action: Action, name: &Path) -> Result<(), Failure> {
             } else {
                 missing
             };
-            let last = name.file_name().map(Path::new).unwrap_or(name);
+            let last = name.file_name().map_or(name, Path::new);
             Err(Failure::new(
                 exit,
                 format!("Device {} not found", output::path(last)),

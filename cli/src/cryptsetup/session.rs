@@ -178,7 +178,7 @@ impl Session {
                     io::stderr(),
                     "WARNING: {warning}. Action repair begins to count anew."
                 ),
-                other => writeln!(io::stderr(), "WARNING: {other}."),
+                other @ Warning::Luks1Keyslots(_) => writeln!(io::stderr(), "WARNING: {other}."),
             };
         }
         if let Err(error) = luks.check_encrypted() {

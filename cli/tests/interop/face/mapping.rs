@@ -1,6 +1,7 @@
 //! Names of mappings, where the kernel has a device-mapper: what stands in no row, because most machines of tests have none.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 
 use crate::common::{PROGRAM, Place};
@@ -60,14 +61,16 @@ run() {{
         place.path("").display()
     );
     for line in LINES {
-        script.push_str(&format!(
-            "echo '=== {}'\nrun {line}\n",
-            line.replace('\'', "")
-        ));
+        let shown = line.replace('\'', "");
+        let _ = writeln!(
+            script,
+            "echo '=== {shown}'
+run {line}"
+        );
     }
     script.push_str("dmsetup create active --table '0 8 zero' || exit 1\n");
     for line in OF_AN_ACTIVE_ONE {
-        script.push_str(&format!("echo '=== {line}'\nrun {line}\n"));
+        let _ = writeln!(script, "echo '=== {line}'\nrun {line}");
     }
     let printed = place.kernel(&script, &[]);
     let mut wrong = BTreeMap::new();
