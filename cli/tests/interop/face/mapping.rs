@@ -62,11 +62,7 @@ run() {{
     );
     for line in LINES {
         let shown = line.replace('\'', "");
-        let _ = writeln!(
-            script,
-            "echo '=== {shown}'
-run {line}"
-        );
+        let _ = writeln!(script, "echo '=== {shown}'\nrun {line}");
     }
     script.push_str("dmsetup create active --table '0 8 zero' || exit 1\n");
     for line in OF_AN_ACTIVE_ONE {
