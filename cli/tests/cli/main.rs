@@ -19,6 +19,7 @@ mod keyslots;
 mod luks;
 mod machine;
 mod manual;
+mod numbers;
 mod places;
 mod plain;
 mod policy;
