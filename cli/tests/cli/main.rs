@@ -8,6 +8,7 @@ mod costs;
 mod crafted;
 mod create;
 mod cryptsetup;
+mod cut_off;
 mod damage;
 mod destinations;
 mod dry_run;

@@ -345,7 +345,7 @@ fn what_is_cut_off() {
         let areas = report["areas"].as_array().expect("areas");
         let last = areas.last().expect("one");
         let (at, bytes) = (last["offset"].as_u64(), last["bytes"].as_u64());
-        let end = usize::try_from(at.zip(bytes).map(|(at, bytes)| at + bytes).unwrap_or(0));
+        let end = usize::try_from(at.zip(bytes).map_or(0, |(at, bytes)| at + bytes));
         let end = match path {
             LUKS1 => end.expect("fits"),
             // An area is whole blocks.

@@ -154,7 +154,7 @@ fn a_disk_with_bad_sectors() {
         place.sh(&format!(
             "luksmith encrypt -q raw data{sector_size} --sector-size {sector_size} --key-file k0 {CHEAP}"
         ));
-        let start = place.len(&format!("data{sector_size}")) as usize - RAW_BYTES;
+        let start = place.read(format!("data{sector_size}")).len() - RAW_BYTES;
         let first = start / SECTOR + 101;
         let _ = writeln!(
             script,

@@ -1,5 +1,10 @@
 //! Places of a disk that cannot be read: whatever can still be opened is, and what cannot be is named.
 
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is meant"
+)]
+
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -96,7 +101,7 @@ fn a_bad_place_in_one_copy_leaves_the_other() {
     let mut tried = 0;
     for (which, at) in [("primary", 0), ("secondary", COPY)] {
         for bad in places(at..at + COPY) {
-            let luks = open(&image, &[bad.clone()]).unwrap();
+            let luks = open(&image, std::slice::from_ref(&bad)).unwrap();
             let unreadable = Fault::Corrupt(Corrupt::Unreadable {
                 at: bad.start as u64,
                 problem: "Input/output error (os error 5)".into(),
@@ -203,7 +208,7 @@ fn a_bad_place_in_one_keyslot_leaves_the_others() {
             let end = area.end;
             for bad in places(area) {
                 let what = format!("{version:?} keyslot {keyslot} at {}", bad.start);
-                let luks = open(&image, &[bad.clone()]).unwrap();
+                let luks = open(&image, std::slice::from_ref(&bad)).unwrap();
                 assert_eq!(luks.warnings(), [], "{what}");
                 let named = format!(
                     "keyslot {keyslot} is not usable: cannot read keyslot {keyslot}'s area at byte {}: Input/output \

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is meant"
+)]
+
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
@@ -14,8 +19,10 @@ const OFFSET: usize = 1024;
 const EIO: i32 = 5;
 const ENODEV: i32 = 19;
 
+type Ranges = Vec<Range<usize>>;
+
 /// Bad places of the payload, and what of a volume with sectors of this size they cost.
-fn places(sector: usize) -> [(Vec<Range<usize>>, Vec<Range<usize>>); 5] {
+fn places(sector: usize) -> [(Ranges, Ranges); 5] {
     let whole =
         |range: Range<usize>| range.start / sector * sector..range.end.next_multiple_of(sector);
     [
@@ -38,7 +45,7 @@ fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| range.start);
     let mut all: Vec<Range<usize>> = Vec::new();
     for range in ranges {
-        let (start, end) = (range.start as usize, range.end as usize);
+        let [start, end] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
         match all.last_mut() {
             Some(last) if last.end == start => last.end = end,
             _ => all.push(start..end),
