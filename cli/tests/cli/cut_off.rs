@@ -105,8 +105,9 @@ fn whatever_is_cut_off() {
         for line in lines(kind) {
             place.write("box", &image);
             let run = place.run(&line);
-            let is_repair = line.contains("repair") || line.contains("cryptsetup");
-            assert!(is_repair || run.code == 0, "{line}: {}", run.stderr);
+            let may_fail = ["repair", "convert", "cryptsetup"];
+            let may_fail = may_fail.iter().any(|word| line.contains(word));
+            assert!(may_fail || run.code == 0, "{line}: {}", run.stderr);
         }
     }
     println!("cases: changes of containers that are cut off {tried} passed, 0 failed");
