@@ -471,6 +471,9 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
         luks::Error::Refused(luks::Refused::BackupDiffers(_)) => {
             "--force restores it all the same; is it the backup of this container?"
         }
+        luks::Error::Refused(luks::Refused::BackupShort { .. }) => {
+            "--force restores what it has; decrypt IMG --header BACKUP reads the data with it and writes nothing"
+        }
         luks::Error::Refused(luks::Refused::BackupInReencryption(_)) => {
             "--force restores it all the same, if nothing was reencrypted since"
         }
@@ -481,7 +484,16 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
             obstacle: luks::ConversionObstacle::NoRoomToMove { .. },
             ..
         }) => "remove a keyslot first; its place is needed",
-        luks::Error::Refused(luks::Refused::Foreign) => "--force repairs it all the same",
+        luks::Error::Refused(luks::Refused::Foreign { .. }) => "--force repairs it all the same",
+        luks::Error::Refused(luks::Refused::Shifted { at, place }) => {
+            return Some(shift_advice(*at, *place));
+        }
+        luks::Error::Refused(luks::Refused::Unproven { is_whole: true, .. }) => {
+            "--force writes both header copies from it; copy the image's first MiB elsewhere before"
+        }
+        luks::Error::Refused(luks::Refused::Unproven { .. }) => {
+            "header restore brings a backup back; without one keep the image as it is, its data are still there"
+        }
         luks::Error::OutOfMemory { .. } => {
             "free some memory, or open the container on a larger machine"
         }
@@ -504,6 +516,22 @@ fn key_size_advice(error: &dmcrypt::Error) -> Option<String> {
     };
     let bits: Vec<_> = expected.split(' ').map(word).collect();
     Some(format!("--key-size is in bits: {}", bits.join(" ")))
+}
+
+/// How everything gets back to its place.
+fn shift_advice(at: u64, place: u64) -> String {
+    let bytes = at.abs_diff(place);
+    let way = if at < place {
+        format!(
+            "head -c {at} IMG, {bytes} zeros and tail -c +{} IMG",
+            at + 1
+        )
+    } else {
+        format!("head -c {place} IMG and tail -c +{} IMG", at + 1)
+    };
+    format!(
+        "{way}, one behind the other, make a copy in which all is at its place, for header repair"
+    )
 }
 
 /// What would allow each kind of excess that there is, each kind once.

@@ -31,6 +31,8 @@ pub struct Backup {
     header: Header,
     fault: Option<String>,
     holes: Vec<Hole>,
+    /// Where the bytes end although header and keyslots area go on.
+    short: Option<u64>,
 }
 
 /// Bytes of a backup that could not be read of the container: they are zeros in it.
@@ -126,6 +128,20 @@ impl Backup {
     ///
     /// What [`Luks::open`] says, and [`Error::Corrupt`] when the keyslots are not all there.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, Error> {
+        let backup = Self::parse_short(bytes)?;
+        match backup.short {
+            None => Ok(backup),
+            Some(have) => Err(truncated(end_of_areas(&backup.header), have).into()),
+        }
+    }
+
+    /// The same of bytes that may end behind the areas of all keyslots in use: the first part of a disk. What of the
+    /// keyslots area is not there holds no key, and a restore leaves it as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backup::parse`].
+    pub fn parse_short(bytes: Vec<u8>) -> Result<Self, Error> {
         let have = to_u64(bytes.len());
         let storage = MemoryStorage::from_vec(bytes);
         let (header, fault) = match store::read_locked(&storage)? {
@@ -141,9 +157,10 @@ impl Backup {
             }
         };
         let need = end_of_areas(&header);
-        if need > have {
+        if end_of_used_areas(&header) > have {
             return Err(truncated(need, have).into());
         }
+        let short = (need > have).then_some(have);
         let mut bytes = storage.snapshot();
         bytes.truncate(to_usize(need.next_multiple_of(AREA_ALIGNMENT).min(have)));
         Ok(Self {
@@ -151,6 +168,7 @@ impl Backup {
             header,
             fault,
             holes: Vec::new(),
+            short,
         })
     }
 
@@ -184,6 +202,21 @@ impl Backup {
                 None => Ok(()),
             },
             Header::Luks1(_) => Ok(()),
+        }
+    }
+
+    /// Refuses a backup that ends before the keyslots area does.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::BackupShort`].
+    pub fn check_long(&self) -> Result<(), Refused> {
+        match self.short {
+            None => Ok(()),
+            Some(have) => Err(Refused::BackupShort {
+                need: end_of_areas(&self.header),
+                have,
+            }),
         }
     }
 
@@ -261,6 +294,24 @@ fn is_in_use(header: &Header, range: &Range<u64>) -> bool {
                     .keyslots
                     .iter()
                     .any(|slot| touches(slot.area.offset, slot.area.end()))
+        }
+    }
+}
+
+/// First byte behind header and the areas of keyslots in use.
+fn end_of_used_areas(header: &Header) -> u64 {
+    match header {
+        Header::Luks1(header) => header
+            .keyslots
+            .iter()
+            .filter(|slot| slot.active)
+            .map(|slot| slot.area_offset().saturating_add(header.area_length()))
+            .max()
+            .unwrap_or(to_u64(luks1::Header::BYTES)),
+        Header::Luks2(header) => {
+            let areas = header.metadata.keyslots.iter().map(|slot| slot.area.end());
+            let copies = header.binary.header_bytes.saturating_mul(2);
+            areas.max().unwrap_or(0).max(copies)
         }
     }
 }

@@ -7,4 +7,4 @@ mod repair;
 pub use header::{Header, Layout};
 pub use keyslot::Keyslot;
 pub use repair::Damage;
-pub(crate) use repair::repair;
+pub(crate) use repair::{has_partitions, is_meant, repair};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
 use luks::luks1::Damage;
-use luks::luks2::{Metadata, Priority, Which};
+use luks::luks2::{Metadata, Priority};
 use luks::reencryption::{self, State};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
@@ -295,12 +295,9 @@ fn told(session: &Session, done: &Repair) -> Result<(), Failure> {
     match done {
         Repair::Nothing => Ok(()),
         Repair::Copy { which, fault } => {
-            let which = match which {
-                Which::Primary => "primary",
-                Which::Secondary => "secondary",
-            };
             session.tell(format!("The {which} header is written anew ({fault})."))
         }
+        Repair::Joined(join) => session.tell(format!("Both headers are written anew: {join}.")),
         Repair::Epoch(end) => session.tell(format!("The epoch is 1 now ({end}).")),
         Repair::Luks1(damages) => {
             session.tell("Repairing keyslots.")?;

@@ -47,7 +47,7 @@ pub fn restore(storage: &dyn Storage, seen: Option<&Luks>, backup: &Backup) -> R
     if need > have {
         return Err(Refused::StorageTooSmall { need, have }.into());
     }
-    let bytes = &backup.bytes[..to_usize(need)];
+    let bytes = &backup.bytes[..to_usize(need).min(backup.bytes.len())];
     match (&found, &backup.header) {
         (Some(Found::Luks2(copies)), Header::Luks2(new))
             if copies.header().binary.header_bytes == new.binary.header_bytes =>

@@ -17,6 +17,16 @@ pub enum Refused {
         "the backup is of a reencryption in progress (requirement {0}): its data may be elsewhere by now"
     )]
     BackupInReencryption(String),
+    /// A backup that has all keyslots in use, and not all of the keyslots area.
+    #[error(
+        "the backup ends at {have} bytes, behind all keyslots in use, and header and keyslots area have {need}"
+    )]
+    BackupShort {
+        /// Bytes of header and keyslots area.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
     /// A header whose keyslot areas lie too far away for a backup in memory.
     #[error("header and keyslots of {bytes} bytes are more than a backup may hold, {limit}")]
     BackupTooLarge {
@@ -33,9 +43,29 @@ pub enum Refused {
         /// Bytes there are.
         have: u64,
     },
-    /// Something else was written where the primary header was.
-    #[error("the primary header was overwritten by something else, which a repair would destroy")]
-    Foreign,
+    /// Something else was written where a header copy was.
+    #[error("a header copy was overwritten by {what}, which a repair would destroy")]
+    Foreign {
+        /// What, and where.
+        what: String,
+    },
+    /// Something is left of a header, and no checksum proves what it was.
+    #[error("no checksum proves what is left of the header: {what}")]
+    Unproven {
+        /// What is left, and where.
+        what: String,
+        /// The metadata are whole by every rule of the format.
+        is_whole: bool,
+    },
+    /// The secondary header, and with it keyslots and data, lie elsewhere than the header says: a header that is written
+    /// where it belongs would destroy keyslots and bring nothing back.
+    #[error("{}", shifted(*at, *place))]
+    Shifted {
+        /// Where it lies, in bytes.
+        at: u64,
+        /// Where it belongs, in bytes.
+        place: u64,
+    },
     /// What is wrong is none of the damages that can be mended.
     #[error("this damage cannot be repaired: {0}")]
     Irreparable(super::Corrupt),
@@ -197,6 +227,15 @@ pub enum TokenProblem {
 fn each(mismatches: &[impl fmt::Display]) -> String {
     let texts: Vec<_> = mismatches.iter().map(ToString::to_string).collect();
     texts.join("; ")
+}
+
+fn shifted(at: u64, place: u64) -> String {
+    let bytes = at.abs_diff(place);
+    let what = if at < place { "missing" } else { "too many" };
+    format!(
+        "the secondary header lies whole at byte {at}, and its place is byte {place}: {bytes} bytes are {what} before \
+         it, and keyslots and data have moved with it"
+    )
 }
 
 fn numbers(ids: &[u32]) -> String {

@@ -9,7 +9,6 @@ use crate::error::Corrupt;
 use crate::number::to_usize;
 
 /// `active` of a keyslot in use.
-const ENABLED: u32 = 0x00AC_71F3;
 /// A keyslot; its geometry is kept while it is not in use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Keyslot {
@@ -25,6 +24,7 @@ pub struct Keyslot {
 
 impl Keyslot {
     /// `active` of a keyslot that is not in use.
+    pub(super) const ENABLED: u32 = 0x00AC_71F3;
     pub(super) const DISABLED: u32 = 0x0000_DEAD;
 
     /// A keyslot that is not in use.
@@ -45,7 +45,7 @@ impl Keyslot {
         let stripes = reader.u32("stripes")?;
 
         let active = match state {
-            ENABLED => true,
+            Self::ENABLED => true,
             Self::DISABLED => false,
             state => return Err(Corrupt::KeyslotState { keyslot: id, state }),
         };
@@ -68,7 +68,11 @@ impl Keyslot {
 
     pub(super) fn write(&self, writer: &mut Writer) {
         writer
-            .u32(if self.active { ENABLED } else { Self::DISABLED })
+            .u32(if self.active {
+                Self::ENABLED
+            } else {
+                Self::DISABLED
+            })
             .u32(self.iterations)
             .bytes(&self.salt)
             .u32(self.material_offset_sectors)

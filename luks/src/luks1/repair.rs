@@ -36,6 +36,17 @@ pub enum Damage {
         /// What stands there now, in 512-byte sectors.
         now: u32,
     },
+    /// The magic was wiped; all the rest of the header keeps its rules.
+    #[error("the magic is not there, and all else is that of a LUKS1 header")]
+    Magic,
+    /// A keyslot's fields were replaced by a partition table: nothing of it is left to be lost.
+    #[error(
+        "keyslot {keyslot}: a partition table stands where its state, iterations and salt were; it is not in use now"
+    )]
+    PartitionTable {
+        /// The keyslot.
+        keyslot: u32,
+    },
     /// The mark of a boot sector in the salt of keyslot 6.
     #[error("keyslot 6 (not in use): the mark of a partition table stands in its salt")]
     PartitionMark,
@@ -49,12 +60,22 @@ pub enum Damage {
 pub(crate) fn repair(header: &[u8]) -> Result<(Vec<u8>, Vec<Damage>), Corrupt> {
     let mut bytes = header.to_vec();
     let mut damages = Vec::new();
+    if !bytes.starts_with(&Header::MAGIC) {
+        bytes[..Header::MAGIC.len()].copy_from_slice(&Header::MAGIC);
+        damages.push(Damage::Magic);
+    }
     spellings(&mut bytes, &mut damages);
     let key_bytes = field(&bytes, KEY_BYTES);
     if key_bytes == 0 || key_bytes > Header::MAX_KEY_BYTES {
         return Err(Corrupt::KeyBytes(key_bytes));
     }
     let mut bad = Vec::new();
+    for (keyslot, at) in overwritten(&bytes) {
+        bytes[at..at.saturating_add(SLOT_BYTES)].fill(0);
+        set_field(&mut bytes, at, Keyslot::DISABLED);
+        set_field(&mut bytes, at.saturating_add(SLOT_STRIPES), STRIPES);
+        damages.push(Damage::PartitionTable { keyslot });
+    }
     for (keyslot, at) in unused(&bytes) {
         let stripes = field(&bytes, at.saturating_add(SLOT_STRIPES));
         if stripes != STRIPES {
@@ -86,9 +107,67 @@ const SLOTS: usize = 208;
 const SLOT_BYTES: usize = 48;
 const SLOT_PLACE: usize = 40;
 const SLOT_STRIPES: usize = 44;
+/// Where a boot sector has its disk's signature, its four entries and, in each, the partition's type.
+const DISK_SIGNATURE: usize = 440;
+const PARTITION_ENTRIES: usize = 446;
+const PARTITION_TYPE: usize = 4;
+/// Where the header of a GPT begins.
+const GPT: usize = 512;
 /// Where a boot sector has its mark.
 const PARTITION_MARK: usize = 510;
 const SECTOR: u64 = 512;
+
+/// Whether a header says that it is LUKS1, or would if its magic had not been wiped, as `wipefs` does it.
+pub(crate) fn is_meant(block: &[u8]) -> bool {
+    let has_magic = block.starts_with(&Header::MAGIC);
+    let is_version_1 = block[6..8] == [0, 1];
+    let is_wiped = || {
+        let wiped = block[..Header::MAGIC.len()].iter().all(|byte| *byte == 0);
+        wiped && repair(&block[..Header::BYTES]).is_ok_and(|(mended, _)| is_known(&mended))
+    };
+    is_version_1 && (has_magic || is_wiped())
+}
+
+/// Whether cipher, hash and UUID of a header are such.
+fn is_known(header: &[u8]) -> bool {
+    Header::parse(header).is_ok_and(|header| {
+        header.cipher().is_ok()
+            && header.hash().is_ok()
+            && uuid::Uuid::parse_str(&header.uuid).is_ok()
+    })
+}
+
+/// Whether a partition table with a partition in it stands in the header.
+pub(crate) fn has_partitions(header: &[u8]) -> bool {
+    has_table(header) && entries().any(|entry| header[entry.saturating_add(PARTITION_TYPE)] != 0)
+}
+
+/// The mark of a boot sector, and before it four entries that may be those of partitions.
+fn has_table(header: &[u8]) -> bool {
+    header[PARTITION_MARK..PARTITION_MARK + 2] == [0x55, 0xaa]
+        && entries().all(|entry| matches!(header[entry], 0 | 0x80))
+}
+
+fn entries() -> impl Iterator<Item = usize> {
+    (PARTITION_ENTRIES..PARTITION_MARK).step_by(16)
+}
+
+/// Keyslots whose state is none because a partition table stands there: of an MBR those whose state lies in it, of a GPT
+/// the last one too.
+fn overwritten(bytes: &[u8]) -> Vec<(u32, usize)> {
+    if !has_table(bytes) {
+        return Vec::new();
+    }
+    let end = if bytes[GPT..].starts_with(b"EFI PART") {
+        Header::BYTES
+    } else {
+        GPT
+    };
+    slots()
+        .filter(|(_, at)| (DISK_SIGNATURE..end).contains(at))
+        .filter(|(_, at)| !matches!(field(bytes, *at), Keyslot::ENABLED | Keyslot::DISABLED))
+        .collect()
+}
 
 fn spellings(bytes: &mut [u8], damages: &mut Vec<Damage>) {
     let mode = &mut bytes[MODE..MODE + TEXT_BYTES];

@@ -16,12 +16,30 @@ pub enum Which {
 }
 
 impl Which {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Primary => Self::Secondary,
+            Self::Secondary => Self::Primary,
+        }
+    }
+
     /// The copy's magic.
     pub const fn magic(self) -> [u8; 6] {
         match self {
             Self::Primary => *b"LUKS\xba\xbe",
             Self::Secondary => *b"SKUL\xba\xbe",
         }
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+        })
     }
 }
 
@@ -150,6 +168,46 @@ impl BinaryHeader {
         }
     }
 
+    /// Whether the first [`Self::BYTES`] bytes of a copy may hold its checksum yet: SHA-256 is not all zeros, and zeros
+    /// follow it.
+    pub(crate) fn holds_checksum(bytes: &[u8]) -> bool {
+        let (value, rest) = bytes[Self::CHECKSUM].split_at(CHECKSUM_BYTES);
+        value.iter().any(|byte| *byte != 0) && rest.iter().all(|byte| *byte == 0)
+    }
+
+    /// Whether the checksum in `binary` is that of it and of `json` behind it.
+    pub(crate) fn fits_checksum(binary: &[u8], json: &[u8]) -> bool {
+        let stored = &binary[Self::CHECKSUM];
+        let computed = checksum_of(&[binary, json]);
+        stored.starts_with(&computed)
+    }
+
+    /// Writes what each binary header of this place and size says alike: all but epoch, label, salt, UUID, subsystem and
+    /// checksum.
+    pub(crate) fn restore_known(bytes: &mut [u8], which: Which, header_bytes: u64) {
+        let offset = match which {
+            Which::Primary => 0,
+            Which::Secondary => header_bytes,
+        };
+        bytes[..6].copy_from_slice(&which.magic());
+        bytes[6..8].copy_from_slice(&2_u16.to_be_bytes());
+        bytes[8..16].copy_from_slice(&header_bytes.to_be_bytes());
+        let algorithm = HashAlgorithm::Sha256.name().as_bytes();
+        bytes[72..104].fill(0);
+        bytes[72..72_usize.saturating_add(algorithm.len())].copy_from_slice(algorithm);
+        bytes[256..264].copy_from_slice(&offset.to_be_bytes());
+        bytes[264..Self::CHECKSUM.start].fill(0);
+        let end_of_checksum = Self::CHECKSUM.start.saturating_add(CHECKSUM_BYTES);
+        bytes[end_of_checksum..Self::BYTES].fill(0);
+    }
+
+    /// Takes epoch, label, UUID and subsystem from the other copy.
+    pub(crate) fn share(bytes: &mut [u8], other: &[u8]) {
+        for fields in [16..72, 168..256] {
+            bytes[fields.clone()].copy_from_slice(&other[fields]);
+        }
+    }
+
     pub(super) fn to_bytes(
         &self,
         which: Which,
@@ -198,11 +256,19 @@ impl BinaryHeader {
     }
 }
 
+/// Bytes of a SHA-256.
+const CHECKSUM_BYTES: usize = 32;
+
 fn checksum(bytes: &[u8]) -> Vec<u8> {
-    let before = &bytes[..BinaryHeader::CHECKSUM.start];
-    let after = &bytes[BinaryHeader::CHECKSUM.end..];
+    checksum_of(&[bytes, &[]])
+}
+
+/// Of a copy in two pieces, the first of which holds the checksum.
+fn checksum_of([binary, rest]: &[&[u8]; 2]) -> Vec<u8> {
+    let before = &binary[..BinaryHeader::CHECKSUM.start];
+    let after = &binary[BinaryHeader::CHECKSUM.end..];
     let zeros = [0; BinaryHeader::CHECKSUM.end - BinaryHeader::CHECKSUM.start];
     HashAlgorithm::Sha256
-        .digest(&[before, &zeros, after])
+        .digest(&[before, &zeros, after, rest])
         .to_vec()
 }

@@ -54,6 +54,8 @@ mod options;
 mod patches;
 /// Each rule of a policy.
 mod policy;
+/// What a checksum proves of a damaged header, and what nothing does.
+mod proofs;
 /// What holds for inputs of any kind.
 mod properties;
 /// What a reencryption that is under way must have left in the metadata.

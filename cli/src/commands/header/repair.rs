@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use luks::luks2::Which;
 use luks::repair::{Repair, RepairOptions, repair};
 use luks::{Luks, OsRandom};
 use serde_json::json;
@@ -31,13 +30,8 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
     let mended = repair(&*target.storage, options, &mut OsRandom).map_err(target.failed())?;
     let damages: Vec<String> = match mended {
         Repair::Nothing => Vec::new(),
-        Repair::Copy { which, fault } => {
-            let which = match which {
-                Which::Primary => "primary",
-                Which::Secondary => "secondary",
-            };
-            vec![format!("the {which} header: {fault}")]
-        }
+        Repair::Copy { which, fault } => vec![format!("the {which} header: {fault}")],
+        Repair::Joined(join) => vec![join.to_string()],
         Repair::Epoch(end) => vec![format!("{end}: it is 1 now, in both copies")],
         Repair::Luks1(damages) => damages.iter().map(ToString::to_string).collect(),
     };

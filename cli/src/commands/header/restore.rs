@@ -95,7 +95,7 @@ fn read(path: &Path, force: bool) -> Result<Backup, Error> {
     let name = output::path(path);
     let failed = |error: luks::Error| Error::luks(&format!("backup {name}"), error);
     let bytes = change::read_backup(path)?;
-    let backup = match Backup::parse(bytes) {
+    let backup = match Backup::parse_short(bytes) {
         Err(error @ luks::Error::NotLuks) => {
             let storage = FileStorage::open(path, Access::Read);
             return Err(match storage {
@@ -105,6 +105,12 @@ fn read(path: &Path, force: bool) -> Result<Backup, Error> {
         }
         parsed => parsed.map_err(failed)?,
     };
+    if let Err(refused) = backup.check_long() {
+        if !force {
+            return Err(failed(refused.into()));
+        }
+        output::warn(format_args!("{name}: {refused}"));
+    }
     match backup.check_sound() {
         Ok(()) => Ok(backup),
         Err(refused) if force => {
@@ -114,7 +120,7 @@ fn read(path: &Path, force: bool) -> Result<Backup, Error> {
                 overwrite_foreign: true,
             };
             repair(&storage, options, &mut OsRandom).map_err(failed)?;
-            Backup::parse(storage.snapshot()).map_err(failed)
+            Backup::parse_short(storage.snapshot()).map_err(failed)
         }
         Err(refused) => Err(failed(refused.into())),
     }
