@@ -97,9 +97,26 @@ fn document(schema: &str, members: Value) -> String {
     if let Value::Object(members) = members {
         document.extend(members);
     }
-    let mut line = Value::Object(document).to_string();
+    let mut line = escape_json(&Value::Object(document).to_string());
     line.push('\n');
     line
+}
+
+/// JSON in which nothing drives a terminal: what [`escape`] escapes and JSON allows as it is, such as the controls above
+/// ASCII and what turns the direction of writing around, becomes `\u` and four digits. The value is the same.
+pub fn escape_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Outside of strings there is nothing of the kind but blanks.
+        if is_hidden(character) && !character.is_ascii_whitespace() {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 fn forgive_broken_pipe(written: io::Result<()>) -> Result<(), OutputError> {
@@ -121,15 +138,19 @@ pub struct OutputError(#[source] io::Error);
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        let hidden = matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if character.is_control() || hidden {
+        if is_hidden(character) {
             let _ = write!(escaped, "{}", character.escape_default());
         } else {
             escaped.push(character);
         }
     }
     escaped
+}
+
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A path as it is shown to people: see [`escape`].
@@ -140,6 +161,26 @@ pub fn path(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        for text in [
+            "a\u{85}b",
+            "\u{9b}2J",
+            "\u{202e}gnp",
+            "\u{7f}",
+            "größe \u{1f512}",
+        ] {
+            let json = Value::from(text).to_string();
+            let escaped = escape_json(&json);
+            assert_eq!(
+                serde_json::from_str::<String>(&escaped).ok().as_deref(),
+                Some(text)
+            );
+            assert!(!escaped.chars().any(is_hidden), "{escaped:?}");
+        }
+        assert_eq!(escape_json("\"\u{85}\u{202e}ö\""), "\"\\u0085\\u202eö\"");
+    }
 
     #[test]
     fn control_characters_are_escaped() {

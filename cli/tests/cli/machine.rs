@@ -133,3 +133,31 @@ fn a_verb_of_another_program_leads_to_ours() {
     let run = place.run("encyrpt a b").expect(1);
     assert!(run.stderr.contains("'encrypt'"), "{}", run.stderr);
 }
+
+/// A label with controls above ASCII and a mark that turns the direction of writing around.
+#[test]
+fn nothing_out_of_an_image_drives_a_terminal() {
+    let place = plain_place(4096);
+    let label = "a\u{85}\u{9b}31m\u{202e}b";
+    place.write("label", label);
+    place
+        .sh(
+            "\"$LUKSMITH\" create box -q --payload-size 4K --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
+             --label \"$(cat label)\"",
+        )
+        .expect(0);
+    place
+        .sh("\"$LUKSMITH\" token add box -q --key-description \"$(cat label)\"")
+        .expect(0);
+    let report = place.run("inspect box --json").expect(0);
+    let token = place.run("token export box --token-id 0").expect(0);
+    for (text, member) in [(report.text(), "label"), (token.text(), "key_description")] {
+        let hidden = |character: char| {
+            character != '\n' && label.contains(character) && !character.is_ascii()
+        };
+        assert!(!text.contains(hidden), "{text:?}");
+        assert!(text.contains("a\\u0085\\u009b31m\\u202eb"), "{text}");
+        let document: Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(document[member], label);
+    }
+}

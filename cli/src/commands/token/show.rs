@@ -75,9 +75,12 @@ pub fn export(args: &TokenExportArgs) -> Result<(), Error> {
             let members = json!({"image": source.name, "token": id, "file": null, "value": token});
             return Ok(output::json("token export", members)?);
         }
-        return Ok(output::text(&format!("{token}\n"))?);
+        return Ok(output::text(&format!("{}\n", output::escape_json(&token)))?);
     }
-    let (line, file) = (format!("{token}\n"), output::path(&args.json_file));
+    let (line, file) = (
+        format!("{}\n", output::escape_json(&token)),
+        output::path(&args.json_file),
+    );
     let bytes = line.as_bytes();
     if args.dry.run {
         check_new(&args.json_file)?;
