@@ -53,6 +53,8 @@ mod nbdkit;
 mod opens;
 /// Every way to hand over a passphrase, beside cryptsetup.
 mod passphrases;
+/// Where jobs write: names at every cut, and what devices stand on.
+mod places;
 /// The policy in the box, and what cryptsetup makes.
 mod policy;
 /// QEMU's LUKS driver, which knows LUKS1.

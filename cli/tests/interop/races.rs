@@ -205,3 +205,72 @@ fn a_shell_that_makes_a_temporary_file_by_name_loses_the_race() {
         .count();
     assert!(lost > 0);
 }
+
+/// What takes turns under the name of a destination, in a folder that takes turns with another one.
+fn exchange(place: &Place, random: &mut Seeded) {
+    let folder = place.path(random.one_of(&["att", "att2"]));
+    let _ = fs::create_dir(&folder);
+    let _ = fs::remove_file(folder.join("out"));
+    match random.one_of(&[0, 1, 2, 3, 4]) {
+        0 => drop(symlink("../victim", folder.join("out"))),
+        1 => drop(fs::hard_link(place.path("victim"), folder.join("out"))),
+        2 => drop(fs::write(folder.join("out"), "old")),
+        3 => {
+            let _ = fs::rename(place.path("att"), place.path("att3"));
+            let _ = fs::rename(place.path("att2"), place.path("att"));
+            let _ = fs::rename(place.path("att3"), place.path("att2"));
+        }
+        _ => {}
+    }
+}
+
+/// `LUKSMITH_RACES=ROUNDS` for as many of them.
+#[test]
+fn nobody_wins_a_race_for_what_is_written_over() {
+    let rounds = std::env::var("LUKSMITH_RACES").map_or(60, |rounds| rounds.parse().unwrap());
+    let place = place();
+    let mut random = Seeded(SEED);
+    let lines = [
+        format!("encrypt raw att/out --force {PLAIN}"),
+        format!("encrypt raw att/out {PLAIN}"),
+        "key export image -q --key-file pw --volume-key-file att/out".to_owned(),
+        "token export image --token-id 0 --json-file att/out".to_owned(),
+        "cryptsetup token export image --token-id 0 --json-file att/out".to_owned(),
+    ];
+    let (mut done, mut refused) = (0, 0);
+    for round in 0..rounds {
+        let line = &lines[usize::try_from(round).unwrap() % lines.len()];
+        exchange(&place, &mut random);
+        let _ = fs::create_dir(place.path("att"));
+        let mut job = Command::new(PROGRAM)
+            .args(line.split_whitespace())
+            .current_dir(place.path(""))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let code = loop {
+            match job.try_wait().unwrap() {
+                Some(status) => break status.code().unwrap(),
+                None => exchange(&place, &mut random),
+            }
+        };
+        match code {
+            0 => done += 1,
+            1 | 5 => refused += 1,
+            code => panic!("{line}: {code}"),
+        }
+        assert!(place.read("victim") == PRECIOUS, "round {round}: {line}");
+        for folder in ["att", "att2"] {
+            for entry in fs::read_dir(place.path(folder)).into_iter().flatten() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                assert_eq!(name, "out", "round {round}: {line}");
+            }
+        }
+    }
+    println!(
+        "cases: races for what is written over {rounds} passed, 0 failed ({done} made, {refused} refused; seed {SEED:#x})"
+    );
+    assert!(done > 0 && refused > 0);
+}
