@@ -63,14 +63,16 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let key = session.key(session.operands.get(1))?;
     let prompt = format!("Enter passphrase for {}: ", place.name);
     let passphrase = session.ask_new(&key, &prompt)?;
-    match data.claim(Claim::Whole) {
-        Err(ChangeError::InUse { name, by }) if by.is_of_disk() => {
+    // A partition of a used disk is refused even where it only has the data.
+    for target in [&data, place] {
+        if let Err(ChangeError::InUse { name, by }) = target.claim(Claim::Whole)
+            && by.is_of_disk()
+        {
             return Err(Failure::new(
                 Exit::ExistsOrBusy,
                 format!("Cannot use device {name} which is in use (already mapped or mounted)."),
             ));
         }
-        _ => {}
     }
     if place.is_device() {
         place.claim(Claim::Whole).map_err(|error| Failure {
