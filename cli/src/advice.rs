@@ -35,12 +35,26 @@ fn fits(command: &Command, own: Option<&Command>, part: &str) -> bool {
             if !has {
                 return false;
             }
+        } else if OTHERS.contains(word) {
+            // What follows is for that program.
+            return true;
         } else if let Some(named) = find(command, words[index..].iter().copied().take(2)) {
             at = Some(named);
         }
     }
     true
 }
+
+/// Programs of others that advice names with options of their own.
+const OTHERS: &[&str] = &[
+    "cryptsetup",
+    "dd",
+    "losetup",
+    "mdadm",
+    "qemu-img",
+    "rbd",
+    "vgchange",
+];
 
 /// The verb that the first word, or the first two, name.
 fn find<'a, 'w>(command: &'a Command, words: impl Iterator<Item = &'w str>) -> Option<&'a Command> {

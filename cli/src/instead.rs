@@ -28,11 +28,23 @@ enum Start {
 impl Instead {
     /// Looks at an image. What cannot be read tells nothing.
     pub fn look(storage: &dyn Storage) -> Self {
+        let found = recognise::recognise(storage).unwrap_or_default();
+        let start = Start::of(storage);
+        let class = found.map(|found| found.content.class());
+        // Places in such a file are none of the disk.
+        if matches!(class, Some(Class::Image | Class::Archive)) {
+            return Self {
+                found,
+                partitions: Vec::new(),
+                headers: Vec::new(),
+                start,
+            };
+        }
         Self {
-            found: recognise::recognise(storage).unwrap_or_default(),
+            found,
             partitions: recognise::partitions(storage).unwrap_or_default(),
             headers: recognise::luks_headers(storage).unwrap_or_default(),
-            start: Start::of(storage),
+            start,
         }
     }
 

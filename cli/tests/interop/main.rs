@@ -61,6 +61,8 @@ mod policy;
 mod qemu;
 /// Links planted under the names of new files, at every moment.
 mod races;
+/// What is on a disk, by images of the real programs: named, not overwritten, and the way to a header in it.
+mod recognised;
 /// What Linux makes of file systems and partition tables that were encrypted with the defaults.
 mod sectors;
 /// What the system does not give: random bytes, and a thread for signals.
