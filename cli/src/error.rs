@@ -455,6 +455,9 @@ fn luks_advice(error: &luks::Error) -> Option<String> {
             return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));
         }
         luks::Error::NullCipher { .. } => "--allow-unencrypted reads it all the same",
+        luks::Error::InvalidOption(luks::InvalidOption::VolumeKeyTail { .. }) => {
+            "--volume-key-size BITS says which it is"
+        }
         luks::Error::Linear { .. } => {
             "whoever wrote the header chose what is read there; --allow-unencrypted reads it all the same"
         }

@@ -118,6 +118,7 @@ pub fn options_for(
         limits: kdf_limits(args.max_kdf_time, args.max_kdf_memory)?,
         null_cipher: args.allow_unencrypted,
         unencrypted_data: false,
+        volume_key_bytes: args.volume_key_size.map(|bits| bits as usize / 8),
         faulty_whirlpool: false,
         threads: limits::processors(),
         // A signal ends the process at once, wherever it is.

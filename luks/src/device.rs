@@ -247,8 +247,10 @@ impl Luks {
                     .keyslots
                     .iter()
                     .find(|keyslot| digest.keyslots.contains(&keyslot.id));
-                if let Some(keyslot) = stored {
-                    check_key_size(&key, to_usize(keyslot.key_bytes))?;
+                match (stored, options.volume_key_bytes) {
+                    (Some(keyslot), _) => check_key_size(&key, to_usize(keyslot.key_bytes))?,
+                    (None, Some(bytes)) => check_key_size(&key, bytes)?,
+                    (None, None) => check_tail(&key, metadata)?,
                 }
                 luks2_digest(digest)?
             }
@@ -351,6 +353,32 @@ fn check_key_size(key: &VolumeKey, need: usize) -> Result<(), InvalidOption> {
             have: key.len(),
             need,
         })
+    }
+}
+
+/// PBKDF2 fills a key up with zeros, so that a digest is that of a key with some more of them at its end, too. Where no
+/// keyslot tells the size, a key that is another one's with zeros behind it may be meant to be that one.
+fn check_tail(key: &VolumeKey, metadata: &luks2::Metadata) -> Result<(), InvalidOption> {
+    let have = key.len();
+    let zeros = key
+        .expose()
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == 0)
+        .count();
+    let takes = |bytes: usize| {
+        metadata.data_segments().all(|segment| match &segment.kind {
+            SegmentKind::Crypt(crypt) => {
+                let spec = crypt.spec.as_ref();
+                spec.is_ok_and(|spec| spec.check_key_bytes(bytes).is_ok())
+            }
+            _ => true,
+        })
+    };
+    let shorter = (have.saturating_sub(zeros).max(1)..have).find(|bytes| takes(*bytes));
+    match shorter {
+        Some(shorter) => Err(InvalidOption::VolumeKeyTail { have, shorter }),
+        None => Ok(()),
     }
 }
 

@@ -308,6 +308,16 @@ pub enum InvalidOption {
         /// Bytes needed.
         need: usize,
     },
+    /// A volume key that ends in zeros, of a container without a keyslot that tells how long it is.
+    #[error(
+        "the volume key of {have} bytes ends in zeros and may be one of {shorter} bytes: no keyslot tells which"
+    )]
+    VolumeKeyTail {
+        /// Bytes given.
+        have: usize,
+        /// Bytes that the cipher takes too, with only zeros behind them.
+        shorter: usize,
+    },
     /// A cipher that cannot be created with these options.
     #[error(transparent)]
     Cipher(#[from] dmcrypt::Error),

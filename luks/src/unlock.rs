@@ -24,6 +24,8 @@ pub struct UnlockOptions<'a> {
     /// Unlock where the data has a null cipher or none, for who changes keyslots and reads no data. A keyslot under a
     /// null cipher, which any passphrase opens, stays refused.
     pub unencrypted_data: bool,
+    /// Bytes of a volume key that is given where no keyslot tells them.
+    pub volume_key_bytes: Option<usize>,
     /// Where Whirlpool spread a key over its stripes, try it also as libgcrypt computed it before 1.6.0
     /// ([`HashAlgorithm::WhirlpoolGcryptBug`]).
     pub faulty_whirlpool: bool,
@@ -63,6 +65,7 @@ impl Default for UnlockOptions<'_> {
             limits: KdfLimits::default(),
             null_cipher: false,
             unencrypted_data: false,
+            volume_key_bytes: None,
             faulty_whirlpool: false,
             threads: 1,
             cancel: &|| false,

@@ -38,6 +38,9 @@ pub struct LimitArgs {
     /// How often a passphrase may be typed that does not fit
     #[arg(long, short = 'T', value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub tries: u32,
+    /// Size of a given volume key in bits, where no keyslot tells it
+    #[arg(long, value_name = "BITS")]
+    pub volume_key_size: Option<u32>,
     /// Read what nothing encrypted: under a null cipher, or in a linear segment of LUKS2
     #[arg(long, visible_alias = "allow-null-cipher")]
     pub allow_unencrypted: bool,

@@ -237,12 +237,21 @@ pub(super) fn unlocking(keyslot: Option<u32>) -> Result<UnlockOptions<'static>, 
         max_kdf_time: None,
         max_kdf_memory: None,
         tries: TRIES,
+        volume_key_size: None,
         allow_unencrypted: false,
     };
     Ok(UnlockOptions {
         // As cryptsetup does it; the danger is told where the header is read.
         unencrypted_data: true,
         ..unlock::options_for(keyslot, &limits)?
+    })
+}
+
+/// The same for a volume key of as many bytes as the header or `--key-size` says.
+pub(super) fn unlocking_with(bytes: usize) -> Result<UnlockOptions<'static>, Failure> {
+    Ok(UnlockOptions {
+        volume_key_bytes: Some(bytes),
+        ..unlocking(None)?
     })
 }
 

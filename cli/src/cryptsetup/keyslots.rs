@@ -9,7 +9,7 @@ use luks::{Header, InvalidOption, Luks, OsRandom, Random, Unlocked};
 
 use super::check::number_of;
 use super::failure::Failure;
-use super::key::{read_key_of_data, read_volume_key, unlocking, volume_key_bytes};
+use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with, volume_key_bytes};
 use super::session::{Session, say};
 use crate::block::Claim;
 use crate::change::Target;
@@ -46,7 +46,8 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     }
     let unlocked = if let Some(path) = given.text("volume-key-file") {
         let key = read_key_of_data(session, path, luks.header())?;
-        let unlocked = luks.unlock_with_volume_key(key, &unlocking(None)?);
+        let bytes = key.len();
+        let unlocked = luks.unlock_with_volume_key(key, &unlocking_with(bytes)?);
         unlocked.map_err(failed)?
     } else {
         let place = session.key(None)?;

@@ -7,7 +7,7 @@ use luks::{Header, Luks};
 
 use super::action::Action;
 use super::failure::Failure;
-use super::key::{read_key_of_data, unlocking};
+use super::key::{read_key_of_data, unlocking, unlocking_with};
 use super::mapping;
 use super::session::{self, Session, open_for_reading, say};
 use crate::exit::Exit;
@@ -98,8 +98,9 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
     let failed = |error| Failure::luks(&device, error);
     if let Some(path) = session.given.text("volume-key-file") {
         let key = read_key_of_data(session, path, luks.header())?;
+        let bytes = key.len();
         return luks
-            .unlock_with_volume_key(key, &unlocking(None)?)
+            .unlock_with_volume_key(key, &unlocking_with(bytes)?)
             .map(drop)
             .map_err(failed);
     }

@@ -15,6 +15,7 @@ mod dry_run;
 mod explain;
 mod generated;
 mod inspect;
+mod key_tails;
 mod keys;
 mod keyslots;
 mod luks;
