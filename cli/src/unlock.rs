@@ -32,8 +32,8 @@ pub fn open_under(
     storage: Arc<dyn Storage>,
     policies: &[Policy],
 ) -> Result<Luks, Error> {
-    let luks =
-        Luks::open(storage.clone()).map_err(|error| Error::of_image(name, error, &*storage))?;
+    let bytes = Arc::clone(&storage);
+    let luks = Luks::open(storage).map_err(|error| Error::of_image(name, error, &*bytes))?;
     policy::check(policies, &luks, name)?;
     for warning in luks.warnings() {
         output::warn(format_args!("{name}: {warning}"));
