@@ -177,7 +177,7 @@ const RULES: &[Rule] = &[
         option: "max-kdf-time",
         short: None,
         help: "Time that one keyslot may take, in milliseconds; all together may take ten times that [default: \
-               $LUKSMITH_MAX_KDF_TIME, or 60000]",
+               `LUKSMITH_MAX_KDF_TIME`, or 60000]",
         nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
@@ -318,6 +318,10 @@ const RULES: &[Rule] = &[
 
 /// Options with different meanings that no rule speaks of, and why.
 const DIFFER: &[(&str, &str)] = &[
+    (
+        "sector-size",
+        "a new container has a default that follows its image, `benchmark` another",
+    ),
     (
         "type",
         "`header convert` needs one, and no plain container has a header",
@@ -505,7 +509,9 @@ fn every_hint_names_options_that_there_are() {
                             known.contains(option)
                                 || option == "nonsense"
                                 // The beginning of some, which is replaced.
-                                || option.ends_with('-'),
+                                || option.ends_with('-')
+                                // Of losetup.
+                                || ["sizelimit", "find", "show", "assemble", "readonly", "export-format"].contains(&option),
                             "{}: --{option} in {literal:?}",
                             file.display()
                         );
