@@ -310,14 +310,15 @@ impl Error {
         }
         self.tell();
         if let Some(advice) = advice {
-            let _ = writeln!(anstream::stderr().lock(), "{advice}");
+            output::done(advice);
         }
     }
 
     /// Prints on standard error what is wrong, for people, where it is not the end yet.
     pub fn tell(&self) {
         const RED: Style = AnsiColor::Red.on_default().bold();
-        let _ = writeln!(anstream::stderr().lock(), "{RED}luksmith:{RED:#} {self}");
+        let what = output::escape(&self.to_string());
+        let _ = writeln!(anstream::stderr().lock(), "{RED}luksmith:{RED:#} {what}");
     }
 
     /// How the program ends.

@@ -2,6 +2,9 @@
 //! of JSON.
 //!
 //! Colours go through `anstream`, which drops them where `NO_COLOR` is set or nobody looks.
+//!
+//! Texts out of an image drive no terminal: [`escape`] makes them harmless where they are put into a line, and whatever
+//! is printed goes through [`tame`] here, JSON through [`escape_json`], so that one which was forgotten does not either.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -36,7 +39,8 @@ pub fn warn(message: impl std::fmt::Display) {
     }
     let _ = writeln!(
         anstream::stderr().lock(),
-        "{WARNING}luksmith: warning:{WARNING:#} {message}"
+        "{WARNING}luksmith: warning:{WARNING:#} {}",
+        escape(&message.to_string())
     );
 }
 
@@ -45,14 +49,21 @@ pub fn text(text: &str) -> Result<(), OutputError> {
     let mut stdout = anstream::stdout().lock();
     forgive_broken_pipe(
         stdout
-            .write_all(text.as_bytes())
+            .write_all(tame(text).as_bytes())
             .and_then(|()| stdout.flush()),
     )
 }
 
 /// Prints what was done on standard error, since standard output may be the image.
 pub fn done(message: impl std::fmt::Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{message}");
+    let message = message.to_string();
+    let _ = writeln!(anstream::stderr().lock(), "{}", tame(&message));
+}
+
+/// Prints a line on standard error that has no name of the program before it, texts of an image in it and nothing else
+/// that a terminal obeys.
+pub fn aside(message: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{}", escape(&message.to_string()));
 }
 
 /// Prints a machine-readable result of `verb`: `members` after the member that names their schema.
@@ -147,10 +158,97 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Whether a terminal obeys a character, or shows nothing for it.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A text of several lines, which may have tabs and colours of ours in it, with everything else escaped that a terminal
+/// obeys.
+pub fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let mut bytes = character.len_utf8();
+        if let Some(colour) = colour_bytes(rest) {
+            bytes = colour;
+            tamed.push_str(&rest[..bytes]);
+        } else if matches!(character, '\n' | '\t') {
+            tamed.push(character);
+        } else {
+            tamed.push_str(&escape(&rest[..bytes]));
+        }
+        rest = &rest[bytes..];
+    }
+    tamed
+}
+
+/// The length of the control sequence at the start of a text that sets a colour.
+fn colour_bytes(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\u{1b}[")?;
+    let end = numbers.find(|character: char| !character.is_ascii_digit() && character != ';')?;
+    numbers[end..].starts_with('m').then_some(end + 3)
+}
+
+/// As [`escape_json`] for TOML, of whose strings one kind has no escapes: such a string becomes one of the other kind.
+pub fn escape_toml(toml: &str) -> String {
+    let mut escaped = String::with_capacity(toml.len());
+    for line in toml.split_inclusive('\n') {
+        if line
+            .chars()
+            .any(|character| is_hidden(character) && character != '\n')
+        {
+            escape_toml_line(line, &mut escaped);
+        } else {
+            escaped.push_str(line);
+        }
+    }
+    escaped
+}
+
+fn escape_toml_line(line: &str, escaped: &mut String) {
+    let mut rest = line;
+    let mut put = |character: char, is_literal: bool| match character {
+        '"' | '\\' if is_literal => {
+            escaped.push('\\');
+            escaped.push(character);
+        }
+        '\n' => escaped.push(character),
+        _ if is_hidden(character) => {
+            let _ = write!(escaped, "\\U{:08x}", u32::from(character));
+        }
+        _ => escaped.push(character),
+    };
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '\'' => {
+                let quote = if rest.starts_with("''") { "'''" } else { "'" };
+                rest = &rest[quote.len() - 1..];
+                let (literal, behind) = rest.split_once(quote).unwrap_or((rest, ""));
+                put('"', false);
+                literal.chars().for_each(|character| put(character, true));
+                put('"', false);
+                rest = behind;
+            }
+            '"' => {
+                put('"', false);
+                let mut is_escaped = false;
+                while let Some(character) = rest.chars().next() {
+                    rest = &rest[character.len_utf8()..];
+                    put(character, false);
+                    if character == '"' && !is_escaped {
+                        break;
+                    }
+                    is_escaped = character == '\\' && !is_escaped;
+                }
+            }
+            _ => put(character, false),
+        }
+    }
 }
 
 /// A path as it is shown to people: see [`escape`].
@@ -193,6 +291,54 @@ mod tests {
             ("\u{202e}gnp.exe", "\\u{202e}gnp.exe"),
         ] {
             assert_eq!(escape(text), shown);
+        }
+    }
+
+    #[test]
+    fn colours_and_lines_of_ours_are_left() {
+        for (text, shown) in [
+            (
+                "\u{1b}[1;31mred\u{1b}[0m\n\ttab\n",
+                "\u{1b}[1;31mred\u{1b}[0m\n\ttab\n",
+            ),
+            (
+                "\u{1b}[2J\u{1b}]0;owned\u{7}\u{1b}",
+                "\\u{1b}[2J\\u{1b}]0;owned\\u{7}\\u{1b}",
+            ),
+            ("\u{9b}31m\r\u{202e}\u{7f}", "\\u{9b}31m\\r\\u{202e}\\u{7f}"),
+            ("\u{1b}[12", "\\u{1b}[12"),
+        ] {
+            assert_eq!(tame(text), shown);
+        }
+    }
+
+    #[test]
+    fn json_and_toml_mean_the_same_afterwards() {
+        for text in [
+            "plain",
+            "\u{9b}2J \u{85}\u{202e}\u{7f}",
+            "quote \" and \u{9b}",
+            "apostrophe ' and \u{9b}",
+            "both ' \" \\ and \u{202e}\u{e0041}",
+            "\u{1b}\r\n\t\u{0}\u{9b}'''\"\"\"",
+        ] {
+            let value = json!({"text": [text]});
+            let escaped = escape_json(&value.to_string());
+            assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), value);
+            let written = toml::to_string(&value).unwrap();
+            let toml = escape_toml(&written);
+            assert_eq!(
+                toml::from_str::<Value>(&toml).unwrap(),
+                value,
+                "{written} {toml}"
+            );
+            for text in [escaped, toml] {
+                assert!(
+                    !text
+                        .chars()
+                        .any(|character| is_hidden(character) && character != '\n')
+                );
+            }
         }
     }
 }

@@ -88,6 +88,7 @@ pub fn template(luks: &Luks, image_bytes: u64) -> Option<String> {
         .filter(|bytes| *bytes > 0)
         .map(Bounds::exactly);
     let rules = toml::to_string(&policy).expect("a policy of lists and numbers that fit");
+    let rules = output::escape_toml(&rules);
     Some(format!("{TEMPLATE_COMMENT}\n{rules}"))
 }
 

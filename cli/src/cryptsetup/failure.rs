@@ -51,7 +51,11 @@ impl Failure {
     /// Says it on standard error.
     pub(super) fn print(&self) {
         for line in &self.lines {
-            let _ = writeln!(io::stderr(), "{line}");
+            let (line, behind) = match line.strip_suffix('\n') {
+                Some(line) => (line, "\n"),
+                None => (line.as_str(), ""),
+            };
+            let _ = writeln!(io::stderr(), "{}{behind}", output::escape(line));
         }
     }
 

@@ -1,6 +1,6 @@
 //! `luksHeaderBackup`, `luksHeaderRestore`, `erase`, `convert`, `config`, `repair`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
         question.push_str("\nWARNING: real device header has different UUID than backup!");
     }
     if let Err(refused) = backup.check_settled() {
-        let _ = writeln!(std::io::stderr(), "WARNING: {refused}.");
+        output::aside(format_args!("WARNING: {refused}."));
     }
     session.confirm(&question, || Failure::silent(Exit::Wrong))?;
     restore(&*target.storage, luks.as_ref(), &backup)
@@ -302,7 +302,7 @@ fn told(session: &Session, done: &Repair) -> Result<(), Failure> {
         Repair::Luks1(damages) => {
             session.tell("Repairing keyslots.")?;
             for line in damages.iter().flat_map(mended) {
-                let _ = writeln!(std::io::stderr(), "{line}");
+                output::aside(line);
             }
             session.tell("Writing LUKS header to disk.")
         }

@@ -10,7 +10,7 @@ use luks::luks2::Priority;
 use luks::{Header, KeyslotOptions, UnlockOptions};
 
 use super::failure::Failure;
-use super::session::{self, Session};
+use super::session::Session;
 use crate::args::{
     CostArgs, KeyArgs, KeyEncoding, KeyFormat, KeyslotCipherArgs, LimitArgs, NewKeyArgs, Pbkdf,
 };
@@ -81,7 +81,7 @@ impl Session {
     fn read_key(&self, place: &Place, prompt: &str, twice: bool) -> Result<Passphrase, KeyError> {
         let wanted = self.given.has("verify-passphrase");
         if wanted && place.is_asked && !io::stdin().is_terminal() {
-            session::warn(format_args!(
+            output::aside(format_args!(
                 "Can't do passphrase verification on non-tty inputs."
             ));
         }

@@ -9,7 +9,7 @@ use super::action::Action;
 use super::failure::Failure;
 use super::key::{read_key_of_data, unlocking, unlocking_with};
 use super::mapping;
-use super::session::{self, Session, open_for_reading, say};
+use super::session::{Session, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
 
@@ -69,7 +69,7 @@ fn warn_of_defaults(session: &Session) {
     if !given.has("cipher") || !given.has("key-size") {
         let cipher = given.string("cipher");
         let bits = given.small("key-size").filter(|bits| *bits != 0);
-        session::warn(format_args!(
+        output::aside(format_args!(
             "WARNING: Using default options for cipher ({}, key size {} bits) that could be incompatible with older versions.",
             output::escape(cipher.as_deref().unwrap_or("aes-xts-plain64")),
             bits.unwrap_or(256),
@@ -77,13 +77,13 @@ fn warn_of_defaults(session: &Session) {
         relies = true;
     }
     if !given.has("hash") && !given.has("key-file") {
-        session::warn(format_args!(
+        output::aside(format_args!(
             "WARNING: Using default options for hash (sha256) that could be incompatible with older versions."
         ));
         relies = true;
     }
     if relies {
-        session::warn(format_args!(
+        output::aside(format_args!(
             "For plain mode, always use options --cipher, --key-size and if no keyfile or keyring is used, then also --hash."
         ));
     }

@@ -1,7 +1,7 @@
 //! One run of an action: what was typed, and what is said and asked on the way.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -169,20 +169,18 @@ impl Session {
             return Err(Failure::not_luks(&output::path(&self.header_path())));
         }
         for warning in luks.warnings() {
-            let _ = match warning {
-                Warning::Primary(fault) | Warning::Secondary(fault) => writeln!(
-                    io::stderr(),
+            output::aside(match warning {
+                Warning::Primary(fault) | Warning::Secondary(fault) => format!(
                     "WARNING: one of the two headers is not used ({fault}). Action repair writes it anew."
                 ),
-                Warning::Epoch(_) => writeln!(
-                    io::stderr(),
-                    "WARNING: {warning}. Action repair begins to count anew."
-                ),
-                other @ Warning::Luks1Keyslots(_) => writeln!(io::stderr(), "WARNING: {other}."),
-            };
+                Warning::Epoch(_) => {
+                    format!("WARNING: {warning}. Action repair begins to count anew.")
+                }
+                other @ Warning::Luks1Keyslots(_) => format!("WARNING: {other}."),
+            });
         }
         if let Err(error) = luks.check_encrypted() {
-            let _ = writeln!(io::stderr(), "WARNING: {error}.");
+            output::aside(format_args!("WARNING: {error}."));
         }
         Ok(luks)
     }
@@ -241,9 +239,4 @@ fn typed_line() -> Result<String, Failure> {
         }
     }
     Ok(String::from_utf8_lossy(&line).into_owned())
-}
-
-/// Says something on standard error; where that cannot be written, nobody is told.
-pub(super) fn warn(message: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{message}");
 }

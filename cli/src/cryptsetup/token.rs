@@ -145,7 +145,7 @@ fn export(session: &Session) -> Result<(), Failure> {
     let json = tokens::export(metadata(&luks), id)
         .map_err(|_| Failure::wrong(format!("Failed to get token {id} for export.")))?;
     let Some(path) = session.given.text("json-file").filter(|file| *file != "-") else {
-        return Ok(output::text(&json)?);
+        return Ok(output::text(&output::escape_json(&json))?);
     };
     // A file that is there is replaced, not written through whatever leads to it.
     let overwrite = Overwrite {

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use crate::output;
+
 /// Without what an old cryptsetup left in a keyslot whose key derivation it changed: costs of the other kind.
 pub(super) fn mended(metadata: &Map<String, Value>) -> Map<String, Value> {
     let mut metadata = metadata.clone();
@@ -28,7 +30,7 @@ pub(super) fn mended(metadata: &Map<String, Value>) -> Map<String, Value> {
 pub(super) fn pretty(object: &Map<String, Value>) -> String {
     let mut text = String::new();
     write_object(&mut text, object, 0);
-    text
+    output::escape_json(&text)
 }
 
 fn write_object(text: &mut String, object: &Map<String, Value>, level: usize) {
