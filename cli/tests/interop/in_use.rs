@@ -149,11 +149,11 @@ fn script(place: &Path) -> String {
         let verbs = lines(VERBS.len(), VERBS_WITHOUT_HEADER);
         for (action, line) in ACTIONS.iter().enumerate().take(actions) {
             for who in ["theirs", "ours"] {
-                let _ = write!(script, "try {number}.{action} {who} {who} {line}\n");
+                let _ = writeln!(script, "try {number}.{action} {who} {who} {line}");
             }
         }
         for (verb, line) in VERBS.iter().enumerate().take(verbs) {
-            let _ = write!(script, "try {number}.{verb} verb luksmith {line}\n");
+            let _ = writeln!(script, "try {number}.{verb} verb luksmith {line}");
         }
     }
     script

@@ -236,16 +236,14 @@ fn a_device_on_the_source_is_the_source() {
             1,
         ),
         (
-            format!(
-                "key add LOOP --key-file a --new-keyfile box --new-keyfile-size 512 --pbkdf pbkdf2 --pbkdf-force-iterations 1000"
-            ),
+            "key add LOOP --key-file a --new-keyfile box --new-keyfile-size 512 --pbkdf pbkdf2 --pbkdf-force-iterations 1000".to_owned(),
             "box",
             "",
             1,
         ),
         // Behind each other in one file.
         (
-            format!("encrypt LOOP LOOP2 --size 65536 --overwrite-device {plain}"),
+            format!("encrypt LOOP LOOP2 --size 1024 --overwrite-device {plain}"),
             "raw",
             "-o 1M --sizelimit 1M",
             0,

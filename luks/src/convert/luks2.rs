@@ -80,7 +80,7 @@ pub(super) fn from_luks1(mut edit: Edit, random: &mut dyn Random) -> Result<(), 
     write_through(storage, to_u64(SECTOR_BYTES), second)
 }
 
-/// Whether LUKSMeta keeps something in the gap before the data: the pins of clevis, for one. It begins at the first
+/// Whether `LUKSMeta` keeps something in the gap before the data: the pins of clevis, for one. It begins at the first
 /// multiple of 4096 bytes behind the eight areas.
 fn has_luksmeta(storage: &dyn Storage, old: &luks1::Header) -> Result<bool, Error> {
     const MARK: &[u8; 8] = b"LUKSMETA";

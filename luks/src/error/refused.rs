@@ -130,7 +130,7 @@ pub enum ConversionObstacle {
     /// No room for eight keyslots, or for two header copies of 16 KiB.
     #[error("there is no room before the data for {0}")]
     NoRoom(&'static str),
-    /// Data of LUKSMeta behind the keyslots, where LUKS2 keeps its own.
+    /// Data of `LUKSMeta` behind the keyslots, where LUKS2 keeps its own.
     #[error("LUKSMeta keeps data behind the keyslots, which nothing would find any more")]
     LuksMeta,
     /// A keyslot that lies where the LUKS2 header goes and can only be moved over itself.
