@@ -196,59 +196,44 @@ fn colour_bytes(text: &str) -> Option<usize> {
 /// As [`escape_json`] for TOML, of whose strings one kind has no escapes: such a string becomes one of the other kind.
 pub fn escape_toml(toml: &str) -> String {
     let mut escaped = String::with_capacity(toml.len());
-    for line in toml.split_inclusive('\n') {
-        if line
-            .chars()
-            .any(|character| is_hidden(character) && character != '\n')
-        {
-            escape_toml_line(line, &mut escaped);
+    let mut rest = toml;
+    while let Some(at) = rest.find(['\'', '"']) {
+        let (before, string) = rest.split_at(at);
+        escaped.push_str(before);
+        let mark = &string[..1];
+        let marks = if string.starts_with(&mark.repeat(3)) {
+            3
         } else {
-            escaped.push_str(line);
+            1
+        };
+        let (content, behind) = toml_string(&string[marks..], &mark.repeat(marks));
+        escaped.push_str(&"\"".repeat(marks));
+        for character in content.chars() {
+            let is_bare = mark == "'" && matches!(character, '"' | '\\');
+            if is_hidden(character) && !matches!(character, '\n' | '\t') {
+                let _ = write!(escaped, "\\U{:08x}", u32::from(character));
+            } else {
+                escaped.push_str(if is_bare { "\\" } else { "" });
+                escaped.push(character);
+            }
         }
+        escaped.push_str(&"\"".repeat(marks));
+        rest = behind;
     }
-    escaped
+    escaped + rest
 }
 
-fn escape_toml_line(line: &str, escaped: &mut String) {
-    let mut rest = line;
-    let mut put = |character: char, is_literal: bool| match character {
-        '"' | '\\' if is_literal => {
-            escaped.push('\\');
-            escaped.push(character);
+/// What is in a string of TOML, and what follows it: to the marks at its end, those behind backslashes not counted where
+/// backslashes mean something.
+fn toml_string<'a>(text: &'a str, end: &str) -> (&'a str, &'a str) {
+    let mut is_escaped = false;
+    for (at, character) in text.char_indices() {
+        if !is_escaped && text[at..].starts_with(end) {
+            return (&text[..at], &text[at + end.len()..]);
         }
-        '\n' => escaped.push(character),
-        _ if is_hidden(character) => {
-            let _ = write!(escaped, "\\U{:08x}", u32::from(character));
-        }
-        _ => escaped.push(character),
-    };
-    while let Some(character) = rest.chars().next() {
-        rest = &rest[character.len_utf8()..];
-        match character {
-            '\'' => {
-                let quote = if rest.starts_with("''") { "'''" } else { "'" };
-                rest = &rest[quote.len() - 1..];
-                let (literal, behind) = rest.split_once(quote).unwrap_or((rest, ""));
-                put('"', false);
-                literal.chars().for_each(|character| put(character, true));
-                put('"', false);
-                rest = behind;
-            }
-            '"' => {
-                put('"', false);
-                let mut is_escaped = false;
-                while let Some(character) = rest.chars().next() {
-                    rest = &rest[character.len_utf8()..];
-                    put(character, false);
-                    if character == '"' && !is_escaped {
-                        break;
-                    }
-                    is_escaped = character == '\\' && !is_escaped;
-                }
-            }
-            _ => put(character, false),
-        }
+        is_escaped = character == '\\' && !is_escaped && end.starts_with('"');
     }
+    (text, "")
 }
 
 /// A path as it is shown to people: see [`escape`].
