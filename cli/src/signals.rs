@@ -114,7 +114,7 @@ fn start() -> io::Result<()> {
         .chain(others)
         .filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let (arrival, sender) = UnixStream::pair()?;
-    let mut signals = SignalDelivery::with_pipe(arrival, sender, SignalOnly::default(), wanted)?;
+    let mut signals = SignalDelivery::with_pipe(arrival, sender, SignalOnly, wanted)?;
     // A write beyond the limit on file sizes is to fail like any other, not to kill the process.
     flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new()

@@ -321,7 +321,7 @@ fn the_null_cipher_is_refused_unless_it_is_allowed() {
         .run(&format!("decrypt box back {options}"))
         .expect(1)
         .says("null cipher")
-        .advises("--allow-null-cipher");
+        .advises("--allow-unencrypted");
     place
         .run(&format!("decrypt box back {options} --allow-null-cipher"))
         .expect(0);

@@ -104,7 +104,8 @@ fn a_source_that_blocks_does_not_hold_it_up() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("a shell starts");
-    keep.write_all(&[0; 200_000]).expect("the program reads");
+    keep.write_all(&vec![0; 200_000])
+        .expect("the program reads");
     wait_until("no temporary file", || {
         place.names().iter().any(|name| name.starts_with(".box."))
     });

@@ -1,6 +1,7 @@
 //! What is on a disk, by images of the real programs: named, not overwritten, and the way to a header in it.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::{PROGRAM, Place, Seeded, check_all};
@@ -285,7 +286,7 @@ fn images(place: &Place) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(place.path(""))
         .unwrap()
         .map(|item| item.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".img"))
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "img"))
         .collect();
     names.sort();
     names
