@@ -127,10 +127,11 @@ fn e3_no_option_takes_a_secret() {
         "--new-keyfile-size <SIZE>",
         "--key-encoding <ENCODING>",
     ];
-    const NO_SECRETS: [&str; 8] = [
+    const NO_SECRETS: [&str; 9] = [
         "--key-slot <N>",
         "--new-key-slot <N>",
         "--key-size <BITS>",
+        "--volume-key-size <BITS>",
         "--key-format <FORMAT>",
         "--key-description <TEXT>",
         "--keyslot-cipher <SPEC>",
