@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::styling::{AnsiColor, Style};
+use luks::text::is_hidden;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -147,23 +148,7 @@ pub struct OutputError(#[source] io::Error);
 /// Line feeds and tabs are escaped too: what is printed stays on its line. So are the characters that turn the
 /// direction of writing around or have no width, with which one text can be made to look like another.
 pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_hidden(character) {
-            let _ = write!(escaped, "{}", character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
-}
-
-/// Whether a terminal obeys a character, or shows nothing for it.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    luks::ImageText::from(text).to_string()
 }
 
 /// A text of several lines, which may have tabs and colours of ours in it, with everything else escaped that a terminal
@@ -193,7 +178,8 @@ fn colour_bytes(text: &str) -> Option<usize> {
     numbers[end..].starts_with('m').then_some(end + 3)
 }
 
-/// As [`escape_json`] for TOML, of whose strings one kind has no escapes: such a string becomes one of the other kind.
+/// As [`escape_json`] for TOML, of whose strings one kind has no escapes: such a string becomes one of the other kind. A
+/// string of several lines comes to stand on one.
 pub fn escape_toml(toml: &str) -> String {
     let mut escaped = String::with_capacity(toml.len());
     let mut rest = toml;
@@ -208,9 +194,17 @@ pub fn escape_toml(toml: &str) -> String {
         };
         let (content, behind) = toml_string(&string[marks..], &mark.repeat(marks));
         escaped.push_str(&"\"".repeat(marks));
+        // One behind the opening marks is no part of the string.
+        let content = match content.strip_prefix('\n') {
+            Some(content) if marks == 3 => content,
+            _ => content,
+        };
         for character in content.chars() {
             let is_bare = mark == "'" && matches!(character, '"' | '\\');
-            if is_hidden(character) && !matches!(character, '\n' | '\t') {
+            if character == '\n' {
+                // Or it would look like a rule.
+                escaped.push_str("\\n");
+            } else if is_hidden(character) && character != '\t' {
                 let _ = write!(escaped, "\\U{:08x}", u32::from(character));
             } else {
                 escaped.push_str(if is_bare { "\\" } else { "" });

@@ -185,7 +185,7 @@ impl Backup {
     pub fn check_sound(&self) -> Result<(), Refused> {
         match &self.fault {
             None => Ok(()),
-            Some(fault) => Err(Refused::BackupDamaged(fault.clone())),
+            Some(fault) => Err(Refused::BackupDamaged(fault.clone().into())),
         }
     }
 

@@ -271,7 +271,10 @@ impl Luks {
     ///
     /// [`Error::NullCipher`], [`Error::Linear`].
     pub fn check_encrypted(&self) -> Result<(), Error> {
-        let null = |object: String, cipher: String| Err(Error::NullCipher { object, cipher });
+        let null = |object: String, cipher: String| {
+            let cipher = cipher.into();
+            Err(Error::NullCipher { object, cipher })
+        };
         match &self.header {
             Header::Luks1(header) => match header.cipher() {
                 Ok(spec) if spec.is_null() => null("the data".into(), spec.to_string()),
@@ -488,7 +491,7 @@ fn luks2_candidate(
         KeyslotKind::Other { kind } => {
             return Err(Unsupported::Type {
                 object: format!("keyslot {}", slot.id),
-                kind: kind.clone(),
+                kind: kind.as_str().into(),
             });
         }
     };

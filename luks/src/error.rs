@@ -9,6 +9,7 @@ use std::io;
 
 use crate::kdf::{Excess, KdfError};
 use crate::random::RandomError;
+use crate::text::{self, ImageText};
 
 pub use corrupt::{Corrupt, MemberProblem, ReencryptionProblem};
 pub use policy::PolicyViolation;
@@ -56,7 +57,7 @@ pub enum Error {
         /// Where it stands.
         object: String,
         /// Its specification.
-        cipher: String,
+        cipher: ImageText,
     },
     /// Data that no cipher encrypts, in a container that nobody is encrypting or decrypting: whoever wrote the header
     /// chose what is read there, and nobody allowed it.
@@ -85,7 +86,7 @@ pub enum Error {
     #[error("a reencryption is in progress (requirement {requirement})")]
     NeedsRecovery {
         /// The requirement that says so.
-        requirement: String,
+        requirement: ImageText,
     },
     /// Between reading the header and changing it somebody else changed it; nothing was written.
     #[error("the header was changed by another program meanwhile")]
@@ -193,7 +194,7 @@ pub enum Unsupported {
     Version(u16),
     /// A checksum algorithm of the binary header other than SHA-256.
     #[error("header checksum algorithm {0:?}")]
-    ChecksumAlgorithm(String),
+    ChecksumAlgorithm(ImageText),
     /// A cipher, mode, IV or hash that is not built, or a key size that the cipher does not take.
     #[error("{object}: {source}")]
     Cipher {
@@ -203,15 +204,15 @@ pub enum Unsupported {
         source: dmcrypt::Error,
     },
     /// Requirements that mean the header must not be used by who does not know them (LUKS2 specification 3.5).
-    #[error("mandatory requirements {}", .0.join(", "))]
-    Requirements(Vec<String>),
+    #[error("mandatory requirements {}", text::list(.0))]
+    Requirements(Vec<ImageText>),
     /// A data segment of a type that is not built.
     #[error("segment {segment}: type {kind:?}")]
     SegmentType {
         /// The segment.
         segment: u32,
         /// Its type.
-        kind: String,
+        kind: ImageText,
     },
     /// A data segment with authentication tags.
     #[error("segment {segment}: integrity protection")]
@@ -233,7 +234,7 @@ pub enum Unsupported {
         /// Where it stands.
         object: String,
         /// The type.
-        kind: String,
+        kind: ImageText,
     },
     /// Costs that the key derivation is not defined for.
     #[error("keyslot {keyslot}: {problem}")]

@@ -182,7 +182,7 @@ fn check_keyring(id: &str, token: &Value) -> Result<(), Corrupt> {
         Some(Some(_)) => return Ok(()),
     };
     Err(Corrupt::Member {
-        path: format!("tokens.{id}.key_description"),
+        path: format!("tokens.{id}.key_description").into(),
         problem,
     })
 }

@@ -228,7 +228,7 @@ impl Plan {
             if candidate.area_cipher.is_null() && !options.null_cipher {
                 plan.obstacle = Some(Error::NullCipher {
                     object: format!("keyslot {}", candidate.keyslot),
-                    cipher: candidate.area_cipher.to_string(),
+                    cipher: candidate.area_cipher.to_string().into(),
                 });
                 break;
             }

@@ -44,7 +44,7 @@ const FREE_CRATES: &[&str] = &["luksmith-benches", "luksmith-fuzz", "xtask"];
 
 /// The floors of `luks`, lowest first: a module uses floors below its own, never a neighbour on it.
 const LUKS_FLOORS: &[&[&str]] = &[
-    &["defaults", "fingerprint", "low", "number", "random"],
+    &["defaults", "fingerprint", "low", "number", "random", "text"],
     // These have error types of their own, which `error` gathers.
     &["kdf", "af", "area"],
     &["error"],

@@ -70,6 +70,13 @@ impl Crafted {
         self
     }
 
+    /// Puts bytes into the binary header of both copies.
+    pub fn put(&mut self, at: usize, bytes: &[u8]) {
+        for start in [0, self.copy] {
+            self.image[start + at..start + at + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
     /// The image.
     pub fn bytes(self) -> Vec<u8> {
         let text = serde_json::to_vec(&self.json).expect("a value");

@@ -14,6 +14,7 @@ mod destinations;
 mod dry_run;
 mod explain;
 mod generated;
+mod hostile_texts;
 mod inspect;
 mod key_tails;
 mod keys;

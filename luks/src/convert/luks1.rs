@@ -61,14 +61,21 @@ fn header(old: &luks2::Header, storage_bytes: u64) -> Result<Header, ConversionO
         }
     }
     if !metadata.config.flags.is_empty() {
-        return Err(ConversionObstacle::Flags(metadata.config.flags.clone()));
+        return Err(ConversionObstacle::Flags(
+            metadata
+                .config
+                .flags
+                .iter()
+                .map(|flag| flag.as_str().into())
+                .collect(),
+        ));
     }
     if !metadata.tokens.is_empty() {
         let ids = metadata.tokens.iter().map(|token| token.id).collect();
         return Err(ConversionObstacle::Tokens(ids));
     }
     let (data_offset, crypt) = data(metadata)?;
-    let cipher = || ConversionObstacle::Cipher(crypt.text.clone());
+    let cipher = || ConversionObstacle::Cipher(crypt.text.as_str().into());
     if crypt.integrity || crypt.text.starts_with("capi:") {
         return Err(cipher());
     }

@@ -114,7 +114,7 @@ fn luks2_segment(
         SegmentKind::Other { kind } => {
             return Err(Unsupported::SegmentType {
                 segment: segment.id,
-                kind: kind.clone(),
+                kind: kind.as_str().into(),
             }
             .into());
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::ImageText;
+
 /// A rule of the format that a header breaks.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -203,12 +205,12 @@ pub enum Corrupt {
     JsonTail(usize),
     /// LUKS2: not JSON, or nested too deep.
     #[error("the JSON text cannot be parsed: {0}")]
-    JsonSyntax(String),
+    JsonSyntax(ImageText),
     /// LUKS2: a member that is missing or is not what it must be.
     #[error("{path} {problem}")]
     Member {
         /// Its place, for example `keyslots.0.area.size`.
-        path: String,
+        path: ImageText,
         /// What is wrong.
         problem: MemberProblem,
     },
@@ -216,7 +218,7 @@ pub enum Corrupt {
     #[error("{path}: {count} objects, the limit is {limit}")]
     TooManyObjects {
         /// Which kind.
-        path: String,
+        path: ImageText,
         /// How many there are.
         count: usize,
         /// How many may be.
@@ -226,9 +228,9 @@ pub enum Corrupt {
     #[error("{path}: names {name:?}, which does not exist")]
     DanglingReference {
         /// The array.
-        path: String,
+        path: ImageText,
         /// The name.
-        name: String,
+        name: ImageText,
     },
     /// LUKS2: a keyslot is in more than one digest.
     #[error("keyslot {keyslot} is in more than one digest")]
@@ -354,7 +356,7 @@ pub enum MemberProblem {
     /// A name that is not a decimal number.
     NotANumberedName,
     /// A value that this member cannot have.
-    Value(String),
+    Value(ImageText),
 }
 
 impl fmt::Display for MemberProblem {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::{self, ImageText};
+
 /// A restore, a repair or a conversion that would lose something or that the format has no room for.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -11,12 +13,12 @@ pub enum Refused {
     BackupDiffers(Vec<Mismatch>),
     /// A backup whose header copies are not both sound.
     #[error("the backup is damaged: {0}")]
-    BackupDamaged(String),
+    BackupDamaged(ImageText),
     /// A backup of a header during a reencryption.
     #[error(
         "the backup is of a reencryption in progress (requirement {0}): its data may be elsewhere by now"
     )]
-    BackupInReencryption(String),
+    BackupInReencryption(ImageText),
     /// A backup that has all keyslots in use, and not all of the keyslots area.
     #[error(
         "the backup ends at {have} bytes, behind all keyslots in use, and header and keyslots area have {need}"
@@ -47,13 +49,13 @@ pub enum Refused {
     #[error("a header copy was overwritten by {what}, which a repair would destroy")]
     Foreign {
         /// What, and where.
-        what: String,
+        what: ImageText,
     },
     /// Something is left of a header, and no checksum proves what it was.
     #[error("no checksum proves what is left of the header: {what}")]
     Unproven {
         /// What is left, and where.
-        what: String,
+        what: ImageText,
         /// The metadata are whole by every rule of the format.
         is_whole: bool,
     },
@@ -114,9 +116,9 @@ pub enum Mismatch {
     #[error("its UUID is {backup}, the container's {container}")]
     Uuid {
         /// The backup's.
-        backup: String,
+        backup: ImageText,
         /// The container's.
-        container: String,
+        container: ImageText,
     },
 }
 
@@ -143,7 +145,7 @@ pub enum ConversionObstacle {
     },
     /// A cipher that LUKS1 cannot spell, or with options that it has not.
     #[error("the data is encrypted with {0}")]
-    Cipher(String),
+    Cipher(ImageText),
     /// A sector size other than 512.
     #[error("the data has sectors of {0} bytes")]
     SectorSize(u32),
@@ -163,8 +165,8 @@ pub enum ConversionObstacle {
     #[error("there are tokens: {}", numbers(.0))]
     Tokens(Vec<u32>),
     /// Persistent flags.
-    #[error("there are persistent flags: {}", .0.join(", "))]
-    Flags(Vec<String>),
+    #[error("there are persistent flags: {}", text::list(.0))]
+    Flags(Vec<ImageText>),
     /// A label or subsystem.
     #[error("there is a {0}")]
     Label(&'static str),

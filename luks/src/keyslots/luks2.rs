@@ -127,7 +127,7 @@ pub(super) fn change(
         KeyslotKind::Other { kind } => {
             return Err(Unsupported::Type {
                 object: format!("keyslot {keyslot}"),
-                kind: kind.clone(),
+                kind: kind.as_str().into(),
             }
             .into());
         }

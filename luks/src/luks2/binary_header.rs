@@ -143,7 +143,7 @@ impl BinaryHeader {
             .into());
         }
         if checksum_algorithm != HashAlgorithm::Sha256.name() {
-            return Err(Unsupported::ChecksumAlgorithm(checksum_algorithm).into());
+            return Err(Unsupported::ChecksumAlgorithm(checksum_algorithm.into()).into());
         }
         Ok(Self {
             header_bytes,

@@ -78,7 +78,8 @@ impl Config {
         if self.requirements.is_empty() {
             Ok(())
         } else {
-            Err(Unsupported::Requirements(self.requirements.clone()).into())
+            let named = self.requirements.iter().map(|name| name.as_str().into());
+            Err(Unsupported::Requirements(named.collect()).into())
         }
     }
 }

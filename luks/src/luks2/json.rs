@@ -34,7 +34,9 @@ pub(super) fn parse(area: &[u8]) -> Result<Map<String, Value>, Corrupt> {
     if text.last() != Some(&b'}') {
         return Err(Corrupt::JsonTail(end.saturating_sub(1)));
     }
-    match reader::read(text, Dialect::Strict).map_err(Corrupt::JsonSyntax)? {
+    match reader::read(text, Dialect::Strict)
+        .map_err(|problem| Corrupt::JsonSyntax(problem.into()))?
+    {
         Value::Object(object) => Ok(object),
         _ => Err(Corrupt::JsonStart),
     }
@@ -57,7 +59,7 @@ pub(super) fn check_bounds(members: &Map<String, Value>) -> Result<(), Corrupt> 
     let mut count = members.len().saturating_add(level.len()).saturating_add(1);
     for _ in 1..=MAX_DEPTH {
         if count > MAX_VALUES {
-            return Err(Corrupt::JsonSyntax(too_many()));
+            return Err(Corrupt::JsonSyntax(too_many().into()));
         }
         let mut inner = Vec::new();
         let mut is_deeper = false;
@@ -81,7 +83,7 @@ pub(super) fn check_bounds(members: &Map<String, Value>) -> Result<(), Corrupt> 
         count = count.saturating_add(inner.len());
         level = inner;
     }
-    Err(Corrupt::JsonSyntax(too_deep()))
+    Err(Corrupt::JsonSyntax(too_deep().into()))
 }
 
 fn too_deep() -> String {
@@ -116,7 +118,7 @@ impl<'a> Object<'a> {
 
     pub(super) fn problem(&self, name: &str, problem: MemberProblem) -> Corrupt {
         Corrupt::Member {
-            path: self.place(name),
+            path: self.place(name).into(),
             problem,
         }
     }
@@ -162,7 +164,7 @@ impl<'a> Object<'a> {
         if known.contains(&text) {
             return Ok(text);
         }
-        Err(self.problem(name, MemberProblem::Value(format!("{text:?}"))))
+        Err(self.problem(name, MemberProblem::Value(format!("{text:?}").into())))
     }
 
     pub(super) fn u32(&self, name: &str) -> Result<u32, Corrupt> {
@@ -186,7 +188,7 @@ impl<'a> Object<'a> {
         if bytes.len() > MAX_BINARY_BYTES {
             return Err(self.problem(
                 name,
-                MemberProblem::Value(format!("longer than {MAX_BINARY_BYTES} bytes")),
+                MemberProblem::Value(format!("longer than {MAX_BINARY_BYTES} bytes").into()),
             ));
         }
         Ok(bytes)
@@ -228,8 +230,8 @@ impl<'a> Object<'a> {
             .map(|text| match number(&text) {
                 Some(id) if exists(id) => Ok(id),
                 _ => Err(Corrupt::DanglingReference {
-                    path: self.place(name),
-                    name: text,
+                    path: self.place(name).into(),
+                    name: text.into(),
                 }),
             })
             .collect()
@@ -240,7 +242,7 @@ impl<'a> Object<'a> {
     pub(super) fn numbered(&self, limit: usize) -> Result<Vec<(u32, Object<'a>)>, Corrupt> {
         if self.members.len() > limit {
             return Err(Corrupt::TooManyObjects {
-                path: self.path.clone(),
+                path: self.path.clone().into(),
                 count: self.members.len(),
                 limit,
             });

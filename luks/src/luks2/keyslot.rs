@@ -81,7 +81,10 @@ impl Keyslot {
         let kind = object.text("type")?;
         let key_bytes = object.u32("key_size")?;
         if key_bytes == 0 || key_bytes > MAX_KEY_BYTES {
-            return Err(object.problem("key_size", MemberProblem::Value(key_bytes.to_string())));
+            return Err(object.problem(
+                "key_size",
+                MemberProblem::Value(key_bytes.to_string().into()),
+            ));
         }
         let area_object = object.object("area")?;
         area_object.text("type")?;
@@ -92,7 +95,9 @@ impl Keyslot {
                 1 => Priority::Normal,
                 2 => Priority::Prefer,
                 other => {
-                    return Err(object.problem("priority", MemberProblem::Value(other.to_string())));
+                    return Err(
+                        object.problem("priority", MemberProblem::Value(other.to_string().into()))
+                    );
                 }
             }
         } else {
@@ -134,7 +139,7 @@ impl Keyslot {
         if cipher_key_bytes == 0 || cipher_key_bytes > MAX_KEY_BYTES {
             return Err(area_object.problem(
                 "key_size",
-                MemberProblem::Value(cipher_key_bytes.to_string()),
+                MemberProblem::Value(cipher_key_bytes.to_string().into()),
             ));
         }
         let af = object.object("af")?;

@@ -37,7 +37,10 @@ pub(super) fn check_keyslot(
 ) -> Result<(), Corrupt> {
     // It stores no key.
     if key_bytes != 1 {
-        return Err(object.problem("key_size", MemberProblem::Value(key_bytes.to_string())));
+        return Err(object.problem(
+            "key_size",
+            MemberProblem::Value(key_bytes.to_string().into()),
+        ));
     }
     object.one_of("mode", &["reencrypt", "encrypt", "decrypt"])?;
     object.one_of("direction", &["forward", "backward"])?;
@@ -67,7 +70,7 @@ fn check_sectors(area: &Object<'_>, name: &str, bytes: u64) -> Result<(), Corrup
     if bytes != 0 && bytes.is_multiple_of(DISK_SECTOR_BYTES.into()) {
         return Ok(());
     }
-    Err(area.problem(name, MemberProblem::Value(bytes.to_string())))
+    Err(area.problem(name, MemberProblem::Value(bytes.to_string().into())))
 }
 
 /// Checks that requirement, keyslot and backup segments are there together or not at all, and that each segment of the

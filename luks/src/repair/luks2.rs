@@ -158,7 +158,7 @@ fn no_copy(
             if !options.overwrite_foreign {
                 let what = left::whole_metadata(&join, &metadata);
                 return Err(Refused::Unproven {
-                    what,
+                    what: what.into(),
                     is_whole: true,
                 }
                 .into());
@@ -184,7 +184,7 @@ fn no_copy(
     }
     match left::describe(storage, &all)? {
         Some(what) => Err(Refused::Unproven {
-            what,
+            what: what.into(),
             is_whole: false,
         }
         .into()),
@@ -333,7 +333,7 @@ impl Job<'_> {
                     uuid,
                 };
                 if let Some(what) = change.foreign(self.storage)? {
-                    return Err(Refused::Foreign { what }.into());
+                    return Err(Refused::Foreign { what: what.into() }.into());
                 }
             }
         }

@@ -150,7 +150,7 @@ fn a8_a_name_that_luks1_has_no_field_for_is_refused() {
         let disk = memory(with_json(&image, &[0, COPY], &json).unwrap());
         assert_eq!(
             refuses(&disk, Version::Luks1),
-            ConversionObstacle::Cipher(name)
+            ConversionObstacle::Cipher(name.into())
         );
     }
 }

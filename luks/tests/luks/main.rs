@@ -30,6 +30,8 @@ mod format;
 mod golden;
 /// Headers changed and erased, cut off at every write; what is refused. The next ones build on it.
 mod headers;
+/// Texts of a header in what is said of it.
+mod hostile_texts;
 /// Images of other projects: payload hashes, refusals, no file changed.
 mod images;
 /// PBKDF2 and Argon2 of the standards and of other libraries.

@@ -216,7 +216,9 @@ pub fn json_error(from: &str, to: &str) -> Option<Error> {
 
 fn member(from: &str, to: &str) -> (String, MemberProblem) {
     match json_error(from, to) {
-        Some(Error::Corrupt(Corrupt::Member { path, problem })) => (path, problem),
+        Some(Error::Corrupt(Corrupt::Member { path, problem })) => {
+            (path.as_raw().to_owned(), problem)
+        }
         Some(other) => panic!("{from} -> {to}: {other:?}"),
         None => panic!("{from} -> {to}: accepted"),
     }

@@ -333,7 +333,7 @@ fn whole_metadata_without_a_checksum_are_told_and_taken_when_asked() {
         let error = repair(&*disk, ASKED, &mut OsRandom).unwrap_err();
         assert!(
             matches!(&error, Error::Refused(Refused::Unproven { what, is_whole: true })
-                if what.contains(&format!("(JSON) at byte {at} ")) && what.contains("keyslots 0 at byte 32768")),
+                if what.as_raw().contains(&format!("(JSON) at byte {at} ")) && what.as_raw().contains("keyslots 0 at byte 32768")),
             "{error}"
         );
         assert!(disk.is_untouched());
@@ -376,7 +376,7 @@ fn metadata_that_a_checksum_denies_are_never_taken() {
     for options in [ASKED, FORCED] {
         let error = repair(&*disk, options, &mut OsRandom).unwrap_err();
         assert!(
-            matches!(&error, Error::Refused(Refused::Unproven { what, is_whole: false }) if what.contains("(JSON) at byte 4096")),
+            matches!(&error, Error::Refused(Refused::Unproven { what, is_whole: false }) if what.as_raw().contains("(JSON) at byte 4096")),
             "{error}"
         );
         assert!(disk.is_untouched());
@@ -472,7 +472,7 @@ fn keyslots_under_a_partition_table_are_reset() {
         if is_foreign {
             let error = repair(&*disk, ASKED, &mut OsRandom).unwrap_err();
             assert!(
-                matches!(&error, Error::Refused(Refused::Foreign { what }) if what.contains("partition table")),
+                matches!(&error, Error::Refused(Refused::Foreign { what }) if what.as_raw().contains("partition table")),
                 "{what}: {error}"
             );
             assert!(disk.is_untouched(), "{what}");

@@ -182,7 +182,7 @@ fn members_of_its_keyslot() {
         }
     };
     let member = |change: &dyn Fn(&mut Value)| match corrupt(change) {
-        Corrupt::Member { path, problem } => (path, problem),
+        Corrupt::Member { path, problem } => (path.as_raw().to_owned(), problem),
         other => panic!("{other:?}"),
     };
     let value = |text: &str| MemberProblem::Value(text.into());

@@ -25,7 +25,7 @@ fn corrupt(edit: impl FnOnce(&mut Value)) -> Corrupt {
 
 fn member(edit: impl FnOnce(&mut Value)) -> (String, MemberProblem) {
     match corrupt(edit) {
-        Corrupt::Member { path, problem } => (path, problem),
+        Corrupt::Member { path, problem } => (path.as_raw().to_owned(), problem),
         other => panic!("{other:?}"),
     }
 }

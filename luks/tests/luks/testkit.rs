@@ -160,10 +160,13 @@ fn kind_of(error: &Error) -> (String, Option<String>) {
 
 fn corrupt_kind(corrupt: &Corrupt) -> (String, Option<String>) {
     match corrupt {
-        Corrupt::Member { path, problem } => {
-            (format!("Member.{}", variant(problem)), Some(path.clone()))
+        Corrupt::Member { path, problem } => (
+            format!("Member.{}", variant(problem)),
+            Some(path.as_raw().to_owned()),
+        ),
+        Corrupt::DanglingReference { path, .. } => {
+            (variant(corrupt), Some(path.as_raw().to_owned()))
         }
-        Corrupt::DanglingReference { path, .. } => (variant(corrupt), Some(path.clone())),
         Corrupt::BothCopies { primary, secondary } => {
             let (primary, secondary) = (corrupt_kind(primary).0, corrupt_kind(secondary).0);
             (format!("BothCopies({primary}, {secondary})"), None)

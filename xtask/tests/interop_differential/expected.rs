@@ -243,19 +243,19 @@ pub fn reason(name: &str) -> &'static str {
 }
 
 fn syntax(fault: &Fault, is: impl Fn(&str) -> bool) -> bool {
-    matches!(fault, Fault::Corrupt(Corrupt::JsonSyntax(text)) if is(text))
+    matches!(fault, Fault::Corrupt(Corrupt::JsonSyntax(text)) if is(text.as_raw()))
 }
 
 fn path(fault: &Fault) -> Option<&str> {
     match fault {
-        Fault::Corrupt(Corrupt::Member { path, .. }) => Some(path),
+        Fault::Corrupt(Corrupt::Member { path, .. }) => Some(path.as_raw()),
         _ => None,
     }
 }
 
 fn member(fault: &Fault, ends: &[&str], is: impl Fn(&MemberProblem) -> bool) -> bool {
     matches!(fault, Fault::Corrupt(Corrupt::Member { path, problem })
-        if ends.iter().any(|end| path.ends_with(end)) && is(problem))
+        if ends.iter().any(|end| path.as_raw().ends_with(end)) && is(problem))
 }
 
 fn requirements(luks: &Luks) -> Option<&Value> {
