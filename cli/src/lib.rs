@@ -84,6 +84,8 @@ pub use crate::exit::Exit;
 /// Everything but the exit code has happened when it returns: results are on standard output, the error, if there
 /// was one, is on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    // No system refuses it; where one does, an abort is one.
+    let _ = signals::expect_no_memory();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Before anything is opened.
     let closed = descriptors::check(arguments.get(1..).unwrap_or_default());

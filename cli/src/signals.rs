@@ -3,38 +3,48 @@
 //! Every signal that can be caught and would end the process arrives on a thread of its own, so that neither a key
 //! derivation nor a blocked read delays it. The thread puts the terminal back as it was, removes what is registered here, secrets overwritten
 //! before, and lets the signal do what it does by default: the caller's shell sees a death by that signal (128 + its
-//! number). Overwriting takes as long as writing did; a second signal ends it.
+//! number). Overwriting takes as long as writing did; a second signal ends it. Memory that ends, on which the runtime aborts,
+//! is cleaned up after likewise, and ends the process with its exit code.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{
+    Arc, Barrier, Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+    TryLockError,
+};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::termios::{self, OptionalActions, Termios};
-use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGABRT, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level::emulate_default_handler;
 use volume::{FileStorage, Storage as _};
 
+use crate::exit::Exit;
 use crate::folder::Folder;
 use crate::output;
 
 /// What has to be undone when the process ends early.
 struct Leavings {
-    files: BTreeMap<u64, Arc<Leaving>>,
+    files: Vec<(u64, Arc<Leaving>)>,
     next: u64,
     terminal: Option<(File, Termios)>,
 }
 
+impl Leavings {
+    fn forget(&mut self, number: u64) {
+        self.files.retain(|(its, _)| *its != number);
+    }
+}
+
 static LEAVINGS: Mutex<Leavings> = Mutex::new(Leavings {
-    files: BTreeMap::new(),
+    files: Vec::new(),
     next: 0,
     terminal: None,
 });
@@ -46,20 +56,36 @@ static WRITERS: RwLock<()> = RwLock::new(());
 struct Leaving {
     folder: Arc<Folder>,
     name: OsString,
-    file: File,
+    /// Not there as long as it is not made.
+    file: OnceLock<FileStorage>,
     content: Content,
 }
 
 impl Leaving {
     /// Overwrites it if it is secret, until it is enough. What cannot be overwritten is removed all the same.
     fn overwrite(&self, is_enough: &mut dyn FnMut() -> bool) {
-        if self.content == Content::Secret {
-            let _ = overwrite(&self.file, &self.name, is_enough);
+        if let Some(file) = self.file.get()
+            && self.content == Content::Secret
+        {
+            let _ = overwrite(file, &self.name, is_enough);
         }
     }
 
+    /// Makes it.
+    fn make(&self, mode: u32) -> io::Result<File> {
+        let made = self.folder.create(&self.name, mode)?;
+        let kept = made.try_clone().and_then(FileStorage::from_file);
+        let kept = kept.inspect_err(|_| {
+            let _ = self.folder.remove_own(&self.name, &made);
+        })?;
+        self.file.get_or_init(|| kept);
+        Ok(made)
+    }
+
     fn remove(&self) {
-        let _ = self.folder.remove_own(&self.name, &self.file);
+        if let Some(file) = self.file.get() {
+            let _ = self.folder.remove_own(&self.name, file.file());
+        }
     }
 }
 
@@ -114,13 +140,20 @@ fn start() -> io::Result<()> {
         .chain(others)
         .filter(|signal| ignored & (1 << (signal - 1)) == 0);
     let (arrival, sender) = UnixStream::pair()?;
+    let wake = sender.try_clone()?;
+    let is_ready = Arc::new(Barrier::new(2));
+    let ready = Arc::clone(&is_ready);
     let mut signals = SignalDelivery::with_pipe(arrival, sender, SignalOnly, wanted)?;
     // A write beyond the limit on file sizes is to fail like any other, not to kill the process.
     flag::register(SIGXFSZ, Arc::default())?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            let signal = wait(&mut signals);
+            volume::hold_aborts(wake.into());
+            ready.wait();
+            let Some(signal) = wait(&mut signals) else {
+                end_without_memory();
+            };
             let mut has_come = false;
             clean_up(&mut || {
                 has_come |= signals.pending().next().is_some();
@@ -130,14 +163,45 @@ fn start() -> io::Result<()> {
             // One that the handler knows no default of: the shell sees the same number.
             std::process::exit(128 + signal);
         })?;
+    // Nothing is begun before somebody can undo it.
+    is_ready.wait();
     Ok(())
 }
 
-/// Waits for a signal. Not as the library does it, which panics where it cannot be waited for.
-fn wait(signals: &mut SignalDelivery<UnixStream, SignalOnly>) -> i32 {
+/// From now on memory that ends is an error like others. Before anything else takes signals, whose handler calls the one
+/// of this first.
+pub fn expect_no_memory() -> io::Result<()> {
+    volume::end_aborts(Exit::OutOfMemory.code(), without_memory)
+}
+
+/// Ends a process that has aborted itself, which it does where its memory ends. No memory is asked for here: there may be
+/// none.
+fn end_without_memory() -> ! {
+    clean_up(&mut || false);
+    let _ = rustix::io::write(io::stderr(), without_memory().as_bytes());
+    std::process::exit(Exit::OutOfMemory.code().into())
+}
+
+/// What is said then.
+fn without_memory() -> &'static str {
+    const TEXT: &str = "luksmith: not enough memory\n";
+    const JSON: &str = concat!(
+        r#"{"schema":"luksmith.error/1","verb":"","exit":3,"kind":"out-of-memory","#,
+        r#""message":"not enough memory","advice":null}"#,
+        "\n"
+    );
+    if output::speaks_json() { JSON } else { TEXT }
+}
+
+/// Waits for a signal, or for an abort of this process, which is `None`. Not as the library does it, which panics where
+/// it cannot be waited for.
+fn wait(signals: &mut SignalDelivery<UnixStream, SignalOnly>) -> Option<i32> {
     loop {
+        if volume::has_aborted() {
+            return None;
+        }
         if let Some(signal) = signals.pending().next() {
-            return signal;
+            return Some(signal);
         }
         match signals.get_read_mut().read(&mut [0]) {
             Ok(1..) => {}
@@ -151,38 +215,66 @@ fn wait(signals: &mut SignalDelivery<UnixStream, SignalOnly>) -> i32 {
 /// Undoes what is registered, until it is enough. The locks are kept to the end: no new file can appear, and nobody writes
 /// secrets any more.
 fn clean_up(is_enough: &mut dyn FnMut() -> bool) {
-    let leavings = leavings();
+    let Some(leavings) = patiently(|| LEAVINGS.try_lock()) else {
+        let _ = emulate_default_handler(SIGABRT);
+        std::process::abort();
+    };
     if let Some((terminal, settings)) = &leavings.terminal {
         let _ = termios::tcsetattr(terminal, OptionalActions::Now, settings);
     }
-    let writers = WRITERS.write().unwrap_or_else(PoisonError::into_inner);
-    for leaving in leavings.files.values() {
+    let writers = if volume::has_aborted() {
+        patiently(|| WRITERS.try_write())
+    } else {
+        Some(WRITERS.write().unwrap_or_else(PoisonError::into_inner))
+    };
+    for (_, leaving) in &leavings.files {
         leaving.overwrite(is_enough);
         leaving.remove();
     }
     std::mem::forget((leavings, writers));
 }
 
+/// Takes a lock; `None` where it is held by a thread that has aborted the process, which gives nothing back.
+fn patiently<G>(mut lock: impl FnMut() -> Result<G, TryLockError<G>>) -> Option<G> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut since = None;
+    loop {
+        match lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(error)) => return Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if volume::has_aborted() && since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Overwrites all that a file holds with zeros, through to the disk, until it is enough.
-fn overwrite(file: &File, name: &OsStr, is_enough: &mut dyn FnMut() -> bool) -> io::Result<()> {
+fn overwrite(
+    storage: &FileStorage,
+    name: &OsStr,
+    is_enough: &mut dyn FnMut() -> bool,
+) -> io::Result<()> {
+    /// Not from memory, which may have ended.
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     /// What takes longer than a moment to overwrite is announced.
     const QUIET_BYTES: u64 = 256 << 20;
-    let storage = FileStorage::from_file(file.try_clone()?)?;
-    if storage.len()? > QUIET_BYTES {
+    if storage.len()? > QUIET_BYTES && !volume::has_aborted() {
         output::warn(format_args!(
             "overwriting what was written to {}; another signal ends it",
             output::path(Path::new(name))
         ));
     }
-    let zeros = vec![0; 1 << 20];
     let mut offset = 0;
     while let Some(extent) = storage.data_extent(offset)? {
-        for start in extent.clone().step_by(zeros.len()) {
+        for start in extent.clone().step_by(ZEROS.len()) {
             if is_enough() {
                 return Ok(());
             }
             let left = usize::try_from(extent.end - start).unwrap_or(usize::MAX);
-            storage.write_at(start, &zeros[..left.min(zeros.len())])?;
+            storage.write_at(start, &ZEROS[..left.min(ZEROS.len())])?;
         }
         offset = extent.end;
     }
@@ -223,20 +315,22 @@ impl TemporaryFile {
         mode: u32,
         content: Content,
     ) -> io::Result<(File, Self)> {
-        let mut leavings = leavings();
-        let made = folder.create(name, mode)?;
-        let file = made.try_clone().inspect_err(|_| {
-            let _ = folder.remove_own(name, &made);
-        })?;
         let leaving = Arc::new(Leaving {
             folder: Arc::clone(folder),
             name: name.to_owned(),
-            file,
+            file: OnceLock::new(),
             content,
         });
+        let mut leavings = leavings();
         let number = leavings.next;
         leavings.next += 1;
-        leavings.files.insert(number, Arc::clone(&leaving));
+        // First, and so that it fails: with this lock held nothing could be undone where memory ends.
+        let reserved = leavings.files.try_reserve(1);
+        reserved.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        leavings.files.push((number, Arc::clone(&leaving)));
+        let made = leaving.make(mode).inspect_err(|_| {
+            leavings.forget(number);
+        })?;
         Ok((
             made,
             Self {
@@ -259,7 +353,8 @@ impl TemporaryFile {
 
     /// The file itself.
     pub fn file(&self) -> &File {
-        &self.leaving.file
+        let file = self.leaving.file.get();
+        file.expect("it is made before this value is").file()
     }
 
     /// Lets `keep` make the file permanent (a rename); if it fails the file is removed.
@@ -275,7 +370,7 @@ impl TemporaryFile {
         let mut leavings = leavings();
         keep(&files)?;
         for file in &mut files {
-            leavings.files.remove(&file.number);
+            leavings.forget(file.number);
             file.kept = true;
         }
         Ok(())
@@ -289,7 +384,7 @@ impl Drop for TemporaryFile {
             self.leaving.overwrite(&mut || false);
             let mut leavings = leavings();
             self.leaving.remove();
-            leavings.files.remove(&self.number);
+            leavings.forget(self.number);
         }
     }
 }
@@ -381,14 +476,15 @@ mod tests {
             FileStorage::from_file(file.as_file().try_clone()?)?.punch_hole(1 << 20, 1 << 20)
         };
         write()?;
-        overwrite(file.as_file(), "x".as_ref(), &mut || false)?;
+        let storage = FileStorage::from_file(file.as_file().try_clone()?)?;
+        overwrite(&storage, "x".as_ref(), &mut || false)?;
         assert!(fs::read(file.path())? == vec![0; 3 << 20]);
 
         write()?;
         let mut pieces = 0;
-        overwrite(file.as_file(), "x".as_ref(), &mut || {
+        overwrite(&storage, "x".as_ref(), &mut || {
             pieces += 1;
-            pieces > 1
+            pieces > 16
         })?;
         let left = fs::read(file.path())?;
         assert!(left[..2 << 20] == vec![0; 2 << 20] && left[2 << 20..] == data[..1 << 20]);

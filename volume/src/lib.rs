@@ -57,6 +57,38 @@ pub fn closed_at_start() -> [bool; 3] {
     sys::closed_at_start()
 }
 
+/// From now on an abort of the process, with which the runtime answers an allocation that fails, ends it with this code
+/// and text; a SIGABRT of others comes to nothing but what other handlers do. The function that says the text may not
+/// ask for memory, nor for locks. On systems other than Linux nothing is changed.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn end_aborts(code: u8, said: fn() -> &'static str) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return sys::abort::end(code, said);
+    #[cfg(not(target_os = "linux"))]
+    return Ok(drop((code, said)));
+}
+
+/// From now on this thread is the one that undoes what was begun: another that aborts is held for ever after a byte was
+/// sent to the socket `wake`, and this one then ends the process, without asking for memory. If it aborts itself, that
+/// ends the process by the signal.
+pub fn hold_aborts(wake: std::os::fd::OwnedFd) {
+    #[cfg(target_os = "linux")]
+    sys::abort::hold(wake);
+    #[cfg(not(target_os = "linux"))]
+    drop(wake);
+}
+
+/// Whether a thread has aborted the process and is held.
+pub fn has_aborted() -> bool {
+    #[cfg(target_os = "linux")]
+    return sys::abort::has_aborted();
+    #[cfg(not(target_os = "linux"))]
+    return false;
+}
+
 pub use error::{CopyError, Error};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};

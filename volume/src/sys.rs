@@ -1,5 +1,5 @@
 //! Open-file-description locks on single bytes, which rustix does not offer, and a look at the descriptors before the
-//! runtime has replaced those that are closed: the only unsafe code of this crate.
+//! runtime has replaced those that are closed: with what holds an abort (`abort`) the only unsafe code of this crate.
 //!
 //! The locks are sound because each call passes fcntl(2) a descriptor that the borrowed `File` keeps open, and a pointer to a `flock`
 //! that lives on this stack for the length of the call. The kernel reads and writes nothing else, and a `flock` of any
@@ -7,8 +7,12 @@
 
 #![expect(
     unsafe_code,
-    reason = "fcntl's OFD lock commands have no safe form in rustix, and nothing safe runs before `main`"
+    reason = "neither fcntl's OFD lock commands nor handlers of signals have a safe form in rustix, and nothing safe runs \
+              before `main`"
 )]
+
+#[cfg(target_os = "linux")]
+pub(crate) mod abort;
 
 use std::fs::File;
 use std::io;

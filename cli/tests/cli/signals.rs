@@ -1,5 +1,6 @@
 //! An interrupted command ends at once, by that signal, and leaves nothing.
 
+use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -75,6 +76,43 @@ fn a_temporary_file_goes() {
 }
 
 #[test]
+fn memory_that_ends_is_an_error_like_others() {
+    let place = plain_place(1 << 20);
+    let limited = |kib: u32, arguments: &str| {
+        place.sh(&format!(
+            "ulimit -v {kib}; exec \"$LUKSMITH\" {arguments} 2>&1"
+        ))
+    };
+    // Below it not even the loader and the runtime have what they need.
+    let start = (1..2000)
+        .map(|step| step * 1024)
+        .find(|kib| limited(*kib, "--version").code == 0)
+        .expect("a limit that is enough");
+    let mut codes = Vec::new();
+    for kib in (start..start + 12 * 1024).step_by(256) {
+        for verb in ["encrypt", "decrypt"] {
+            let run = limited(kib, &format!("{verb} raw box {PLAIN}"));
+            assert!(
+                [0, 1, 3].contains(&run.code),
+                "{kib}: {verb}: {}",
+                run.text()
+            );
+            if run.code == 0 {
+                fs::remove_file(place.path("box")).expect("what was made");
+            }
+            assert_eq!(
+                place.names(),
+                ["key", "raw"],
+                "{kib}: {verb}: {}",
+                run.text()
+            );
+            codes.push(run.code);
+        }
+    }
+    assert!(codes.contains(&3), "{codes:?}");
+}
+
+#[test]
 fn the_old_file_stays() {
     let place = plain_place(512);
     place.write("box", "precious");
@@ -95,7 +133,7 @@ fn a_source_that_blocks_does_not_hold_it_up() {
         .args(["-c", &line])
         .current_dir(place.path(""))
         .env("LUKSMITH", env!("CARGO_BIN_EXE_luksmith"));
-    let mut keep = std::fs::OpenOptions::new()
+    let mut keep = fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open(place.path("pipe"))
