@@ -200,6 +200,8 @@ fn luks(
     }
     let mut report = luks_report(args, &source, header, &target, &luks);
     report.keyslot = unlocked.keyslot();
+    // Where no keyslot is left, the header does not tell it.
+    report.key_bits = unlocked.volume_key().len() as u64 * 8;
     write(args, source, target, payload, report)
 }
 
