@@ -7,25 +7,37 @@ mod parsers;
 
 use crate::{packages, workspace};
 
-/// Name, test, and the variable that makes it long.
-const CAMPAIGNS: &[(&str, &str, &str, &str)] = &[
+/// Name, its tests, and the variable that makes them long.
+const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
     (
         "locks",
-        "keys::e5_many_processes_change_one_header_at_once",
+        &["keys::e5_many_processes_change_one_header_at_once"],
         "LUKSMITH_LOCKS",
         "16 200",
     ),
     (
         "faults",
-        "faults::a_write_that_fails_or_ends_the_process_leaves_the_old_or_the_new_header",
+        &[
+            "faults::a_write_that_fails_or_ends_the_process_leaves_the_old_or_the_new_header",
+            "places::data_and_their_header_are_old_or_new_at_every_cut",
+        ],
         "LUKSMITH_FAULTS",
         "all",
     ),
     (
         "races",
-        "races::e4_nobody_wins_a_race_for_the_name_of_a_new_file",
+        &[
+            "races::e4_nobody_wins_a_race_for_the_name_of_a_new_file",
+            "races::nobody_wins_a_race_for_what_is_written_over",
+        ],
         "LUKSMITH_RACES",
         "10000",
+    ),
+    (
+        "calls",
+        &["calls::a_system_call_that_fails_leaves_the_old_or_the_new_or_is_told"],
+        "LUKSMITH_CALLS",
+        "all",
     ),
 ];
 
@@ -49,7 +61,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     if name == COVERAGE {
         return coverage::run();
     }
-    let (_, test, variable, value) = CAMPAIGNS
+    let (_, tests, variable, value) = CAMPAIGNS
         .iter()
         .find(|(known, ..)| known == name)
         .ok_or_else(|| format!("no campaign {name}: {}", names()))?;
@@ -63,9 +75,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         "interop",
         "--",
         "--exact",
-        test,
         "--nocapture",
     ]);
+    test.args(*tests);
     workspace::run(test.env(variable, value))
 }
 

@@ -9,6 +9,8 @@
 mod bad_places;
 /// `benchmark` beside cryptsetup's.
 mod benchmark;
+/// Every system call of every job that writes, failed one by one.
+mod calls;
 /// What is left of secrets in the memory of the process when it ends.
 mod canary;
 /// Conditions out of public reports: damaged disks, mistaken passphrases, other people's data.
