@@ -127,7 +127,8 @@ fn c4_a_restore_says_which_passphrases_come_back() {
     place.sh(&format!("cryptsetup luksAddKey {CHEAP} box second"));
     place.sh("cryptsetup luksKillSlot -q box 0");
     let before = place.read("box");
-    let said = place.sh("luksmith header restore box -q --header-backup-file backup --dry-run 2>&1");
+    let said =
+        place.sh("luksmith header restore box -q --header-backup-file backup --dry-run 2>&1");
     let said = String::from_utf8(said).unwrap();
     assert!(
         said.contains("keyslots 0 of the backup are none of box now"),

@@ -107,7 +107,9 @@ fn every_verb_says_what_is_there_in_place_of_a_container() {
         place.sh(&format!("({make}) 2>&1"));
         let before = place.read("I");
         for verb in VERBS {
-            let text = place.sh(&format!("luksmith {verb} --key-file key 2>&1 </dev/null || :"));
+            let text = place.sh(&format!(
+                "luksmith {verb} --key-file key 2>&1 </dev/null || :"
+            ));
             let text = if String::from_utf8_lossy(&text).contains("unexpected argument") {
                 place.sh(&format!("luksmith {verb} 2>&1 </dev/null || :"))
             } else {
