@@ -1,6 +1,6 @@
 //! Sizes as people type them.
 
-/// Bytes, as [`bytes`] understands them.
+/// Bytes, as `bytes` understands them.
 ///
 /// # Errors
 ///
