@@ -426,8 +426,9 @@ fn limits_of_key_derivations_come_from_the_environment() {
     place
         .run("encrypt raw pbkdf2 --key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 4000000")
         .expect(0);
-    let face = |image: &str| format!("$LUKSMITH cryptsetup open --test-passphrase -d pw {image}");
-    let verb = |image: &str| format!("$LUKSMITH key test -d pw {image}");
+    let face =
+        |image: &str| format!("\"$LUKSMITH\" cryptsetup open --test-passphrase -d pw {image}");
+    let verb = |image: &str| format!("\"$LUKSMITH\" key test -d pw {image}");
     for (variable, image, refuses, allows, says, option) in [
         (
             "LUKSMITH_MAX_KDF_MEMORY",
@@ -474,7 +475,7 @@ fn limits_of_key_derivations_come_from_the_environment() {
             for line in [
                 face(image),
                 verb(image),
-                format!("$LUKSMITH inspect {image}"),
+                format!("\"$LUKSMITH\" inspect {image}"),
             ] {
                 let run = place.sh(&format!("{variable}={nonsense} {line}")).expect(1);
                 assert!(run.stderr.contains(variable), "{line}: {}", run.stderr);

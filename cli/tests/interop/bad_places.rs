@@ -128,7 +128,7 @@ fn a_disk_with_bad_sectors() {
     // Areas of 512-bit keys, in sectors.
     let area = 258_048 / SECTOR;
     let mut script = format!(
-        "{BAD}\ncd '{}'\nluksmith='{PROGRAM}'\n",
+        "{BAD}\ncd '{}'\nluksmith() {{ '{PROGRAM}' \"$@\"; }}\n",
         place.path(".").display()
     );
     let mut expected = Vec::new();
@@ -139,7 +139,7 @@ fn a_disk_with_bad_sectors() {
                 script,
                 "bad {disk} {} {}; opened=\n\
                  for k in 0 1 7; do\n\
-                 if $luksmith key test -d k$k /dev/mapper/bad >out 2>err && grep -q \"keyslot $k\" out\n\
+                 if luksmith key test -d k$k /dev/mapper/bad >out 2>err && grep -q \"keyslot $k\" out\n\
                  then opened=\"$opened $k\"; else opened=\"$opened -\"; fi\n\
                  [ $k != 7 ] || grep -qF \"{says}\" err || [ -z \"{says}\" ] || opened=\"$opened unsaid: $(cat err)\"\n\
                  done; echo \"luks{version} {}:$opened\"",
@@ -162,13 +162,13 @@ fn a_disk_with_bad_sectors() {
         let _ = writeln!(
             script,
             "bad {disk} {first} 1\n\
-             $luksmith decrypt /dev/mapper/bad stopped{sector_size} -d k0 2>err; echo \"stopped: $?\"\n\
+             luksmith decrypt /dev/mapper/bad stopped{sector_size} -d k0 2>err; echo \"stopped: $?\"\n\
              grep -q -e '--on-read-error zero' err || cat err\n\
              [ ! -e stopped{sector_size} ] || echo 'there is a file'\n\
-             $luksmith decrypt /dev/mapper/bad zero{sector_size} -d k0 --on-read-error zero --error-map map{sector_size} \
+             luksmith decrypt /dev/mapper/bad zero{sector_size} -d k0 --on-read-error zero --error-map map{sector_size} \
              --json >json{sector_size} 2>err{sector_size}; echo \"zero: $?\"\n\
-             $luksmith compare /dev/mapper/bad raw -d k0 2>err; echo \"compared: $?\"\n\
-             $luksmith compare /dev/mapper/bad raw -d k0 --on-read-error zero >out 2>err; echo \"compared: $?\"\n\
+             luksmith compare /dev/mapper/bad raw -d k0 2>err; echo \"compared: $?\"\n\
+             luksmith compare /dev/mapper/bad raw -d k0 --on-read-error zero >out 2>err; echo \"compared: $?\"\n\
              grep -q 'as far as both can be read' out || cat out err"
         );
         expected.extend(["stopped: 4", "zero: 4", "compared: 4", "compared: 4"].map(Into::into));
@@ -177,13 +177,13 @@ fn a_disk_with_bad_sectors() {
     let _ = writeln!(
         script,
         "bad /dev/ubde 7 2\n\
-         $luksmith encrypt -q /dev/mapper/bad again {CHEAP} --key-file k0 --sector-size 512 2>err; echo \"stopped: $?\"\n\
-         $luksmith encrypt -q /dev/mapper/bad again {CHEAP} --key-file k0 --sector-size 512 --on-read-error zero \
+         luksmith encrypt -q /dev/mapper/bad again {CHEAP} --key-file k0 --sector-size 512 2>err; echo \"stopped: $?\"\n\
+         luksmith encrypt -q /dev/mapper/bad again {CHEAP} --key-file k0 --sector-size 512 --on-read-error zero \
          --error-map mapagain 2>err; echo \"zero: $?\"\n\
          for at in {} {}; do bad /dev/ubdb $at 1\n\
-         $luksmith header backup /dev/mapper/bad --header-backup-file backup$at >out 2>err; echo \"backup: $?\"\n\
+         luksmith header backup /dev/mapper/bad --header-backup-file backup$at >out 2>err; echo \"backup: $?\"\n\
          done\n\
-         $luksmith cryptsetup luksHeaderBackup /dev/mapper/bad --header-backup-file face 2>err; echo \"face: $?\"",
+         luksmith cryptsetup luksHeaderBackup /dev/mapper/bad --header-backup-file face 2>err; echo \"face: $?\"",
         64 + area + 3,
         64 + 7 * area + 3,
     );
