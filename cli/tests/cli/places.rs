@@ -316,36 +316,26 @@ fn until_waited_for(path: &Path) {
 fn an_edit_is_one_of_the_file_that_has_the_name() {
     let place = place();
     let add = |key: &str| format!("key add box --key-file {key} --new-keyfile other {CHEAP}");
-    // Replaced by whoever had its header lock: the edit is one of the new file.
-    let held = File::open(place.path("box")).expect("the image");
-    held.lock().expect("a lock");
-    let job = place
-        .command(&add("pw"))
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    until_waited_for(&place.path("box"));
-    place.sh("cp box next && mv next box").expect(0);
-    drop(held);
-    let run: Run = job.wait_with_output().expect("the job ends").into();
-    run.expect(0);
+    // What whoever holds its header lock does to the name meanwhile.
+    let add_while = |exchange: &str| -> Run {
+        let held = File::open(place.path("box")).expect("the image");
+        held.lock().expect("a lock");
+        let job = place
+            .command(&add("pw"))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        until_waited_for(&place.path("box"));
+        place.sh(exchange).expect(0);
+        drop(held);
+        job.wait_with_output().expect("the job ends").into()
+    };
+    // Replaced: the edit is one of the new file.
+    add_while("cp box next && mv next box").expect(0);
     place.run("key test box --key-file other").expect(0);
-
     // Removed.
-    let held = File::open(place.path("box")).expect("the image");
-    held.lock().expect("a lock");
-    let job = place
-        .command(&add("pw"))
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    until_waited_for(&place.path("box"));
-    place.sh("mv box gone").expect(0);
-    drop(held);
-    let run: Run = job.wait_with_output().expect("the job ends").into();
-    run.expect(4).says("cannot open box");
+    add_while("mv box gone").expect(4).says("cannot open box");
     place.sh("mv gone box").expect(0);
 
     // Replaced once the job has read its header: neither file is changed.

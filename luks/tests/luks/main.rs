@@ -44,7 +44,9 @@ mod keyslots;
 mod limits;
 /// Segments of plaintext, which nobody opens unasked.
 mod linear;
-/// Attacks that are known, one test each; the index is in SECURITY.md, the others stand with their topics.
+/// A LUKS1 header that something else wrote over.
+mod luks1_repairs;
+/// Attacks that are known, one test each; the index is docs/attacks.md, the others stand with their topics.
 mod obligations;
 /// A storage that gives another header when it is asked again.
 mod one_read;
