@@ -1,5 +1,6 @@
 //! What is on a disk, by images of the real programs: named, not overwritten, and the way to a header in it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -236,7 +237,7 @@ const TOLD_OTHERWISE: &[&str] = &[
     "pc98.img",
 ];
 
-/// Whatever is on a block device, at its start or at its end.
+/// Whatever is on a block device, at its start or at its end: no verb that writes takes it, replacing files or not.
 #[test]
 fn a_device_that_holds_anything_is_no_destination() {
     const DISKS: &[&str] = &[
@@ -254,16 +255,34 @@ fn a_device_that_holds_anything_is_no_destination() {
         "LVM2_member.3.img",
     ];
     let place = with_images();
+    // How it ends: 5 where the device is a destination, 4 where it is to be a container.
+    const VERBS: &[(&str, &str)] = &[
+        (
+            "encrypt --force --type luks1 --pbkdf-force-iterations 1000 --key-file key raw $disk",
+            "5",
+        ),
+        (
+            "create --force --type luks1 --pbkdf-force-iterations 1000 --key-file key $disk",
+            "5",
+        ),
+        ("decrypt --force --size 8 --key-file key box $disk", "5"),
+        ("header restore -q --header-backup-file saved $disk", "4"),
+        ("header repair --force $disk", "4"),
+    ];
     place.write("raw", vec![1; 4096]);
+    place.luksmith("header backup -q --header-backup-file saved box");
     let before: Vec<_> = DISKS.iter().map(|disk| place.read(disk)).collect();
-    let script = format!(
-        "cd '{}'; for disk in /dev/ubd[a-l]; do '{PROGRAM}' encrypt --type luks1 --pbkdf-force-iterations 1000 \
-         --key-file key raw $disk 2>&1; echo $?; done",
+    let mut script = format!(
+        "cd '{}'; for disk in /dev/ubd[a-l]; do\n",
         place.path("").display()
     );
-    let printed = place.kernel(&script, DISKS);
+    for (verb, _) in VERBS {
+        let _ = writeln!(script, "'{PROGRAM}' {verb} 2>&1; echo $?");
+    }
+    let printed = place.kernel(&format!("{script}done"), DISKS);
     let codes: Vec<_> = printed.lines().filter(|line| line.len() == 1).collect();
-    assert_eq!(codes, ["5"; 12], "{printed}");
+    let expected: Vec<_> = VERBS.iter().map(|(_, code)| *code).collect();
+    assert_eq!(codes, expected.repeat(DISKS.len()), "{printed}");
     for (disk, before) in DISKS.iter().zip(before) {
         assert!(place.read(disk) == before, "{disk}");
     }

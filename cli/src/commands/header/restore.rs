@@ -143,7 +143,12 @@ fn check_place(target: &Target, luks: Option<&Luks>, backup: &Backup) -> Result<
         source,
     };
     let length = backup.bytes().len() as u64;
-    let marks = recognise::within(&*target.storage, 0..length).map_err(unreadable)?;
+    // Where no container is, a mark behind what is written, as at the end of an array's member, tells whose all of it is.
+    let marks = match luks {
+        Some(_) => recognise::within(&*target.storage, 0..length),
+        None => recognise::look(&*target.storage),
+    };
+    let marks = marks.map_err(unreadable)?;
     // A sector with partitions may have been written over a header that is good all the same.
     let is_foreign =
         |class: Class| class != Class::Luks && (luks.is_none() || class != Class::PartitionTable);
