@@ -158,6 +158,7 @@ impl DestinationError {
                 replaceable: true, ..
             } => "--force replaces it once the new one is complete",
             Self::TwoExist { .. } => "remove one of them, or name a header that does not exist yet",
+            Self::Symlink { name } if name == "/dev/stdout" => "`-` is standard output",
             Self::Symlink { .. } => "name the file itself",
             Self::Terminal { .. } => "redirect it, or name a file",
             Self::DeviceHolds { .. } => "--overwrite-device writes over it",

@@ -82,6 +82,10 @@ fn e4_a_symlink_is_not_followed() {
     }
     assert_eq!(place.read("target"), b"precious");
     assert!(!place.path("nowhere").exists());
+    place
+        .run(&format!("encrypt raw /dev/stdout {PLAIN}"))
+        .expect(5)
+        .advises("`-` is standard output");
 }
 
 #[test]
