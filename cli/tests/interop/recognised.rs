@@ -254,7 +254,6 @@ fn a_device_that_holds_anything_is_no_destination() {
         "image.vpc.fixed.img",
         "LVM2_member.3.img",
     ];
-    let place = with_images();
     // How it ends: 5 where the device is a destination, 4 where it is to be a container.
     const VERBS: &[(&str, &str)] = &[
         (
@@ -269,6 +268,7 @@ fn a_device_that_holds_anything_is_no_destination() {
         ("header restore -q --header-backup-file saved $disk", "4"),
         ("header repair --force $disk", "4"),
     ];
+    let place = with_images();
     place.write("raw", vec![1; 4096]);
     place.luksmith("header backup -q --header-backup-file saved box");
     let before: Vec<_> = DISKS.iter().map(|disk| place.read(disk)).collect();

@@ -42,7 +42,8 @@ pub(super) fn describe(storage: &dyn Storage, all: &[Pieces]) -> Result<Option<S
             let at = pieces.place(which);
             let json_at = at.saturating_add(to_u64(BinaryHeader::BYTES));
             // The primary's place is the same for all sizes.
-            if which == Which::Primary && pieces.size() != METADATA_SIZES[0] {
+            let is_said = which == Which::Primary && pieces.size() != METADATA_SIZES[0];
+            if is_said || pieces.is_of_another(which) {
                 continue;
             }
             if BinaryHeader::has_magic(which, pieces.binary(which)) {

@@ -132,6 +132,9 @@ fn no_copy(
     error: Error,
     random: &mut dyn Random,
 ) -> Result<Repair, Error> {
+    if is_another_format(storage)? {
+        return Err(error);
+    }
     let mut all = Vec::new();
     for size in METADATA_SIZES {
         all.extend(Pieces::read(storage, size)?);
@@ -190,6 +193,17 @@ fn no_copy(
         .into()),
         None => Err(error),
     }
+}
+
+/// Whether another format of encryption is at byte 0: librbd writes its own mark into the LUKS header of a clone, whose
+/// data are not all there.
+fn is_another_format(storage: &dyn Storage) -> Result<bool, Error> {
+    let marks = recognise::within(storage, 0..to_u64(BinaryHeader::BYTES))
+        .map_err(Error::io("look for what else is there"))?;
+    let is_at_start = |found: &recognise::Found| {
+        found.offset == 0 && found.content.class() == recognise::Class::Encrypted
+    };
+    Ok(marks.iter().any(is_at_start))
 }
 
 fn join_proven(

@@ -8,7 +8,7 @@
 use volume::{Storage, read_around};
 
 use crate::error::Error;
-use crate::luks2::{BinaryHeader, Header, Metadata, Which};
+use crate::luks2::{BinaryHeader, Header, METADATA_SIZES, Metadata, Which};
 use crate::number::{to_u64, to_usize};
 
 /// What a disk writes all of or nothing.
@@ -172,9 +172,25 @@ impl Pieces {
         all
     }
 
+    /// Whether a copy of another container lies in this place: of one that begins further in, as in a partition.
+    pub(super) fn is_of_another(&self, which: Which) -> bool {
+        let begins_before = |size: u64| {
+            let start = self.size.checked_sub(to_usize(size));
+            start.is_some_and(|start| {
+                start > 0 && BinaryHeader::has_magic(Which::Primary, &self.primary[start..])
+            })
+        };
+        which == Which::Secondary
+            && (BinaryHeader::has_magic(Which::Primary, &self.secondary)
+                || METADATA_SIZES.into_iter().any(begins_before))
+    }
+
     /// The JSON area in this place where its text keeps every rule of the format by itself: the size that it says of
     /// itself is this one.
     pub(super) fn whole_json(&self, which: Which) -> Option<Metadata> {
+        if self.is_of_another(which) {
+            return None;
+        }
         let area = without_tail(self.json(which));
         Metadata::parse(&area, to_u64(self.size)).ok()
     }

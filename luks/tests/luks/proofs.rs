@@ -383,6 +383,21 @@ fn metadata_that_a_checksum_denies_are_never_taken() {
 }
 
 /// Bytes are missing between the copies, or too many: the keyslots lie where the header would be written.
+/// A container that begins where a secondary header of one at byte 0 would lie, as one in a partition may.
+#[test]
+fn a_container_further_in_is_nothing_of_a_lost_header() {
+    for at in [COPY, 0x1_0000] {
+        let mut image = vec![0; at];
+        image.extend(container(Version::Luks2));
+        for options in [ASKED, FORCED] {
+            let disk = Arc::new(SimulatedStorage::from_vec(image.clone()));
+            let refused = repair(&*disk, options, &mut OsRandom);
+            assert!(matches!(refused, Err(Error::NotLuks)), "{at}: {refused:?}");
+            assert!(disk.is_untouched());
+        }
+    }
+}
+
 #[test]
 fn a_container_that_has_moved_is_told_and_left() {
     let image = container(Version::Luks2);
