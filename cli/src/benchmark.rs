@@ -7,7 +7,7 @@ use dmcrypt::{CipherSpec, HashAlgorithm, SectorOptions, SectorSize};
 use luks::KdfParams;
 use luks::kdf::{Argon2Variant, CalibrationTarget};
 
-use crate::limits;
+use jobs::limits;
 
 /// The first line.
 pub const NOTE: &str = "# Tests are approximate using memory only (no storage IO).";

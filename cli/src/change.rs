@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use volume::{Access, FileStorage, ImageLock, ImageRole, LockMode, RehearsedStorage, Storage};
 
 use crate::args::{ChangeArgs, DryArgs, Operand, OutputArgs, PolicyArgs};
-use crate::block::{self, Claim, InUse, Place};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::folder::Folder;
 use crate::inputs::{Clash, Inputs};
 use crate::output;
-use crate::signals::{Content, TemporaryFile, writing};
+use jobs::block::{self, Claim, InUse, Place};
+use jobs::folder::Folder;
+use jobs::temporary::{Content, TemporaryFile, writing};
 
 use named::Named;
 

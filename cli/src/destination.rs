@@ -15,10 +15,10 @@ use rustix::fs::OFlags;
 use volume::{FileStorage, ImageLock, Storage};
 
 use crate::args::{Operand, ResultArgs};
-use crate::block::Place;
-use crate::folder::Folder;
 use crate::inputs::Inputs;
-use crate::signals::Content;
+use jobs::block::Place;
+use jobs::folder::Folder;
+use jobs::temporary::Content;
 
 pub use error::DestinationError;
 use new_file::NewFile;

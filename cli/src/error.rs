@@ -13,13 +13,13 @@ use crate::change::named::is_exchanged;
 use crate::descriptors::Closed;
 use crate::destination::DestinationError;
 use crate::exit::Exit;
-use crate::instead::Instead;
 use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
 use crate::plain::PlainError;
 use crate::policy::PolicyError;
 use crate::source::SourceError;
 use crate::transfer::TransferError;
+use jobs::instead::{Instead, quoted};
 
 /// Why a command ended early. Each kind knows its exit code and, where something can be done about it, what.
 #[derive(Debug, thiserror::Error)]
@@ -383,7 +383,7 @@ impl Error {
             Self::Transfer(error) => error.advice(),
             Self::Policy(error) => error.advice(),
             Self::Luks { error, .. } => luks_advice(error),
-            Self::NotLuks { name, instead } => instead.advice(name),
+            Self::NotLuks { name, instead } => instead_advice(instead, name),
             Self::Cipher(error) => key_size_advice(error),
             Self::NullCipher => Some("--allow-unencrypted reads it all the same".to_owned()),
             Self::RiskyCipher { .. } => {
@@ -430,6 +430,18 @@ impl Error {
             | Self::Signals(_) => None,
         }
     }
+}
+
+/// What to do with the image that messages call `name`, which is no LUKS container.
+fn instead_advice(instead: &Instead, name: &str) -> Option<String> {
+    if !instead.looks_random() {
+        return instead.way(name);
+    }
+    Some(format!(
+        "it looks random, as a plain container does, which has no header (decrypt --type plain reads one, given its \
+         cipher and key size), or the data of a detached header (decrypt --header FILE {})",
+        quoted(name)
+    ))
 }
 
 fn luks_exit(error: &luks::Error) -> Exit {

@@ -9,8 +9,8 @@ use luks::{FormatOptions, InvalidOption, KdfLimits, KdfParams, Version, defaults
 use crate::args::number::ITER_TIME_MS;
 use crate::args::{ContainerArgs, CostArgs, FormatArgs, KeyslotCipherArgs, Pbkdf};
 use crate::error::Error;
-use crate::limits;
 use crate::output;
+use jobs::limits;
 
 /// A container to be made, checked; nothing is measured yet.
 pub struct NewLuks {

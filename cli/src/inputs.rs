@@ -6,9 +6,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::args::{KeyArgs, NewKeyArgs, PolicyArgs};
-use crate::block::Place;
 use crate::passphrase;
 use crate::source::Source;
+use jobs::block::Place;
 
 /// The files and devices that a job reads, by what they are and not by their names.
 #[derive(Default)]

@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::args::{BadPlacesArgs, OnReadError};
 use crate::change::ChangeError;
 use crate::error::Error;
-use crate::folder::Folder;
 use crate::output;
-use crate::signals::{Content, TemporaryFile, writing};
+use jobs::folder::Folder;
+use jobs::temporary::{Content, TemporaryFile, writing};
 
 /// The sectors that a job may lose, and has lost.
 pub struct Losses {

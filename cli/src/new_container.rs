@@ -15,8 +15,8 @@ use crate::inputs::Inputs;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::payload;
-use crate::signals::Content;
 use crate::unlock;
+use jobs::temporary::Content;
 
 /// Where a container goes: one place, or two with a detached header. Nothing has been written yet.
 pub struct Places {

@@ -13,9 +13,9 @@ use serde::Serialize;
 use volume::{FileStorage, ImageLock, ImageRole, MemoryStorage, Storage};
 
 use crate::args::{BusyArgs, Operand};
-use crate::block::Place;
 use crate::exit::Exit;
 use crate::output;
+use jobs::block::Place;
 
 /// So much of a stream is looked at: what tells what is in an image stands there.
 const START_BYTES: u64 = 128 << 10;

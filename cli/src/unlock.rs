@@ -13,10 +13,10 @@ use volume::Storage;
 
 use crate::args::{LimitArgs, MAX_KDF_TIME, PolicyArgs, UnlockArgs};
 use crate::error::Error;
-use crate::limits;
 use crate::output;
 use crate::passphrase::{KeyError, KeyInput, read_at_most};
 use crate::policy;
+use jobs::limits;
 
 /// The largest key of any cipher (loop-AES's 65 keys), in bytes.
 pub const MAX_VOLUME_KEY_BYTES: usize = 4096;

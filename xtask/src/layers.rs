@@ -28,6 +28,16 @@ const CRATES: &[(&str, &[&str])] = &[
         &["luksmith-dmcrypt", "luksmith-volume", "luksmith-recognise"],
     ),
     (
+        "luksmith-jobs",
+        &[
+            "luksmith-dmcrypt",
+            "luksmith-volume",
+            "luksmith-recognise",
+            "luksmith-dmcrypt-plain",
+            "luksmith-luks",
+        ],
+    ),
+    (
         "luksmith",
         &[
             "luksmith-dmcrypt",
@@ -35,6 +45,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "luksmith-recognise",
             "luksmith-dmcrypt-plain",
             "luksmith-luks",
+            "luksmith-jobs",
         ],
     ),
 ];

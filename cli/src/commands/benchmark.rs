@@ -11,8 +11,8 @@ use crate::benchmark::{
     heading,
 };
 use crate::error::Error;
-use crate::limits;
 use crate::output;
+use jobs::limits;
 
 const KEY_BITS: u32 = 256;
 

@@ -6,7 +6,6 @@ use luks::{Header, Luks, Unlocked};
 use volume::{Mapping, Storage, Volume};
 
 use crate::args::{ContainerType, DecryptArgs, Operand};
-use crate::data_facts::DataFacts;
 use crate::destination::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
@@ -17,11 +16,12 @@ use crate::payload::{self, Ciphertext};
 use crate::plain::Plain;
 use crate::policy;
 use crate::report::Report;
-use crate::signals::Content;
 use crate::source::{Bytes, Meant, Source, SourceError};
-use crate::stream_header;
 use crate::transfer::{Transfer, bypass_page_cache};
 use crate::unlock;
+use jobs::data_facts::DataFacts;
+use jobs::stream_header;
+use jobs::temporary::Content;
 
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {

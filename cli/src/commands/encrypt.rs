@@ -18,9 +18,9 @@ use crate::payload;
 use crate::plain::Plain;
 use crate::report::Report;
 use crate::sector_size::SectorChoice;
-use crate::signals::Content;
 use crate::source::{Meant, Source, SourceError};
 use crate::transfer::Transfer;
+use jobs::temporary::Content;
 
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {

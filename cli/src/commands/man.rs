@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::args::{Cli, ManArgs};
 use crate::error::Error;
-use crate::folder::Folder;
 use crate::manual;
 use crate::output;
-use crate::signals::{Content, TemporaryFile};
+use jobs::folder::Folder;
+use jobs::temporary::{Content, TemporaryFile};
 
 /// Writes every page; see [`manual`].
 pub fn run(args: &ManArgs) -> Result<(), Error> {

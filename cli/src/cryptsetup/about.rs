@@ -4,9 +4,9 @@ use luks::{ConfigChanges, Luks, OsRandom, config};
 
 use super::failure::Failure;
 use super::session::{Session, open_for_reading, say};
-use crate::block::Claim;
 use crate::exit::Exit;
 use crate::output;
+use jobs::block::Claim;
 
 /// `isLuks DEVICE`: the exit code is the answer.
 pub(super) fn is_luks(session: &Session) -> Result<(), Failure> {

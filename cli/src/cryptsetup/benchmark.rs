@@ -10,8 +10,8 @@ use crate::benchmark::{
     Argon2Costs, CIPHERS, CIPHERS_COLUMN, CipherSpeed, HASHES, NOTE, Pbkdf2Speed, cipher_spec,
     heading,
 };
-use crate::limits;
 use crate::output;
+use jobs::limits;
 
 /// Unless `--key-size` says another.
 const KEY_BITS: u32 = 256;

@@ -16,7 +16,7 @@ use super::open::unbound;
 use super::session::Session;
 use crate::change::{ChangeError, write_new};
 use crate::output;
-use crate::signals::Content;
+use jobs::temporary::Content;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let given = &session.given;

@@ -6,14 +6,14 @@ use std::path::Path;
 use luks::InvalidOption;
 use volume::Storage;
 
-use crate::block::InUse;
 use crate::change::ChangeError;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::instead::Instead;
 use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
 use crate::unlock;
+use jobs::block::InUse;
+use jobs::instead::Instead;
 
 /// How an action failed. There may be no message at all.
 #[derive(Debug)]

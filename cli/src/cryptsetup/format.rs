@@ -14,13 +14,13 @@ use super::key::read_volume_key;
 use super::open::not_built;
 use super::session::{Session, say};
 use crate::args::{ContainerArgs, ContainerType, FormatArgs, Operand};
-use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::exit::Exit;
-use crate::folder::Folder;
 use crate::format::NewLuks;
 use crate::output;
-use crate::signals::{self, TemporaryFile};
+use jobs::block::Claim;
+use jobs::folder::Folder;
+use jobs::temporary::{self, TemporaryFile};
 
 /// A keyslots area below this is told of: room for sixteen keyslots of 512-bit keys in 4 MiB with two headers.
 const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
@@ -177,7 +177,7 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
             Failure::wrong(format!("Cannot create header file {name}.")).and(format!("{error}."))
         };
         let (folder, name) = Folder::of(&path).map_err(failed)?;
-        let content = signals::Content::Public;
+        let content = temporary::Content::Public;
         let (_, temporary) =
             TemporaryFile::create(&Arc::new(folder), &name, 0o600, content).map_err(failed)?;
         made = Some(temporary);

@@ -21,13 +21,13 @@ use super::key::unlocking;
 use super::open::not_built;
 use super::session::Session;
 use crate::args::Operand;
-use crate::block::Claim;
 use crate::change::{ChangeError, Target, back_up, read_backup};
 use crate::commands::header::backup::check_whole;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::inputs::Inputs;
 use crate::output;
+use jobs::block::Claim;
 
 fn backup_file(session: &Session) -> Result<PathBuf, Failure> {
     let file = session.given.text("header-backup-file");

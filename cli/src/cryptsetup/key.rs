@@ -219,7 +219,7 @@ impl Session {
             ));
         }
         let lanes =
-            of_argon2("pbkdf-parallel").map(|lanes| lanes.min(crate::limits::calibration_lanes()));
+            of_argon2("pbkdf-parallel").map(|lanes| lanes.min(jobs::limits::calibration_lanes()));
         let iter_time = self.given.number("iter-time").filter(|ms| *ms != 0);
         Ok(CostArgs {
             pbkdf: Some(pbkdf),

@@ -11,10 +11,10 @@ use super::check::number_of;
 use super::failure::Failure;
 use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with, volume_key_bytes};
 use super::session::{Session, say};
-use crate::block::Claim;
 use crate::change::Target;
 use crate::exit::Exit;
-use crate::limits;
+use jobs::block::Claim;
+use jobs::limits;
 
 const ANY: &str = "Enter any existing passphrase: ";
 const NEW: &str = "Enter new passphrase for key slot: ";

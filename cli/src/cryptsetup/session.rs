@@ -12,11 +12,11 @@ use volume::{Access, FileStorage, Storage};
 use super::failure::Failure;
 use super::parse::Given;
 use crate::args::Operand;
-use crate::block::Claim;
 use crate::change::Target;
 use crate::exit::Exit;
 use crate::inputs::Inputs;
 use crate::output;
+use jobs::block::Claim;
 
 /// What was typed, understood.
 pub(super) struct Session {

@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 use super::session::{Session, say};
 use crate::args::Operand;
-use crate::block::{Claim, Place};
 use crate::change::Target;
 use crate::commands::token::add::{json_input, read_json};
 use crate::destination::{Overwrite, Target as Destination};
 use crate::inputs::Inputs;
 use crate::output;
-use crate::signals::Content;
+use jobs::block::{Claim, Place};
+use jobs::temporary::Content;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let verb = session.verb.as_ref().expect("a token action has one");

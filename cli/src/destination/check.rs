@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use volume::{FileStorage, ImageLock, ImageRole};
 
 use super::{DestinationError, Kind, Overwrite, Replaced};
-use crate::block::{self, Claim, Place};
-use crate::folder::{Folder, is_same};
 use crate::inputs::Inputs;
+use jobs::block::{self, Claim, Place};
+use jobs::folder::{Folder, is_same};
 
 pub(super) fn stdout(name: &str, inputs: &Inputs) -> Result<Kind, DestinationError> {
     let opened = io::stdout().as_fd().try_clone_to_owned().map(File::from);

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::block::{self, InUse};
 use crate::exit::Exit;
 use crate::inputs::Clash;
+use jobs::block::{self, InUse};
 
 /// Why a destination cannot be written.
 #[derive(Debug, thiserror::Error)]

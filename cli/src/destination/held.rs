@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use volume::{FileStorage, HeaderLock, LockMode, Storage};
 
-use crate::signals::writing;
+use jobs::temporary::writing;
 
 /// The storage of a destination whose leavings are overwritten.
 pub struct Held<'a>(pub &'a FileStorage);

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use super::{DestinationError, Replaced};
-use crate::folder::Folder;
-use crate::signals::{Content, TemporaryFile};
+use jobs::folder::Folder;
+use jobs::temporary::{Content, TemporaryFile};
 
 /// A file under a temporary name in the folder of its final one. Dropping it removes it.
 pub struct NewFile {

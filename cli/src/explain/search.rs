@@ -8,9 +8,9 @@ use luks::verify::{Role, Stretch};
 use luks::{Error, Luks, UnlockOptions, Unlocked};
 
 use super::{Given, Guess, Guesses, Mistake, mistakes};
-use crate::limits::Stopwatch;
 use crate::output;
 use crate::progress::Counted;
+use jobs::limits::Stopwatch;
 
 /// What is right though no passphrase was mistaken.
 const FAULTY_WHIRLPOOL: (&str, &str) = (

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::warnings;
-use crate::limits;
 use crate::source::Data;
+use jobs::limits;
 
 /// Everything that a header says. All offsets and sizes are bytes.
 #[derive(Debug, Serialize)]

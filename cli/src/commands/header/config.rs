@@ -5,10 +5,10 @@ use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::HeaderConfigArgs;
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
+use jobs::block::Claim;
 
 /// Changes what was given.
 pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {

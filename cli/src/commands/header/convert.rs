@@ -5,10 +5,10 @@ use luks::{OsRandom, Version};
 use serde_json::json;
 
 use crate::args::{ContainerType, HeaderConvertArgs};
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
+use jobs::block::Claim;
 
 /// Converts the header to the other version.
 pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {

@@ -5,10 +5,10 @@ use luks::erase::erase;
 use serde_json::json;
 
 use crate::args::HeaderEraseArgs;
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
+use jobs::block::Claim;
 
 /// Overwrites every keyslot.
 pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {

@@ -8,12 +8,12 @@ use serde_json::json;
 use volume::RehearsedStorage;
 
 use crate::args::HeaderRepairArgs;
-use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::output;
 use crate::policy;
+use jobs::block::Claim;
 
 /// Mends what is damaged, and says what.
 pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {

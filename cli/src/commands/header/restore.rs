@@ -12,12 +12,12 @@ use serde_json::json;
 use volume::{Access, FileStorage, MemoryStorage, Storage};
 
 use crate::args::HeaderRestoreArgs;
-use crate::block::Claim;
 use crate::change::{self, ChangeError, Target};
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::output;
 use crate::policy;
+use jobs::block::Claim;
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::new;
 use crate::args::KeyAddArgs;
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
-use crate::limits;
 use crate::passphrase::KeyInput;
 use crate::unlock;
+use jobs::block::Claim;
+use jobs::limits;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {

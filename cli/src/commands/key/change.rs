@@ -5,12 +5,12 @@ use serde_json::json;
 
 use super::new;
 use crate::args::KeyChangeArgs;
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::passphrase::KeyInput;
 use crate::unlock;
+use jobs::block::Claim;
 
 /// Changes a keyslot.
 pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {

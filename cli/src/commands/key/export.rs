@@ -7,9 +7,9 @@ use crate::change::{check_new, confirm, write_new, wrote};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
-use crate::signals::Content;
 use crate::source::Source;
 use crate::unlock;
+use jobs::temporary::Content;
 
 /// Writes the key. The image is only read.
 pub fn run(args: &KeyExportArgs) -> Result<(), Error> {

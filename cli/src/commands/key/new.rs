@@ -6,8 +6,8 @@ use luks::{Header, InvalidOption, KeyslotOptions, Version, defaults};
 use crate::args::{KeyArgs, NewKeyArgs};
 use crate::error::Error;
 use crate::format::{keyslot_cipher, keyslot_kdf};
-use crate::limits;
 use crate::passphrase::KeyInput;
+use jobs::limits;
 
 /// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
 pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {

@@ -4,12 +4,12 @@ use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::KeyRemoveArgs;
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::passphrase::KeyInput;
 use crate::unlock;
+use jobs::block::Claim;
 
 /// Removes a keyslot.
 pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {

@@ -10,11 +10,11 @@ use crate::args::{KeyTestArgs, Operand};
 use crate::error::Error;
 use crate::explain::search::{Explanation, Work};
 use crate::explain::{self, Given};
-use crate::limits::Stopwatch;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::source::Source;
 use crate::unlock;
+use jobs::limits::Stopwatch;
 
 /// Tests. Nothing is written, and no data is decrypted.
 pub fn run(args: &KeyTestArgs) -> Result<(), Error> {

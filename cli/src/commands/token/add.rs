@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::show::metadata;
 use crate::args::{ChangeArgs, ImageArgs, TokenAddArgs, TokenImportArgs};
-use crate::block::Claim;
 use crate::change::{ChangeError, Target};
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::output;
+use jobs::block::Claim;
 
 /// Adds a keyring token.
 pub fn add(args: &TokenAddArgs) -> Result<(), Error> {

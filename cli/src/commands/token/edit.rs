@@ -4,10 +4,10 @@ use luks::{Luks, OsRandom, tokens};
 use serde_json::json;
 
 use crate::args::{ChangeArgs, ImageArgs, TokenAssignArgs, TokenRemoveArgs};
-use crate::block::Claim;
 use crate::change::Target;
 use crate::error::Error;
 use crate::inputs::Inputs;
+use jobs::block::Claim;
 
 /// Removes a token.
 pub fn remove(args: &TokenRemoveArgs) -> Result<(), Error> {

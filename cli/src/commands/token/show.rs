@@ -11,9 +11,9 @@ use crate::args::{TokenExportArgs, TokenListArgs};
 use crate::change::{check_new, write_new, wrote};
 use crate::error::Error;
 use crate::output;
-use crate::signals::Content;
 use crate::source::Source;
 use crate::unlock;
+use jobs::temporary::Content;
 
 /// Lists the tokens.
 pub fn list(args: &TokenListArgs) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::kernel::Kernel;
-use crate::output;
+use crate::text;
 
 /// What a job does to an image, so what must not be open above it meanwhile.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,14 +62,14 @@ impl fmt::Display for InUse {
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mapping(name) => write!(f, "mapped as {}", output::escape(name)),
-            Self::Holder(name) => write!(f, "part of {}", output::escape(name)),
-            Self::Mount(place) => write!(f, "mounted at {}", output::escape(place)),
+            Self::Mapping(name) => write!(f, "mapped as {}", text::escape(name)),
+            Self::Holder(name) => write!(f, "part of {}", text::escape(name)),
+            Self::Mount(place) => write!(f, "mounted at {}", text::escape(place)),
             Self::Swap => f.write_str("swap space"),
             Self::Partition(name, user) | Self::Disk(name, user) | Self::Loop(name, Some(user)) => {
-                write!(f, "{} is {user}", output::escape(name))
+                write!(f, "{} is {user}", text::escape(name))
             }
-            Self::Loop(name, None) => write!(f, "{} is in use", output::escape(name)),
+            Self::Loop(name, None) => write!(f, "{} is in use", text::escape(name)),
         }
     }
 }
