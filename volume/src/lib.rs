@@ -32,9 +32,9 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`storage`] | [`Storage`]: files and block devices, memory, and a disk that fails on request |
+//! | [`storage`] | [`Storage`]: files and block devices, memory, a [`Window`] of another, and a disk that fails on request |
 //! | [`mapping`] | [`Mapping`]: segments of a storage, encrypted or not |
-//! | [`mod@volume`] | [`Volume`]: the plaintext |
+//! | [`mod@volume`] | [`Volume`]: the plaintext, which is a storage too |
 //! | [`pipeline`] | [`copy`]: whole images, with several threads |
 //! | [`salvage`] | what can be read of a storage with bad places |
 //! | [`lock`] | header locks, and the image locks that QEMU takes |
@@ -96,6 +96,6 @@ pub use pipeline::{AlignedBuffer, Copied, CopyOptions, Sink, Source, copy};
 pub use salvage::{Unread, is_bad_place, read_around};
 pub use storage::{
     Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
-    RehearsedStorage, SimulatedStorage, Storage,
+    RehearsedStorage, SimulatedStorage, Storage, Window,
 };
 pub use volume::Volume;

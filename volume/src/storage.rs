@@ -6,6 +6,7 @@ mod rehearsed;
 mod simulated;
 #[cfg(test)]
 mod steps;
+mod window;
 
 use std::io;
 use std::ops::Range;
@@ -14,12 +15,18 @@ pub use file::{Access, FileStorage};
 pub use memory::MemoryStorage;
 pub use rehearsed::RehearsedStorage;
 pub use simulated::{CrashState, CrashStates, Fault, FaultOn, Operation, SimulatedStorage};
+pub use window::Window;
 
 use crate::lock::{HeaderLock, LockMode};
+use crate::span::bytes_of;
 
 /// Bytes that can be read and written at any position, by many threads at once.
 ///
 /// Offsets and lengths are bytes. Nothing that changes a disk bypasses this trait.
+///
+/// Storages compose: a [`Window`] is a part of another, and a [`Volume`](crate::Volume) is what another holds encrypted, so
+/// that a container in a partition in a container is read as any file is. What not every storage can do has a default
+/// here, that of one whose length is fixed and that knows of no holes.
 #[expect(
     clippy::len_without_is_empty,
     reason = "an empty storage is nothing that a caller asks for"
@@ -37,6 +44,11 @@ pub trait Storage: Send + Sync {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 
     /// Writes all of `data` from `offset` on. A file grows; what lies between its old end and `offset` reads as zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::StorageFull`] past the end of a storage that cannot grow, and where no room is left. A window and
+    /// a volume then hold what they held; elsewhere a part may have been written.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
 
     /// Returns once everything written so far will survive a loss of power.
@@ -46,27 +58,67 @@ pub trait Storage: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] for a block device of any other size.
-    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// [`io::ErrorKind::InvalidInput`] for a storage whose length is fixed, unless it is `len` already. Without a method of
+    /// its own a storage is such a one.
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let fixed = self.len()?;
+        if len == fixed {
+            return Ok(());
+        }
+        let message = format!("its length is fixed: {fixed} bytes cannot be made {len}");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
 
     /// Makes the `len` bytes from `offset` read as zeros and gives their space back where that can be done. The length
-    /// stays: what lies beyond it is left out.
-    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()>;
+    /// stays: what lies beyond it is left out. Without a method of its own a storage has zeros written to it.
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        write_zeros(self, offset..offset.saturating_add(len))
+    }
 
     /// The first run of bytes at or after `offset` that may hold data; `None` when only a hole, which reads as zeros,
-    /// follows to the end. A storage that knows of no holes answers with all the rest.
-    fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>>;
+    /// follows to the end. A storage that knows of no holes answers with all the rest, and so does one without a method
+    /// of its own.
+    fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let len = self.len()?;
+        Ok((offset < len).then_some(offset..len))
+    }
 
     /// Takes the lock under which a header is read (shared) or changed (exclusive), and waits for it.
+    ///
+    /// A storage that is a view of another takes that one's, which is what keeps other processes out: whoever holds the
+    /// lock of one view waits for ever for that of another.
     fn lock(&self, mode: LockMode) -> io::Result<HeaderLock>;
 }
 
 /// The error of a read that the storage is too short for.
-fn past_end(offset: u64, wanted: usize, len: u64) -> io::Error {
+pub(crate) fn past_end(offset: u64, wanted: usize, len: u64) -> io::Error {
     let message =
         format!("read of {wanted} bytes at offset {offset} goes past the end at byte {len}");
     io::Error::new(io::ErrorKind::UnexpectedEof, message)
 }
+
+/// The error of a write that the storage is too short for and cannot grow for.
+pub(crate) fn no_room(offset: u64, wanted: usize, len: u64) -> io::Error {
+    let message =
+        format!("write of {wanted} bytes at offset {offset} goes past the end at byte {len}");
+    io::Error::new(io::ErrorKind::StorageFull, message)
+}
+
+/// Writes zeros over what of `range` the storage has.
+pub(crate) fn write_zeros<S: Storage + ?Sized>(storage: &S, range: Range<u64>) -> io::Result<()> {
+    let end = range.end.min(storage.len()?);
+    let zeros = vec![0; bytes_of(end.saturating_sub(range.start).min(ZEROS_BYTES))];
+    let mut offset = range.start;
+    while offset < end {
+        let step = bytes_of((end - offset).min(ZEROS_BYTES));
+        storage.write_at(offset, &zeros[..step])?;
+        offset += step as u64;
+    }
+    Ok(())
+}
+
+/// How many zeros are written at a time.
+const ZEROS_BYTES: u64 = 64 * 1024;
 
 /// The end of `len` bytes at `offset`.
 fn end_of(offset: u64, len: usize) -> io::Result<u64> {

@@ -6,10 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorSize};
 
+use crate::lock::{HeaderLock, LockMode};
 use crate::mapping::{Mapping, Segment, SegmentKind};
 use crate::salvage::{Salvage, Unread, sector_of};
 use crate::span::{Part, bytes_of, split};
-use crate::storage::Storage;
+use crate::storage::{Storage, no_room, past_end, write_zeros};
 
 /// What a storage holds, decrypted: bytes that can be read and written at any offset, by many threads at once.
 ///
@@ -70,7 +71,9 @@ impl Volume {
     /// Those of the storage, and [`io::ErrorKind::UnexpectedEof`] past the volume's end. What `buf` then holds is not
     /// specified.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let range = self.range(offset, buf.len(), "read")?;
+        let range = self
+            .range(offset, buf.len())
+            .ok_or_else(|| past_end(offset, buf.len(), self.len()))?;
         // Sectors are read whole, so that a neighbour in the same sector must not be half written either.
         let _guards = self.regions.read(self.mapping.whole_sectors(range.clone()));
         self.each_part(range, buf, |segment, part, buf| {
@@ -136,10 +139,12 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// Those of the storage (a part may then have been written), and [`io::ErrorKind::UnexpectedEof`] past the volume's
-    /// end (nothing has been written).
+    /// Those of the storage (a part may then have been written), and [`io::ErrorKind::StorageFull`] past the volume's end
+    /// (nothing has been written).
     pub fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let range = self.range(offset, data.len(), "write")?;
+        let range = self
+            .range(offset, data.len())
+            .ok_or_else(|| no_room(offset, data.len(), self.len()))?;
         let _guards = self
             .regions
             .write(self.mapping.whole_sectors(range.clone()));
@@ -167,7 +172,9 @@ impl Volume {
     ///
     /// As [`Volume::write_at`].
     pub fn write_in_place(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let range = self.range(offset, buf.len(), "write")?;
+        let range = self
+            .range(offset, buf.len())
+            .ok_or_else(|| no_room(offset, buf.len(), self.len()))?;
         let _guards = self
             .regions
             .write(self.mapping.whole_sectors(range.clone()));
@@ -237,17 +244,73 @@ impl Volume {
         Ok(())
     }
 
-    fn range(&self, offset: u64, len: usize, what: &str) -> io::Result<Range<u64>> {
-        match offset.checked_add(len as u64) {
-            Some(end) if end <= self.len() => Ok(offset..end),
-            _ => {
-                let message = format!(
-                    "{what} of {len} bytes at offset {offset} goes past the volume's end at byte {}",
-                    self.len()
-                );
-                Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
+    fn range(&self, offset: u64, len: usize) -> Option<Range<u64>> {
+        let end = offset.checked_add(u64::try_from(len).ok()?)?;
+        (end <= self.len()).then_some(offset..end)
+    }
+}
+
+/// The plaintext is as good a place as any: its length is fixed, and the header lock is that of what it is kept in.
+impl Storage for Volume {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.len())
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.write_at(offset, data)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    /// What is encrypted is overwritten with encrypted zeros, which take their space: a hole would read as noise.
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        let end = offset.saturating_add(len).min(self.len());
+        let mut start = offset;
+        for (segment, within) in self.mapping.pieces(offset.min(end)..end) {
+            let bytes = within.end - within.start;
+            match segment.kind {
+                SegmentKind::Crypt { .. } => write_zeros(self, start..start + bytes)?,
+                SegmentKind::Linear => {
+                    let _guards = self.regions.write(start..start + bytes);
+                    self.storage
+                        .punch_hole(segment.storage_offset + within.start, bytes)?;
+                }
             }
+            start += bytes;
         }
+        Ok(())
+    }
+
+    /// Only what is not encrypted has holes.
+    fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let mut start = offset;
+        for (segment, within) in self.mapping.pieces(offset.min(self.len())..self.len()) {
+            let end = start + (within.end - within.start);
+            if let SegmentKind::Crypt { .. } = segment.kind {
+                return Ok(Some(start..end));
+            }
+            // From the storage's bytes to the volume's.
+            let at = segment.storage_offset + within.start;
+            let here = |byte: u64| start.saturating_add(byte.saturating_sub(at)).min(end);
+            if let Some(found) = self.storage.data_extent(at)? {
+                let data = here(found.start)..here(found.end);
+                if !data.is_empty() {
+                    return Ok(Some(data));
+                }
+            }
+            start = end;
+        }
+        Ok(None)
+    }
+
+    fn lock(&self, mode: LockMode) -> io::Result<HeaderLock> {
+        self.storage.lock(mode)
     }
 }
 

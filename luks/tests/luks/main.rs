@@ -46,6 +46,8 @@ mod limits;
 mod linear;
 /// A LUKS1 header that something else wrote over.
 mod luks1_repairs;
+/// Containers in partitions in containers.
+mod nested;
 /// Attacks that are known, one test each; the index is docs/attacks.md, the others stand with their topics.
 mod obligations;
 /// A storage that gives another header when it is asked again.

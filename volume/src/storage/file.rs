@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, fcntl_getfl, seek};
 use rustix::io::Errno;
 
-use super::{Storage, end_of, past_end};
+use super::{Storage, end_of, past_end, write_zeros};
 use crate::lock::{HeaderLock, ImageLock, ImageRole, LockMode, SharedLock};
 use crate::pipeline::AlignedBuffer;
 use crate::salvage::is_bad_place;
@@ -140,20 +140,6 @@ impl FileStorage {
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         open_with(Path::new(&path), access, OFlags::NONBLOCK | OFlags::DIRECT)
     }
-
-    fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
-        let zeros = vec![0; 64 * 1024];
-        let end = range.end.min(self.len()?);
-        let mut offset = range.start;
-        while offset < end {
-            let step = usize::try_from(end - offset)
-                .unwrap_or(usize::MAX)
-                .min(zeros.len());
-            self.write_at(offset, &zeros[..step])?;
-            offset += step as u64;
-        }
-        Ok(())
-    }
 }
 
 impl Storage for FileStorage {
@@ -221,7 +207,7 @@ impl Storage for FileStorage {
             len,
         ) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                self.write_zeros(offset..offset.saturating_add(len))
+                write_zeros(self, offset..offset.saturating_add(len))
             }
             result => Ok(result?),
         }
@@ -365,8 +351,8 @@ mod tests {
     #[test]
     fn zeros_are_written_where_no_hole_can_be_punched() {
         let (named, storage) = file_of(&vec![7; 200_000]);
-        storage.write_zeros(1000..150_000).unwrap();
-        storage.write_zeros(199_999..300_000).unwrap();
+        write_zeros(&storage, 1000..150_000).unwrap();
+        write_zeros(&storage, 199_999..300_000).unwrap();
         let mut expected = vec![7; 200_000];
         expected[1000..150_000].fill(0);
         expected[199_999] = 0;

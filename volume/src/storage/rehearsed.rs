@@ -150,11 +150,6 @@ impl Storage for RehearsedStorage {
         Ok(())
     }
 
-    fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        let len = self.state().above.len();
-        Ok((offset < len).then_some(offset..len))
-    }
-
     fn lock(&self, mode: LockMode) -> io::Result<HeaderLock> {
         self.below.lock(mode)
     }

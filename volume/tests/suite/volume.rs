@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -136,18 +137,17 @@ fn nothing_reaches_past_the_end() {
     assert_eq!(volume.len(), 8192);
     for (offset, len) in [(8192, 1), (8000, 193), (0, 8193), (u64::MAX, 2)] {
         let mut buf = vec![0; len];
-        let errors = [
-            volume.read_at(offset, &mut buf).unwrap_err(),
-            volume.write_at(offset, &buf).unwrap_err(),
-            volume.write_in_place(offset, &mut buf).unwrap_err(),
-        ];
-        for error in errors {
-            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+        let read = volume.read_at(offset, &mut buf).unwrap_err();
+        assert_eq!(read.kind(), ErrorKind::UnexpectedEof);
+        let written = volume.write_at(offset, &buf).unwrap_err();
+        assert_eq!(written.kind(), ErrorKind::StorageFull);
+        let in_place = volume.write_in_place(offset, &mut buf).unwrap_err();
+        assert_eq!(in_place.kind(), ErrorKind::StorageFull);
+        for error in [read, written, in_place] {
+            let message = error.to_string();
             assert!(
-                error
-                    .to_string()
-                    .ends_with("goes past the volume's end at byte 8192"),
-                "{error}"
+                message.ends_with("goes past the end at byte 8192"),
+                "{message}"
             );
         }
     }
@@ -166,7 +166,7 @@ fn a_storage_that_is_too_short_shows_when_it_is_used() {
     );
     volume.read_at(0, &mut [0; 1500]).unwrap();
     let error = volume.read_at(1500, &mut [0; 1000]).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
 }
 
 #[test]
