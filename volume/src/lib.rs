@@ -35,11 +35,13 @@
 //! | [`storage`] | [`Storage`]: files and block devices, memory, a [`Window`] of another, and a disk that fails on request |
 //! | [`mapping`] | [`Mapping`]: segments of a storage, encrypted or not |
 //! | [`mod@volume`] | [`Volume`]: the plaintext, which is a storage too |
+//! | [`cursor`] | [`StorageCursor`]: `Read`, `Write` and `Seek` for what wants those |
 //! | [`pipeline`] | [`copy`]: whole images, with several threads |
 //! | [`salvage`] | what can be read of a storage with bad places |
 //! | [`lock`] | header locks, and the image locks that QEMU takes |
 //! | [`error`] | what can go wrong |
 
+pub mod cursor;
 pub mod error;
 pub mod lock;
 pub mod mapping;
@@ -89,6 +91,7 @@ pub fn has_aborted() -> bool {
     return false;
 }
 
+pub use cursor::StorageCursor;
 pub use error::{CopyError, Error};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};

@@ -13,6 +13,8 @@ mod copy_faults;
 mod copy_holes;
 /// What cannot be read is lost, and the rest is copied.
 mod copy_lost;
+/// `Read`, `Write` and `Seek` over a storage.
+mod cursor;
 /// Windows and volumes, one in another.
 mod places;
 /// What the simulated disk promises to the tests that use it.
