@@ -3,8 +3,8 @@
 //! All give the same bytes, and everything takes the fastest by itself; to name one is for tests and measurements.
 
 use crate::{
-    ciphers::{BlockCipher, expand_by_size, expand_xts_by_size},
-    kernels::{PORTABLE, xts::XtsKernel},
+    expand::{expand_by_size, expand_xts_by_size},
+    kernels::{PORTABLE, block::BlockCipher, xts::XtsKernel},
 };
 use ::aes::{Aes128, Aes192, Aes256};
 use std::fmt;

@@ -5,9 +5,8 @@
 
 use crate::{
     Error, HashAlgorithm, LockedBytes, SectorOptions,
-    ciphers::{BlockCipher, Cipher},
-    kernels::xor,
-    modes::{IvShape, Keys},
+    ciphers::Cipher,
+    kernels::{block::BlockCipher, xor},
 };
 
 /// How the IV of a sector is made, of the ways that are built here.
@@ -57,6 +56,46 @@ impl Iv {
     pub(crate) fn wants_512_bytes(self) -> bool {
         matches!(self, Self::Lmk | Self::Tcw)
     }
+}
+
+/// What the kernel's crypto API says about a mode, and dm-crypt makes IVs by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum IvShape {
+    /// An IV is a block of the cipher, and sectors are whole blocks.
+    Block,
+    /// An IV is a block of the cipher, and sectors may be of any length: the mode makes a stream of the cipher.
+    BlockOfStream,
+    /// An IV is 32 bytes, and a sector is one wide block.
+    Wide,
+}
+
+impl IvShape {
+    /// Bytes in an IV.
+    pub(crate) fn bytes(self, cipher: &Cipher) -> usize {
+        match self {
+            Self::Block | Self::BlockOfStream => cipher.block_bytes,
+            Self::Wide => 32,
+        }
+    }
+
+    /// Bytes that the mode cannot divide: what benbi IVs count.
+    pub(crate) fn unit_bytes(self, cipher: &Cipher) -> usize {
+        match self {
+            Self::Block | Self::Wide => cipher.block_bytes,
+            Self::BlockOfStream => 1,
+        }
+    }
+}
+
+/// The parts of a volume's key that one sector cipher is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    /// The key that encrypts its sectors.
+    pub(crate) data: &'a [u8],
+    /// The first key of the volume, where several take turns; it makes the IVs of all where the cipher makes IVs.
+    pub(crate) first: &'a [u8],
+    /// What IVs are made of besides ([`Iv::Tcw`]).
+    pub(crate) seed: &'a [u8],
 }
 
 /// The IVs of a volume.

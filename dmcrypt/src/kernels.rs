@@ -1,5 +1,6 @@
 //! What runs inside a cipher's own function, over many blocks at once, and knows no sectors: the inner loops of the modes.
 
+pub(crate) mod block;
 pub(crate) mod cbc;
 pub(crate) mod xts;
 

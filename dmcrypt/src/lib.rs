@@ -41,7 +41,7 @@
 //!
 //! Ciphers that look tables up are not constant-time; their files say so. AES, Serpent, TEA and XTEA are.
 //!
-//! Inside, lowest first: `kernels` are the inner loops, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
+//! Inside, lowest first: `kernels` are the inner loops, `low` has those of a processor, `expand` makes ciphers of keys, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
 //! project knows a cipher by name.
 
 pub mod aes_kernel;
@@ -49,6 +49,7 @@ pub mod aes_xts;
 pub mod cipher;
 mod ciphers;
 pub mod error;
+mod expand;
 pub mod hash;
 mod iv;
 mod kernels;

@@ -15,7 +15,7 @@ mod xts;
 use crate::{
     cipher::{SectorCipher, SectorOptions, assert_whole_sectors},
     ciphers::Cipher,
-    iv::Iv,
+    iv::{Iv, IvShape, Keys},
     units::SectorSize,
 };
 
@@ -33,46 +33,6 @@ pub(crate) struct Mode {
     pub(crate) fits: fn(&Cipher) -> bool,
     /// The sector cipher, from keys whose sizes were checked.
     pub(crate) build: fn(&Cipher, Iv, Keys<'_>, SectorOptions) -> Box<dyn SectorCipher>,
-}
-
-/// What the kernel's crypto API says about a mode, and dm-crypt makes IVs by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum IvShape {
-    /// An IV is a block of the cipher, and sectors are whole blocks.
-    Block,
-    /// An IV is a block of the cipher, and sectors may be of any length: the mode makes a stream of the cipher.
-    BlockOfStream,
-    /// An IV is 32 bytes, and a sector is one wide block.
-    Wide,
-}
-
-impl IvShape {
-    /// Bytes in an IV.
-    pub(crate) fn bytes(self, cipher: &Cipher) -> usize {
-        match self {
-            Self::Block | Self::BlockOfStream => cipher.block_bytes,
-            Self::Wide => 32,
-        }
-    }
-
-    /// Bytes that the mode cannot divide: what benbi IVs count.
-    pub(crate) fn unit_bytes(self, cipher: &Cipher) -> usize {
-        match self {
-            Self::Block | Self::Wide => cipher.block_bytes,
-            Self::BlockOfStream => 1,
-        }
-    }
-}
-
-/// The parts of a volume's key that one sector cipher is made of.
-#[derive(Clone, Copy)]
-pub(crate) struct Keys<'a> {
-    /// The key that encrypts its sectors.
-    pub(crate) data: &'a [u8],
-    /// The first key of the volume, where several take turns; it makes the IVs of all where the cipher makes IVs.
-    pub(crate) first: &'a [u8],
-    /// What IVs are made of besides ([`Iv::Tcw`]).
-    pub(crate) seed: &'a [u8],
 }
 
 const BUILT: &[Mode] = &[

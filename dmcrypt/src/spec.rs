@@ -7,9 +7,9 @@
 use crate::{
     AesKernel, Error, SectorCipher, SectorOptions, SectorSize,
     ciphers::{self, Cipher},
-    iv::Iv,
+    iv::{Iv, IvShape},
     key::wipe_stack,
-    modes::{self, IvShape, KeyLayout, Mode},
+    modes::{self, KeyLayout, Mode},
 };
 use std::{fmt, str::FromStr};
 

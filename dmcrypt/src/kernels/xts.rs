@@ -9,7 +9,7 @@
 )]
 
 use super::{PORTABLE, wipe};
-use crate::{low::pages::Locked, units::SectorSize};
+use crate::units::SectorSize;
 use cipher::{
     Array, Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt,
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
@@ -32,17 +32,6 @@ pub(crate) trait XtsKernel: Send + Sync {
 
     /// The name for people.
     fn name(&self) -> &'static str;
-}
-
-/// What is locked is its keys.
-impl<K: XtsKernel> XtsKernel for Locked<K> {
-    fn apply(&self, direction: Direction, ivs: &mut [u8], unit_bytes: usize, data: &mut [u8]) {
-        (**self).apply(direction, ivs, unit_bytes, data);
-    }
-
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
 }
 
 /// Bytes in one block of every cipher that XTS is defined for.

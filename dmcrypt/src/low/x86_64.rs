@@ -7,7 +7,7 @@
 //! | `text` | the assembly, which is the same for every width |
 //! | [`width`] | the kernels, from that text |
 //! | [`sha`] | HMAC-SHA-256 |
-//! | [`aes`] | [`BlockCipher`](crate::ciphers::BlockCipher) and [`XtsKernel`](crate::kernels::xts::XtsKernel), in safe code |
+//! | [`aes`] | [`BlockCipher`](crate::kernels::block::BlockCipher) and [`XtsKernel`](crate::kernels::xts::XtsKernel), in safe code |
 
 pub(crate) mod aes;
 pub(crate) mod cpu;

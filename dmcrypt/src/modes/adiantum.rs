@@ -8,8 +8,8 @@
 use super::{IvShape, Mode};
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
-    ciphers::BlockCipher,
     iv::IvGenerator,
+    kernels::block::BlockCipher,
     low::pages::Locked,
     units::SectorSize,
 };

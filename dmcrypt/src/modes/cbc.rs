@@ -3,8 +3,8 @@
 use super::{IvShape, Mode};
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
-    ciphers::BlockCipher,
     iv::{IvGenerator, block_by_block},
+    kernels::block::BlockCipher,
     units::SectorSize,
 };
 

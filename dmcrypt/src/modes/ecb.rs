@@ -3,7 +3,7 @@
 use super::Mode;
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
-    ciphers::BlockCipher,
+    kernels::block::BlockCipher,
     units::SectorSize,
 };
 

@@ -8,8 +8,8 @@
 
 use crate::{
     cipher::{SectorCipher, SectorOptions, assert_whole_sectors},
-    ciphers::{self, BlockCipher, Cipher},
-    kernels::{wipe, xor},
+    ciphers::{self, Cipher},
+    kernels::{block::BlockCipher, wipe, xor},
     units::SectorSize,
 };
 

@@ -8,9 +8,8 @@
 use super::{IvShape, Mode};
 use crate::{
     cipher::{SectorCipher, assert_whole_sectors},
-    ciphers::BlockCipher,
     iv::IvGenerator,
-    kernels::{wipe, xor},
+    kernels::{block::BlockCipher, wipe, xor},
     low::pages::Locked,
     units::SectorSize,
 };

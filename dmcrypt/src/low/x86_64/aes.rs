@@ -5,12 +5,10 @@ use super::{
     schedule::Schedule,
     width::{PIECE_BYTES, Width},
 };
-use crate::{
-    ciphers::BlockCipher,
-    kernels::{
-        wipe, xor,
-        xts::{BLOCK_BYTES, Direction, XtsKernel},
-    },
+use crate::kernels::{
+    block::BlockCipher,
+    wipe, xor,
+    xts::{BLOCK_BYTES, Direction, XtsKernel},
 };
 
 /// AES with a key.
