@@ -1,4 +1,4 @@
-//! The buffer of one worker.
+//! Buffers for direct I/O.
 
 /// Bytes that start at a multiple of a page, as direct I/O needs them.
 pub struct AlignedBuffer {

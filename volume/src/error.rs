@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// Why a [`Mapping`](crate::Mapping) cannot be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -91,4 +93,21 @@ pub enum CopyError {
         /// Bytes in the volume.
         capacity: u64,
     },
+}
+
+/// Is this the error of one bad place, with others beside it that can be read? A storage that is gone, or memory that
+/// is short, is none.
+pub fn is_bad_place(error: &io::Error) -> bool {
+    // What the kernel says of a medium, its transport and its checksums.
+    const BAD: [Errno; 8] = [
+        Errno::IO,
+        Errno::NODATA,
+        Errno::ILSEQ,
+        Errno::REMOTEIO,
+        Errno::TIMEDOUT,
+        Errno::NOLINK,
+        Errno::BADMSG,
+        Errno::UCLEAN,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| BAD.contains(&errno))
 }

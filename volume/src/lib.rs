@@ -41,6 +41,7 @@
 //! | [`lock`] | header locks, and the image locks that QEMU takes |
 //! | [`error`] | what can go wrong |
 
+mod buffer;
 pub mod cursor;
 pub mod error;
 pub mod lock;
@@ -91,12 +92,13 @@ pub fn has_aborted() -> bool {
     return false;
 }
 
+pub use buffer::AlignedBuffer;
 pub use cursor::StorageCursor;
-pub use error::{CopyError, Error};
+pub use error::{CopyError, Error, is_bad_place};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};
-pub use pipeline::{AlignedBuffer, Copied, CopyOptions, Sink, Source, copy};
-pub use salvage::{Unread, is_bad_place, read_around};
+pub use pipeline::{Copied, CopyOptions, Sink, Source, copy};
+pub use salvage::{Unread, read_around};
 pub use storage::{
     Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
     RehearsedStorage, SimulatedStorage, Storage, Window,

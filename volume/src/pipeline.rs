@@ -4,7 +4,6 @@
 //! it, transform it, write it. Storages and volumes are read and written at any position, without waiting for anybody.
 //! Streams are read by one worker at a time, and written in the order in which the chunks were claimed.
 
-mod buffer;
 mod input;
 mod output;
 mod plan;
@@ -17,9 +16,9 @@ use std::thread;
 
 use dmcrypt::{SectorCipher, wipe_stack};
 
-pub use self::buffer::AlignedBuffer;
 use self::input::Input;
 use self::output::Output;
+use crate::buffer::AlignedBuffer;
 use crate::error::CopyError;
 use crate::span::bytes_of;
 use crate::storage::Storage;

@@ -4,8 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use dmcrypt::SECTOR_BYTES;
-use rustix::io::Errno;
 
+use crate::error::is_bad_place;
 use crate::span::bytes_of;
 use crate::storage::Storage;
 
@@ -16,23 +16,6 @@ pub struct Unread {
     pub range: Range<u64>,
     /// Why.
     pub error: io::Error,
-}
-
-/// Is this the error of one bad place, with others beside it that can be read? A storage that is gone, or memory that
-/// is short, is none.
-pub fn is_bad_place(error: &io::Error) -> bool {
-    // What the kernel says of a medium, its transport and its checksums.
-    const BAD: [Errno; 8] = [
-        Errno::IO,
-        Errno::NODATA,
-        Errno::ILSEQ,
-        Errno::REMOTEIO,
-        Errno::TIMEDOUT,
-        Errno::NOLINK,
-        Errno::BADMSG,
-        Errno::UCLEAN,
-    ];
-    Errno::from_io_error(error).is_some_and(|errno| BAD.contains(&errno))
 }
 
 /// Fills `buf` from `offset` on, and what cannot be read, by sectors of 512 bytes, with zeros: those runs, in their

@@ -12,9 +12,9 @@ use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, fcntl_getfl, seek}
 use rustix::io::Errno;
 
 use super::{Storage, end_of, past_end, write_zeros};
+use crate::buffer::AlignedBuffer;
+use crate::error::is_bad_place;
 use crate::lock::{HeaderLock, ImageLock, ImageRole, LockMode, SharedLock};
-use crate::pipeline::AlignedBuffer;
-use crate::salvage::is_bad_place;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
