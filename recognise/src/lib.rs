@@ -28,10 +28,12 @@
 //! | [`sector`] | [`largest_sector`]: what the contents allow |
 //! | [`partitions`](mod@partitions) | [`partitions()`]: GPT, MBR |
 //! | [`headers`] | [`luks_headers`]: containers that do not start where the disk does |
+//! | `fat` | what a FAT file system and a partition table have in common |
 //! | `marks` | the table: a row each |
 //! | `view` | the bytes of a storage, each block read once |
 
 pub mod content;
+mod fat;
 pub mod headers;
 mod marks;
 pub mod partitions;

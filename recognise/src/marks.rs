@@ -142,13 +142,6 @@ const BLANK: Row = Row {
     sector: Sector::Any,
 };
 
-/// Whether the storage starts with a FAT file system.
-pub(crate) fn is_fat_there(view: &View<'_>) -> bool {
-    foreign::ROWS
-        .iter()
-        .any(|row| row.blkid == "vfat" && row.find(view).is_some())
-}
-
 /// Writes a mark of one row at one of its places, where the storage has room for it.
 #[cfg(test)]
 pub(crate) fn plant(storage: &dyn volume::Storage, row: usize, place: usize) {

@@ -1,6 +1,7 @@
 //! File systems of other systems, and of exchange between them.
 
 use super::{BLANK, Places, Row, Sector};
+use crate::fat;
 use crate::view::View;
 
 /// Boot sectors of DOS and Windows have the size of their sectors at one place.
@@ -39,32 +40,25 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "a FAT file system",
         blkid: "vfat",
-        mark_at: 82,
-        marks: &[b"FAT32   "],
-        also: is_fat,
+        mark_at: fat::NAME_32_AT,
+        marks: fat::NAMES_32,
+        also: fat::numbers_fit,
         ..BOOT_SECTOR
     },
     Row {
         name: "a FAT file system",
         blkid: "vfat",
-        mark_at: 54,
-        marks: &[b"FAT12   ", b"FAT16   ", b"FAT     "],
-        also: is_fat,
+        mark_at: fat::NAME_AT,
+        marks: fat::NAMES,
+        also: fat::numbers_fit,
         ..BOOT_SECTOR
     },
     // Before DOS 4 it did not say what it is: a jump, and numbers that fit together.
     Row {
         name: "a FAT file system",
         blkid: "vfat",
-        marks: &[b"\xeb", b"\xe9"],
-        also: |view, base| {
-            let jumps = view.byte(base) == Some(0xe9) || view.byte(base + 2) == Some(0x90);
-            let entries = view.le16(base + 17).is_some_and(|entries| entries != 0);
-            let per_fat = view.le16(base + 22).is_some_and(|sectors| sectors != 0);
-            let says_so = view.has(base + 54, b"FAT") || view.has(base + 82, b"FAT32   ");
-            let is_boot_sector = view.has(base + 510, b"\x55\xaa");
-            jumps && entries && per_fat && is_boot_sector && !says_so && is_fat(view, base)
-        },
+        marks: fat::JUMPS,
+        also: fat::is_unnamed,
         ..BOOT_SECTOR
     },
     Row {
@@ -252,23 +246,6 @@ pub(super) const ROWS: &[Row] = &[
         ..BLANK
     },
 ];
-
-/// A boot sector of FAT: numbers that every reader divides by.
-fn is_fat(view: &View<'_>, base: u64) -> bool {
-    let power = |number: u32| number.is_power_of_two();
-    view.le16(base + 11)
-        .is_some_and(|bytes| power(bytes.into()) && (512..=4096).contains(&bytes))
-        && view
-            .byte(base + 13)
-            .is_some_and(|sectors| power(sectors.into()))
-        && view.le16(base + 14).is_some_and(|reserved| reserved != 0)
-        && view
-            .byte(base + 16)
-            .is_some_and(|fats| (1..=4).contains(&fats))
-        && view
-            .byte(base + 21)
-            .is_some_and(|media| media == 0xf0 || media >= 0xf8)
-}
 
 /// Allocation blocks of whole sectors, of which there are some, behind a bitmap that starts at the third sector or later.
 fn is_hfs(view: &View<'_>, base: u64) -> bool {

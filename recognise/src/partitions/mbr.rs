@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Partition, Table};
+use crate::fat;
 use crate::view::View;
 
 /// Whether it is a partition table: a mark of two bytes stands on every boot sector, so that the entries decide.
@@ -127,7 +128,7 @@ fn is_boot_sector(view: &View<'_>) -> bool {
     [&b"NTFS    "[..], b"EXFAT   ", b"ReFS\0\0\0\0", b"-FVE-FS-"]
         .into_iter()
         .any(|name| view.has(3, name))
-        || crate::marks::is_fat_there(view)
+        || fat::is_there(view)
 }
 
 const SECTOR: u64 = 512;
