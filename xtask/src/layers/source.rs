@@ -56,13 +56,96 @@ pub fn crate_paths(code: &str, at_top: bool) -> Vec<String> {
     names
 }
 
-/// What `pub use module::{Name, ..}` in lib.rs makes reachable as `crate::Name`: name to module.
-pub fn reexports(code: &str) -> BTreeMap<String, String> {
-    let tokens = tokens(code);
+/// The same without what is in a `mod tests`: with `crate` or `super`, which leads to the top of the crate from a file
+/// `depth` folders and files below it, if it is written that often.
+pub fn paths_from_top<'a>(tokens: &[&'a str], depth: usize) -> Vec<(&'a str, String)> {
+    let mut names = Vec::new();
+    let mut index = 0;
+    while index < tokens.len() {
+        let start = tokens[index];
+        let mut after = index;
+        while tokens.get(after) == Some(&start) && tokens.get(after + 1) == Some(&"::") {
+            after += 2;
+        }
+        let steps = (after - index) / 2;
+        if (start == "crate" && steps > 0) || (start == "super" && steps >= depth) {
+            names.extend(
+                heads(&tokens[after..])
+                    .into_iter()
+                    .map(|name| (start, name)),
+            );
+        }
+        index = after.max(index + 1);
+    }
+    names
+}
+
+/// The names that paths begin with, those that `use` gives to others left out.
+pub fn path_starts<'a>(tokens: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let mut is_public = false;
+    tokens.iter().enumerate().filter_map(move |(index, token)| {
+        match *token {
+            "use" if index > 0 && tokens[index - 1] == "pub" => is_public = true,
+            ";" => is_public = false,
+            _ => (),
+        }
+        let is_start = index == 0 || tokens[index - 1] != "::";
+        let leads_on = tokens.get(index + 1) == Some(&"::");
+        (is_start && leads_on && !is_public).then_some(*token)
+    })
+}
+
+/// The code that is compiled without its tests, and the modules of tests that lie in files of their own.
+pub fn without_tests(code: &str) -> (Vec<&str>, Vec<&str>) {
+    const MARK: &[&str] = &["#", "[", "cfg", "(", "test", ")", "]"];
+    let all = tokens(code);
+    let (mut product, mut modules) = (Vec::new(), Vec::new());
+    let mut index = 0;
+    while index < all.len() {
+        if !all[index..].starts_with(MARK) {
+            product.push(all[index]);
+            index += 1;
+            continue;
+        }
+        index += MARK.len();
+        let item = &all[index..index + item_length(&all[index..])];
+        if let [.., "mod", name, ";"] = item {
+            modules.push(*name);
+        }
+        index += item.len();
+    }
+    (product, modules)
+}
+
+/// The tokens of an item with its attributes: to its semicolon or its last brace; less where what it stands in ends.
+fn item_length(tokens: &[&str]) -> usize {
+    let mut depth = 0_usize;
+    for (index, token) in tokens.iter().enumerate() {
+        match *token {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" if depth == 0 => return index,
+            ")" | "]" => depth -= 1,
+            "}" => {
+                depth -= 1;
+                if depth == 0 {
+                    return index + 1;
+                }
+            }
+            ";" if depth == 0 => return index + 1,
+            _ => (),
+        }
+    }
+    tokens.len()
+}
+
+/// What `use module::{Name, ..}` in lib.rs makes reachable as `crate::Name`: name to module.
+pub fn reexports(tokens: &[&str]) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
-    for (index, window) in tokens.windows(3).enumerate() {
-        let ["pub", "use", _] = window else { continue };
-        let statement: Vec<&str> = tokens[index + 2..]
+    for (index, token) in tokens.iter().enumerate() {
+        if *token != "use" {
+            continue;
+        }
+        let statement: Vec<&str> = tokens[index + 1..]
             .iter()
             .copied()
             .take_while(|token| *token != ";")
@@ -125,7 +208,7 @@ fn heads(tokens: &[&str]) -> Vec<String> {
     names
 }
 
-fn tokens(code: &str) -> Vec<&str> {
+pub fn tokens(code: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = code.trim_start();
     while let Some(first) = rest.chars().next() {
