@@ -39,3 +39,8 @@ mod open;
 pub use error::Error;
 pub use key::{KeySource, PassphraseHash, derive_key};
 pub use open::{PlainOptions, mapping, open};
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -68,3 +68,8 @@ pub use hash::{HashAlgorithm, HashVisitor, HmacChain, KeyedHmac};
 pub use key::{DerivedKey, LockedBytes, Passphrase, VolumeKey, is_lock_refused, wipe_stack};
 pub use spec::CipherSpec;
 pub use units::{SECTOR_BYTES, SectorSize};
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

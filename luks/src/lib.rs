@@ -86,3 +86,8 @@ pub use repair::{Repair, RepairOptions};
 pub use store::{Copies, Fault};
 pub use text::ImageText;
 pub use unlock::{UnlockOptions, UnusableKeyslot};
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

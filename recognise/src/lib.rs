@@ -87,6 +87,11 @@ pub fn within(storage: &dyn Storage, range: Range<u64>) -> io::Result<Vec<Found>
     Ok(found)
 }
 
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -104,3 +104,8 @@ pub use storage::{
     RehearsedStorage, SimulatedStorage, Storage, Window,
 };
 pub use volume::Volume;
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
