@@ -8,6 +8,7 @@ mod fuzz;
 mod interop;
 mod layers;
 mod packages;
+mod published;
 mod test;
 mod testkit;
 mod uml;

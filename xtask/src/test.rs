@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{layers, packages, testkit, vectors, workspace};
+use crate::{layers, packages, published, testkit, vectors, workspace};
 
 const CONFORMANCE: &str = "LUKSMITH_CONFORMANCE";
 
@@ -49,6 +49,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         workspace::output(metadata.current_dir(folder)).map(drop)
     });
     check(&mut counts, "layers", layers::check);
+    check(&mut counts, "libraries as packages", published::check);
     check(&mut counts, "golden data and its index", || {
         vectors::check(&workspace::root().join("test-vectors")).map(|_| ())
     });
