@@ -3,9 +3,13 @@
 //! An error knows what would help, not which verb it ended: the same header is refused by `decrypt`, which can be told to
 //! read what a null cipher did not encrypt, and by `token add`, which cannot.
 
+mod errors;
+
 use clap::{Command, CommandFactory};
 
 use crate::args::Cli;
+
+pub use errors::of;
 
 /// The parts of `advice`, which a semicolon parts, that `verb` can follow. An option belongs to the verb that is named
 /// before it in its part, else to `verb` itself.

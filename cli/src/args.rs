@@ -23,8 +23,7 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
-
-use crate::output;
+use jobs::Place;
 
 pub use bad_places::{BadPlacesArgs, OnReadError};
 pub use benchmark::BenchmarkArgs;
@@ -124,10 +123,10 @@ pub struct CryptsetupArgs {
 pub struct EncryptArgs {
     /// The raw image; `-` is standard input
     #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub source: Operand,
+    pub source: Place,
     /// The new container: a file that does not exist yet, a block device, or `-` for standard output
     #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub destination: Operand,
+    pub destination: Place,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -178,10 +177,10 @@ pub struct EncryptArgs {
 pub struct DecryptArgs {
     /// The container; `-` is standard input
     #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub source: Operand,
+    pub source: Place,
     /// The raw image: a file that does not exist yet, a block device, or `-` for standard output
     #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub destination: Operand,
+    pub destination: Place,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -225,7 +224,7 @@ pub struct DecryptArgs {
 pub struct CreateArgs {
     /// The new container: a file that does not exist yet, or a block device
     #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub destination: Operand,
+    pub destination: Place,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -255,7 +254,7 @@ pub struct MeasureArgs {
     /// The raw image that is to be encrypted; without it a size is needed
     #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand(),
         conflicts_with_all = ["payload_size", "container_size"])]
-    pub source: Option<Operand>,
+    pub source: Option<Place>,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -327,46 +326,8 @@ pub struct ManArgs {
     pub output: OutputArgs,
 }
 
-/// An image on the command line: a path, or `-`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Operand {
-    /// `-`: standard input for a source, standard output for a destination.
-    Standard,
-    /// A file or a device.
-    Path(PathBuf),
-}
-
-impl Operand {
-    /// How messages name it where it is read.
-    pub fn source_name(&self) -> String {
-        self.name("standard input")
-    }
-
-    /// How messages name it where it is written.
-    pub fn destination_name(&self) -> String {
-        self.name("standard output")
-    }
-
-    fn name(&self, standard: &str) -> String {
-        match self {
-            Self::Standard => standard.to_owned(),
-            Self::Path(path) => output::path(path),
-        }
-    }
-}
-
-impl From<OsString> for Operand {
-    fn from(typed: OsString) -> Self {
-        if typed == "-" {
-            Self::Standard
-        } else {
-            Self::Path(typed.into())
-        }
-    }
-}
-
-pub(crate) fn operand() -> impl TypedValueParser<Value = Operand> {
-    OsStringValueParser::new().map(Operand::from)
+pub(crate) fn operand() -> impl TypedValueParser<Value = Place> {
+    OsStringValueParser::new().map(Place::from)
 }
 
 #[cfg(test)]

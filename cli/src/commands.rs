@@ -14,7 +14,9 @@ pub mod measure;
 pub mod token;
 pub mod verify;
 
-use crate::args::Verb;
+use jobs::Place;
+
+use crate::args::{OutputArgs, Verb};
 use crate::cryptsetup;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -40,4 +42,15 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Man(args) => man::run(&args),
     };
     done.map(|()| Exit::Done)
+}
+
+/// Refuses a result where image data goes.
+fn check_stdout(destination: &Place, say: OutputArgs) -> Result<(), Error> {
+    if say.json && *destination == Place::Standard {
+        return Err(Error::Conflict {
+            one: "--json",
+            other: "image data on standard output",
+        });
+    }
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use jobs::Blame;
+
 /// How the program ends; the numbers are cryptsetup's, whose scripts know them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
@@ -78,6 +80,18 @@ impl Exit {
     /// The number that the shell sees.
     pub const fn code(self) -> u8 {
         self as u8
+    }
+}
+
+impl From<Blame> for Exit {
+    fn from(blame: Blame) -> Self {
+        match blame {
+            Blame::Key => Self::NoKeyFits,
+            Blame::Memory => Self::OutOfMemory,
+            Blame::Image => Self::BadImage,
+            Blame::Taken => Self::ExistsOrBusy,
+            _ => Self::Wrong,
+        }
     }
 }
 

@@ -1,36 +1,27 @@
 //! The command line of luksmith, as a library that its thin `main` and the tests call.
 //!
-//! This is the floor of people: the only one that prompts, prints, reads the clock and the memory size, takes
-//! signals and chooses exit codes. What is encrypted and how is decided by the crates below; what the user meant
-//! is decided here.
+//! This is the floor of people: the only one that prompts, prints, takes signals and chooses exit codes. What is done
+//! with an image is decided by the [`jobs`] below; what the user meant is decided here.
 //!
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`args`] | what the user typed: clap's definitions, from which help, man pages and completions come too |
-//! | [`commands`] | one file per verb: what it means, and the steps |
-//! | [`plain`] | the options of a headerless container, complete or refused |
-//! | [`passphrase`] | key material: terminal, standard input, key files, and the rules for each |
-//! | [`source`], [`destination`] | the images: how they are opened, checked, made and replaced |
-//! | [`descriptors`], [`inputs`] | what the command line names: whether it is open, and that it is read or written, not both |
-//! | [`folder`] | a folder that is open, and what is done in it |
-//! | [`block`] | what the kernel says of a device: who uses it, and what it stands on |
-//! | [`change`] | an image whose header is to be changed: opened, asked about, backed up first |
-//! | [`payload`], [`transfer`], [`progress`] | one copy of a payload, and what is seen of it |
-//! | [`policy`] | what a header must look like, as text: `--policy` and the policies in the box |
-//! | [`unlock`], [`format`](mod@format) | the options of LUKS containers: existing ones, new ones |
-//! | [`new_container`], [`sizes`], [`sector_size`] | the order in which a new one is written, how large it becomes, and in what sectors |
-//! | [`data_facts`], [`stream_header`] | what a header says of its data, and a header that comes in a stream |
-//! | [`limits`] | what this machine can do: the only file that reads clock and memory for key derivations |
-//! | [`benchmark`] | what ciphers and key derivations do here; the clock of the former |
+//! | [`options`], [`inputs`], [`plain`], [`unlock`] | the same in the terms of the jobs |
+//! | [`commands`] | one file per verb: options, the job, what is said of its result |
+//! | [`passphrase`], [`secrets`] | key material: terminal, standard input, key files, and the rules for each; what a job asks for |
+//! | [`descriptors`] | whether what the command line names is open |
+//! | [`change`] | what is asked before a header is changed, and said after |
+//! | [`watch`], [`progress`], [`report`], [`losses`] | what is seen and heard of a job |
+//! | [`benchmark`] | what ciphers and key derivations do here |
 //! | [`manual`] | the manual pages |
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
-//! | [`inspect`] | what a container holds, for people and programs |
+//! | [`inspect`] | what a container holds, for people |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`cryptsetup`] | cryptsetup's own command line, the second face |
 //! | [`human`] | sizes, times and rows as people read them |
 //! | [`usage`] | what cannot be understood, and what may have been meant |
-//! | [`advice`] | a hint names no option that the verb has not |
-//! | [`error`], [`exit`], [`output`], [`report`] | what went wrong, what to do, and how the process ends |
+//! | [`advice`] | what can be done about an error; a hint names no option that the verb has not |
+//! | [`error`], [`exit`], [`output`] | what went wrong, and how the process ends |
 
 pub mod advice;
 pub mod args;
@@ -39,32 +30,26 @@ pub mod change;
 pub mod commands;
 pub mod cryptsetup;
 pub mod descriptors;
-pub mod destination;
 pub mod error;
 pub mod exit;
 pub mod explain;
-pub mod format;
 pub mod human;
 pub mod inputs;
 pub mod inspect;
 pub mod losses;
 pub mod manual;
-pub mod new_container;
+pub mod options;
 pub mod output;
 pub mod passphrase;
-pub mod payload;
 pub mod plain;
-pub mod policy;
 pub mod progress;
 pub mod report;
-pub mod sector_size;
+pub mod secrets;
 pub mod signals;
-pub mod sizes;
-pub mod source;
 mod start;
-pub mod transfer;
 pub mod unlock;
 pub mod usage;
+pub mod watch;
 
 use std::ffi::OsString;
 

@@ -10,7 +10,7 @@ use clap::Command;
 use clap_mangen::Man;
 
 use crate::exit::Exit;
-use crate::policy;
+use jobs::policy;
 
 /// A page, with the name of its file.
 pub struct Page {

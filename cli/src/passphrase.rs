@@ -33,8 +33,7 @@ use crate::output;
 
 pub(crate) use buffer::SecretBuffer;
 
-/// The most that is read where no size is asked for; cryptsetup's limit.
-pub const MAX_BYTES: u64 = 8 << 20;
+use jobs::inputs::MAX_KEY_BYTES as MAX_BYTES;
 
 /// The most that is left out of a stream, which is by reading it.
 const MAX_SKIPPED_BYTES: u64 = 4 << 30;
@@ -112,11 +111,6 @@ impl KeyInput {
     /// Whether `--keyfile-size` was given.
     pub fn has_size(&self) -> bool {
         self.size.is_some()
-    }
-
-    /// Why a new container must not open with the empty passphrase that this gave.
-    pub fn refuse_empty(&self) -> Result<(), KeyError> {
-        Err(KeyError::Empty { name: self.name() })
     }
 
     /// How messages name the input.
@@ -503,12 +497,6 @@ pub enum KeyError {
     /// The new passphrase was typed in two ways.
     #[error("the two passphrases are not the same")]
     Differ,
-    /// A new container would open with an empty passphrase.
-    #[error("{name}: the key is empty (0 bytes)")]
-    Empty {
-        /// The input.
-        name: String,
-    },
 }
 
 impl KeyError {
@@ -526,9 +514,6 @@ impl KeyError {
             }
             Self::LineTooLong => "put it into a file and use --key-file FILE",
             Self::Nothing { .. } => "an empty passphrase is an empty line",
-            Self::Empty { .. } => {
-                "--allow-empty-passphrase makes one that opens with an empty passphrase"
-            }
             _ => return None,
         };
         Some(advice.to_owned())

@@ -8,48 +8,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmcrypt::{Passphrase, VolumeKey};
-use luks::{KdfLimits, Luks, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
+use jobs::limits;
+use jobs::policy;
+use jobs::unlock::{MAX_VOLUME_KEY_BYTES, Unlock};
+use luks::{KdfLimits, Luks, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::args::{LimitArgs, MAX_KDF_TIME, PolicyArgs, UnlockArgs};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::{KeyError, KeyInput, read_at_most};
-use crate::policy;
-use jobs::limits;
-
-/// The largest key of any cipher (loop-AES's 65 keys), in bytes.
-pub const MAX_VOLUME_KEY_BYTES: usize = 4096;
+use crate::secrets::Keys;
+use crate::watch::Warner;
 
 /// Reads the header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
 pub fn open(name: &str, storage: Arc<dyn Storage>, policy: &PolicyArgs) -> Result<Luks, Error> {
-    open_under(name, storage, &policy::read(policy)?)
-}
-
-/// The same under policies that were read already.
-pub fn open_under(
-    name: &str,
-    storage: Arc<dyn Storage>,
-    policies: &[Policy],
-) -> Result<Luks, Error> {
-    let bytes = Arc::clone(&storage);
-    let luks = Luks::open(storage).map_err(|error| Error::of_image(name, error, &*bytes))?;
-    policy::check(policies, &luks, name)?;
-    for warning in luks.warnings() {
-        output::warn(format_args!("{name}: {warning}"));
-    }
-    Ok(luks)
-}
-
-/// A header that was given without other data must have its own behind it: where they begin at 0 they would be the header
-/// itself.
-pub fn check_attached(luks: &Luks, name: &str) -> Result<(), Error> {
-    if luks.header().data_offset() == Some(0) {
-        return Err(Error::Detached {
-            name: name.to_owned(),
-        });
-    }
-    Ok(())
+    let policies = policy::read(&policy.policy)?;
+    Ok(jobs::unlock::open(name, storage, &policies, &Warner)?)
 }
 
 /// Asks for the passphrase, or takes the volume key, and unlocks.
@@ -59,16 +34,8 @@ pub fn unlock(
     keys: &KeyInput,
     args: &UnlockArgs,
 ) -> Result<Unlocked, Error> {
-    let options = options(args)?;
-    if let Some(path) = &args.volume_key_file {
-        let key = read_volume_key(path)?;
-        return luks
-            .unlock_with_volume_key(key, &options)
-            .map_err(|error| Error::luks(name, error));
-    }
-    let (unlocked, _) = with_passphrase(name, keys, args.limits.tries, |passphrase| {
-        luks.unlock(passphrase, &options)
-    })?;
+    let (keys, how) = (Keys::to_unlock(keys, args), how(args)?);
+    let (unlocked, _) = jobs::unlock::unlock(luks, name, &keys, &how, &Warner)?;
     Ok(unlocked)
 }
 
@@ -78,32 +45,29 @@ pub fn with_passphrase<T>(
     name: &str,
     keys: &KeyInput,
     tries: u32,
-    mut attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
+    attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
 ) -> Result<(T, Passphrase), Error> {
-    let mut left = if keys.is_typed() { tries } else { 1 };
-    loop {
-        let passphrase = passphrase(name, keys)?;
-        left = left.saturating_sub(1);
-        match attempt(&passphrase) {
-            Ok(done) => return Ok((done, passphrase)),
-            Err(error @ luks::Error::NoKeyFits { .. }) if left > 0 => {
-                Error::luks(name, error).tell();
-            }
-            Err(error) => return Err(Error::luks(name, error)),
-        }
-    }
+    let keys = Keys::passphrase(keys, tries);
+    Ok(jobs::unlock::with_passphrase(name, &keys, attempt)?)
 }
 
-/// Asks for a passphrase that there is.
-fn passphrase(name: &str, keys: &KeyInput) -> Result<Passphrase, Error> {
-    let secret = keys.read_for(name, false, None)?;
-    if secret.is_empty() && keys.is_file() {
-        output::warn(format_args!("{} is empty (0 bytes)", keys.name()));
-    }
-    Ok(Passphrase::from_locked(secret))
+/// How a container is unlocked.
+pub fn how(args: &UnlockArgs) -> Result<Unlock, Error> {
+    how_for(args.key_slot, &args.limits)
 }
 
-/// What the header may ask for, and which keyslot is tried.
+/// The same, where a volume key is no way in.
+fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> {
+    Ok(Unlock {
+        keyslot,
+        max_time: max_time(args.max_kdf_time)?,
+        max_memory_kib: max_memory_kib(args.max_kdf_memory)?,
+        volume_key_bytes: args.volume_key_size.map(|bits| bits as usize / 8),
+        allow_unencrypted: args.allow_unencrypted,
+    })
+}
+
+/// The same in the library's terms.
 pub fn options(args: &UnlockArgs) -> Result<UnlockOptions<'static>, Error> {
     options_for(args.key_slot, &args.limits)
 }
@@ -113,18 +77,8 @@ pub fn options_for(
     keyslot: Option<u32>,
     args: &LimitArgs,
 ) -> Result<UnlockOptions<'static>, Error> {
-    Ok(UnlockOptions {
-        keyslot,
-        limits: kdf_limits(args.max_kdf_time, args.max_kdf_memory)?,
-        null_cipher: args.allow_unencrypted,
-        unencrypted_data: false,
-        volume_key_bytes: args.volume_key_size.map(|bits| bits as usize / 8),
-        faulty_whirlpool: false,
-        threads: limits::processors(),
-        // A signal ends the process at once, wherever it is.
-        cancel: &|| false,
-        unusable: &warn_once,
-    })
+    // A signal ends the process at once, wherever it is.
+    Ok(how_for(keyslot, args)?.options(&|| false, &warn_once))
 }
 
 /// What is wrong with a keyslot is said once, however often it is tried.
@@ -139,16 +93,23 @@ fn warn_once(unusable: &UnusableKeyslot) {
 
 /// What one keyslot may ask for: as typed, or as the environment says, or what suits this machine.
 pub fn kdf_limits(time_ms: Option<u64>, memory_kib: Option<u64>) -> Result<KdfLimits, Error> {
+    let one_slot = max_time(time_ms)?.unwrap_or(limits::ONE_SLOT);
+    Ok(limits::kdf_limits(one_slot, max_memory_kib(memory_kib)?))
+}
+
+fn max_time(time_ms: Option<u64>) -> Result<Option<Duration>, Error> {
     let time_ms = match time_ms {
         Some(time_ms) => Some(time_ms),
         None => from_environment(TIME, "milliseconds", MAX_KDF_TIME)?,
     };
-    let memory_kib = match memory_kib {
-        Some(memory_kib) => Some(memory_kib),
-        None => from_environment(MEMORY, "KiB", 1..=u64::MAX)?,
-    };
-    let one_slot = time_ms.map_or(limits::ONE_SLOT, Duration::from_millis);
-    Ok(limits::kdf_limits(one_slot, memory_kib))
+    Ok(time_ms.map(Duration::from_millis))
+}
+
+fn max_memory_kib(memory_kib: Option<u64>) -> Result<Option<u64>, Error> {
+    match memory_kib {
+        Some(memory_kib) => Ok(Some(memory_kib)),
+        None => from_environment(MEMORY, "KiB", 1..=u64::MAX),
+    }
 }
 
 /// The environment's name for what `--max-kdf-time` says.
@@ -178,7 +139,7 @@ fn from_environment(
 }
 
 /// The raw bytes of a volume key.
-pub fn read_volume_key(path: &Path) -> Result<VolumeKey, Error> {
+pub fn read_volume_key(path: &Path) -> Result<VolumeKey, KeyError> {
     let name = format!("volume key file {}", output::path(path));
     let unreadable = |source| KeyError::Unreadable {
         name: name.clone(),
@@ -187,7 +148,7 @@ pub fn read_volume_key(path: &Path) -> Result<VolumeKey, Error> {
     let file = File::open(path).map_err(unreadable)?;
     let bytes = read_at_most(file, MAX_VOLUME_KEY_BYTES as u64 + 1).map_err(unreadable)?;
     if bytes.is_empty() {
-        return Err(KeyError::Nothing { name }.into());
+        return Err(KeyError::Nothing { name });
     }
     Ok(VolumeKey::from_locked(bytes))
 }

@@ -4,9 +4,9 @@
 //! mapped, no swap space, no member of an array, and neither is its disk nor one of its partitions). Who it is that
 //! uses it, and what lies beneath it, stands in `/sys` and `/proc`.
 
+mod ground;
 mod in_use;
 mod kernel;
-mod place;
 
+pub use ground::Ground;
 pub use in_use::{Claim, InUse, RELEASE, User, check, mapping_of_container, users_of};
-pub use place::Place;

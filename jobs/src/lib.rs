@@ -1,10 +1,65 @@
-//! What programs do with LUKS1, LUKS2 and plain dm-crypt images, without a terminal.
+//! What programs do with LUKS1, LUKS2 and plain dm-crypt images, without a terminal: the floor between the formats and
+//! the people.
+//!
+//! A job takes the [`Place`]s of its images, options that are plain structs, someone who has the [`Secrets`] and someone
+//! who [`Watch`]es it; it gives a result that serde writes, or an [`Error`] that says what is wrong and [whom it is to
+//! blame on](Error::blame). What it writes is there whole or not at all. Nothing is asked before it is known that the
+//! job can run. Nothing here knows a terminal, an argument or an exit code; the clock and the memory size are read by
+//! [`limits`] alone, where a job's options do not say what they would.
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`] | the jobs |
+//! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
+//! | [`place`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
+//! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
+//! | [`new_luks`], [`new_keyslot`], [`plain`], [`sizes`], [`sector_size`] | what is wanted of something new, complete or refused |
+//! | [`new_container`] | the order in which a new one is written |
+//! | [`payload`], [`transfer`], [`losses`] | one copy of a payload, and what of it is lost |
+//! | [`instead`], [`data_facts`], [`stream_header`] | what there is in place of a container; what a header says of its data; a header that comes in a stream |
+//! | [`policy`] | what a header must look like, as text and file |
+//! | [`limits`] | what this machine can do |
+//! | [`secret`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
 
+pub mod blame;
 pub mod block;
+pub mod change;
+pub mod compare;
+pub mod create;
 pub mod data_facts;
+pub mod decrypt;
+pub mod destination;
+pub mod encrypt;
+pub mod error;
 pub mod folder;
+pub mod inputs;
+pub mod inspect;
 pub mod instead;
 pub mod limits;
+pub mod losses;
+pub mod measure;
+pub mod new_container;
+pub mod new_keyslot;
+pub mod new_luks;
+pub mod payload;
+pub mod place;
+pub mod plain;
+pub mod policy;
+pub mod report;
+pub mod secret;
+pub mod sector_size;
+pub mod sizes;
+pub mod source;
 pub mod stream_header;
 pub mod temporary;
 pub mod text;
+pub mod transfer;
+pub mod unlock;
+pub mod watch;
+
+pub use blame::Blame;
+pub use error::{Error, SecretError};
+pub use place::Place;
+pub use report::Report;
+pub use secret::{Asked, Secrets};
+pub use watch::Watch;

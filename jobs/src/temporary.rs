@@ -238,10 +238,11 @@ fn overwrite(
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     /// What takes longer than a moment to overwrite is announced.
     const QUIET_BYTES: u64 = 256 << 20;
-    if storage.len()? > QUIET_BYTES && !volume::has_aborted() {
-        if let Some(announce) = ANNOUNCE.get() {
-            announce(name);
-        }
+    if storage.len()? > QUIET_BYTES
+        && !volume::has_aborted()
+        && let Some(announce) = ANNOUNCE.get()
+    {
+        announce(name);
     }
     let mut offset = 0;
     while let Some(extent) = storage.data_extent(offset)? {

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use super::keys::key_file;
 use super::{
-    BadPlacesArgs, BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, Operand, OutputArgs,
+    BadPlacesArgs, BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, OutputArgs, Place,
     PolicyArgs, UnlockArgs, WorkArgs, number, operand,
 };
 
@@ -16,10 +16,10 @@ use super::{
 pub struct CompareArgs {
     /// One image: raw, or a LUKS container
     #[arg(value_name = "A", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub a: Operand,
+    pub a: Place,
     /// The other
     #[arg(value_name = "B", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub b: Operand,
+    pub b: Place,
     /// How the containers are unlocked.
     #[command(flatten)]
     pub keys: KeyPairArgs,

@@ -4,13 +4,15 @@
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
+use jobs::new_luks::Cost;
+
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::value_parser;
 
 use super::size;
 
 /// Time that a key derivation may be measured for, in milliseconds: five minutes.
-pub const ITER_TIME_MS: RangeInclusive<u64> = 1..=300_000;
+pub const ITER_TIME_MS: RangeInclusive<u64> = 1..=Cost::MOST_TIME_MS;
 /// Bytes that are read of a key file where it is said how many.
 pub const KEYFILE_BYTES: RangeInclusive<u64> = 0..=64 << 20;
 /// Where in a file or on a device a key may start: no disk is larger.

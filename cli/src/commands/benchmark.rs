@@ -98,13 +98,13 @@ enum Ciphers {
 impl Wanted {
     fn of(args: &BenchmarkArgs) -> Result<Self, Error> {
         if let Some(bits) = args.key_size.filter(|bits| bits % 8 != 0) {
-            return Err(Error::KeyBits { bits });
+            return Err(jobs::Error::KeyBits { bits }.into());
         }
         let nothing = Self {
             hashes: Vec::new(),
             variants: Vec::new(),
             ciphers: Ciphers::None,
-            sector_size: SectorSize::new(args.sector_size).ok_or(Error::SectorSize {
+            sector_size: SectorSize::new(args.sector_size).ok_or(jobs::Error::SectorSize {
                 bytes: args.sector_size,
             })?,
             key_bits: args.key_size,

@@ -8,20 +8,22 @@ use volume::{FileStorage, Storage};
 
 use crate::args::{InspectArgs, MapFormat};
 use crate::error::Error;
-use crate::inspect::{Report, map, text};
+use crate::inspect::{map, text};
 use crate::output;
-use crate::policy;
-use crate::source::{Data, Source};
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::inspect::Report;
+use jobs::policy;
+use jobs::source::{Data, Source};
 
 /// Inspects. Nothing is unlocked and nothing is written.
 pub fn run(args: &InspectArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let storage: Arc<FileStorage> = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage.clone())
-        .map_err(|error| Error::of_image(&source.name, error, &*storage))?;
-    let policies = policy::read(&args.image.policy)?;
+        .map_err(|error| jobs::Error::of_image(&source.name, error, &*storage))?;
+    let policies = policy::read(&args.image.policy.policy)?;
     policy::check(&policies, &luks, &source.name)?;
     policy::check_data(&policies, &luks, &source.name, Some(image_bytes))?;
     if args.policy_template {
@@ -39,7 +41,7 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
         image_bytes,
         &unlock::kdf_limits(None, None)?,
     );
-    report.data = Data::of(args.image.data(), args.busy)?;
+    report.data = Data::of(args.image.data(), args.busy.read_in_use, &Warner)?;
     let printed = match (args.output.json, args.map) {
         (true, _) => output::json("inspect", members(&report)),
         (false, Some(MapFormat::Text)) => output::text(&map::text(&report)),

@@ -10,29 +10,31 @@ use luks::{Header, Luks};
 use serde_json::{Value, json};
 use volume::Storage;
 
-use crate::args::{Operand, VerifyArgs};
+use crate::args::VerifyArgs;
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
-use crate::policy;
-use crate::source::{Data, Source};
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::Place;
+use jobs::policy;
+use jobs::source::{Data, Source};
 
 /// Verifies. Nothing is written; a key is checked where one is given.
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let storage = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let failed = |error| Error::luks(&source.name, error);
     let luks = Luks::open(storage.clone())
-        .map_err(|error| Error::of_image(&source.name, error, &*storage))?;
-    let policies = policy::read(&args.image.policy)?;
+        .map_err(|error| jobs::Error::of_image(&source.name, error, &*storage))?;
+    let policies = policy::read(&args.image.policy.policy)?;
     policy::check(&policies, &luks, &source.name)?;
     policy::check_data(&policies, &luks, &source.name, Some(image_bytes))?;
     let stretches = luks::verify::examine(&**luks.storage(), luks.header()).map_err(failed)?;
 
     let mut findings = Findings::default();
-    let data = Data::of(args.image.data(), args.busy)?;
+    let data = Data::of(args.image.data(), args.busy.read_in_use, &Warner)?;
     findings.header(&luks, data.as_ref().map_or(image_bytes, |data| data.bytes));
     for stretch in &stretches {
         areas::judge(stretch, &mut findings);
@@ -62,7 +64,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
 
 /// The keyslot that the key opens; none for the volume key itself. Either way the volume key matches its digest.
 fn check_key(args: &VerifyArgs, name: &str, luks: &Luks) -> Result<Option<u32>, Error> {
-    let keys = KeyInput::new(&args.keys, args.image.header() == Operand::Standard)?;
+    let keys = KeyInput::new(&args.keys, args.image.header() == Place::Standard)?;
     Ok(unlock::unlock(luks, name, &keys, &args.unlock)?.keyslot())
 }
 

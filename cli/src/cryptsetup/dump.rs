@@ -14,8 +14,9 @@ use super::failure::Failure;
 use super::key::unlocking;
 use super::open::unbound;
 use super::session::Session;
-use crate::change::{ChangeError, write_new};
 use crate::output;
+use jobs::change::write_new;
+use jobs::error::ChangeError;
 use jobs::temporary::Content;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {

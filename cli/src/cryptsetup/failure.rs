@@ -6,13 +6,13 @@ use std::path::Path;
 use luks::InvalidOption;
 use volume::Storage;
 
-use crate::change::ChangeError;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
 use crate::passphrase::KeyError;
 use crate::unlock;
 use jobs::block::InUse;
+use jobs::error::ChangeError;
 use jobs::instead::Instead;
 
 /// How an action failed. There may be no message at all.
@@ -195,10 +195,16 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Key(error) => error.into(),
-            Error::Change(error) => error.into(),
-            Error::Luks { name, error } => Self::luks(&name, *error),
+            Error::Job(jobs::Error::Change(error)) => error.into(),
+            Error::Job(jobs::Error::Luks { name, error }) => Self::luks(&name, *error),
             other => other.into_failure(),
         }
+    }
+}
+
+impl From<jobs::Error> for Failure {
+    fn from(error: jobs::Error) -> Self {
+        Error::from(error).into()
     }
 }
 

@@ -13,13 +13,15 @@ use super::failure::Failure;
 use super::key::read_volume_key;
 use super::open::not_built;
 use super::session::{Session, say};
-use crate::args::{ContainerArgs, ContainerType, FormatArgs, Operand};
-use crate::change::{ChangeError, Target};
 use crate::exit::Exit;
-use crate::format::NewLuks;
 use crate::output;
+use crate::watch::Warner;
+use jobs::Place;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::error::ChangeError;
 use jobs::folder::Folder;
+use jobs::new_luks::{LuksOptions, NewLuks};
 use jobs::temporary::{self, TemporaryFile};
 
 /// A keyslots area below this is told of: room for sixteen keyslots of 512-bit keys in 4 MiB with two headers.
@@ -29,7 +31,7 @@ const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let version = version(session)?;
     let given = &session.given;
-    let path = Operand::Path(session.device_path());
+    let path = Place::Path(session.device_path());
     let data = Target::open(&path, false, Claim::Nothing, &session.inputs())?;
     let (header, made) = match header_target(session)? {
         Some((header, made)) => (Some(header), made),
@@ -42,17 +44,6 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         return Err(Failure::wrong("Data offset is not multiple of 4096 bytes."));
     }
     let sector_size = sector_size(session, version, &*data.storage)?;
-    let container = ContainerArgs {
-        kind: Some(match version {
-            Version::Luks1 => ContainerType::Luks1,
-            Version::Luks2 => ContainerType::Luks2,
-        }),
-        cipher: given.string("cipher"),
-        key_size: given.small("key-size").filter(|bits| *bits != 0),
-        hash: given.string("hash"),
-        sector_size: None,
-        offset: offset(session),
-    };
     check_sizes(session)?;
 
     tell_content(session, place)?;
@@ -80,15 +71,20 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             ..error.into()
         })?;
     }
-    let format = FormatArgs {
+    let wanted = LuksOptions {
+        version,
+        cipher: given.string("cipher"),
+        key_bits: given.small("key-size").filter(|bits| *bits != 0),
+        hash: given.string("hash"),
+        sector_bytes: None,
+        offset_sectors: offset(session),
         cost: session.costs(version == Version::Luks1)?,
-        key_slot: session.keyslot(),
-        volume_key_file: None,
+        keyslot: session.keyslot(),
         uuid: given.string("uuid"),
         label: label(session, version, "label"),
         subsystem: label(session, version, "subsystem"),
-        luks2_metadata_size: given.number("luks2-metadata-size"),
-        luks2_keyslots_size: given.number("luks2-keyslots-size"),
+        metadata_bytes: given.number("luks2-metadata-size"),
+        keyslots_bytes: given.number("luks2-keyslots-size"),
         keyslot_cipher: session.keyslot_cipher(),
     };
     if given.has("keyslot-cipher") && version == Version::Luks1 {
@@ -96,14 +92,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             "Keyslot encryption parameters can be set only for LUKS2 device.",
         ));
     }
-    let (new, layout) = aligned(
-        session,
-        version,
-        container,
-        &format,
-        header.is_some(),
-        sector_size,
-    )?;
+    let (new, layout) = aligned(session, wanted, header.is_some(), sector_size)?;
     let cipher = &new.options().cipher;
     if let Some(risk) = cipher.creation_risk() {
         return Err(Failure::wrong(format!("Cipher {cipher}: {risk}."))
@@ -116,7 +105,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
 
     let failed = |error| Failure::luks(&place.name, error);
     let container = making::prepare(
-        &new.measured(),
+        &new.measured(&Warner),
         &passphrase,
         volume_key,
         &mut OsRandom,
@@ -182,7 +171,7 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
             TemporaryFile::create(&Arc::new(folder), &name, 0o600, content).map_err(failed)?;
         made = Some(temporary);
     }
-    let path = Operand::Path(path);
+    let path = Place::Path(path);
     let target = Target::open(&path, false, Claim::Nothing, &session.inputs())?;
     Ok(Some((target, made)))
 }
@@ -272,18 +261,14 @@ fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
 /// the header is elsewhere, at that itself.
 fn aligned(
     session: &Session,
-    version: Version,
-    mut container: ContainerArgs,
-    format: &FormatArgs,
+    mut wanted: LuksOptions,
     detached: bool,
     sector_size: SectorSize,
 ) -> Result<(NewLuks, Layout), Failure> {
     let device = session.device();
     let invalid = |error: luks::InvalidOption| Failure::luks(&device, error.into());
-    let make = |container: &ContainerArgs| {
-        NewLuks::new(&device, version, container, format, detached, sector_size)
-    };
-    if let Some(text) = &container.cipher
+    let make = |wanted: &LuksOptions| NewLuks::new(&device, wanted, detached, sector_size);
+    if let Some(text) = &wanted.cipher
         && text.parse::<CipherSpec>().is_err()
     {
         return Err(Failure::wrong(
@@ -295,9 +280,9 @@ fn aligned(
         .number("align-payload")
         .filter(|sectors| *sectors != 0);
     if detached && alignment.is_some() {
-        container.offset = alignment;
+        wanted.offset_sectors = alignment;
     }
-    let mut new = make(&container)?;
+    let mut new = make(&wanted)?;
     let mut layout = Layout::new(new.options()).map_err(invalid)?;
     if let Some(sectors) = alignment.filter(|_| !detached) {
         let areas_end = (layout.keyslots_offset + layout.keyslots_bytes) / dmcrypt::SECTOR_BYTES;
@@ -306,8 +291,8 @@ fn aligned(
         while !start.is_multiple_of(8) {
             start += sectors;
         }
-        container.offset = Some(start);
-        new = make(&container)?;
+        wanted.offset_sectors = Some(start);
+        new = make(&wanted)?;
         layout = Layout::new(new.options()).map_err(invalid)?;
     }
     Ok((new, layout))

@@ -20,14 +20,15 @@ use super::failure::Failure;
 use super::key::unlocking;
 use super::open::not_built;
 use super::session::Session;
-use crate::args::Operand;
-use crate::change::{ChangeError, Target, back_up, read_backup};
 use crate::commands::header::backup::check_whole;
-use crate::error::Error;
 use crate::exit::Exit;
-use crate::inputs::Inputs;
 use crate::output;
+use crate::watch::Warner;
+use jobs::Place;
 use jobs::block::Claim;
+use jobs::change::{Target, back_up, read_backup};
+use jobs::error::ChangeError;
+use jobs::inputs::Inputs;
 
 fn backup_file(session: &Session) -> Result<PathBuf, Failure> {
     let file = session.given.text("header-backup-file");
@@ -40,14 +41,14 @@ pub(super) fn backup(session: &Session) -> Result<(), Failure> {
     let path = backup_file(session)?;
     let luks = session.read()?;
     let name = output::path(&path);
-    match back_up(&session.device(), &luks, &path) {
+    match back_up(&session.device(), &luks, &path, &Warner) {
         Ok(backup) => Ok(check_whole(&session.device(), &name, &backup)?),
-        Err(Error::Change(ChangeError::Exists { .. })) => Err(Failure::wrong(format!(
+        Err(jobs::Error::Change(ChangeError::Exists { .. })) => Err(Failure::wrong(format!(
             "Requested header backup file {name} already exists."
         ))),
-        Err(Error::Change(ChangeError::Write { source, .. })) => Err(Failure::wrong(format!(
-            "Cannot create header backup file {name}."
-        ))
+        Err(jobs::Error::Change(ChangeError::Write { source, .. })) => Err(Failure::wrong(
+            format!("Cannot create header backup file {name}."),
+        )
         .and(format!("{source}."))),
         Err(error) => Err(error.into()),
     }
@@ -401,7 +402,7 @@ fn mended(damage: &Damage) -> Vec<String> {
 /// What would be mended; the type that was asked for must be the one that is there.
 fn plan(session: &Session) -> Result<Repair, Failure> {
     let rehearsed = Target::open(
-        &Operand::Path(session.header_path()),
+        &Place::Path(session.header_path()),
         true,
         Claim::Nothing,
         &Inputs::none(),

@@ -11,13 +11,13 @@ use luks::{Header, KeyslotOptions, UnlockOptions};
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::args::{
-    CostArgs, KeyArgs, KeyEncoding, KeyFormat, KeyslotCipherArgs, LimitArgs, NewKeyArgs, Pbkdf,
-};
-use crate::commands::key::new;
+use crate::args::{KeyArgs, KeyEncoding, KeyFormat, LimitArgs};
 use crate::output;
 use crate::passphrase::{KeyError, KeyInput, Prompt};
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::new_keyslot::NewKeyslot;
+use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
 
 /// How many times a passphrase may be typed unless said.
 const TRIES: u32 = 3;
@@ -140,18 +140,13 @@ impl Session {
             ));
         }
         let is_luks1 = matches!(header, Header::Luks1(_));
-        let args = NewKeyArgs {
-            new_keyfile: None,
-            new_key_fd: None,
-            new_keyfile_offset: 0,
-            new_keyfile_size: None,
+        let wanted = NewKeyslot {
             cost: self.costs(is_luks1)?,
             // LUKS1 has one hash for all.
             hash: self.given.string("hash").filter(|_| !is_luks1),
-            keyslot_cipher: self.keyslot_cipher(),
-            allow_empty_passphrase: true,
+            cipher: self.keyslot_cipher(),
         };
-        let options = new::options(header, &self.device(), &args)?;
+        let options = wanted.options(header, &self.device(), &Warner)?;
         Ok(KeyslotOptions {
             keyslot,
             priority: Priority::Normal,
@@ -160,22 +155,22 @@ impl Session {
     }
 
     /// How a new keyslot's area is encrypted, where that is said.
-    pub(super) fn keyslot_cipher(&self) -> KeyslotCipherArgs {
-        KeyslotCipherArgs {
-            keyslot_cipher: self.given.string("keyslot-cipher"),
-            keyslot_key_size: self.given.small("keyslot-key-size"),
-        }
+    pub(super) fn keyslot_cipher(&self) -> Option<KeyslotCipher> {
+        Some(KeyslotCipher {
+            cipher: self.given.string("keyslot-cipher")?,
+            key_bits: self.given.small("keyslot-key-size")?,
+        })
     }
 
     /// What a new keyslot costs to guess, checked.
-    pub(super) fn costs(&self, is_luks1: bool) -> Result<CostArgs, Failure> {
+    pub(super) fn costs(&self, is_luks1: bool) -> Result<Cost, Failure> {
         let refused =
             |message: String| Err(Failure::wrong(message).and("Failed to set pbkdf parameters."));
         let (pbkdf, name) = match self.given.string("pbkdf").as_deref() {
-            Some("pbkdf2") => (Pbkdf::Pbkdf2, "pbkdf2"),
-            Some("argon2i") => (Pbkdf::Argon2i, "argon2i"),
-            None if is_luks1 => (Pbkdf::Pbkdf2, "pbkdf2"),
-            _ => (Pbkdf::Argon2id, "argon2id"),
+            Some("pbkdf2") => (Kdf::Pbkdf2, "pbkdf2"),
+            Some("argon2i") => (Kdf::Argon2i, "argon2i"),
+            None if is_luks1 => (Kdf::Pbkdf2, "pbkdf2"),
+            _ => (Kdf::Argon2id, "argon2id"),
         };
         if let Some(hash) = self.given.string("hash")
             && dmcrypt::HashAlgorithm::parse(&hash).is_err()
@@ -185,12 +180,12 @@ impl Session {
                 output::escape(&hash)
             ));
         }
-        if is_luks1 && pbkdf != Pbkdf::Pbkdf2 {
+        if is_luks1 && pbkdf != Kdf::Pbkdf2 {
             return refused("Requested PBKDF type is not supported for LUKS1.".to_owned());
         }
         let least = match pbkdf {
-            Pbkdf::Pbkdf2 => luks::defaults::PBKDF2_MIN_ITERATIONS,
-            Pbkdf::Argon2i | Pbkdf::Argon2id => luks::defaults::ARGON2_MIN_TIME,
+            Kdf::Pbkdf2 => luks::defaults::PBKDF2_MIN_ITERATIONS,
+            Kdf::Argon2i | Kdf::Argon2id => luks::defaults::ARGON2_MIN_TIME,
         };
         let forced = self.given.small("pbkdf-force-iterations");
         if forced.is_some_and(|iterations| iterations < least) {
@@ -201,7 +196,7 @@ impl Session {
         // PBKDF2 has neither, and 0 is not said.
         let of_argon2 = |option| {
             let number = self.given.small(option);
-            number.filter(|number| pbkdf != Pbkdf::Pbkdf2 && *number != 0)
+            number.filter(|number| pbkdf != Kdf::Pbkdf2 && *number != 0)
         };
         let memory = of_argon2("pbkdf-memory");
         let (low, high) = (
@@ -221,12 +216,12 @@ impl Session {
         let lanes =
             of_argon2("pbkdf-parallel").map(|lanes| lanes.min(jobs::limits::calibration_lanes()));
         let iter_time = self.given.number("iter-time").filter(|ms| *ms != 0);
-        Ok(CostArgs {
-            pbkdf: Some(pbkdf),
-            iter_time,
-            pbkdf_memory: memory,
-            pbkdf_parallel: lanes,
-            pbkdf_force_iterations: forced,
+        Ok(Cost {
+            kdf: Some(pbkdf),
+            time: iter_time.map(Duration::from_millis),
+            memory_kib: memory,
+            lanes,
+            iterations: forced,
         })
     }
 }

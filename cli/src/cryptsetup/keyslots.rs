@@ -11,9 +11,9 @@ use super::check::number_of;
 use super::failure::Failure;
 use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with, volume_key_bytes};
 use super::session::{Session, say};
-use crate::change::Target;
 use crate::exit::Exit;
 use jobs::block::Claim;
+use jobs::change::Target;
 use jobs::limits;
 
 const ANY: &str = "Enter any existing passphrase: ";
@@ -82,7 +82,7 @@ fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Fa
         read_volume_key(path, bytes.unwrap_or(luks::defaults::XTS_KEY_BYTES))?
     } else {
         let bytes = bits.unwrap_or_default() as usize / 8;
-        if bytes == 0 || bytes > crate::unlock::MAX_VOLUME_KEY_BYTES {
+        if bytes == 0 || bytes > jobs::unlock::MAX_VOLUME_KEY_BYTES {
             return Err(Failure::wrong("Invalid key size."));
         }
         let mut key = VolumeKey::zeroed(bytes);

@@ -11,12 +11,12 @@ use volume::{Access, FileStorage, Storage};
 
 use super::failure::Failure;
 use super::parse::Given;
-use crate::args::Operand;
-use crate::change::Target;
 use crate::exit::Exit;
-use crate::inputs::Inputs;
 use crate::output;
+use jobs::Place;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
 
 /// What was typed, understood.
 pub(super) struct Session {
@@ -101,7 +101,7 @@ impl Session {
 
     /// Opens the image whose header is to be changed.
     pub(super) fn target(&self, claim: Claim) -> Result<Target, Failure> {
-        let path = Operand::Path(self.header_path());
+        let path = Place::Path(self.header_path());
         Ok(Target::open(&path, false, claim, &self.inputs())?)
     }
 

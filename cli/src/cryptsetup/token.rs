@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::session::{Session, say};
-use crate::args::Operand;
-use crate::change::Target;
 use crate::commands::token::add::{json_input, read_json};
-use crate::destination::{Overwrite, Target as Destination};
-use crate::inputs::Inputs;
 use crate::output;
-use jobs::block::{Claim, Place};
+use jobs::Place;
+use jobs::block::{Claim, Ground};
+use jobs::change::Target;
+use jobs::destination::{Overwrite, Target as Destination};
+use jobs::inputs::Inputs;
 use jobs::temporary::Content;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
@@ -153,9 +153,9 @@ fn export(session: &Session) -> Result<(), Failure> {
         devices: false,
     };
     let name = output::path(Path::new(path));
-    let opened = Place::of_path(&session.header_path());
-    let inputs = Inputs::none().place("the device", opened);
-    let operand = Operand::Path(path.into());
+    let opened = Ground::of_path(&session.header_path());
+    let inputs = Inputs::none().ground("the device", opened);
+    let operand = Place::Path(path.into());
     let file = Destination::check(&operand, overwrite, &inputs)
         .and_then(|file| file.create(Content::Public))
         .map_err(|error| {

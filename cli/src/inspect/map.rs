@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use luks::luks2::BinaryHeader;
 
-use super::Report;
 use crate::human;
 use crate::output::escape;
+use jobs::inspect::Report;
 
 /// One stretch of the image.
 #[derive(Debug, Eq, PartialEq)]

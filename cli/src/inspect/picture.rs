@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
 use super::map::{Kind, Region, regions};
 use crate::human;
+use jobs::inspect::Report;
 
 /// Columns of a band, where there are no more parts than that.
 const COLUMNS: u64 = 64;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
 use super::picture;
-use super::report::{Keyslot, Segment};
 use crate::human::{self, size};
 use crate::output::escape;
+use jobs::inspect::Report;
+use jobs::inspect::report::{Keyslot, Segment};
 
 /// One screen: the container, its data, its keyslots with what a guess costs, and everything else that is there.
 pub fn render(report: &Report) -> String {

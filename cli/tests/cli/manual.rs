@@ -126,7 +126,7 @@ fn every_key_of_a_policy_is_in_the_page() {
     assert!(keys.len() > 40, "{}", keys.len());
     // The policies in the box stand there whole.
     let page = page(&written(), "luksmith-policy.5").replace("\\-", "-");
-    for (name, text) in luksmith::policy::BUILTINS {
+    for (name, text) in jobs::policy::BUILTINS {
         for line in text.lines() {
             assert!(page.contains(line), "{name}: {line}");
         }

@@ -283,10 +283,10 @@ fn image_data_is_not_written_to_a_terminal() {
 #[test]
 fn errors_have_colours_unless_nobody_wants_them() {
     let place = plain_place(512);
-    let (_, seen) = type_at(&place, "decrypt missing box --type plain", &[]);
+    let (_, seen) = type_at(&place, "decrypt missing box", &[]);
     assert!(seen.contains("\u{1b}["), "{seen:?}");
     let program = format!(
-        "TERM=xterm-256color NO_COLOR=1 '{}' decrypt missing box --type plain",
+        "TERM=xterm-256color NO_COLOR=1 '{}' decrypt missing box",
         env!("CARGO_BIN_EXE_luksmith")
     );
     let run = place.sh(&format!(

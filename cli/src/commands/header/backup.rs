@@ -8,19 +8,20 @@ use crate::args::HeaderBackupArgs;
 use crate::change;
 use crate::error::Error;
 use crate::output;
-use crate::source::Source;
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::source::Source;
 
 /// Writes the backup; the image is only read, whatever state its header copies are in.
 pub fn run(args: &HeaderBackupArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
     let back_up = if args.dry.run {
-        change::would_back_up
+        jobs::change::would_back_up
     } else {
-        change::back_up
+        jobs::change::back_up
     };
-    let backup = back_up(&source.name, &luks, &args.header_backup_file)?;
+    let backup = back_up(&source.name, &luks, &args.header_backup_file, &Warner)?;
     let bytes = backup.bytes().len();
     let file = output::path(&args.header_backup_file);
     let holes: Vec<_> = backup.holes().iter().map(hole).collect();

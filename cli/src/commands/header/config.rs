@@ -5,10 +5,14 @@ use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::HeaderConfigArgs;
-use crate::change::Target;
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Changes what was given.
 pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
@@ -19,7 +23,11 @@ pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
         Claim::Header,
         &inputs,
     )?;
-    let luks = target.luks_after_backup(&args.image.policy, &args.change)?;
+    let luks = target.luks_after_backup(
+        &policy::read(&args.image.policy.policy)?,
+        args.change.header_backup_file.as_deref(),
+        &Warner,
+    )?;
     if let (Some(priority), Some(keyslot)) = (args.priority, args.key_slot) {
         keyslots::set_priority(&luks, keyslot, priority.into(), &mut OsRandom)
             .map_err(target.failed())?;

@@ -5,10 +5,14 @@ use luks::{OsRandom, Version};
 use serde_json::json;
 
 use crate::args::{ContainerType, HeaderConvertArgs};
-use crate::change::Target;
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Converts the header to the other version.
 pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
@@ -29,11 +33,11 @@ pub fn run(args: &HeaderConvertArgs) -> Result<(), Error> {
         Claim::Whole,
         &inputs,
     )?;
-    let luks = target.luks(&args.image.policy)?;
+    let luks = target.luks(&policy::read(&args.image.policy.policy)?, &Warner)?;
     target.refuse_mapped(&luks)?;
     let question = format!("The header of {} will be converted to {name}.", target.name);
     target.confirm(&question, args.change.output.batch_mode)?;
-    target.back_up(&luks, args.change.header_backup_file.as_deref())?;
+    target.back_up(&luks, args.change.header_backup_file.as_deref(), &Warner)?;
     convert(&luks, to, &mut OsRandom).map_err(target.failed())?;
     let members = json!({"image": target.name, "type": name});
     let text = format!("{} is {name} now\n", target.name);

@@ -8,12 +8,16 @@ use serde_json::json;
 use volume::RehearsedStorage;
 
 use crate::args::HeaderRepairArgs;
-use crate::change::{ChangeError, Target};
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
 use crate::output;
-use crate::policy;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::error::ChangeError;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Mends what is damaged, and says what.
 pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
@@ -22,7 +26,7 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
     check_policy(&target, args)?;
     if let Some(path) = &args.header_backup_file {
         let luks = Luks::open(target.storage.clone()).map_err(target.failed())?;
-        target.back_up(&luks, Some(path))?;
+        target.back_up(&luks, Some(path), &Warner)?;
     }
     let options = RepairOptions {
         overwrite_foreign: args.force,
@@ -64,5 +68,6 @@ fn check_policy(target: &Target, args: &HeaderRepairArgs) -> Result<(), Error> {
     };
     repair(&*rehearsed, options, &mut OsRandom).map_err(target.failed())?;
     let luks = Luks::open(rehearsed).map_err(target.failed())?;
-    policy::check(&policy::read(&args.image.policy)?, &luks, &target.name)
+    let policies = policy::read(&args.image.policy.policy)?;
+    Ok(policy::check(&policies, &luks, &target.name)?)
 }

@@ -12,12 +12,16 @@ use serde_json::json;
 use volume::{Access, FileStorage, MemoryStorage, Storage};
 
 use crate::args::HeaderRestoreArgs;
-use crate::change::{self, ChangeError, Target};
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
 use crate::output;
-use crate::policy;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::error::ChangeError;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Restores, after it has said which passphrases come back and which are lost.
 pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
@@ -36,7 +40,7 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
             let comparison = backup.compare(luks.header());
             (Some(luks), comparison)
         }
-        Err(error @ luks::Error::Io { .. }) => return Err(target.failed()(error)),
+        Err(error @ luks::Error::Io { .. }) => return Err(target.failed()(error).into()),
         Err(error) => {
             output::warn(format_args!("{}: {error}", target.name));
             (None, Comparison::default())
@@ -44,7 +48,7 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
     };
     if let Err(refused) = backup.check_settled() {
         if !args.force {
-            return Err(target.failed()(refused.into()));
+            return Err(target.failed()(refused.into()).into());
         }
         output::warn(format_args!("{}: {refused}", target.name));
     }
@@ -54,7 +58,7 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
     if !comparison.mismatches.is_empty() {
         let refused = Refused::BackupDiffers(comparison.mismatches.clone());
         if !args.force {
-            return Err(target.failed()(refused.into()));
+            return Err(target.failed()(refused.into()).into());
         }
         output::warn(format_args!("{}: {refused}", target.name));
     }
@@ -72,7 +76,7 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
             target.name
         ));
     }
-    target.warn_of_mapping()?;
+    target.warn_of_mapping(&Warner)?;
     let question = format!("Header and keyslots of {} will be replaced.", target.name);
     target.confirm(&question, args.output.batch_mode)?;
     restore(&*target.storage, luks.as_ref(), &backup).map_err(target.failed())?;
@@ -94,12 +98,12 @@ pub fn run(args: &HeaderRestoreArgs) -> Result<(), Error> {
 fn read(path: &Path, force: bool) -> Result<Backup, Error> {
     let name = output::path(path);
     let failed = |error: luks::Error| Error::luks(&format!("backup {name}"), error);
-    let bytes = change::read_backup(path)?;
+    let bytes = jobs::change::read_backup(path)?;
     let backup = match Backup::parse_short(bytes) {
         Err(error @ luks::Error::NotLuks) => {
             let storage = FileStorage::open(path, Access::Read);
             return Err(match storage {
-                Ok(storage) => Error::of_image(&name, error, &storage),
+                Ok(storage) => jobs::Error::of_image(&name, error, &storage).into(),
                 Err(_) => failed(error),
             });
         }
@@ -131,7 +135,8 @@ fn check_policy(args: &HeaderRestoreArgs, backup: &Backup) -> Result<(), Error> 
     let name = format!("backup {}", output::path(&args.header_backup_file));
     let storage = Arc::new(MemoryStorage::from_vec(backup.bytes().to_vec()));
     let luks = Luks::open(storage).map_err(|error| Error::luks(&name, error))?;
-    policy::check(&policy::read(&args.image.policy)?, &luks, &name)
+    let policies = policy::read(&args.image.policy.policy)?;
+    Ok(policy::check(&policies, &luks, &name)?)
 }
 
 /// What the backup would be written over must be a container's or blank: of anything else nobody can say that it is not

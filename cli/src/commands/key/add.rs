@@ -7,13 +7,17 @@ use serde_json::json;
 
 use super::new;
 use crate::args::KeyAddArgs;
-use crate::change::Target;
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
 use crate::passphrase::KeyInput;
 use crate::unlock;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
 use jobs::limits;
+use jobs::policy;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
@@ -30,7 +34,7 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
     )?;
     let name = &target.name;
     let input = new::input(&args.keys, &args.new)?;
-    let luks = target.luks(&args.image.policy)?;
+    let luks = target.luks(&policy::read(&args.image.policy.policy)?, &Warner)?;
     let keyslot = if args.unbound {
         add_unbound(args, &target, &luks, &input)?
     } else {
@@ -43,7 +47,7 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
             args.new.allow_empty_passphrase,
         )?;
         let options = options(args, &luks, name)?;
-        target.back_up(&luks, args.change.header_backup_file.as_deref())?;
+        target.back_up(&luks, args.change.header_backup_file.as_deref(), &Warner)?;
         keyslots::add(&luks, &unlocked, &secret, &options, &mut OsRandom)
             .map_err(target.failed())?
     };
@@ -79,14 +83,15 @@ fn add_unbound(
         key: &key,
         digest_iterations,
     };
-    target.back_up(luks, args.change.header_backup_file.as_deref())?;
-    keyslots::add_unbound(luks, &unbound, &secret, &options, &mut OsRandom).map_err(target.failed())
+    target.back_up(luks, args.change.header_backup_file.as_deref(), &Warner)?;
+    let added = keyslots::add_unbound(luks, &unbound, &secret, &options, &mut OsRandom);
+    Ok(added.map_err(target.failed())?)
 }
 
 fn random_key(bits: u32, name: &str) -> Result<VolumeKey, Error> {
     let bytes = bits as usize / 8;
-    if !bits.is_multiple_of(8) || bytes == 0 || bytes > unlock::MAX_VOLUME_KEY_BYTES {
-        return Err(Error::KeyBits { bits });
+    if !bits.is_multiple_of(8) || bytes == 0 || bytes > jobs::unlock::MAX_VOLUME_KEY_BYTES {
+        return Err(jobs::Error::KeyBits { bits }.into());
     }
     let mut key = VolumeKey::zeroed(bytes);
     OsRandom
@@ -99,6 +104,6 @@ fn options(args: &KeyAddArgs, luks: &Luks, name: &str) -> Result<KeyslotOptions<
     Ok(KeyslotOptions {
         keyslot: args.new_key_slot,
         priority: args.priority.into(),
-        ..new::options(luks.header(), name, &args.new)?
+        ..new::wanted(&args.new).options(luks.header(), name, &Warner)?
     })
 }

@@ -5,12 +5,16 @@ use serde_json::json;
 
 use super::new;
 use crate::args::KeyChangeArgs;
-use crate::change::Target;
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
 use crate::passphrase::KeyInput;
 use crate::unlock;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Changes a keyslot.
 pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
@@ -28,7 +32,7 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
     let input = new::input(&args.keys, &args.new)?;
-    let luks = target.luks(&args.image.policy)?;
+    let luks = target.luks(&policy::read(&args.image.policy.policy)?, &Warner)?;
     let limits = unlock::options_for(args.key_slot, &args.limits)?;
     let (unlocked, old) = if let Some(path) = &args.volume_key_file {
         let key = unlock::read_volume_key(path)?;
@@ -53,8 +57,8 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
             args.new.allow_empty_passphrase,
         )?,
     };
-    let options = new::options(luks.header(), name, &args.new)?;
-    target.back_up(&luks, args.change.header_backup_file.as_deref())?;
+    let options = new::wanted(&args.new).options(luks.header(), name, &Warner)?;
+    target.back_up(&luks, args.change.header_backup_file.as_deref(), &Warner)?;
     let keyslot = keyslots::change(&luks, &unlocked, before, &secret, &options, &mut OsRandom)
         .map_err(target.failed())?;
     let moved = if keyslot == before {

@@ -3,17 +3,19 @@
 use serde_json::json;
 
 use crate::args::KeyExportArgs;
-use crate::change::{check_new, confirm, write_new, wrote};
+use crate::change::{confirm, wrote};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
-use crate::source::Source;
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::change::{check_new, write_new};
+use jobs::source::Source;
 use jobs::temporary::Content;
 
 /// Writes the key. The image is only read.
 pub fn run(args: &KeyExportArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let name = &source.name;
     let file = output::path(&args.volume_key_file);
     let keys = KeyInput::new(&args.keys, false)?;

@@ -5,14 +5,15 @@ use volume::Storage;
 
 use crate::args::KeyListArgs;
 use crate::error::Error;
-use crate::inspect::Report;
 use crate::output;
-use crate::source::Source;
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::inspect::Report;
+use jobs::source::Source;
 
 /// Lists. Nothing is unlocked and nothing is written.
 pub fn run(args: &KeyListArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let storage = source.seekable()?;
     let bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = unlock::open(&source.name, storage, &args.image.policy)?;

@@ -1,13 +1,12 @@
 //! The new key: where it comes from, and what its keyslot is to be.
 
-use dmcrypt::{HashAlgorithm, Passphrase};
-use luks::{Header, InvalidOption, KeyslotOptions, Version, defaults};
+use dmcrypt::Passphrase;
+use jobs::new_keyslot::NewKeyslot;
 
 use crate::args::{KeyArgs, NewKeyArgs};
 use crate::error::Error;
-use crate::format::{keyslot_cipher, keyslot_kdf};
+use crate::options;
 use crate::passphrase::KeyInput;
-use jobs::limits;
 
 /// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
 pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
@@ -50,40 +49,17 @@ pub fn passphrase(
         .read_for(&image, !batch_mode, None)
         .map_err(Error::NewKey)?;
     if secret.is_empty() && !allow_empty {
-        input.refuse_empty().map_err(Error::NewKey)?;
+        let name = input.name();
+        return Err(jobs::Error::EmptyPassphrase { name }.into());
     }
     Ok(Passphrase::from_locked(secret))
 }
 
-/// What the new keyslot is to be; its key derivation is measured unless its cost is given.
-pub fn options(
-    header: &Header,
-    image: &str,
-    new: &NewKeyArgs,
-) -> Result<KeyslotOptions<'static>, Error> {
-    let invalid = |error: InvalidOption| Error::luks(image, error.into());
-    let (version, of_header, key_bytes) = match header {
-        Header::Luks1(header) => {
-            let hash = header
-                .hash()
-                .map_err(|error| Error::luks(image, error.into()))?;
-            (Version::Luks1, hash, header.key_bytes as usize)
-        }
-        Header::Luks2(_) => (Version::Luks2, defaults::HASH, defaults::XTS_KEY_BYTES),
-    };
-    let hash = match &new.hash {
-        Some(name) => {
-            HashAlgorithm::parse(name).map_err(|error| invalid(InvalidOption::Cipher(error)))?
-        }
-        None => of_header,
-    };
-    let cipher = keyslot_cipher(image, &new.keyslot_cipher)?;
-    let area_key_bytes = cipher.as_ref().map_or(key_bytes, |(_, bytes)| *bytes);
-    Ok(KeyslotOptions {
-        kdf: keyslot_kdf(version, hash, area_key_bytes, &new.cost)?,
-        hash,
-        cipher,
-        threads: limits::processors(),
-        ..KeyslotOptions::default()
-    })
+/// What the new keyslot is to be.
+pub fn wanted(new: &NewKeyArgs) -> NewKeyslot {
+    NewKeyslot {
+        cost: (&new.cost).into(),
+        hash: new.hash.clone(),
+        cipher: options::keyslot_cipher(&new.keyslot_cipher),
+    }
 }

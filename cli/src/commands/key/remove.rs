@@ -4,12 +4,16 @@ use luks::{OsRandom, keyslots};
 use serde_json::json;
 
 use crate::args::KeyRemoveArgs;
-use crate::change::Target;
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
 use crate::passphrase::KeyInput;
 use crate::unlock;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Removes a keyslot.
 pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
@@ -25,7 +29,7 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
     )?;
     let name = &target.name;
     let keys = KeyInput::new(&args.keys, false)?;
-    let luks = target.luks(&args.image.policy)?;
+    let luks = target.luks(&policy::read(&args.image.policy.policy)?, &Warner)?;
     let options = unlock::options_for(None, &args.limits)?;
     let keyslot = if let Some(keyslot) = args.key_slot {
         let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();
@@ -56,7 +60,7 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
         );
         target.confirm(&question, args.change.output.batch_mode)?;
     }
-    target.back_up(&luks, args.change.header_backup_file.as_deref())?;
+    target.back_up(&luks, args.change.header_backup_file.as_deref(), &Warner)?;
     keyslots::remove(&luks, keyslot, last, &mut OsRandom).map_err(target.failed())?;
     let members = json!({"image": name, "keyslot": keyslot, "last": last});
     let text = format!("keyslot {keyslot} of {name} is removed\n");

@@ -6,20 +6,22 @@ use dmcrypt::{LockedBytes, Passphrase};
 use luks::Luks;
 use serde_json::{Value, json};
 
-use crate::args::{KeyTestArgs, Operand};
+use crate::args::KeyTestArgs;
 use crate::error::Error;
 use crate::explain::search::{Explanation, Work};
 use crate::explain::{self, Given};
 use crate::output;
 use crate::passphrase::KeyInput;
-use crate::source::Source;
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::Place;
 use jobs::limits::Stopwatch;
+use jobs::source::Source;
 
 /// Tests. Nothing is written, and no data is decrypted.
 pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
-    let keys = KeyInput::new(&args.keys, args.image.header() == Operand::Standard)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
+    let keys = KeyInput::new(&args.keys, args.image.header() == Place::Standard)?;
     let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
     let keyslot = if args.explain {
         explained(&luks, &source.name, &keys, args)?

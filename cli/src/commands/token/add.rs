@@ -9,11 +9,16 @@ use serde_json::{Map, Value, json};
 
 use super::show::metadata;
 use crate::args::{ChangeArgs, ImageArgs, TokenAddArgs, TokenImportArgs};
-use crate::change::{ChangeError, Target};
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
 use crate::output;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::error::ChangeError;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Adds a keyring token.
 pub fn add(args: &TokenAddArgs) -> Result<(), Error> {
@@ -77,7 +82,11 @@ fn insert(
 ) -> Result<(), Error> {
     let inputs = inputs.policies(&image.policy);
     let target = Target::open(&image.header(), change.dry.run, Claim::Header, &inputs)?;
-    let luks = target.luks_after_backup(&image.policy, change)?;
+    let luks = target.luks_after_backup(
+        &policy::read(&image.policy.policy)?,
+        change.header_backup_file.as_deref(),
+        &Warner,
+    )?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
     let token = token(&tokens::assignable(metadata))?;
     let id = tokens::add(&luks, token, number.id, number.replace, &mut OsRandom)

@@ -4,10 +4,14 @@ use luks::{Luks, OsRandom, tokens};
 use serde_json::json;
 
 use crate::args::{ChangeArgs, ImageArgs, TokenAssignArgs, TokenRemoveArgs};
-use crate::change::Target;
+use crate::change::Told as _;
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::InputsOf as _;
+use crate::watch::Warner;
 use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
+use jobs::policy;
 
 /// Removes a token.
 pub fn remove(args: &TokenRemoveArgs) -> Result<(), Error> {
@@ -60,7 +64,11 @@ fn change(
 ) -> Result<(), Error> {
     let inputs = Inputs::none().policies(&image.policy);
     let target = Target::open(&image.header(), args.dry.run, Claim::Header, &inputs)?;
-    let luks = target.luks_after_backup(&image.policy, args)?;
+    let luks = target.luks_after_backup(
+        &policy::read(&image.policy.policy)?,
+        args.header_backup_file.as_deref(),
+        &Warner,
+    )?;
     change(&luks).map_err(target.failed())?;
     let members = json!({"image": target.name, "token": done.id});
     let text = format!("token {} of {} {}\n", done.id, target.name, done.text);

@@ -8,16 +8,18 @@ use luks::{Header, InvalidOption, Luks, tokens};
 use serde_json::{Value, json};
 
 use crate::args::{TokenExportArgs, TokenListArgs};
-use crate::change::{check_new, write_new, wrote};
+use crate::change::wrote;
 use crate::error::Error;
 use crate::output;
-use crate::source::Source;
 use crate::unlock;
+use crate::watch::Warner;
+use jobs::change::{check_new, write_new};
+use jobs::source::Source;
 use jobs::temporary::Content;
 
 /// Lists the tokens.
 pub fn list(args: &TokenListArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let storage: Arc<_> = source.seekable()?;
     let luks = unlock::open(&source.name, storage, &args.image.policy)?;
     // LUKS1 has none.
@@ -63,7 +65,7 @@ fn description(luks: &Luks, id: u32) -> String {
 
 /// Exports one token.
 pub fn export(args: &TokenExportArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use)?;
+    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
     let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
     let token = metadata(&luks)
         .and_then(|metadata| tokens::export(metadata, args.token_id))

@@ -1,0 +1,316 @@
+//! What can be done about an error, as options of the verbs and programs of others.
+
+use std::io;
+
+use jobs::block;
+use jobs::error::{ChangeError, DestinationError, Meant, PolicyError, SourceError, TransferError};
+use jobs::instead::{Instead, quoted};
+use jobs::policy::{BUILTIN, BUILTINS};
+use luks::kdf::Excess;
+use recognise::Class;
+use volume::{CopyError, is_bad_place};
+
+use crate::error::Error;
+use crate::passphrase::KeyError;
+
+/// What to do about it, where something can be done.
+pub fn of(error: &Error) -> Option<String> {
+    let advice = match error {
+        Error::Job(error) => return of_job(error),
+        Error::Key(error) => return error.advice(),
+        // The options of the other key are called the same but for the word.
+        Error::NewKey(error) => {
+            return error.advice().map(|advice| {
+                advice
+                    .replace("--key-file", "--new-keyfile")
+                    .replace("--key-fd", "--new-key-fd")
+                    .replace("--keyfile-", "--new-keyfile-")
+            });
+        }
+        Error::Missing(missing) => {
+            return Some(format!(
+                "give it with {}, or take cryptsetup's defaults with --compat 2.6 or --compat 2.7",
+                missing.option
+            ));
+        }
+        Error::NeedsAnswer { .. } => "-q (--batch-mode) says yes to it",
+        Error::ClosedStream { .. } => "open it on /dev/null where it is not wanted",
+        Error::Overwritten { .. } => {
+            "header restore brings it back where there is a backup of the header from before"
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn of_job(error: &jobs::Error) -> Option<String> {
+    let advice = match error {
+        jobs::Error::Source(error) => return source(error),
+        jobs::Error::Destination(error) => return destination(error),
+        jobs::Error::Change(error) => return change(error),
+        jobs::Error::Transfer(error) => return transfer(error),
+        jobs::Error::Policy(error) => return policy(error),
+        jobs::Error::Luks { error, .. } => return of_luks(error),
+        jobs::Error::NotLuks { name, instead } => return of_instead(instead, name),
+        jobs::Error::Cipher(error) => return of_key_size(error),
+        jobs::Error::Secret(error) => {
+            return error.get_ref().downcast_ref::<KeyError>()?.advice();
+        }
+        jobs::Error::Detached { name } => {
+            return Some(format!(
+                "decrypt DATA --header {name} reads the file with the data"
+            ));
+        }
+        jobs::Error::SectorTooLarge { limit, .. } => {
+            return Some(format!(
+                "--sector-size {limit} can be used, and is taken where none is given; --allow-any-sector-size makes such a \
+                 container"
+            ));
+        }
+        jobs::Error::NullCipher => "--allow-unencrypted reads it all the same",
+        jobs::Error::RiskyCipher { .. } => "--allow-weak-cipher makes such a container",
+        jobs::Error::EmptyPassphrase { .. } => {
+            "--allow-empty-passphrase makes one that opens with an empty passphrase"
+        }
+        jobs::Error::KdfTooCostly { .. } => {
+            "give --pbkdf-force-iterations a smaller number, or --iter-time the milliseconds that it may take"
+        }
+        jobs::Error::Direct { .. } => "leave --direct out",
+        jobs::Error::NoSize => "give --payload-size SIZE or --container-size SIZE",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn source(error: &SourceError) -> Option<String> {
+    let advice = match error {
+        SourceError::Busy { .. } => {
+            "stop the other process, or read a state that may be torn with --read-in-use"
+        }
+        SourceError::NotRaw { content, .. } if content.class() == Class::Image => {
+            "make a raw image of it (qemu-img convert -O raw), or take its bytes as they are with --allow-any-source"
+        }
+        SourceError::NotRaw {
+            meant: Meant::Plain,
+            ..
+        } => "leave --type plain out to open it; --allow-any-source decrypts its bytes as they are",
+        SourceError::NotRaw { .. } => "--allow-any-source encrypts its bytes as they are",
+        SourceError::Empty { .. } => "--allow-empty makes a container all the same",
+        SourceError::PartialSector { .. } => "--pad fills the last sector with zeros",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn destination(error: &DestinationError) -> Option<String> {
+    let advice = match error {
+        DestinationError::Exists {
+            replaceable: true, ..
+        } => "--force replaces it once the new one is complete",
+        DestinationError::TwoExist { .. } => {
+            "remove one of them, or name a header that does not exist yet"
+        }
+        DestinationError::Symlink { name } if name == "/dev/stdout" => "`-` is standard output",
+        DestinationError::Symlink { .. } => "name the file itself",
+        DestinationError::Terminal { .. } => "redirect it, or name a file",
+        DestinationError::DeviceHolds { .. } => "--overwrite-device writes over it",
+        DestinationError::InUse { .. } => block::RELEASE,
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn transfer(error: &TransferError) -> Option<String> {
+    match &error.error {
+        CopyError::PartialSector { .. } => {
+            Some("--pad fills the last sector with zeros".to_owned())
+        }
+        CopyError::Write { error, .. } if error.kind() == io::ErrorKind::StorageFull => {
+            Some("make room, or choose another place for the destination".to_owned())
+        }
+        CopyError::Read { error, .. } if is_bad_place(error) => {
+            Some("--on-read-error zero goes on, with zeros for what cannot be read".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn policy(error: &PolicyError) -> Option<String> {
+    match error {
+        PolicyError::Unknown { .. } => {
+            let names: Vec<_> = BUILTINS
+                .iter()
+                .map(|(name, _)| format!("{BUILTIN}{name}"))
+                .collect();
+            Some(format!("there is {}", names.join(", ")))
+        }
+        PolicyError::Wrong { .. } => {
+            Some("inspect IMG --policy-template writes one that is right".to_owned())
+        }
+        PolicyError::Unreadable { .. } => None,
+    }
+}
+
+fn change(error: &ChangeError) -> Option<String> {
+    let advice = match error {
+        ChangeError::Busy { .. } => "stop the other process",
+        ChangeError::InUse { .. } => block::RELEASE,
+        ChangeError::Exists { .. } => "name a file that does not exist yet",
+        ChangeError::HoldsData { .. } => {
+            "--force writes over them: is it the container that the backup was made of?"
+        }
+        ChangeError::HoldsSomethingElse { .. } => "--force overwrites it",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// What to do with the image that messages call `name`, which is no LUKS container.
+fn of_instead(instead: &Instead, name: &str) -> Option<String> {
+    if !instead.looks_random() {
+        return instead.way(name);
+    }
+    Some(format!(
+        "it looks random, as a plain container does, which has no header (decrypt --type plain reads one, given its \
+         cipher and key size), or the data of a detached header (decrypt --header FILE {})",
+        quoted(name)
+    ))
+}
+
+fn of_luks(error: &luks::Error) -> Option<String> {
+    let advice = match error {
+        luks::Error::InvalidOption(luks::InvalidOption::Cipher(error)) => {
+            return of_key_size(error);
+        }
+        luks::Error::TooCostly { refused } => {
+            return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));
+        }
+        luks::Error::NullCipher { .. } => "--allow-unencrypted reads it all the same",
+        luks::Error::InvalidOption(luks::InvalidOption::VolumeKeyTail { .. }) => {
+            "--volume-key-size BITS says which it is"
+        }
+        luks::Error::Linear { .. } => {
+            "whoever wrote the header chose what is read there; --allow-unencrypted reads it all the same"
+        }
+        luks::Error::Corrupt(luks::Corrupt::EpochEnd { .. }) => {
+            "header repair begins to count anew"
+        }
+        luks::Error::NeedsRecovery { .. } => {
+            "let the program that began the reencryption finish it"
+        }
+        luks::Error::NoUsableKeyslot(_) => "--key-slot N tries a keyslot that is not tried unasked",
+        luks::Error::Overwritten { .. } => {
+            "header repair writes that copy anew, --force with it over whatever is there now"
+        }
+        luks::Error::Refused(luks::Refused::BackupDiffers(_)) => {
+            "--force restores it all the same; is it the backup of this container?"
+        }
+        luks::Error::Refused(luks::Refused::BackupShort { .. }) => {
+            "--force restores what it has; decrypt IMG --header BACKUP reads the data with it and writes nothing"
+        }
+        luks::Error::Refused(luks::Refused::BackupInReencryption(_)) => {
+            "--force restores it all the same, if nothing was reencrypted since"
+        }
+        luks::Error::Refused(luks::Refused::BackupDamaged(_)) => {
+            "--force restores it with both copies made from the sound one"
+        }
+        luks::Error::Refused(luks::Refused::Conversion {
+            obstacle: luks::ConversionObstacle::NoRoomToMove { .. },
+            ..
+        }) => "remove a keyslot first; its place is needed",
+        luks::Error::Refused(luks::Refused::Foreign { .. }) => "--force repairs it all the same",
+        luks::Error::Refused(luks::Refused::Shifted { at, place }) => {
+            return Some(shift_advice(*at, *place));
+        }
+        luks::Error::Refused(luks::Refused::Unproven { is_whole: true, .. }) => {
+            "--force writes both header copies from it; copy the image's first MiB elsewhere before"
+        }
+        luks::Error::Refused(luks::Refused::Unproven { .. }) => {
+            "header restore brings a backup back; without one keep the image as it is, its data are still there"
+        }
+        luks::Error::OutOfMemory { .. } => {
+            "free some memory, or open the container on a larger machine"
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// Keys have bytes, and their option counts bits.
+fn of_key_size(error: &dmcrypt::Error) -> Option<String> {
+    let dmcrypt::Error::KeySize { expected, .. } = error else {
+        return None;
+    };
+    let word = |word: &str| {
+        let digits = word.trim_end_matches(',');
+        digits.parse::<u64>().map_or_else(
+            |_| word.to_owned(),
+            |bytes| format!("{}{}", bytes * 8, &word[digits.len()..]),
+        )
+    };
+    let bits: Vec<_> = expected.split(' ').map(word).collect();
+    Some(format!("--key-size is in bits: {}", bits.join(" ")))
+}
+
+/// How everything gets back to its place.
+fn shift_advice(at: u64, place: u64) -> String {
+    let bytes = at.abs_diff(place);
+    let way = if at < place {
+        format!(
+            "head -c {at} IMG, {bytes} zeros and tail -c +{} IMG",
+            at + 1
+        )
+    } else {
+        format!("head -c {place} IMG and tail -c +{} IMG", at + 1)
+    };
+    format!(
+        "{way}, one behind the other, make a copy in which all is at its place, for header repair"
+    )
+}
+
+/// What would allow each kind of excess that there is, each kind once.
+fn cost_advice<'a>(excesses: impl Iterator<Item = &'a Excess>) -> String {
+    let mut ways: Vec<&str> = Vec::new();
+    for excess in excesses {
+        let way = match excess {
+            Excess::Memory { .. } => {
+                "--max-kdf-memory KIB allows more memory, if you trust the image"
+            }
+            Excess::Work { .. } => "--max-kdf-time MS allows more time, if you trust the image",
+            Excess::Total { .. } => {
+                "--key-slot N tries one keyslot alone; --max-kdf-time MS allows more time"
+            }
+            Excess::Lanes { .. } => "no option allows more lanes: cryptsetup writes no more than 4",
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_about_costs_is_about_what_is_exceeded() {
+        let lanes = Excess::Lanes {
+            need: 1000,
+            limit: 4,
+        };
+        let memory = Excess::Memory {
+            need_kib: 2,
+            limit_kib: 1,
+        };
+        let work = Excess::Work { times: 3 };
+        assert_eq!(
+            cost_advice([&lanes].into_iter()),
+            "no option allows more lanes: cryptsetup writes no more than 4"
+        );
+        let both = cost_advice([&memory, &work, &memory].into_iter());
+        assert_eq!(both.matches("--max-kdf-memory").count(), 1);
+        assert_eq!(both.matches("--max-kdf-time").count(), 1);
+        assert!(cost_advice([&Excess::Total { slots: 10 }].into_iter()).contains("--key-slot"));
+    }
+}

@@ -1,0 +1,321 @@
+//! A container whose header is to be changed: opened for it, and backed up first.
+
+pub mod named;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use luks::backup::MAX_BYTES;
+use luks::{Backup, Header, Luks, Policy};
+use volume::{Access, FileStorage, ImageLock, ImageRole, LockMode, RehearsedStorage, Storage};
+
+use crate::block::{self, Claim, Ground, InUse};
+use crate::error::{ChangeError, Error};
+use crate::folder::Folder;
+use crate::inputs::Inputs;
+use crate::place::Place;
+use crate::temporary::{Content, TemporaryFile, writing};
+use crate::text;
+use crate::unlock;
+use crate::watch::Watch;
+
+use named::Named;
+
+/// An image that is open for writing, kept from other programs that read or write it.
+pub struct Target {
+    /// How messages name it.
+    pub name: String,
+    /// Its bytes.
+    pub storage: Arc<dyn Storage>,
+    /// The same, where nothing is to be written.
+    rehearsed: Option<Arc<RehearsedStorage>>,
+    path: PathBuf,
+    file: Arc<FileStorage>,
+    _lock: ImageLock,
+}
+
+impl Target {
+    /// Opens the image that is in `place`, unless somebody uses it as `claim` forbids, or it is one of the `inputs` of the
+    /// job. `dry_run`: its changes are kept in memory, and what would not let them be written is an error all the same.
+    pub fn open(
+        place: &Place,
+        dry_run: bool,
+        claim: Claim,
+        inputs: &Inputs,
+    ) -> Result<Self, ChangeError> {
+        let name = place.source_name();
+        let Place::Path(path) = place else {
+            return Err(ChangeError::Stream { name });
+        };
+        let failed = |source| ChangeError::Open {
+            name: name.clone(),
+            source,
+        };
+        let kind = path.metadata().map_err(failed)?.file_type();
+        if kind.is_dir() {
+            return Err(ChangeError::Directory { name });
+        }
+        if !(kind.is_file() || kind.is_block_device()) {
+            return Err(ChangeError::Stream { name });
+        }
+        let mode = if dry_run {
+            LockMode::Shared
+        } else {
+            LockMode::Exclusive
+        };
+        let (file, lock) = locked(path, &name, mode)?;
+        let clash = Ground::of(file.file()).and_then(|ground| inputs.clash(&ground));
+        if let Some(clash) = clash {
+            return Err(ChangeError::Input { name, clash });
+        }
+        let named: Arc<dyn Storage> = Arc::new(Named::new(file.clone(), path));
+        let rehearsed = if dry_run {
+            let rehearsed = RehearsedStorage::new(named.clone()).map_err(failed)?;
+            Some(Arc::new(rehearsed))
+        } else {
+            None
+        };
+        let target = Self {
+            name,
+            storage: match &rehearsed {
+                Some(rehearsed) => rehearsed.clone(),
+                None => named,
+            },
+            rehearsed,
+            path: path.clone(),
+            file,
+            _lock: lock,
+        };
+        target.claim(claim)?;
+        Ok(target)
+    }
+
+    /// Whether it is a block device.
+    pub fn is_device(&self) -> bool {
+        self.file.is_block_device()
+    }
+
+    /// Refuses an image that somebody uses as `claim` forbids.
+    pub fn claim(&self, claim: Claim) -> Result<(), ChangeError> {
+        let name = || self.name.clone();
+        match block::check(self.file.file(), claim) {
+            Ok(None) => Ok(()),
+            Ok(Some(by)) => Err(ChangeError::InUse { name: name(), by }),
+            Err(source) => Err(ChangeError::Read {
+                name: name(),
+                source,
+            }),
+        }
+    }
+
+    /// Says that the container is open, where what opens it is about to go.
+    pub fn warn_of_mapping(&self, watch: &dyn Watch) -> Result<(), ChangeError> {
+        match self.claim(Claim::Whole) {
+            Err(ChangeError::InUse { name, by }) => {
+                watch.warn(&format_args!(
+                    "{name} is in use{by}; once that is closed, what the header holds then is all that opens it"
+                ));
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Refuses to convert a container that is mapped, wherever its header is.
+    pub fn refuse_mapped(&self, luks: &Luks) -> Result<(), ChangeError> {
+        let (version, uuid) = match luks.header() {
+            Header::Luks1(header) => (1, header.uuid.clone()),
+            Header::Luks2(header) => (2, header.binary.uuid.clone()),
+        };
+        match block::mapping_of_container(version, &uuid) {
+            None => Ok(()),
+            Some(mapping) => Err(ChangeError::InUse {
+                name: self.name.clone(),
+                by: InUse::mapped(mapping),
+            }),
+        }
+    }
+
+    /// Reads its header, to be changed, and checks it, against `policies` too; what is wrong with it and could be passed
+    /// over is told.
+    pub fn luks(&self, policies: &[Policy], watch: &dyn Watch) -> Result<Luks, Error> {
+        let luks = unlock::open(&self.name, self.storage.clone(), policies, watch)?;
+        luks.check_change().map_err(self.failed())?;
+        Ok(luks)
+    }
+
+    /// The header, after its backup was written into the file `backup`, if one was asked for.
+    pub fn luks_after_backup(
+        &self,
+        policies: &[Policy],
+        backup: Option<&Path>,
+        watch: &dyn Watch,
+    ) -> Result<Luks, Error> {
+        let luks = self.luks(policies, watch)?;
+        self.back_up(&luks, backup, watch)?;
+        Ok(luks)
+    }
+
+    /// Writes the backup that was asked for.
+    pub fn back_up(
+        &self,
+        luks: &Luks,
+        path: Option<&Path>,
+        watch: &dyn Watch,
+    ) -> Result<(), Error> {
+        match path {
+            Some(path) if self.rehearsed.is_none() => {
+                back_up(&self.name, luks, path, watch).map(drop)
+            }
+            Some(path) => Ok(check_new(path)?),
+            None => Ok(()),
+        }
+    }
+
+    /// What a dry run would have written, in bytes; `None` where it was written.
+    pub fn would_write(&self) -> Option<Vec<Range<u64>>> {
+        self.rehearsed.as_ref().map(|rehearsed| rehearsed.written())
+    }
+
+    /// Refuses to call a change done that went into a file which has lost its name meanwhile.
+    pub fn check_named(&self) -> Result<(), ChangeError> {
+        if self.rehearsed.is_none() && !named::leads_to(&self.path, self.file.file()) {
+            let name = self.name.clone();
+            return Err(ChangeError::Exchanged { name });
+        }
+        Ok(())
+    }
+
+    /// An error of the library about this container.
+    pub fn failed(&self) -> impl Fn(luks::Error) -> Error + '_ {
+        |error| Error::of_image(&self.name, error, &*self.storage)
+    }
+}
+
+/// Opens an image and locks it. Whoever changes its header now may put another file in its place: that one is opened
+/// then.
+fn locked(
+    path: &Path,
+    name: &str,
+    mode: LockMode,
+) -> Result<(Arc<FileStorage>, ImageLock), ChangeError> {
+    /// Somebody who replaces it as often will do so again.
+    const TRIES: usize = 8;
+    let name = || name.to_owned();
+    let cannot_lock = |source: io::Error| match source.kind() {
+        io::ErrorKind::WouldBlock => ChangeError::Busy { name: name() },
+        _ => ChangeError::Lock {
+            name: name(),
+            source,
+        },
+    };
+    for _ in 0..TRIES {
+        let file = FileStorage::open(path, Access::ReadWrite);
+        let file = Arc::new(file.map_err(|source| ChangeError::Open {
+            name: name(),
+            source,
+        })?);
+        let lock = file.lock_image(ImageRole::Writer).map_err(cannot_lock)?;
+        drop(file.lock(mode).map_err(cannot_lock)?);
+        if named::leads_to(path, file.file()) {
+            return Ok((file, lock));
+        }
+    }
+    Err(ChangeError::Exchanged { name: name() })
+}
+
+/// Writes a backup of header and keyslots into a new file that its owner may read.
+pub fn back_up(name: &str, luks: &Luks, path: &Path, watch: &dyn Watch) -> Result<Backup, Error> {
+    let backup = read_holey(name, luks, watch)?;
+    write_new(path, 0o400, Content::Public, backup.bytes())?;
+    Ok(backup)
+}
+
+/// Reads header and keyslots, and tells of what cannot be.
+fn read_holey(name: &str, luks: &Luks, watch: &dyn Watch) -> Result<Backup, Error> {
+    let backup = Backup::read(luks).map_err(|error| Error::luks(name, error))?;
+    for hole in backup.holes() {
+        let need = if hole.is_in_use {
+            ", which are in use"
+        } else {
+            ", which nothing uses"
+        };
+        watch.warn(&format_args!(
+            "{name}: bytes {} to {}{need}, are zeros in the backup: {}",
+            hole.start,
+            hole.end - 1,
+            hole.problem
+        ));
+    }
+    Ok(backup)
+}
+
+/// What [`back_up`] would do, for a dry run.
+pub fn would_back_up(
+    name: &str,
+    luks: &Luks,
+    path: &Path,
+    watch: &dyn Watch,
+) -> Result<Backup, Error> {
+    let backup = read_holey(name, luks, watch)?;
+    check_new(path)?;
+    Ok(backup)
+}
+
+/// A file that is to be written must not exist yet.
+pub fn check_new(path: &Path) -> Result<(), ChangeError> {
+    if path.symlink_metadata().is_ok() {
+        let name = text::path(path);
+        return Err(ChangeError::Exists { name });
+    }
+    Folder::of(path)
+        .and_then(|(folder, _)| folder.check_writable())
+        .map_err(|source| ChangeError::Write {
+            name: text::path(path),
+            source,
+        })
+}
+
+/// Reads a backup of header and keyslots, or of a larger file as much as a backup can have.
+pub fn read_backup(path: &Path) -> Result<Vec<u8>, ChangeError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|source| ChangeError::Read {
+            name: text::path(path),
+            source,
+        })?;
+    Ok(bytes)
+}
+
+/// Writes a file of `content` that must not exist yet, through to the disk; after an error or a signal there is none.
+pub fn write_new(
+    path: &Path,
+    mode: u32,
+    content: Content,
+    bytes: &[u8],
+) -> Result<(), ChangeError> {
+    let failed = |source: io::Error| {
+        let name = text::path(path);
+        match source.kind() {
+            io::ErrorKind::AlreadyExists => ChangeError::Exists { name },
+            _ => ChangeError::Write { name, source },
+        }
+    };
+    let (folder, name) = Folder::of(path).map_err(failed)?;
+    let (mut file, temporary) =
+        TemporaryFile::create(&Arc::new(folder), &name, mode, content).map_err(failed)?;
+    let written = {
+        let _writing = writing();
+        file.write_all(bytes)
+    };
+    written
+        .and_then(|()| file.sync_all())
+        .and_then(|()| temporary.folder().sync(&file))
+        .and_then(|()| temporary.keep(|_| Ok(())))
+        .map_err(failed)
+}

@@ -1,0 +1,270 @@
+//! The image that is written: made beside its name and renamed at the end, so that a destination that looks complete
+//! is complete.
+
+mod check;
+pub mod held;
+mod new_file;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use volume::{FileStorage, ImageLock, Storage};
+
+use crate::block::Ground;
+use crate::error::DestinationError;
+use crate::folder::Folder;
+use crate::inputs::Inputs;
+use crate::place::Place;
+use crate::temporary::Content;
+
+use new_file::NewFile;
+
+/// What there is already and may be written over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overwrite {
+    /// A file, which is replaced once the new one is complete.
+    pub files: bool,
+    /// A block device, whatever is on it.
+    pub devices: bool,
+}
+
+/// A destination that may be written; nothing has been written yet.
+pub struct Target {
+    /// How messages name it.
+    pub name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    File {
+        folder: Arc<Folder>,
+        entry: OsString,
+        replaces: Option<Replaced>,
+    },
+    Device(Arc<FileStorage>, ImageLock),
+    /// Opened when it is written: a pipe without a reader would block.
+    Pipe {
+        folder: Arc<Folder>,
+        entry: OsString,
+        found: File,
+        is_symlink: bool,
+    },
+    Stdout(File),
+}
+
+/// A file that is replaced at the end, kept from others until then.
+pub(crate) struct Replaced {
+    storage: FileStorage,
+    _lock: ImageLock,
+}
+
+/// An open destination.
+pub struct Destination {
+    /// How messages name it.
+    pub name: String,
+    /// Where the bytes go.
+    pub bytes: Bytes,
+}
+
+/// Where the bytes of a destination go.
+pub enum Bytes {
+    /// A new file, under a temporary name.
+    File(Arc<FileStorage>, NewFile, ImageLock),
+    /// A block device.
+    Device(Arc<FileStorage>, ImageLock),
+    /// Standard output, a pipe or a character device.
+    Stream(File),
+}
+
+impl Target {
+    /// Finds out whether `place` may be written by a job that reads `inputs`.
+    pub fn check(
+        place: &Place,
+        overwrite: Overwrite,
+        inputs: &Inputs,
+    ) -> Result<Self, DestinationError> {
+        let name = place.destination_name();
+        let kind = match place {
+            Place::Standard => check::stdout(&name, inputs)?,
+            Place::Path(path) => check::path(path, &name, overwrite, inputs)?,
+        };
+        Ok(Self { name, kind })
+    }
+
+    /// Whether it is written in order only.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Pipe { .. } | Kind::Stdout(_))
+    }
+
+    /// Whether it is standard output, so that no result can be printed there.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self.kind, Kind::Stdout(_))
+    }
+
+    /// Whether both are one file or one device, by whatever name.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (
+                Kind::File { folder, entry, .. },
+                Kind::File {
+                    folder: other_folder,
+                    entry: other,
+                    ..
+                },
+            ) => folder.is_same_as(other_folder) && entry == other,
+            (Kind::Device(one, _), Kind::Device(two, _)) => {
+                let ground = |storage: &FileStorage| Ground::of(storage.file());
+                match (ground(one), ground(two)) {
+                    (Some(one), Some(two)) => one.meets(&two),
+                    _ => false,
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is a file that is there already.
+    pub fn replaces(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::File {
+                replaces: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// How large a device is; other destinations are as large as they become.
+    pub fn capacity(&self) -> Result<Option<u64>, DestinationError> {
+        let Kind::Device(storage, _) = &self.kind else {
+            return Ok(None);
+        };
+        let len = storage.len().map_err(|source| DestinationError::Open {
+            name: self.name.clone(),
+            source,
+        })?;
+        Ok(Some(len))
+    }
+
+    /// A device must have room for so many bytes; a file system's room shows only when it is written.
+    pub fn check_room(&self, needed: u64) -> Result<(), DestinationError> {
+        match self.capacity()? {
+            Some(capacity) if capacity < needed => Err(DestinationError::TooSmall {
+                name: self.name.clone(),
+                capacity,
+                needed,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens it for writing. `content` is what a new file holds until it is complete.
+    pub fn create(self, content: Content) -> Result<Destination, DestinationError> {
+        let name = self.name;
+        let bytes = match self.kind {
+            Kind::Stdout(file) => Bytes::Stream(file),
+            Kind::Device(storage, lock) => Bytes::Device(storage, lock),
+            Kind::Pipe {
+                folder,
+                entry,
+                found,
+                is_symlink,
+            } => {
+                let flags = OFlags::WRONLY;
+                let opened = check::open_same(&folder, &entry, &found, is_symlink, flags, &name);
+                Bytes::Stream(opened?)
+            }
+            Kind::File {
+                folder,
+                entry,
+                replaces,
+            } => {
+                let made = NewFile::create(&folder, &entry, replaces, content)
+                    .and_then(|(file, new)| Ok((FileStorage::from_file(file)?, new)));
+                let (storage, new) = made.map_err(|source| DestinationError::Create {
+                    name: name.clone(),
+                    source,
+                })?;
+                let lock = check::lock(&storage, &name)?;
+                Bytes::File(Arc::new(storage), new, lock)
+            }
+        };
+        Ok(Destination { name, bytes })
+    }
+}
+
+impl Destination {
+    /// The storage, where bytes can be written at any position.
+    pub fn storage(&self) -> Option<&Arc<FileStorage>> {
+        match &self.bytes {
+            Bytes::File(storage, ..) | Bytes::Device(storage, _) => Some(storage),
+            Bytes::Stream(_) => None,
+        }
+    }
+
+    /// Whether it is new and reads as zeros where it is not written.
+    pub fn is_new(&self) -> bool {
+        matches!(self.bytes, Bytes::File(..))
+    }
+
+    /// Writes all that it is to hold.
+    pub fn write_all(&self, bytes: &[u8]) -> Result<(), DestinationError> {
+        let written = match &self.bytes {
+            Bytes::File(storage, ..) | Bytes::Device(storage, _) => storage.write_at(0, bytes),
+            Bytes::Stream(file) => (&*file).write_all(bytes),
+        };
+        written.map_err(|source| DestinationError::Write {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
+    /// Makes what was written durable and, for a file, visible under its name.
+    pub fn commit(self) -> Result<(), DestinationError> {
+        self.sync()?;
+        let name = self.name;
+        match self.bytes {
+            Bytes::File(_, new, _lock) => new.commit().map_err(|unnamed| unnamed.of(name)),
+            Bytes::Device(..) | Bytes::Stream(_) => Ok(()),
+        }
+    }
+
+    /// The same for data and their detached header, of which both appear or none.
+    pub fn commit_with_header(self, header: Self) -> Result<(), DestinationError> {
+        self.sync()?;
+        header.sync()?;
+        match (self.bytes, header.bytes) {
+            (Bytes::File(_, data, _data_lock), Bytes::File(_, new_header, _header_lock)) => {
+                NewFile::commit_both(data, new_header)
+                    .map_err(|failed| failed.of(self.name, header.name))
+            }
+            // What lies on a device has its name: the other's makes both whole.
+            (data, bytes) => {
+                let header = Self {
+                    name: header.name,
+                    bytes,
+                };
+                header.commit()?;
+                let data = Self {
+                    name: self.name,
+                    bytes: data,
+                };
+                data.commit()
+            }
+        }
+    }
+
+    fn sync(&self) -> Result<(), DestinationError> {
+        let synced = match &self.bytes {
+            Bytes::File(storage, ..) | Bytes::Device(storage, _) => storage.sync(),
+            Bytes::Stream(_) => Ok(()),
+        };
+        synced.map_err(|source| DestinationError::Write {
+            name: self.name.clone(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! Why there is no plain container.
+
+/// Why the options make no plain container.
+#[derive(Debug, thiserror::Error)]
+pub enum PlainError {
+    /// A key is whole bytes.
+    #[error("a key of {bits} bits is not a whole number of bytes")]
+    KeyBits {
+        /// The size asked for.
+        bits: u32,
+    },
+    /// There are four sector sizes.
+    #[error("sector size {bytes} is none of 512, 1024, 2048, 4096")]
+    SectorSize {
+        /// The size asked for.
+        bytes: u32,
+    },
+    /// An offset beyond any disk.
+    #[error("offset {sectors} sectors is beyond 64 bits of bytes")]
+    Offset {
+        /// The offset asked for.
+        sectors: u64,
+    },
+    /// The cipher is none, is not built, or does not take the key.
+    #[error(transparent)]
+    Cipher(#[from] dmcrypt::Error),
+    /// Hash, key or offsets.
+    #[error(transparent)]
+    Container(#[from] dmcrypt_plain::Error),
+}

@@ -1,0 +1,91 @@
+//! What a job reads: none of it may be where the job writes.
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use crate::block::Ground;
+
+/// The most that is read of a key file where no size is asked for, in bytes; cryptsetup's limit.
+pub const MAX_KEY_BYTES: u64 = 8 << 20;
+
+/// The files and devices that a job reads, by what they are and not by their names.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs(Vec<(&'static str, Ground)>);
+
+/// Something to be written that is read too.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Clash {
+    what: &'static str,
+    is_itself: bool,
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_itself {
+            write!(f, "is {} itself", self.what)
+        } else {
+            write!(f, "lies in the same bytes as {}", self.what)
+        }
+    }
+}
+
+impl Inputs {
+    /// Nothing is read.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A file that will be read, where one is named.
+    #[must_use]
+    pub fn path(self, what: &'static str, path: Option<impl AsRef<Path>>) -> Self {
+        let place = path.and_then(|path| Ground::of_path(path.as_ref()));
+        self.with(what, place)
+    }
+
+    /// A key file, of which so many bytes from an offset on count, or as many as a key can have.
+    #[must_use]
+    pub fn key(
+        self,
+        what: &'static str,
+        file: Option<&std::ffi::OsStr>,
+        descriptor: Option<u32>,
+        (offset, size): (u64, Option<u64>),
+    ) -> Self {
+        let place = match (file, descriptor) {
+            (Some(file), _) if file != "-" => Ground::of_path(Path::new(file)),
+            (None, Some(descriptor)) => {
+                Ground::of_path(Path::new(&format!("/dev/fd/{descriptor}")))
+            }
+            _ => of_standard_input(),
+        };
+        let bytes = size.unwrap_or(MAX_KEY_BYTES + 1);
+        self.with(what, place.map(|place| place.part(offset, bytes)))
+    }
+
+    /// What lies in a place.
+    #[must_use]
+    pub fn ground(self, what: &'static str, ground: Option<Ground>) -> Self {
+        self.with(what, ground)
+    }
+
+    fn with(mut self, what: &'static str, ground: Option<Ground>) -> Self {
+        self.0.extend(ground.map(|ground| (what, ground)));
+        self
+    }
+
+    /// What of it lies where something is to be written.
+    pub fn clash(&self, place: &Ground) -> Option<Clash> {
+        let found = self.0.iter().find(|(_, input)| input.meets(place));
+        found.map(|(what, input)| Clash {
+            what,
+            is_itself: input.is(place),
+        })
+    }
+}
+
+fn of_standard_input() -> Option<Ground> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned().ok()?;
+    Ground::of(&stdin.into())
+}

@@ -1,0 +1,138 @@
+//! How large a container becomes.
+
+use recognise::{SectorLimit, largest_sector};
+use serde::Serialize;
+use volume::Storage;
+
+use crate::error::Error;
+use crate::new_luks::LuksOptions;
+use crate::place::Place;
+use crate::sector_size::SectorChoice;
+use crate::sizes::{Given, Sizes};
+use crate::source::Source;
+use crate::watch::Watch;
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub enum Measure {
+    /// A container with a header.
+    Luks {
+        /// What it is to be.
+        wanted: Box<LuksOptions>,
+        /// Its header lies in a file of its own.
+        detached: bool,
+    },
+    /// One without.
+    Plain {
+        /// Where its data start, in units of 512 bytes.
+        offset_sectors: u64,
+        /// Bytes that are encrypted as one.
+        sector_bytes: Option<u32>,
+    },
+}
+
+/// What becomes of it. Sizes are bytes.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Measured {
+    /// `luks1`, `luks2` or `plain`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// All that is not data.
+    pub header_bytes: u64,
+    /// Where the payload starts.
+    pub payload_offset: u64,
+    /// What it holds.
+    pub payload_bytes: u64,
+    /// All of it.
+    pub container_bytes: u64,
+    /// Bytes that are encrypted as one.
+    pub sector_size: u64,
+    /// Why so many.
+    pub sector_size_reason: String,
+}
+
+/// Works the sizes out, for a size that is given or for the image in `source`. Nothing is written.
+///
+/// # Errors
+///
+/// What is wrong with the place or the options; [`Error::NoSize`].
+pub fn measure(
+    source: Option<&Place>,
+    size: Option<Given>,
+    what: &Measure,
+    allow_any_sector_size: bool,
+    watch: &dyn Watch,
+) -> Result<Measured, Error> {
+    let image = source
+        .map(|source| Image::look(source, watch))
+        .transpose()?;
+    let given = size.or(image.as_ref().map(|image| image.size));
+    let given = given.ok_or(Error::NoSize)?;
+    let known = image.as_ref().and_then(|image| image.sectors.as_ref());
+    let check = |sectors: &SectorChoice| match &image {
+        Some(image) => sectors.check(&image.name, known, allow_any_sector_size, watch),
+        None => Ok(()),
+    };
+    match what {
+        Measure::Plain {
+            offset_sectors,
+            sector_bytes,
+        } => {
+            let sectors = SectorChoice::plain(*sector_bytes)?;
+            check(&sectors)?;
+            plain(*offset_sectors, given, sectors)
+        }
+        Measure::Luks { wanted, detached } => {
+            let sizes = Sizes::of_luks("measure", wanted, *detached, given, known)?;
+            check(&sizes.sectors)?;
+            Ok(Measured {
+                kind: wanted.kind(),
+                header_bytes: sizes.layout.reserved_bytes,
+                payload_offset: sizes.layout.data_offset,
+                payload_bytes: sizes.payload_bytes,
+                container_bytes: sizes.container_bytes(),
+                sector_size: sizes.new.options().sector_size.bytes() as u64,
+                sector_size_reason: sizes.sectors.reason,
+            })
+        }
+    }
+}
+
+/// The image that is to be encrypted.
+struct Image {
+    name: String,
+    size: Given,
+    sectors: Option<SectorLimit>,
+}
+
+impl Image {
+    fn look(place: &Place, watch: &dyn Watch) -> Result<Self, Error> {
+        // Nothing of it is kept: it does not matter who writes it meanwhile.
+        let source = Source::open(place, true, watch)?;
+        let storage = source.seekable()?;
+        let len = storage.len().map_err(|error| source.unreadable(error))?;
+        let sectors = largest_sector(&*storage).map_err(|error| source.unreadable(error))?;
+        Ok(Self {
+            name: source.name,
+            size: Given::Payload(len),
+            sectors,
+        })
+    }
+}
+
+fn plain(offset_sectors: u64, given: Given, sectors: SectorChoice) -> Result<Measured, Error> {
+    let offset = offset_sectors.saturating_mul(dmcrypt::SECTOR_BYTES);
+    let sector_size = sectors.size.bytes() as u64;
+    let payload_bytes = given.payload_bytes(offset, sector_size)?;
+    Ok(Measured {
+        kind: "plain",
+        header_bytes: 0,
+        payload_offset: offset,
+        payload_bytes,
+        // `Given::payload_bytes` has seen that the sum is a file's size.
+        container_bytes: offset + payload_bytes,
+        sector_size,
+        sector_size_reason: sectors.reason,
+    })
+}

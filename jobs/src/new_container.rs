@@ -1,0 +1,210 @@
+//! A new LUKS container around a payload: areas first, then the payload, then the header, then the names.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use dmcrypt::{CipherSpec, Passphrase};
+use luks::{NewContainer, OsRandom, format};
+use volume::{Mapping, Storage};
+
+use crate::destination::{Bytes, Destination, Overwrite, Target};
+use crate::error::{DestinationError, Error};
+use crate::inputs::Inputs;
+use crate::new_luks::NewLuks;
+use crate::payload;
+use crate::place::Place;
+use crate::secret::{Asked, Secrets};
+use crate::temporary::Content;
+use crate::watch::Watch;
+
+/// Where a container goes: one place, or two with a detached header. Nothing has been written yet.
+pub struct Places {
+    /// The data, and the header unless it is detached.
+    pub data: Target,
+    /// The detached header.
+    pub header: Option<Target>,
+}
+
+impl Places {
+    /// What a detached header is in an [`Error::Conflict`].
+    pub const HEADER: &str = "a detached header";
+
+    /// Finds out whether they may be written by a job that reads `inputs`.
+    pub fn check(
+        destination: &Place,
+        header: Option<&Place>,
+        overwrite: Overwrite,
+        inputs: &Inputs,
+    ) -> Result<Self, Error> {
+        let data = Target::check(destination, overwrite, inputs)?;
+        let header = header.map(|header| Target::check(header, overwrite, inputs));
+        let header = header.transpose()?;
+        if let Some(header) = &header {
+            if header.is_stream() {
+                return Err(Error::Conflict {
+                    one: Self::HEADER,
+                    other: "a pipe",
+                });
+            }
+            if data.is_same_as(header) {
+                return Err(Error::Conflict {
+                    one: Self::HEADER,
+                    other: "the container itself",
+                });
+            }
+        }
+        if let Some(header) = &header
+            && data.replaces()
+            && header.replaces()
+        {
+            return Err(DestinationError::TwoExist {
+                data: data.name,
+                header: header.name.clone(),
+            }
+            .into());
+        }
+        Ok(Self { data, header })
+    }
+}
+
+/// Asks for what opens the new container, measures what that may cost, and makes its keys and header in memory.
+pub fn prepare(
+    new: NewLuks,
+    name: &str,
+    secrets: &dyn Secrets,
+    allow_empty: bool,
+    watch: &dyn Watch,
+) -> Result<NewContainer, Error> {
+    let volume_key = secrets.volume_key()?;
+    let secret = secrets.passphrase(&Asked::for_new(name))?;
+    if secret.is_empty() && !allow_empty {
+        return Err(Error::EmptyPassphrase {
+            name: secrets.name(),
+        });
+    }
+    let passphrase = Passphrase::from_locked(secret);
+    let prepared = format::prepare(
+        &new.measured(watch),
+        &passphrase,
+        volume_key,
+        &mut OsRandom,
+        &|| watch.is_cancelled(),
+    );
+    prepared.map_err(|error| Error::luks(name, error))
+}
+
+/// Writes a container around the payload that `fill` writes into its mapping of `payload_bytes` bytes.
+pub fn write<T>(
+    container: NewContainer,
+    payload_bytes: Option<u64>,
+    places: Places,
+    fill: impl FnOnce(&Destination, &Mapping) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mapping = container.mapping(payload_bytes.unwrap_or(payload::UNBOUNDED_BYTES));
+    let mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
+    let data = places.data.create(Content::Public)?;
+    let header = places.header.map(|header| header.create(Content::Public));
+    let header = header.transpose()?;
+    let name = header.as_ref().unwrap_or(&data).name.clone();
+    let failed = |error| Error::luks(&name, error);
+    let storage = match &header {
+        Some(header) => header.storage(),
+        None => data.storage(),
+    };
+    let filled = if let Some(storage) = storage.map(Arc::clone) {
+        let data_offset = container.layout().data_offset;
+        container
+            .write_areas(&*storage, &mut OsRandom)
+            .map_err(failed)?;
+        if header.is_some() {
+            lead_in(&data, data_offset)?;
+        }
+        let filled = fill(&data, &mapping)?;
+        sync(&data)?;
+        container.commit(&*storage).map_err(failed)?;
+        filled
+    } else {
+        // In a stream the header comes first, and whole.
+        if let Bytes::Stream(file) = &data.bytes {
+            let written = container.write_in_order(&mut &*file, &mut OsRandom);
+            written.map_err(|error| match error {
+                luks::Error::Io { source, .. } => unwritten(&data, source),
+                error => failed(error),
+            })?;
+        }
+        fill(&data, &mapping)?
+    };
+    match header {
+        Some(header) => data.commit_with_header(header)?,
+        None => data.commit()?,
+    }
+    Ok(filled)
+}
+
+/// Refuses a cipher that no new container should have, unless it is allowed, and tells of its weaknesses.
+pub fn check_cipher(cipher: &CipherSpec, allow_weak: bool, watch: &dyn Watch) -> Result<(), Error> {
+    if let Some(risk) = cipher.creation_risk() {
+        if !allow_weak {
+            return Err(Error::RiskyCipher {
+                cipher: cipher.to_string(),
+                risk,
+            });
+        }
+        watch.warn(&format_args!("{cipher}: {risk}"));
+    }
+    // What is wrong with the null cipher was said.
+    if let Some(weakness) = cipher.weakness().filter(|_| !cipher.is_null()) {
+        watch.warn(&format_args!("{cipher}: {weakness}"));
+    }
+    Ok(())
+}
+
+/// Refuses more data under one key than there should be, unless that is allowed, and tells of it. IVs count units
+/// of `iv_unit` bytes. The size of a stream is not known before.
+pub fn check_amount(
+    cipher: &CipherSpec,
+    iv_unit: u64,
+    payload_bytes: Option<u64>,
+    allow_weak: bool,
+    watch: &dyn Watch,
+) -> Result<(), Error> {
+    let Some(excess) = payload_bytes.and_then(|bytes| cipher.excess(bytes, iv_unit)) else {
+        return Ok(());
+    };
+    if !allow_weak && !excess.is_advice() {
+        return Err(Error::RiskyCipher {
+            cipher: cipher.to_string(),
+            risk: excess.reason(),
+        });
+    }
+    watch.warn(&format_args!("{cipher}: {}", excess.reason()));
+    Ok(())
+}
+
+/// What lies before the payload and means nothing: zeros in a stream, untouched elsewhere.
+pub fn lead_in(destination: &Destination, bytes: u64) -> Result<(), Error> {
+    write_stream(destination, &mut io::repeat(0).take(bytes))
+}
+
+fn write_stream(destination: &Destination, bytes: &mut dyn Read) -> Result<(), Error> {
+    let Bytes::Stream(file) = &destination.bytes else {
+        return Ok(());
+    };
+    let written = io::copy(bytes, &mut &*file).and_then(|_| (&*file).flush());
+    written.map_err(|source| unwritten(destination, source))
+}
+
+/// The payload is on the disk before a header says that it is.
+fn sync(destination: &Destination) -> Result<(), Error> {
+    let Some(storage) = destination.storage() else {
+        return Ok(());
+    };
+    storage
+        .sync()
+        .map_err(|source| unwritten(destination, source))
+}
+
+fn unwritten(destination: &Destination, source: io::Error) -> Error {
+    let name = destination.name.clone();
+    DestinationError::Write { name, source }.into()
+}

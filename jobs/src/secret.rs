@@ -1,0 +1,76 @@
+//! What a job asks for that nobody else may know.
+
+use dmcrypt::{LockedBytes, VolumeKey};
+
+use crate::error::{Error, SecretError};
+
+/// Who has the secrets of a job: a prompt, a file, a function of another language, a key manager. Nothing is asked before
+/// it is known that the job can run.
+pub trait Secrets {
+    /// The passphrase, or of a plain container without a header the key itself.
+    fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError>;
+
+    /// How messages name where the passphrase comes from.
+    fn name(&self) -> String {
+        "the passphrase".to_owned()
+    }
+
+    /// The volume key itself, where that is given: to open a container instead of a passphrase, or to be the key of a new
+    /// one.
+    fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
+        Ok(None)
+    }
+
+    /// How often [`Self::passphrase`] may be asked for until one fits.
+    fn tries(&self) -> u32 {
+        1
+    }
+
+    /// A passphrase did not fit, and another one is asked for next.
+    fn did_not_fit(&self, error: &Error) {
+        let _ = error;
+    }
+}
+
+/// What a passphrase is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Asked<'a> {
+    /// What it opens, as messages name it.
+    pub image: &'a str,
+    /// It is to open something new: a typing error would make a container that nobody can open.
+    pub is_new: bool,
+    /// So many bytes are wanted, no more and no fewer: they are the key itself.
+    pub exactly: Option<usize>,
+}
+
+impl<'a> Asked<'a> {
+    /// The passphrase of a container that there is.
+    pub fn of(image: &'a str) -> Self {
+        Self {
+            image,
+            is_new: false,
+            exactly: None,
+        }
+    }
+
+    /// The passphrase of a new one.
+    pub fn for_new(image: &'a str) -> Self {
+        Self {
+            is_new: true,
+            ..Self::of(image)
+        }
+    }
+}
+
+/// A secret that is there already. It is never shown.
+pub struct Passphrase<'a>(
+    /// Its bytes.
+    pub &'a LockedBytes,
+);
+
+impl Secrets for Passphrase<'_> {
+    fn passphrase(&self, _asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
+        Ok(LockedBytes::copy_of(self.0))
+    }
+}

@@ -1,0 +1,211 @@
+//! The image that is read.
+
+use std::fs::File;
+use std::io::{self, Cursor, IsTerminal, Read};
+use std::mem;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
+
+use recognise::{Class, recognise};
+use serde::Serialize;
+use volume::{FileStorage, ImageLock, ImageRole, MemoryStorage, Storage};
+
+use crate::block::Ground;
+use crate::error::{Meant, SourceError};
+use crate::place::Place;
+use crate::watch::Watch;
+
+/// So much of a stream is looked at: what tells what is in an image stands there.
+const START_BYTES: u64 = 128 << 10;
+/// As long as no stream is.
+const LONG_STREAM_BYTES: u64 = 1 << 62;
+
+/// An open source: its bytes at any position, or one after another.
+pub struct Source {
+    /// How messages name it.
+    pub name: String,
+    /// Where its bytes lie; pipes and character devices lie nowhere.
+    pub ground: Option<Ground>,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// The bytes of a source.
+pub enum Bytes {
+    /// A file or a block device, and the lock that keeps writers away while it is read.
+    Image(Arc<FileStorage>, Option<ImageLock>),
+    /// Standard input, a pipe or a character device.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Source {
+    /// Opens the image in `place`. `in_use`: read it even while somebody else may be writing it, which `watch` is told.
+    pub fn open(place: &Place, in_use: bool, watch: &dyn Watch) -> Result<Self, SourceError> {
+        let name = place.source_name();
+        let file = match place {
+            Place::Path(path) => File::open(path).map_err(|source| SourceError::Open {
+                name: name.clone(),
+                source,
+            })?,
+            Place::Standard if io::stdin().is_terminal() => return Err(SourceError::Terminal),
+            Place::Standard => {
+                let stdin = io::stdin().as_fd().try_clone_to_owned();
+                File::from(stdin.map_err(|source| SourceError::Open {
+                    name: name.clone(),
+                    source,
+                })?)
+            }
+        };
+        let metadata = file.metadata().map_err(|source| SourceError::Open {
+            name: name.clone(),
+            source,
+        })?;
+        let ground = Ground::of_metadata(&metadata);
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            return Err(SourceError::Directory { name });
+        }
+        if *place == Place::Standard || !(kind.is_file() || kind.is_block_device()) {
+            return Ok(Self {
+                name,
+                ground,
+                bytes: Bytes::Stream(Box::new(file)),
+            });
+        }
+        let storage = FileStorage::from_file(file).map_err(|source| SourceError::Open {
+            name: name.clone(),
+            source,
+        })?;
+        let lock = match storage.lock_image(ImageRole::Reader) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && in_use => {
+                watch.warn(&format_args!(
+                    "{name} is in use: what is read may change meanwhile"
+                ));
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(SourceError::Busy { name });
+            }
+            Err(source) => return Err(SourceError::Lock { name, source }),
+        };
+        Ok(Self {
+            name,
+            ground,
+            bytes: Bytes::Image(Arc::new(storage), lock),
+        })
+    }
+
+    /// What can be looked at before the bytes are used: the image, or the start of a stream, which is still to come
+    /// afterwards.
+    pub fn start(&mut self) -> Result<Arc<dyn Storage>, SourceError> {
+        let stream = match &mut self.bytes {
+            Bytes::Image(storage, _) => return Ok(Arc::clone(storage) as Arc<dyn Storage>),
+            Bytes::Stream(stream) => stream,
+        };
+        let mut start = Vec::new();
+        if let Err(error) = stream.by_ref().take(START_BYTES).read_to_end(&mut start) {
+            return Err(self.unreadable(error));
+        }
+        // Nothing is known of the end of a longer stream: it is a hole, in which nothing is recognised.
+        let storage = MemoryStorage::new(if (start.len() as u64) < START_BYTES {
+            start.len() as u64
+        } else {
+            LONG_STREAM_BYTES
+        });
+        storage
+            .write_at(0, &start)
+            .expect("memory takes what it has room for");
+        let rest = mem::replace(stream, Box::new(io::empty()));
+        *stream = Box::new(Cursor::new(start).chain(rest));
+        Ok(Arc::new(storage))
+    }
+
+    /// Refuses a source that starts with the header of a container or image format, where `meant` is expected.
+    pub fn check_raw(&self, start: &dyn Storage, meant: Meant) -> Result<(), SourceError> {
+        match recognise(start) {
+            Ok(Some(found)) if matches!(found.content.class(), Class::Luks | Class::Image) => {
+                Err(SourceError::NotRaw {
+                    name: self.name.clone(),
+                    content: found.content,
+                    meant,
+                })
+            }
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.unreadable(source)),
+        }
+    }
+
+    /// Refuses a source without a byte.
+    pub fn check_not_empty(&self, start: &dyn Storage) -> Result<(), SourceError> {
+        match start.len() {
+            Ok(0) => Err(SourceError::Empty {
+                name: self.name.clone(),
+            }),
+            Ok(_) => Ok(()),
+            Err(source) => Err(self.unreadable(source)),
+        }
+    }
+
+    /// Its size in bytes, where it has one beforehand.
+    pub fn len(&self) -> Result<Option<u64>, SourceError> {
+        self.storage()
+            .map(|storage| storage.len())
+            .transpose()
+            .map_err(|source| self.unreadable(source))
+    }
+
+    /// The storage; a stream is refused, since a header is read in more than one place.
+    pub fn seekable(&self) -> Result<Arc<FileStorage>, SourceError> {
+        let stream = || SourceError::Stream {
+            name: self.name.clone(),
+        };
+        self.storage().map(Arc::clone).ok_or_else(stream)
+    }
+
+    /// The error of a read that failed.
+    pub fn unreadable(&self, source: io::Error) -> SourceError {
+        SourceError::Read {
+            name: self.name.clone(),
+            source,
+        }
+    }
+
+    /// The storage, where the bytes can be read at any position.
+    pub fn storage(&self) -> Option<&Arc<FileStorage>> {
+        match &self.bytes {
+            Bytes::Image(storage, _) => Some(storage),
+            Bytes::Stream(_) => None,
+        }
+    }
+}
+
+/// The file that holds the data of a detached header.
+#[derive(Debug, Serialize)]
+pub struct Data {
+    /// How messages name it.
+    pub image: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+impl Data {
+    /// Looks at the file in `place`, where there is one. Only its size is asked for.
+    pub fn of(
+        place: Option<&Place>,
+        in_use: bool,
+        watch: &dyn Watch,
+    ) -> Result<Option<Self>, SourceError> {
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let source = Source::open(place, in_use, watch)?;
+        let storage = source.seekable()?;
+        let bytes = storage.len().map_err(|error| source.unreadable(error))?;
+        Ok(Some(Self {
+            image: source.name,
+            bytes,
+        }))
+    }
+}
