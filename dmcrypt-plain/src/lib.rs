@@ -31,6 +31,36 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A volume that lies in the middle of something is opened by `offset_sectors`, or in a [`Window`](volume::Window) of it.
+//! What cryptsetup calls `--skip` is another thing: the number that the IVs begin with.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use dmcrypt::{SectorSize, VolumeKey};
+//! # use dmcrypt_plain::PlainOptions;
+//! # use volume::{MemoryStorage, Storage};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let key = VolumeKey::from_bytes(vec![7; 32].into());
+//! let whole = PlainOptions {
+//!     cipher: "aes-xts-plain64".parse()?,
+//!     key_bytes: 32,
+//!     offset_sectors: 0,
+//!     skip_sectors: 0,
+//!     size_sectors: None,
+//!     sector_size: SectorSize::B512,
+//!     iv_large_sectors: false,
+//! };
+//! // The second half alone: it lies 1024 sectors further, and its IVs count from there.
+//! let half = PlainOptions { offset_sectors: 1024, skip_sectors: 1024, ..whole.clone() };
+//! let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(1 << 20));
+//! dmcrypt_plain::open(disk.clone(), &key, &whole)?.write_at(1024 * 512, b"in the middle")?;
+//! let mut text = [0; 13];
+//! dmcrypt_plain::open(disk, &key, &half)?.read_at(0, &mut text)?;
+//! assert_eq!(&text, b"in the middle");
+//! # Ok(())
+//! # }
+//! ```
 
 mod error;
 mod key;

@@ -18,6 +18,25 @@
 //! # }
 //! ```
 //!
+//! What a specification may be used for is asked before, and every answer names what is wrong:
+//!
+//! ```
+//! use dmcrypt::{CipherSpec, Error, HashAlgorithm};
+//!
+//! # fn main() -> Result<(), Error> {
+//! let spec: CipherSpec = "capi:xts(aes)-plain64".parse()?;
+//! assert_eq!(spec.to_dm_crypt(), "aes-xts-plain64");
+//! spec.check_supported()?;
+//! let refused = spec.check_key_bytes(40).unwrap_err();
+//! assert_eq!(refused.to_string(), "capi:xts(aes)-plain64 takes a key of 32, 48 or 64 bytes, not of 40");
+//! // IVs of 32 bits would start again in so much data.
+//! assert!("aes-xts-plain".parse::<CipherSpec>()?.excess(4 << 40, 512).is_some());
+//! let hash = HashAlgorithm::parse("sha256")?;
+//! assert_eq!(hash.digest(&[b"in ", b"pieces"]).len(), 32);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | module | what |
 //! | --- | --- |
 //! | [`spec`] | `aes-xts-plain64` and every other spelling of a cipher specification |

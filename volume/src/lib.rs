@@ -30,6 +30,62 @@
 //! # }
 //! ```
 //!
+//! A volume is a storage again: what lies in it, a partition or another container, is opened as if it lay in a file. For
+//! what wants [`Read`](std::io::Read), [`Write`](std::io::Write) and [`Seek`](std::io::Seek) there is a cursor.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+//! # use volume::{Mapping, MemoryStorage, Segment, SegmentKind, Volume};
+//! use std::io::{Read, Seek, SeekFrom, Write};
+//!
+//! use volume::{StorageCursor, Window};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let options = SectorOptions { sector_size: SectorSize::B4096, iv_large_sectors: false };
+//! # let cipher = Arc::from("aes-xts-plain64".parse::<CipherSpec>()?.sector_cipher(&[7; 64], options)?);
+//! # let kind = SegmentKind::Crypt { cipher, first_iv_sector: 0 };
+//! # let segment = Segment { length: 4 << 20, storage_offset: 0, kind };
+//! # let volume = Volume::new(Arc::new(MemoryStorage::new(4 << 20)), Mapping::new(vec![segment])?);
+//! let partition = Window::new(Arc::new(volume), 1 << 20..3 << 20)?;
+//! let mut cursor = StorageCursor::new(&partition);
+//! cursor.seek(SeekFrom::End(-5))?;
+//! cursor.write_all(b"five.")?;
+//! assert_eq!(cursor.read(&mut [0; 16])?, 0); // the end of the partition, not of the volume
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Whole images are copied by [`copy`], with several threads, and encrypted or decrypted on the way:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use std::sync::atomic::{AtomicU64, Ordering};
+//! # use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+//! # use volume::{Mapping, MemoryStorage, Segment, SegmentKind, Storage, Volume};
+//! use volume::{CopyOptions, Sink, Source, copy};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let options = SectorOptions { sector_size: SectorSize::B4096, iv_large_sectors: false };
+//! # let cipher = Arc::from("aes-xts-plain64".parse::<CipherSpec>()?.sector_cipher(&[7; 64], options)?);
+//! # let kind = SegmentKind::Crypt { cipher, first_iv_sector: 0 };
+//! # let segment = Segment { length: 4 << 20, storage_offset: 0, kind };
+//! # let volume = Volume::new(Arc::new(MemoryStorage::new(4 << 20)), Mapping::new(vec![segment])?);
+//! let raw = MemoryStorage::from_vec(vec![7; 4 << 20]);
+//! let shown = AtomicU64::new(0);
+//! let options = CopyOptions {
+//!     threads: 2,
+//!     progress: &|bytes| shown.store(bytes, Ordering::Relaxed),
+//!     ..CopyOptions::default()
+//! };
+//! let source = Source::Storage { storage: &raw, offset: 0, len: raw.len()? };
+//! let copied = copy(source, Sink::Volume(&volume), &options)?;
+//! assert_eq!(copied.bytes, shown.into_inner());
+//! volume.sync()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | module | what |
 //! | --- | --- |
 //! | [`storage`] | [`Storage`]: files and block devices, memory, a [`Window`] of another, and a disk that fails on request |
