@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dmcrypt::Passphrase;
 use luks::{Header, Luks, Policy, UnusableKeyslot};
 use serde::Serialize;
-use volume::{FileStorage, ImageLock, Storage, Volume};
+use volume::{ImageLock, Storage, Volume};
 
 use self::first_difference::first_difference;
 use crate::error::Error;
@@ -121,7 +121,7 @@ pub fn compare(
 /// An image as it lies there.
 struct Image {
     source: Source,
-    storage: Arc<FileStorage>,
+    storage: Arc<dyn Storage>,
     /// Its size in bytes.
     bytes: u64,
     /// Its header; without one it is raw.
@@ -141,7 +141,7 @@ impl Image {
         let source = Source::open(place, options.allow_in_use, watch)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
-        bypass_page_cache(options.work, &source.name, Some(&storage))?;
+        bypass_page_cache(options.work, &source.name, source.file())?;
         let header = options.headers[index].as_ref();
         let header = header.map(|header| Source::open(header, options.allow_in_use, watch));
         let header = header.transpose()?;
@@ -192,8 +192,8 @@ impl Opened {
 
 /// Bytes that can be read anywhere.
 enum Plaintext {
-    /// As they lie in a file or on a device of so many bytes, holes and all.
-    Raw(Arc<FileStorage>, u64),
+    /// As they lie in an image of so many bytes, holes and all.
+    Raw(Arc<dyn Storage>, u64),
     /// Decrypted; a hole in ciphertext is noise.
     Volume(Box<Volume>),
 }
@@ -250,7 +250,7 @@ fn unlocked(
                 "{name}: the last {left_over} bytes are no whole sector and are left out"
             ));
         }
-        let storage = Arc::clone(&image.storage) as Arc<dyn Storage>;
+        let storage = Arc::clone(&image.storage);
         opened.push(Opened {
             kind: match luks.header() {
                 Header::Luks1(_) => "luks1",
@@ -269,7 +269,7 @@ fn unlocked(
 
 fn lock_of(source: Source) -> Option<ImageLock> {
     match source.bytes {
-        Bytes::Image(_, lock) => lock,
+        Bytes::Image(image) => image.lock,
         Bytes::Stream(_) => None,
     }
 }

@@ -1,7 +1,5 @@
 //! An empty container.
 
-use volume::Storage;
-
 use crate::destination::Overwrite;
 use crate::error::{DestinationError, Error};
 use crate::inputs::Inputs;

@@ -87,9 +87,9 @@ pub fn decrypt(
     let mut inputs = options
         .inputs
         .clone()
-        .ground("the source", source.ground.clone());
+        .origin("the source", source.origin.clone());
     if let Some(header) = &header {
-        inputs = inputs.ground("the header", header.ground.clone());
+        inputs = inputs.origin("the header", header.origin.clone());
     }
     let target = Target::check(destination, options.overwrite, &inputs)?;
     Losses::check(&options.bad_places, source.storage().is_none())?;
@@ -173,7 +173,7 @@ impl Job<'_> {
         let mut position = 0;
         let header_storage: Arc<dyn Storage> = match (header, &mut source.bytes) {
             (Some(header), _) => header.seekable()?,
-            (None, Bytes::Image(storage, _)) => Arc::clone(storage) as Arc<dyn Storage>,
+            (None, Bytes::Image(image)) => Arc::clone(&image.storage),
             (None, Bytes::Stream(stream)) => {
                 let read = stream_header::read(&mut **stream);
                 let (memory, bytes) =
@@ -269,10 +269,10 @@ impl Job<'_> {
             watch,
         };
         let sector_bytes = payload.mapping.sector_size();
-        bypass_page_cache(options.work, &source.name, source.storage())?;
+        bypass_page_cache(options.work, &source.name, source.file())?;
         let (copied, destination) = match source.bytes {
-            Bytes::Image(storage, _lock) => {
-                let volume = Volume::new(storage as Arc<dyn Storage>, payload.mapping);
+            Bytes::Image(image) => {
+                let volume = Volume::new(Arc::clone(&image.storage), payload.mapping);
                 let destination = target.create(Content::Secret)?;
                 let volume = Ciphertext::Volume(&volume);
                 (

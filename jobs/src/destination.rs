@@ -45,6 +45,11 @@ enum Kind {
         replaces: Option<Replaced>,
     },
     Device(Arc<FileStorage>, ImageLock),
+    /// Something that was open already; an empty one grows.
+    Storage {
+        storage: Arc<dyn Storage>,
+        is_empty: bool,
+    },
     /// Opened when it is written: a pipe without a reader would block.
     Pipe {
         folder: Arc<Folder>,
@@ -75,6 +80,8 @@ pub enum Bytes {
     File(Arc<FileStorage>, NewFile, ImageLock),
     /// A block device.
     Device(Arc<FileStorage>, ImageLock),
+    /// Something that was open already, and whether it was empty.
+    Storage(Arc<dyn Storage>, bool),
     /// Standard output, a pipe or a character device.
     Stream(File),
 }
@@ -90,6 +97,7 @@ impl Target {
         let kind = match place {
             Place::Standard => check::stdout(&name, inputs)?,
             Place::Path(path) => check::path(path, &name, overwrite, inputs)?,
+            Place::Storage { storage, .. } => check::storage(storage, &name, overwrite, inputs)?,
         };
         Ok(Self { name, kind })
     }
@@ -122,6 +130,9 @@ impl Target {
                     _ => false,
                 }
             }
+            (Kind::Storage { storage: one, .. }, Kind::Storage { storage: two, .. }) => {
+                Arc::ptr_eq(one, two)
+            }
             _ => false,
         }
     }
@@ -139,10 +150,15 @@ impl Target {
 
     /// How large a device is; other destinations are as large as they become.
     pub fn capacity(&self) -> Result<Option<u64>, DestinationError> {
-        let Kind::Device(storage, _) = &self.kind else {
-            return Ok(None);
+        let len = match &self.kind {
+            Kind::Device(storage, _) => storage.len(),
+            Kind::Storage {
+                storage,
+                is_empty: false,
+            } => storage.len(),
+            _ => return Ok(None),
         };
-        let len = storage.len().map_err(|source| DestinationError::Open {
+        let len = len.map_err(|source| DestinationError::Open {
             name: self.name.clone(),
             source,
         })?;
@@ -167,6 +183,7 @@ impl Target {
         let bytes = match self.kind {
             Kind::Stdout(file) => Bytes::Stream(file),
             Kind::Device(storage, lock) => Bytes::Device(storage, lock),
+            Kind::Storage { storage, is_empty } => Bytes::Storage(storage, is_empty),
             Kind::Pipe {
                 folder,
                 entry,
@@ -198,22 +215,34 @@ impl Target {
 
 impl Destination {
     /// The storage, where bytes can be written at any position.
-    pub fn storage(&self) -> Option<&Arc<FileStorage>> {
+    pub fn storage(&self) -> Option<Arc<dyn Storage>> {
         match &self.bytes {
-            Bytes::File(storage, ..) | Bytes::Device(storage, _) => Some(storage),
+            Bytes::File(file, ..) | Bytes::Device(file, _) => {
+                Some(Arc::clone(file) as Arc<dyn Storage>)
+            }
+            Bytes::Storage(storage, _) => Some(Arc::clone(storage)),
             Bytes::Stream(_) => None,
+        }
+    }
+
+    /// The file or block device, where it is one.
+    pub fn file(&self) -> Option<&Arc<FileStorage>> {
+        match &self.bytes {
+            Bytes::File(file, ..) | Bytes::Device(file, _) => Some(file),
+            Bytes::Storage(..) | Bytes::Stream(_) => None,
         }
     }
 
     /// Whether it is new and reads as zeros where it is not written.
     pub fn is_new(&self) -> bool {
-        matches!(self.bytes, Bytes::File(..))
+        matches!(self.bytes, Bytes::File(..) | Bytes::Storage(_, true))
     }
 
     /// Writes all that it is to hold.
     pub fn write_all(&self, bytes: &[u8]) -> Result<(), DestinationError> {
         let written = match &self.bytes {
-            Bytes::File(storage, ..) | Bytes::Device(storage, _) => storage.write_at(0, bytes),
+            Bytes::File(file, ..) | Bytes::Device(file, _) => file.write_at(0, bytes),
+            Bytes::Storage(storage, _) => storage.write_at(0, bytes),
             Bytes::Stream(file) => (&*file).write_all(bytes),
         };
         written.map_err(|source| DestinationError::Write {
@@ -228,7 +257,7 @@ impl Destination {
         let name = self.name;
         match self.bytes {
             Bytes::File(_, new, _lock) => new.commit().map_err(|unnamed| unnamed.of(name)),
-            Bytes::Device(..) | Bytes::Stream(_) => Ok(()),
+            Bytes::Device(..) | Bytes::Storage(..) | Bytes::Stream(_) => Ok(()),
         }
     }
 
@@ -259,7 +288,8 @@ impl Destination {
 
     fn sync(&self) -> Result<(), DestinationError> {
         let synced = match &self.bytes {
-            Bytes::File(storage, ..) | Bytes::Device(storage, _) => storage.sync(),
+            Bytes::File(file, ..) | Bytes::Device(file, _) => file.sync(),
+            Bytes::Storage(storage, _) => storage.sync(),
             Bytes::Stream(_) => Ok(()),
         };
         synced.map_err(|source| DestinationError::Write {

@@ -98,7 +98,7 @@ pub fn encrypt(
     let inputs = options
         .inputs
         .clone()
-        .ground("the source", source.ground.clone());
+        .origin("the source", source.origin.clone());
     let header = options.header.as_ref();
     let places = Places::check(destination, header, options.overwrite, &inputs)?;
     Losses::check(&options.bad_places, source.storage().is_none())?;

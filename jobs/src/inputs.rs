@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
+
+use volume::Storage;
 
 use crate::block::Ground;
 
@@ -12,7 +15,25 @@ pub const MAX_KEY_BYTES: u64 = 8 << 20;
 
 /// The files and devices that a job reads, by what they are and not by their names.
 #[derive(Clone, Debug, Default)]
-pub struct Inputs(Vec<(&'static str, Ground)>);
+pub struct Inputs(Vec<(&'static str, Origin)>);
+
+/// What an image is, by whatever name.
+#[derive(Clone)]
+pub enum Origin {
+    /// A file or a device.
+    Ground(Ground),
+    /// Something that was open already.
+    Storage(Arc<dyn Storage>),
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ground(ground) => ground.fmt(f),
+            Self::Storage(_) => f.write_str("Storage"),
+        }
+    }
+}
 
 /// Something to be written that is read too.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,17 +91,36 @@ impl Inputs {
         self.with(what, ground)
     }
 
-    fn with(mut self, what: &'static str, ground: Option<Ground>) -> Self {
-        self.0.extend(ground.map(|ground| (what, ground)));
+    /// An image that is open.
+    #[must_use]
+    pub fn origin(mut self, what: &'static str, origin: Option<Origin>) -> Self {
+        self.0.extend(origin.map(|origin| (what, origin)));
         self
     }
 
+    fn with(self, what: &'static str, ground: Option<Ground>) -> Self {
+        self.origin(what, ground.map(Origin::Ground))
+    }
+
     /// What of it lies where something is to be written.
-    pub fn clash(&self, place: &Ground) -> Option<Clash> {
-        let found = self.0.iter().find(|(_, input)| input.meets(place));
-        found.map(|(what, input)| Clash {
-            what,
-            is_itself: input.is(place),
+    pub fn clash(&self, ground: &Ground) -> Option<Clash> {
+        self.0.iter().find_map(|(what, input)| match input {
+            Origin::Ground(input) if input.meets(ground) => Some(Clash {
+                what,
+                is_itself: input.is(ground),
+            }),
+            _ => None,
+        })
+    }
+
+    /// The same of something that is open already.
+    pub fn clash_with(&self, storage: &Arc<dyn Storage>) -> Option<Clash> {
+        self.0.iter().find_map(|(what, input)| match input {
+            Origin::Storage(input) if Arc::ptr_eq(input, storage) => Some(Clash {
+                what,
+                is_itself: true,
+            }),
+            _ => None,
         })
     }
 }

@@ -7,6 +7,58 @@
 //! job can run. Nothing here knows a terminal, an argument or an exit code; the clock and the memory size are read by
 //! [`limits`] alone, where a job's options do not say what they would.
 //!
+//! ```
+//! use std::fmt::Display;
+//! use std::sync::Arc;
+//!
+//! use dmcrypt::LockedBytes;
+//! use jobs::encrypt::{EncryptOptions, Format, encrypt};
+//! use jobs::new_luks::{Cost, LuksOptions};
+//! use jobs::secret::Passphrase;
+//! use jobs::{Place, Watch};
+//! use volume::{MemoryStorage, Storage};
+//!
+//! /// Prints how far it is.
+//! struct Printer;
+//!
+//! impl Watch for Printer {
+//!     fn warn(&self, warning: &dyn Display) {
+//!         eprintln!("{warning}");
+//!     }
+//!
+//!     fn advance(&self, done: u64) {
+//!         println!("{done} bytes are encrypted");
+//!     }
+//! }
+//!
+//! // Files are `Place::from(path)`; this one needs none.
+//! let raw = Arc::new(MemoryStorage::new(1 << 20));
+//! let container = Arc::new(MemoryStorage::new(0));
+//! let place = |name: &str, storage: Arc<MemoryStorage>| Place::Storage {
+//!     name: name.to_owned(),
+//!     storage,
+//! };
+//! let options = EncryptOptions {
+//!     format: Format::Luks(LuksOptions {
+//!         label: Some("example".to_owned()),
+//!         // Only for examples: unless said, the cost is measured.
+//!         cost: Cost { iterations: Some(4), memory_kib: Some(64), ..Cost::default() },
+//!         ..LuksOptions::default()
+//!     }),
+//!     ..EncryptOptions::default()
+//! };
+//! let secret = LockedBytes::copy_of(b"correct horse");
+//! let report = encrypt(
+//!     &place("raw", raw),
+//!     &place("container", container.clone()),
+//!     &options,
+//!     &Passphrase(&secret),
+//!     &Printer,
+//! )?;
+//! assert_eq!(Some(container.len()?), report.container_bytes);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`] | the jobs |

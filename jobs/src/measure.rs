@@ -2,7 +2,6 @@
 
 use recognise::{SectorLimit, largest_sector};
 use serde::Serialize;
-use volume::Storage;
 
 use crate::error::Error;
 use crate::new_luks::LuksOptions;

@@ -1,11 +1,10 @@
 //! A new LUKS container around a payload: areas first, then the payload, then the header, then the names.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, Passphrase};
 use luks::{NewContainer, OsRandom, format};
-use volume::{Mapping, Storage};
+use volume::Mapping;
 
 use crate::destination::{Bytes, Destination, Overwrite, Target};
 use crate::error::{DestinationError, Error};
@@ -111,7 +110,7 @@ pub fn write<T>(
         Some(header) => header.storage(),
         None => data.storage(),
     };
-    let filled = if let Some(storage) = storage.map(Arc::clone) {
+    let filled = if let Some(storage) = storage {
         let data_offset = container.layout().data_offset;
         container
             .write_areas(&*storage, &mut OsRandom)

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use dmcrypt::SectorCipher;
-use volume::{Copied, Mapping, Segment, SegmentKind, Sink, Storage, Volume};
+use volume::{Copied, Mapping, Segment, SegmentKind, Sink, Volume};
 
 use crate::destination::held::Held;
 use crate::destination::{self, Destination};
@@ -49,10 +49,11 @@ pub fn encrypt(
 ) -> Result<Copied, Error> {
     let storage_end = |bytes| mapping.storage_end(bytes);
     let stored = destination.storage();
-    bypass_page_cache(transfer.work, &source.name, source.storage())?;
-    bypass_page_cache(transfer.work, &destination.name, stored)?;
-    let volume =
-        stored.map(|storage| Volume::new(Arc::clone(storage) as Arc<dyn Storage>, mapping.clone()));
+    bypass_page_cache(transfer.work, &source.name, source.file())?;
+    bypass_page_cache(transfer.work, &destination.name, destination.file())?;
+    let volume = stored
+        .clone()
+        .map(|storage| Volume::new(storage, mapping.clone()));
     let sink = match (&volume, &destination.bytes) {
         (Some(volume), _) => Sink::Volume(volume),
         (None, destination::Bytes::Stream(file)) => {
@@ -75,7 +76,8 @@ pub fn encrypt(
         (None, _) => unreachable!("what is no stream has a storage"),
     };
     let copied = match source.bytes {
-        source::Bytes::Image(storage, _lock) => {
+        source::Bytes::Image(image) => {
+            let storage = &*image.storage;
             let len = match limit {
                 Some(limit) => limit,
                 None => storage.len().map_err(|error| SourceError::Read {
@@ -85,7 +87,7 @@ pub fn encrypt(
             };
             transfer.run(
                 volume::Source::Storage {
-                    storage: &*storage,
+                    storage,
                     offset: 0,
                     len,
                 },
@@ -119,7 +121,7 @@ pub fn decrypt(
     destination: &Destination,
     transfer: &Transfer<'_>,
 ) -> Result<Copied, Error> {
-    bypass_page_cache(transfer.work, &destination.name, destination.storage())?;
+    bypass_page_cache(transfer.work, &destination.name, destination.file())?;
     let held;
     let sink = match &destination.bytes {
         destination::Bytes::File(storage, ..) => {
@@ -134,6 +136,11 @@ pub fn decrypt(
             storage: &**storage,
             offset: 0,
             sparse: false,
+        },
+        destination::Bytes::Storage(storage, is_new) => Sink::Storage {
+            storage: &**storage,
+            offset: 0,
+            sparse: *is_new,
         },
         destination::Bytes::Stream(file) => {
             let writer = file

@@ -13,6 +13,7 @@ use volume::{FileStorage, ImageLock, ImageRole, MemoryStorage, Storage};
 
 use crate::block::Ground;
 use crate::error::{Meant, SourceError};
+use crate::inputs::Origin;
 use crate::place::Place;
 use crate::watch::Watch;
 
@@ -25,18 +26,28 @@ const LONG_STREAM_BYTES: u64 = 1 << 62;
 pub struct Source {
     /// How messages name it.
     pub name: String,
-    /// Where its bytes lie; pipes and character devices lie nowhere.
-    pub ground: Option<Ground>,
+    /// What it is by whatever name; pipes and character devices are nothing that could be named twice.
+    pub origin: Option<Origin>,
     /// Its bytes.
     pub bytes: Bytes,
 }
 
 /// The bytes of a source.
 pub enum Bytes {
-    /// A file or a block device, and the lock that keeps writers away while it is read.
-    Image(Arc<FileStorage>, Option<ImageLock>),
+    /// What can be read at any position.
+    Image(Image),
     /// Standard input, a pipe or a character device.
     Stream(Box<dyn Read + Send>),
+}
+
+/// A source that can be read at any position.
+pub struct Image {
+    /// Its bytes.
+    pub storage: Arc<dyn Storage>,
+    /// The same, where it is a file or a block device.
+    pub file: Option<Arc<FileStorage>>,
+    /// Keeps writers away while it is read.
+    pub lock: Option<ImageLock>,
 }
 
 impl Source {
@@ -44,6 +55,17 @@ impl Source {
     pub fn open(place: &Place, in_use: bool, watch: &dyn Watch) -> Result<Self, SourceError> {
         let name = place.source_name();
         let file = match place {
+            Place::Storage { storage, .. } => {
+                return Ok(Self {
+                    name,
+                    origin: Some(Origin::Storage(Arc::clone(storage))),
+                    bytes: Bytes::Image(Image {
+                        storage: Arc::clone(storage),
+                        file: None,
+                        lock: None,
+                    }),
+                });
+            }
             Place::Path(path) => File::open(path).map_err(|source| SourceError::Open {
                 name: name.clone(),
                 source,
@@ -61,7 +83,7 @@ impl Source {
             name: name.clone(),
             source,
         })?;
-        let ground = Ground::of_metadata(&metadata);
+        let origin = Ground::of_metadata(&metadata).map(Origin::Ground);
         let kind = metadata.file_type();
         if kind.is_dir() {
             return Err(SourceError::Directory { name });
@@ -69,7 +91,7 @@ impl Source {
         if *place == Place::Standard || !(kind.is_file() || kind.is_block_device()) {
             return Ok(Self {
                 name,
-                ground,
+                origin,
                 bytes: Bytes::Stream(Box::new(file)),
             });
         }
@@ -90,10 +112,15 @@ impl Source {
             }
             Err(source) => return Err(SourceError::Lock { name, source }),
         };
+        let file = Arc::new(storage);
         Ok(Self {
             name,
-            ground,
-            bytes: Bytes::Image(Arc::new(storage), lock),
+            origin,
+            bytes: Bytes::Image(Image {
+                storage: Arc::clone(&file) as Arc<dyn Storage>,
+                file: Some(file),
+                lock,
+            }),
         })
     }
 
@@ -101,7 +128,7 @@ impl Source {
     /// afterwards.
     pub fn start(&mut self) -> Result<Arc<dyn Storage>, SourceError> {
         let stream = match &mut self.bytes {
-            Bytes::Image(storage, _) => return Ok(Arc::clone(storage) as Arc<dyn Storage>),
+            Bytes::Image(image) => return Ok(Arc::clone(&image.storage)),
             Bytes::Stream(stream) => stream,
         };
         let mut start = Vec::new();
@@ -157,7 +184,7 @@ impl Source {
     }
 
     /// The storage; a stream is refused, since a header is read in more than one place.
-    pub fn seekable(&self) -> Result<Arc<FileStorage>, SourceError> {
+    pub fn seekable(&self) -> Result<Arc<dyn Storage>, SourceError> {
         let stream = || SourceError::Stream {
             name: self.name.clone(),
         };
@@ -173,9 +200,18 @@ impl Source {
     }
 
     /// The storage, where the bytes can be read at any position.
-    pub fn storage(&self) -> Option<&Arc<FileStorage>> {
+    pub fn storage(&self) -> Option<&Arc<dyn Storage>> {
+        self.image().map(|image| &image.storage)
+    }
+
+    /// The file or block device, where it is one.
+    pub fn file(&self) -> Option<&Arc<FileStorage>> {
+        self.image()?.file.as_ref()
+    }
+
+    fn image(&self) -> Option<&Image> {
         match &self.bytes {
-            Bytes::Image(storage, _) => Some(storage),
+            Bytes::Image(image) => Some(image),
             Bytes::Stream(_) => None,
         }
     }

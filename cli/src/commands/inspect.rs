@@ -1,10 +1,7 @@
 //! `inspect IMG`: what is in a container.
 
-use std::sync::Arc;
-
 use luks::Luks;
 use serde_json::Value;
-use volume::{FileStorage, Storage};
 
 use crate::args::{InspectArgs, MapFormat};
 use crate::error::Error;
@@ -19,7 +16,7 @@ use jobs::source::{Data, Source};
 /// Inspects. Nothing is unlocked and nothing is written.
 pub fn run(args: &InspectArgs) -> Result<(), Error> {
     let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
-    let storage: Arc<FileStorage> = source.seekable()?;
+    let storage = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage.clone())
         .map_err(|error| jobs::Error::of_image(&source.name, error, &*storage))?;

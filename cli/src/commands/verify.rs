@@ -8,7 +8,6 @@ use luks::luks2::SegmentSize;
 use luks::verify::{Role, Stretch};
 use luks::{Header, Luks};
 use serde_json::{Value, json};
-use volume::Storage;
 
 use crate::args::VerifyArgs;
 use crate::error::Error;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use volume::{AlignedBuffer, Storage, Unread, read_around};
+use volume::{AlignedBuffer, Unread, read_around};
 
 use super::{Opened, Plaintext};
 use crate::error::Error;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use recognise::recognise;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use volume::{FileStorage, ImageLock, ImageRole};
+use volume::{FileStorage, ImageLock, ImageRole, Storage};
 
 use super::{Kind, Overwrite, Replaced};
 use crate::block::{self, Claim, Ground};
@@ -189,13 +189,53 @@ fn device(file: File, name: &str, overwrite: bool) -> Result<Kind, DestinationEr
     };
     let storage = FileStorage::from_file(file).map_err(cannot_open)?;
     let lock = lock(&storage, name)?;
-    if !overwrite && let Some(found) = recognise(&storage).map_err(cannot_open)? {
-        return Err(DestinationError::DeviceHolds {
+    refuse_content(&storage, name, overwrite)?;
+    Ok(Kind::Device(Arc::new(storage), lock))
+}
+
+/// Something that is open already.
+pub(super) fn storage(
+    storage: &Arc<dyn Storage>,
+    name: &str,
+    overwrite: Overwrite,
+    inputs: &Inputs,
+) -> Result<Kind, DestinationError> {
+    let cannot_open = |source| DestinationError::Open {
+        name: name.to_owned(),
+        source,
+    };
+    if let Some(clash) = inputs.clash_with(storage) {
+        let name = name.to_owned();
+        return Err(DestinationError::Input { name, clash });
+    }
+    let is_empty = storage.len().map_err(cannot_open)? == 0;
+    if !is_empty {
+        refuse_content(&**storage, name, overwrite.devices)?;
+    }
+    Ok(Kind::Storage {
+        storage: Arc::clone(storage),
+        is_empty,
+    })
+}
+
+fn refuse_content(
+    storage: &dyn Storage,
+    name: &str,
+    overwrite: bool,
+) -> Result<(), DestinationError> {
+    if overwrite {
+        return Ok(());
+    }
+    let found = recognise(storage).map_err(|source| DestinationError::Open {
+        name: name.to_owned(),
+        source,
+    })?;
+    found.map_or(Ok(()), |found| {
+        Err(DestinationError::DeviceHolds {
             name: name.to_owned(),
             content: found.content.name(),
-        });
-    }
-    Ok(Kind::Device(Arc::new(storage), lock))
+        })
+    })
 }
 
 fn refuse_input(file: &File, name: &str, inputs: &Inputs) -> Result<(), DestinationError> {

@@ -1,7 +1,6 @@
 //! `key list IMG`: the keyslots in use.
 
 use serde_json::{Value, json};
-use volume::Storage;
 
 use crate::args::KeyListArgs;
 use crate::error::Error;

@@ -1,7 +1,6 @@
 //! `token list IMG` and `token export IMG`.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use luks::luks2::{Metadata, Token};
 use luks::{Header, InvalidOption, Luks, tokens};
@@ -20,7 +19,7 @@ use jobs::temporary::Content;
 /// Lists the tokens.
 pub fn list(args: &TokenListArgs) -> Result<(), Error> {
     let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
-    let storage: Arc<_> = source.seekable()?;
+    let storage = source.seekable()?;
     let luks = unlock::open(&source.name, storage, &args.image.policy)?;
     // LUKS1 has none.
     let tokens = match luks.header() {
