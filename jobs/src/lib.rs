@@ -61,7 +61,7 @@
 //!
 //! | module | what is in it |
 //! | --- | --- |
-//! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`] | the jobs |
+//! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
 //! | [`place`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
@@ -107,6 +107,7 @@ pub mod temporary;
 pub mod text;
 pub mod transfer;
 pub mod unlock;
+pub mod verify;
 pub mod watch;
 
 pub use blame::Blame;

@@ -1,11 +1,74 @@
 //! What the content of the keyslots area means.
 
-use std::fmt::Write as _;
-
 use luks::verify::{Content, Role, Stretch};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::Findings;
+
+/// One stretch of the keyslots area. Sectors have 512 bytes.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Area {
+    /// The keyslot that it belongs to, or did.
+    pub keyslot: Option<u32>,
+    /// The keyslot is in use.
+    pub in_use: bool,
+    /// First byte.
+    pub offset: u64,
+    /// How many there are.
+    pub bytes: u64,
+    /// Sectors that look random.
+    pub random_sectors: u64,
+    /// Sectors of nothing but zeros.
+    pub zero_sectors: u64,
+    /// Sectors that are neither.
+    pub other_sectors: u64,
+    /// Bytes that the image is too short for.
+    pub missing_bytes: u64,
+    /// Sectors that cannot be read.
+    pub unreadable_sectors: u64,
+    /// What the header says of it.
+    #[serde(skip)]
+    pub role: Role,
+}
+
+impl From<&Stretch> for Area {
+    fn from(stretch: &Stretch) -> Self {
+        let (keyslot, in_use) = match stretch.role {
+            Role::Keyslot(keyslot) | Role::Other(keyslot) => (Some(keyslot), true),
+            Role::Inactive { keyslot, .. } => (Some(keyslot), false),
+            Role::Free => (None, false),
+        };
+        let content = &stretch.content;
+        Self {
+            keyslot,
+            in_use,
+            offset: stretch.start,
+            bytes: stretch.end - stretch.start,
+            random_sectors: content.random,
+            zero_sectors: content.zeros,
+            other_sectors: content.other,
+            missing_bytes: content.missing_bytes,
+            unreadable_sectors: content.unreadable,
+            role: stretch.role,
+        }
+    }
+}
+
+impl Area {
+    /// How messages name it.
+    pub fn name(&self) -> String {
+        name(self.role)
+    }
+
+    /// What of it is there and can be read, in sectors.
+    pub fn sectors(&self) -> u64 {
+        // Each is one sector of at most 2^55.
+        self.random_sectors
+            .saturating_add(self.zero_sectors)
+            .saturating_add(self.other_sectors)
+    }
+}
 
 /// Adds what is wrong with a stretch, or worth knowing.
 pub(super) fn judge(stretch: &Stretch, findings: &mut Findings) {
@@ -94,84 +157,6 @@ pub(super) fn name(role: Role) -> String {
             format!("keyslot {keyslot}")
         }
         Role::Free => "free".to_owned(),
-    }
-}
-
-/// What is there, for a person.
-pub(super) fn line(stretch: &Stretch) -> String {
-    let content = &stretch.content;
-    let place = format!("{} bytes at {}", stretch.end - stretch.start, stretch.start);
-    let what = match stretch.role {
-        _ if content.sectors() == 0 && content.unreadable > 0 => "cannot be read".to_owned(),
-        _ if content.sectors() == 0 => "not there: the image ends before it".to_owned(),
-        Role::Keyslot(_) if content.random == content.sectors() && is_whole(content) => {
-            "looks random throughout, as key material does".to_owned()
-        }
-        Role::Keyslot(_) if content.random == content.sectors() => {
-            "looks random as far as it is there, as key material does".to_owned()
-        }
-        Role::Other(_) => format!("not a passphrase's keyslot, not judged ({})", mixture(content)),
-        Role::Inactive { .. } | Role::Free if content.random == content.sectors() => {
-            "looks random, as the filler of a format or a wipe does, and as a key would that was only forgotten"
-                .to_owned()
-        }
-        _ => mixture(content),
-    };
-    let mut line = match stretch.role {
-        Role::Inactive { .. } => format!("{place}, not in use: {what}"),
-        _ => format!("{place}: {what}"),
-    };
-    if content.missing_bytes > 0 {
-        let _ = write!(
-            line,
-            "; {} bytes of it are beyond the end of the image",
-            content.missing_bytes
-        );
-    }
-    if content.unreadable > 0 {
-        let _ = write!(
-            line,
-            "; {} sectors of it cannot be read",
-            content.unreadable
-        );
-    }
-    line
-}
-
-/// Is all of it there, and can be read?
-fn is_whole(content: &Content) -> bool {
-    content.missing_bytes == 0 && content.unreadable == 0
-}
-
-/// The same for a program.
-pub(super) fn members(stretch: &Stretch) -> Value {
-    let (keyslot, in_use) = match stretch.role {
-        Role::Keyslot(keyslot) | Role::Other(keyslot) => (Some(keyslot), true),
-        Role::Inactive { keyslot, .. } => (Some(keyslot), false),
-        Role::Free => (None, false),
-    };
-    let content = &stretch.content;
-    json!({
-        "keyslot": keyslot,
-        "in_use": in_use,
-        "offset": stretch.start,
-        "bytes": stretch.end - stretch.start,
-        "random_sectors": content.random,
-        "zero_sectors": content.zeros,
-        "other_sectors": content.other,
-        "missing_bytes": content.missing_bytes,
-        "unreadable_sectors": content.unreadable,
-    })
-}
-
-fn mixture(content: &Content) -> String {
-    match (content.zeros, content.random, content.other) {
-        (_, 0, 0) => "zeros".to_owned(),
-        (zeros, random, other) => {
-            format!(
-                "{zeros} sectors of zeros, {random} that look random, {other} of something else"
-            )
-        }
     }
 }
 
