@@ -116,3 +116,8 @@ pub use place::Place;
 pub use report::Report;
 pub use secret::{Asked, Secrets};
 pub use watch::Watch;
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

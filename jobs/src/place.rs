@@ -86,6 +86,12 @@ impl From<OsString> for Place {
     }
 }
 
+impl From<&str> for Place {
+    fn from(path: &str) -> Self {
+        Self::Path(path.into())
+    }
+}
+
 impl From<PathBuf> for Place {
     fn from(path: PathBuf) -> Self {
         Self::Path(path)

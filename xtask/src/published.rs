@@ -14,6 +14,7 @@ const LIBRARIES: &[&str] = &[
     "luksmith-recognise",
     "luksmith-dmcrypt-plain",
     "luksmith-luks",
+    "luksmith-jobs",
 ];
 
 /// What a package has to have in it. The licences stand beside the manifest as links to those of the workspace.
