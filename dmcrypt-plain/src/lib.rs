@@ -6,21 +6,13 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use dmcrypt::{Passphrase, SectorSize};
+//! use dmcrypt::Passphrase;
 //! use dmcrypt_plain::{KeySource, PlainOptions, derive_key};
 //! use volume::MemoryStorage;
 //! use zeroize::Zeroizing;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let options = PlainOptions {
-//!     cipher: "aes-xts-plain64".parse()?,
-//!     key_bytes: 64,
-//!     offset_sectors: 0,
-//!     skip_sectors: 0,
-//!     size_sectors: None,
-//!     sector_size: SectorSize::B512,
-//!     iv_large_sectors: false,
-//! };
+//! let options = PlainOptions::new("aes-xts-plain64".parse()?, 64);
 //! let passphrase = Passphrase::from_bytes(Zeroizing::new(b"secret".to_vec()));
 //! let hash = "sha256".parse()?;
 //! let key = derive_key(KeySource::Passphrase(&passphrase), Some(&hash), options.key_bytes)?;
@@ -37,20 +29,12 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use dmcrypt::{SectorSize, VolumeKey};
+//! # use dmcrypt::VolumeKey;
 //! # use dmcrypt_plain::PlainOptions;
 //! # use volume::{MemoryStorage, Storage};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let key = VolumeKey::from_bytes(vec![7; 32].into());
-//! let whole = PlainOptions {
-//!     cipher: "aes-xts-plain64".parse()?,
-//!     key_bytes: 32,
-//!     offset_sectors: 0,
-//!     skip_sectors: 0,
-//!     size_sectors: None,
-//!     sector_size: SectorSize::B512,
-//!     iv_large_sectors: false,
-//! };
+//! let whole = PlainOptions::new("aes-xts-plain64".parse()?, 32);
 //! // The second half alone: it lies 1024 sectors further, and its IVs count from there.
 //! let half = PlainOptions { offset_sectors: 1024, skip_sectors: 1024, ..whole.clone() };
 //! let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(1 << 20));

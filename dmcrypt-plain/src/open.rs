@@ -27,6 +27,22 @@ pub struct PlainOptions {
     pub iv_large_sectors: bool,
 }
 
+impl PlainOptions {
+    /// From the container's start to its end, in sectors of 512 bytes whose numbers begin with 0: what cryptsetup takes it
+    /// for unless it is told.
+    pub fn new(cipher: CipherSpec, key_bytes: usize) -> Self {
+        Self {
+            cipher,
+            key_bytes,
+            offset_sectors: 0,
+            skip_sectors: 0,
+            size_sectors: None,
+            sector_size: SectorSize::B512,
+            iv_large_sectors: false,
+        }
+    }
+}
+
 /// Opens the volume of a container.
 ///
 /// Without a size, bytes at the end of the container that are no whole sector are left out. (cryptsetup refuses such a

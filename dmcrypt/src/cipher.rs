@@ -11,6 +11,16 @@ pub struct SectorOptions {
     pub iv_large_sectors: bool,
 }
 
+impl Default for SectorOptions {
+    /// Sectors of 512 bytes, which dm-crypt has unless it is told otherwise.
+    fn default() -> Self {
+        Self {
+            sector_size: SectorSize::B512,
+            iv_large_sectors: false,
+        }
+    }
+}
+
 /// Encrypts and decrypts sectors in place, a whole batch with each call.
 ///
 /// `first_sector` is the IV number of the first byte of `data` in 512-byte units, whatever the sector size is (and also
