@@ -9,6 +9,7 @@ const XTS_MOST_BYTES: u64 = 16 << 44;
 
 /// What is wrong with so much data under one key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Excess {
     /// IVs of 32 bits start again: sectors far apart are encrypted alike.
     RepeatedIvs,

@@ -59,10 +59,9 @@ impl Instead {
             Class::Archive => "unpack it first".to_owned(),
             Class::Encrypted => way_to_open(content)?.to_owned(),
             Class::Member => way_to_join(content).to_owned(),
-            Class::PartitionTable | Class::FileSystem | Class::Swap => {
-                "is it the image that was meant?".to_owned()
-            }
             Class::Luks => return None,
+            // A partition table, a file system, swap space.
+            _ => "is it the image that was meant?".to_owned(),
         })
     }
 

@@ -37,6 +37,7 @@ pub struct Backup {
 
 /// Bytes of a backup that could not be read of the container: they are zeros in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Hole {
     /// The first.
     pub start: u64,
@@ -50,6 +51,7 @@ pub struct Hole {
 
 /// What a backup would change.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Comparison {
     /// Why it may belong to another container, or to another state of its data.
     pub mismatches: Vec<Mismatch>,

@@ -54,6 +54,7 @@ impl Header {
 
 /// Something that a user should know and that does not keep the container from being read.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Warning {
     /// The primary header is not used.
     Primary(Fault),

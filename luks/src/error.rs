@@ -140,6 +140,7 @@ impl Error {
 
 /// What costs too much.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Costly {
     /// The key derivation of this keyslot.
     Keyslot(u32),

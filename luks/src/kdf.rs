@@ -83,6 +83,7 @@ impl KdfParams {
 
 /// Why no key was derived.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KdfError {
     /// The caller's cancellation was seen.
     #[error("cancelled")]

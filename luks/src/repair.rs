@@ -10,6 +10,8 @@ mod left;
 mod luks2;
 mod pieces;
 
+use std::fmt;
+
 use volume::{LockMode, Storage, read_around};
 
 use crate::error::{Corrupt, Error, Refused};
@@ -23,6 +25,7 @@ pub use joined::{Join, Proof};
 
 /// What was mended.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Repair {
     /// Nothing is wrong.
     Nothing,
@@ -39,6 +42,21 @@ pub enum Repair {
     Epoch(Corrupt),
     /// LUKS1.
     Luks1(Vec<Damage>),
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing is wrong with the header"),
+            Self::Copy { which, fault } => write!(f, "the {which} header: {fault}"),
+            Self::Joined(join) => join.fmt(f),
+            Self::Epoch(end) => write!(f, "{end}: it is 1 now, in both copies"),
+            Self::Luks1(damages) => {
+                let each: Vec<_> = damages.iter().map(ToString::to_string).collect();
+                f.write_str(&each.join("; "))
+            }
+        }
+    }
 }
 
 /// What a repair may do.

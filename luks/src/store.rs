@@ -37,6 +37,7 @@ pub enum Copies<H> {
 
 /// Why a copy is not used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// It breaks a rule.
     #[error("damaged: {0}")]

@@ -41,6 +41,7 @@ pub struct UnlockOptions<'a> {
 
 /// A keyslot whose area cannot be read, whole or in part: no passphrase opens it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct UnusableKeyslot {
     /// Its number.
     pub keyslot: u32,

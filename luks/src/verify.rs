@@ -27,6 +27,7 @@ const RANDOM_SQUARES: std::ops::RangeInclusive<u64> = 1224..=2224;
 
 /// One stretch of the keyslots area.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Stretch {
     /// What the header says of it.
     pub role: Role,
@@ -58,6 +59,7 @@ pub enum Role {
 
 /// What lies in a stretch, in sectors of 512 bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Content {
     /// Sectors that look random.
     pub random: u64,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 /// A mark on a storage.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Found {
     /// What it is the mark of.
     pub content: Content,
@@ -47,6 +48,7 @@ impl Content {
 
 /// Sorts of content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Class {
     /// A LUKS header of any version, or its second copy at its place.
     Luks,

@@ -12,6 +12,7 @@ use crate::view::View;
 
 /// A partition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Partition {
     /// Its number, as Linux has it: the first is 1, the first logical one 5.
     pub number: u32,
@@ -32,6 +33,7 @@ impl Partition {
 
 /// A kind of partition table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Table {
     /// A GUID partition table, and the sector in which it counts.
     Gpt {

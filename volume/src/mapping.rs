@@ -30,6 +30,7 @@ impl Segment {
 
 /// How a segment's bytes are kept.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum SegmentKind {
     /// As they are: device-mapper's linear target, and what LUKS2 calls a linear segment.
     Linear,

@@ -25,6 +25,7 @@ use crate::storage::Storage;
 use crate::volume::Volume;
 
 /// Where a copy comes from.
+#[non_exhaustive]
 pub enum Source<'a> {
     /// A range of a storage, as it is. Its holes are not read.
     Storage {
@@ -52,6 +53,7 @@ pub enum Source<'a> {
 }
 
 /// Where a copy goes to.
+#[non_exhaustive]
 pub enum Sink<'a> {
     /// A storage, as it comes.
     Storage {

@@ -183,7 +183,8 @@ fn of_luks(error: &luks::Error) -> Option<String> {
             return of_key_size(error);
         }
         luks::Error::TooCostly { refused } => {
-            return Some(cost_advice(refused.iter().map(|(_, excess)| excess)));
+            return Some(cost_advice(refused.iter().map(|(_, excess)| excess)))
+                .filter(|advice| !advice.is_empty());
         }
         luks::Error::NullCipher { .. } => "--allow-unencrypted reads it all the same",
         luks::Error::InvalidOption(luks::InvalidOption::VolumeKeyTail { .. }) => {
@@ -281,6 +282,7 @@ fn cost_advice<'a>(excesses: impl Iterator<Item = &'a Excess>) -> String {
                 "--key-slot N tries one keyslot alone; --max-kdf-time MS allows more time"
             }
             Excess::Lanes { .. } => "no option allows more lanes: cryptsetup writes no more than 4",
+            _ => continue,
         };
         if !ways.contains(&way) {
             ways.push(way);

@@ -307,6 +307,7 @@ fn told(session: &Session, done: &Repair) -> Result<(), Failure> {
             }
             session.tell("Writing LUKS header to disk.")
         }
+        other => session.tell(format!("The header is repaired ({other}).")),
     }
 }
 

@@ -176,7 +176,7 @@ impl Session {
                 Warning::Epoch(_) => {
                     format!("WARNING: {warning}. Action repair begins to count anew.")
                 }
-                other @ Warning::Luks1Keyslots(_) => format!("WARNING: {other}."),
+                other => format!("WARNING: {other}."),
             });
         }
         if let Err(error) = luks.check_encrypted() {

@@ -18,6 +18,7 @@ use super::{FormatOptions, Version};
 
 /// Where the parts of a new container go, in bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Layout {
     /// Both header copies of LUKS2; the first block of LUKS1.
     pub header_bytes: u64,

@@ -42,6 +42,7 @@ impl Default for KdfLimits {
 
 /// Which limit is exceeded, by what.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Excess {
     /// Argon2 memory.
     Memory {

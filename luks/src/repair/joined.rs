@@ -20,6 +20,7 @@ pub struct Join {
 
 /// Why pieces are taken for what was there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Proof {
     /// The checksum of the binary header fits them.
     Checksum,

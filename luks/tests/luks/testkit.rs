@@ -124,7 +124,7 @@ fn copies(case: &Case, luks: &Luks) -> Result<(), String> {
         Warning::Primary(fault) => Some(("secondary", fault_kind(fault))),
         Warning::Secondary(fault) => Some(("primary", fault_kind(fault))),
         Warning::Epoch(_) => None,
-        other @ Warning::Luks1Keyslots(_) => panic!("no image of the kit is unreadable: {other}"),
+        other => panic!("no image of the kit is unreadable: {other}"),
     });
     let meant = case.uses.as_deref().zip(case.kind.clone());
     if warned != meant {
@@ -179,7 +179,7 @@ fn fault_kind(fault: &Fault) -> String {
     match fault {
         Fault::Corrupt(corrupt) => corrupt_kind(corrupt).0,
         Fault::Unsupported(unsupported) => format!("Unsupported.{}", variant(unsupported)),
-        Fault::Older { .. } => "Older".into(),
+        other => variant(other),
     }
 }
 

@@ -50,6 +50,7 @@ struct State {
 
 /// One call of a [`Storage`] method, in the order in which they came. Ranges are bytes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Operation {
     /// [`Storage::read_at`].
     Read(Range<u64>),

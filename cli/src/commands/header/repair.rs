@@ -34,10 +34,8 @@ pub fn run(args: &HeaderRepairArgs) -> Result<(), Error> {
     let mended = repair(&*target.storage, options, &mut OsRandom).map_err(target.failed())?;
     let damages: Vec<String> = match mended {
         Repair::Nothing => Vec::new(),
-        Repair::Copy { which, fault } => vec![format!("the {which} header: {fault}")],
-        Repair::Joined(join) => vec![join.to_string()],
-        Repair::Epoch(end) => vec![format!("{end}: it is 1 now, in both copies")],
         Repair::Luks1(damages) => damages.iter().map(ToString::to_string).collect(),
+        other => vec![other.to_string()],
     };
     let repaired = !args.dry.run && !damages.is_empty();
     let members = json!({"image": target.name, "damages": damages, "repaired": repaired});

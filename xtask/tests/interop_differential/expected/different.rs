@@ -38,7 +38,7 @@ const LAST_OBJECT: u32 = 31;
 pub fn other_copy(luks: &Luks) -> Option<&'static str> {
     let is_refused = |warning: &Warning| match warning {
         Warning::Primary(of) | Warning::Secondary(of) => fault(of).is_some(),
-        Warning::Luks1Keyslots(_) | Warning::Epoch(_) => false,
+        _ => false,
     };
     luks.warnings().iter().any(is_refused).then_some(OTHER_COPY)
 }
