@@ -147,7 +147,7 @@ fn policy(error: &PolicyError) -> Option<String> {
         PolicyError::Wrong { .. } => {
             Some("inspect IMG --policy-template writes one that is right".to_owned())
         }
-        PolicyError::Unreadable { .. } => None,
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::inputs::Clash;
 
 /// Why an image is not changed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChangeError {
     /// It is not there, or may not be written.
     #[error("cannot open {name} for writing: {source}")]

@@ -8,6 +8,7 @@ use crate::inputs::Clash;
 
 /// Why a destination cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DestinationError {
     /// It exists.
     #[error("{name} exists")]

@@ -2,6 +2,7 @@
 
 /// Why the options make no plain container.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlainError {
     /// A key is whole bytes.
     #[error("a key of {bits} bits is not a whole number of bytes")]

@@ -4,6 +4,7 @@ use std::io;
 
 /// Why there is no policy to hold a header to.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// The file.
     #[error("cannot read policy {name}: {source}")]

@@ -27,6 +27,7 @@ impl fmt::Display for Meant {
 
 /// Why a source cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// It is not there, or may not be read.
     #[error("cannot open {name}: {source}")]
