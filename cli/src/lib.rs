@@ -12,7 +12,7 @@
 //! | [`descriptors`] | whether what the command line names is open |
 //! | [`change`] | what is asked before a header is changed, and said after |
 //! | [`watch`], [`progress`], [`report`], [`losses`] | what is seen and heard of a job |
-//! | [`benchmark`] | what ciphers and key derivations do here |
+//! | [`benchmark`] | cryptsetup's lines of what ciphers and key derivations do here |
 //! | [`manual`] | the manual pages |
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`inspect`] | what a container holds, for people |

@@ -70,9 +70,10 @@
 //! | [`payload`], [`transfer`], [`losses`] | one copy of a payload, and what of it is lost |
 //! | [`instead`], [`data_facts`], [`stream_header`] | what there is in place of a container; what a header says of its data; a header that comes in a stream |
 //! | [`policy`] | what a header must look like, as text and file |
-//! | [`limits`] | what this machine can do |
+//! | [`limits`], [`benchmark`] | what this machine can do; how fast its ciphers and key derivations are |
 //! | [`secret`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
 
+pub mod benchmark;
 pub mod blame;
 pub mod block;
 pub mod change;

@@ -3,15 +3,15 @@
 use dmcrypt::{AesKernel, HashAlgorithm, SectorSize};
 use luks::defaults;
 use luks::kdf::Argon2Variant;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{BenchmarkArgs, Pbkdf};
 use crate::benchmark::{
-    Argon2Costs, CIPHERS, CIPHERS_COLUMN, CipherSpeed, HASHES, NOTE, Pbkdf2Speed, cipher_spec,
-    heading,
+    CIPHERS_COLUMN, NOTE, argon2_line, cipher_line, cipher_table, heading, pbkdf2_line,
 };
 use crate::error::Error;
 use crate::output;
+use jobs::benchmark::{Argon2Costs, CIPHERS, CipherSpeed, HASHES, Pbkdf2Speed, cipher_spec};
 use jobs::limits;
 
 const KEY_BITS: u32 = 256;
@@ -30,8 +30,8 @@ pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
     let mut pbkdf2 = Vec::new();
     for &hash in &wanted.hashes {
         let speed = Pbkdf2Speed::measure(hash, wanted.key_bits.unwrap_or(KEY_BITS));
-        say(&speed.to_string())?;
-        pbkdf2.push(pbkdf2_json(&speed));
+        say(&pbkdf2_line(&speed))?;
+        pbkdf2.push(speed);
     }
     let mut argon2 = Vec::new();
     for &variant in &wanted.variants {
@@ -44,8 +44,8 @@ pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
             args.pbkdf_parallel
                 .unwrap_or_else(limits::calibration_lanes),
         );
-        say(&costs.to_string())?;
-        argon2.push(argon2_json(&costs));
+        say(&argon2_line(&costs))?;
+        argon2.push(costs);
     }
     let mut ciphers = Vec::new();
     match &wanted.ciphers {
@@ -55,16 +55,16 @@ pub fn run(args: &BenchmarkArgs) -> Result<(), Error> {
             say(&heading(CIPHERS_COLUMN))?;
             for (text, bits) in CIPHERS {
                 let speed = measure(text, bits, wanted.sector_size)?;
-                say(&speed.line(CIPHERS_COLUMN))?;
-                ciphers.push(cipher_json(&speed));
+                say(&cipher_line(&speed, CIPHERS_COLUMN))?;
+                ciphers.push(speed);
             }
         }
         Ciphers::One(text) => {
             let bits = wanted.key_bits.unwrap_or(KEY_BITS);
             let speed = measure(text, bits, wanted.sector_size)?;
             say(&kernels_line(wanted.sector_size))?;
-            say(&speed.table())?;
-            ciphers.push(cipher_json(&speed));
+            say(&cipher_table(&speed))?;
+            ciphers.push(speed);
         }
     }
     if args.output.json {
@@ -163,33 +163,4 @@ fn kernels_line(sector_size: SectorSize) -> String {
         here.join(", "),
         AesKernel::best().name()
     )
-}
-
-fn pbkdf2_json(speed: &Pbkdf2Speed) -> Value {
-    json!({
-        "hash": speed.hash.name(),
-        "key_bits": speed.key_bits,
-        "iterations_per_second": speed.iterations_per_second,
-    })
-}
-
-fn argon2_json(costs: &Argon2Costs) -> Value {
-    json!({
-        "kdf": costs.name(),
-        "key_bits": costs.key_bits,
-        "requested_ms": costs.requested_ms,
-        "time": costs.time,
-        "memory_kib": costs.memory_kib,
-        "lanes": costs.lanes,
-    })
-}
-
-fn cipher_json(speed: &CipherSpeed) -> Value {
-    json!({
-        "cipher": speed.spec.to_dm_crypt(),
-        "key_bits": speed.key_bits,
-        "sector_bytes": speed.sector_size.bytes(),
-        "encryption_mib_s": speed.encryption_mib_s,
-        "decryption_mib_s": speed.decryption_mib_s,
-    })
 }

@@ -7,10 +7,10 @@ use luks::kdf::Argon2Variant;
 use super::failure::Failure;
 use super::session::{Session, say};
 use crate::benchmark::{
-    Argon2Costs, CIPHERS, CIPHERS_COLUMN, CipherSpeed, HASHES, NOTE, Pbkdf2Speed, cipher_spec,
-    heading,
+    CIPHERS_COLUMN, NOTE, argon2_line, cipher_line, cipher_table, heading, pbkdf2_line,
 };
 use crate::output;
+use jobs::benchmark::{Argon2Costs, CIPHERS, CipherSpeed, HASHES, Pbkdf2Speed, cipher_spec};
 use jobs::limits;
 
 /// Unless `--key-size` says another.
@@ -22,7 +22,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let bits = given.small("key-size").filter(|bits| *bits != 0);
     let bits = bits.unwrap_or(KEY_BITS);
     if let Some(cipher) = given.string("cipher") {
-        return say(one_cipher(&cipher, bits)?.table());
+        return say(cipher_table(&one_cipher(&cipher, bits)?));
     }
     match (given.string("pbkdf").as_deref(), given.string("hash")) {
         (Some("argon2i"), _) => argon2(session, Argon2Variant::I, bits),
@@ -35,13 +35,13 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
 
 fn all(session: &Session, bits: u32) -> Result<(), Failure> {
     for hash in HASHES {
-        say(Pbkdf2Speed::measure(hash, bits).to_string())?;
+        say(pbkdf2_line(&Pbkdf2Speed::measure(hash, bits)))?;
     }
     argon2(session, Argon2Variant::I, bits)?;
     argon2(session, Argon2Variant::Id, bits)?;
     say(heading(CIPHERS_COLUMN))?;
     for (cipher, bits) in CIPHERS {
-        say(one_cipher(cipher, bits)?.line(CIPHERS_COLUMN))?;
+        say(cipher_line(&one_cipher(cipher, bits)?, CIPHERS_COLUMN))?;
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ fn pbkdf2(hash: &str, bits: u32) -> Result<(), Failure> {
         say(format!("PBKDF2-{:<9}     N/A", output::escape(hash)))?;
         return Err(Failure::silent(crate::Exit::Wrong));
     };
-    say(Pbkdf2Speed::measure(algorithm, bits).to_string())
+    say(pbkdf2_line(&Pbkdf2Speed::measure(algorithm, bits)))
 }
 
 fn argon2(session: &Session, variant: Argon2Variant, bits: u32) -> Result<(), Failure> {
@@ -67,7 +67,7 @@ fn argon2(session: &Session, variant: Argon2Variant, bits: u32) -> Result<(), Fa
             lanes.min(defaults::ARGON2_MAX_LANES)
         }),
     );
-    say(costs.to_string())
+    say(argon2_line(&costs))
 }
 
 fn one_cipher(text: &str, bits: u32) -> Result<CipherSpeed, Failure> {
