@@ -97,7 +97,8 @@ pub fn kdf_limits(time_ms: Option<u64>, memory_kib: Option<u64>) -> Result<KdfLi
     Ok(limits::kdf_limits(one_slot, max_memory_kib(memory_kib)?))
 }
 
-fn max_time(time_ms: Option<u64>) -> Result<Option<Duration>, Error> {
+/// The time that one keyslot may take: as typed, or as the environment says.
+pub fn max_time(time_ms: Option<u64>) -> Result<Option<Duration>, Error> {
     let time_ms = match time_ms {
         Some(time_ms) => Some(time_ms),
         None => from_environment(TIME, "milliseconds", MAX_KDF_TIME)?,
@@ -105,7 +106,8 @@ fn max_time(time_ms: Option<u64>) -> Result<Option<Duration>, Error> {
     Ok(time_ms.map(Duration::from_millis))
 }
 
-fn max_memory_kib(memory_kib: Option<u64>) -> Result<Option<u64>, Error> {
+/// The memory that one keyslot may take, in KiB: as typed, or as the environment says.
+pub fn max_memory_kib(memory_kib: Option<u64>) -> Result<Option<u64>, Error> {
     match memory_kib {
         Some(memory_kib) => Ok(Some(memory_kib)),
         None => from_environment(MEMORY, "KiB", 1..=u64::MAX),

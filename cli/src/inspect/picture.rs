@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::map::{Kind, Region, regions};
 use crate::human;
 use jobs::inspect::Report;
+use jobs::inspect::report::{Region, RegionKind as Kind};
 
 /// Columns of a band, where there are no more parts than that.
 const COLUMNS: u64 = 64;
@@ -12,7 +12,7 @@ const COLUMNS: u64 = 64;
 /// A band for what lies before the data, one for the whole image, and what their letters mean. Each part has at least
 /// one column; the others are given out to scale.
 pub fn lines(report: &Report) -> Vec<String> {
-    let regions = regions(report);
+    let regions = &report.map;
     let Some(end) = regions.last().map(|region| region.end) else {
         return Vec::new();
     };

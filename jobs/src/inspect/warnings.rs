@@ -4,11 +4,10 @@ use dmcrypt::{CipherSpec, HashAlgorithm, SECTOR_BYTES};
 use luks::luks2::{KeyslotKind, SegmentKind};
 use luks::{Header, Luks};
 
-use super::Report;
-use super::report::{Kdf, Keyslot};
+use super::report::{Kdf, Keyslot, Report};
 
 /// Copies that disagree, keyslots that are cheap to guess or too costly to try, ciphers that show too much.
-pub fn of(report: &Report, luks: &Luks) -> Vec<String> {
+pub(super) fn of(report: &Report, luks: &Luks) -> Vec<String> {
     let mut warnings: Vec<_> = luks.warnings().iter().map(ToString::to_string).collect();
     warnings.extend(
         luks::verify::unsupported(luks.header())

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::output;
 use crate::unlock;
 use crate::watch::Warner;
-use jobs::inspect::Report;
+use jobs::inspect;
 use jobs::source::Source;
 
 /// Lists. Nothing is unlocked and nothing is written.
@@ -17,7 +17,7 @@ pub fn run(args: &KeyListArgs) -> Result<(), Error> {
     let bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = unlock::open(&source.name, storage, &args.image.policy)?;
     let limits = unlock::kdf_limits(None, None)?;
-    let report = Report::new(source.name.clone(), &luks, bytes, &limits);
+    let report = inspect::report(source.name.clone(), &luks, bytes, &limits);
     if args.output.json {
         let keyslots: Value =
             serde_json::to_value(&report.keyslots).expect("a report is plain data");
