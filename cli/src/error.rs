@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
 use clap::builder::styling::{AnsiColor, Style};
+use jobs::key_source::KeyError;
 use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
 use jobs::new_luks::Cost;
@@ -13,7 +14,7 @@ use crate::advice;
 use crate::descriptors::Closed;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
-use crate::passphrase::KeyError;
+use crate::passphrase::PassphraseError;
 use crate::plain::MissingOption;
 
 /// Why a command ended early. Each kind knows its exit code and, where something can be done about it, what.
@@ -24,10 +25,10 @@ pub enum Error {
     Job(jobs::Error),
     /// The key or passphrase.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] PassphraseError),
     /// The new key or passphrase, where there are two.
     #[error(transparent)]
-    NewKey(KeyError),
+    NewKey(PassphraseError),
     /// An option of a plain container that has no default.
     #[error(transparent)]
     Missing(#[from] MissingOption),
@@ -162,10 +163,11 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Job(error) => error.blame().into(),
-            Self::Key(error) | Self::NewKey(error) => error.exit(),
             Self::Explained { .. } => Exit::NoKeyFits,
             Self::Lost { .. } | Self::NotSound { .. } | Self::Overwritten { .. } => Exit::BadImage,
-            Self::Missing(_)
+            Self::Key(_)
+            | Self::NewKey(_)
+            | Self::Missing(_)
             | Self::Descriptor(_)
             | Self::Conflict { .. }
             | Self::NeedsAnswer { .. }
@@ -212,6 +214,12 @@ fn option_for(wish: &'static str) -> &'static str {
         Cost::PBKDF2 => "--pbkdf pbkdf2",
         Places::HEADER => "--header",
         other => other,
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error.into())
     }
 }
 

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use dmcrypt::{HashAlgorithm, LockedBytes};
 
-use crate::passphrase::SecretBuffer;
 use code_pages::{CODE_PAGES, CodePage};
+use jobs::secret_buffer::SecretBuffer;
 use keyboards::{LAYOUTS, Layout, US};
 use mistakes::{Kind, ROWS, Undo};
 

@@ -3,6 +3,7 @@
 use jobs::inputs::Inputs;
 
 use crate::args::{KeyArgs, NewKeyArgs, PolicyArgs};
+use crate::options;
 
 /// What the options name, added to what a job reads.
 pub trait InputsOf: Sized {
@@ -12,7 +13,7 @@ pub trait InputsOf: Sized {
 
     /// Where a new key comes from.
     #[must_use]
-    fn new_keys(self, keys: &NewKeyArgs) -> Self;
+    fn new_keys(self, new: &NewKeyArgs) -> Self;
 
     /// What a header is held to.
     #[must_use]
@@ -21,14 +22,11 @@ pub trait InputsOf: Sized {
 
 impl InputsOf for Inputs {
     fn keys(self, keys: &KeyArgs) -> Self {
-        let part = (keys.keyfile_offset, keys.keyfile_size);
-        self.key("the key file", keys.key_file.as_deref(), keys.key_fd, part)
+        self.key("the key file", &keys.into())
     }
 
-    fn new_keys(self, keys: &NewKeyArgs) -> Self {
-        let part = (keys.new_keyfile_offset, keys.new_keyfile_size);
-        let file = keys.new_keyfile.as_deref();
-        self.key("the new key file", file, keys.new_key_fd, part)
+    fn new_keys(self, new: &NewKeyArgs) -> Self {
+        self.key("the new key file", &options::new_key(new))
     }
 
     fn policies(mut self, args: &PolicyArgs) -> Self {

@@ -1,8 +1,10 @@
 //! What was typed, in the terms of the jobs.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use jobs::destination::Overwrite;
+use jobs::key_source::{self, KeyFrom, KeySource};
 use jobs::losses::BadPlaces;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher, LuksOptions};
 use jobs::sizes::Given;
@@ -10,8 +12,8 @@ use jobs::transfer::Work;
 use luks::Version;
 
 use crate::args::{
-    BadPlacesArgs, ContainerArgs, CostArgs, FormatArgs, KeyslotCipherArgs, OnReadError, Pbkdf,
-    ResultArgs, SizeArgs, WorkArgs,
+    BadPlacesArgs, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
+    KeyslotCipherArgs, NewKeyArgs, OnReadError, Pbkdf, ResultArgs, SizeArgs, WorkArgs,
 };
 
 /// A new LUKS container.
@@ -46,6 +48,58 @@ pub fn keyslot_cipher(args: &KeyslotCipherArgs) -> Option<KeyslotCipher> {
 pub fn size(args: &SizeArgs) -> Option<Given> {
     let payload = args.payload_size.map(Given::Payload);
     payload.or(args.container_size.map(Given::Container))
+}
+
+/// Where a new key comes from, but for how it is spelled.
+pub fn new_key(args: &NewKeyArgs) -> KeySource {
+    KeySource {
+        from: key_from(args.new_keyfile.as_deref(), args.new_key_fd),
+        offset: args.new_keyfile_offset,
+        size: args.new_keyfile_size,
+        ..KeySource::default()
+    }
+}
+
+/// What a key is read from: a file, where `-` is standard input, or a descriptor.
+pub fn key_from(file: Option<&OsStr>, descriptor: Option<u32>) -> KeyFrom {
+    match (file, descriptor) {
+        (Some(file), _) if file == "-" => KeyFrom::Standard,
+        (Some(file), _) => KeyFrom::File(file.into()),
+        (None, Some(descriptor)) => KeyFrom::Descriptor(descriptor),
+        (None, None) => KeyFrom::FirstLine,
+    }
+}
+
+impl From<&KeyArgs> for KeySource {
+    fn from(args: &KeyArgs) -> Self {
+        Self {
+            from: key_from(args.key_file.as_deref(), args.key_fd),
+            offset: args.keyfile_offset,
+            size: args.keyfile_size,
+            encoding: args.key_encoding.into(),
+            format: args.key_format.into(),
+        }
+    }
+}
+
+impl From<KeyEncoding> for key_source::KeyEncoding {
+    fn from(typed: KeyEncoding) -> Self {
+        match typed {
+            KeyEncoding::Raw => Self::Raw,
+            KeyEncoding::Hex => Self::Hex,
+            KeyEncoding::Base64 => Self::Base64,
+        }
+    }
+}
+
+impl From<KeyFormat> for key_source::KeyFormat {
+    fn from(typed: KeyFormat) -> Self {
+        match typed {
+            KeyFormat::AsIs => Self::AsIs,
+            KeyFormat::Openstack => Self::Openstack,
+            KeyFormat::OpenstackMangled => Self::OpenstackMangled,
+        }
+    }
 }
 
 impl From<&CostArgs> for Cost {

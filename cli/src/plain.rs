@@ -4,18 +4,18 @@
 use dmcrypt::{CipherSpec, SectorSize};
 use dmcrypt_plain::{PassphraseHash, PlainOptions};
 use jobs::error::PlainError;
+use jobs::key_source::{KeyFrom, KeySource};
 use jobs::plain::{Plain, PlainKey};
 
 use crate::args::{Compat, ContainerArgs, PlainArgs};
 use crate::error::Error;
 use crate::output;
-use crate::passphrase::KeyInput;
 
 /// Checks that everything is there and fits together. A passphrase needs a hash, a key file is the key itself.
 pub fn understood(
     container: &ContainerArgs,
     plain: &PlainArgs,
-    keys: &KeyInput,
+    key: &KeySource,
 ) -> Result<Plain, Error> {
     let missing = |what, option| MissingOption { what, option };
     let compat = plain.compat;
@@ -42,11 +42,11 @@ pub fn understood(
         bytes: sector_bytes,
     })?;
     let hash = match container.hash.as_deref() {
-        Some(_) if keys.is_file() => {
+        Some(_) if key.is_file() => {
             output::warn("--hash is not used: a plain container's key file is the key itself");
             None
         }
-        _ if keys.is_file() => None,
+        _ if key.is_file() => None,
         given => Some(
             given
                 .or(compat.map(Compat::hash))
@@ -55,7 +55,8 @@ pub fn understood(
     };
     let hash = hash.map(str::parse::<PassphraseHash>).transpose();
     let hash = hash.map_err(PlainError::Container)?;
-    if keys.has_size() && (keys.is_file() || keys.is_stdin() && is_unhashed(hash.as_ref())) {
+    let is_stdin = key.from == KeyFrom::Standard;
+    if key.size.is_some() && (key.is_file() || is_stdin && is_unhashed(hash.as_ref())) {
         output::warn("--keyfile-size is not used: as much is read as the key has");
     }
     let is_unhashed = is_unhashed(hash.as_ref());
@@ -72,7 +73,7 @@ pub fn understood(
         key: match hash {
             None => PlainKey::Itself,
             Some(hash) => PlainKey::Hashed {
-                exactly: keys.is_stdin() && is_unhashed,
+                exactly: is_stdin && is_unhashed,
                 hash,
             },
         },

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use dmcrypt::{LockedBytes, VolumeKey};
+use jobs::key_source::{KeyEncoding, KeySource, read_volume_key};
 use jobs::{Asked, Blame, SecretError, Secrets};
 
 use crate::args::{FormatArgs, OutputArgs, UnlockArgs};
 use crate::error;
 use crate::output;
-use crate::passphrase::{KeyError, KeyInput};
-use crate::unlock::read_volume_key;
+use crate::passphrase::{KeyInput, PassphraseError};
 
 /// A passphrase that is typed or read, and a volume key in a file.
 pub struct Keys<'a> {
@@ -54,21 +54,19 @@ impl<'a> Keys<'a> {
 
 impl Secrets for Keys<'_> {
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
-        let input = self.input;
+        let source = self.input.source();
         let twice = asked.is_new && self.is_asked_twice;
-        let secret = input.read_for(asked.image, twice, asked.exactly)?;
+        let secret = self.input.read_for(asked.image, twice, asked.exactly)?;
         if asked.exactly.is_some() {
-            if input.is_file() {
-                input.tell_spelled(&secret);
-            }
-        } else if secret.is_empty() && input.is_file() && !asked.is_new {
-            output::warn(format_args!("{} is empty (0 bytes)", input.name()));
+            tell_spelled(source, &secret);
+        } else if secret.is_empty() && source.is_file() && !asked.is_new {
+            output::warn(format_args!("{} is empty (0 bytes)", source.name()));
         }
         Ok(secret)
     }
 
     fn name(&self) -> String {
-        self.input.name()
+        self.input.source().name()
     }
 
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
@@ -85,8 +83,28 @@ impl Secrets for Keys<'_> {
     }
 }
 
-impl From<KeyError> for SecretError {
-    fn from(error: KeyError) -> Self {
-        Self::new(Blame::Request, error)
+/// Tells of a file whose bytes are taken as they are, though they spell a key.
+fn tell_spelled(source: &KeySource, key: &[u8]) {
+    let Some((bytes, encoding)) = source.spelled(key) else {
+        return;
+    };
+    let (digits, option) = match encoding {
+        KeyEncoding::Raw => return,
+        KeyEncoding::Hex => ("hexadecimal digits", "--key-encoding hex"),
+        KeyEncoding::Base64 => ("base64", "--key-encoding base64"),
+    };
+    output::warn(format_args!(
+        "{}: {bytes} bytes where {} are used as they are, all of them {digits}: {option} takes those that they spell",
+        source.name(),
+        key.len()
+    ));
+}
+
+impl From<PassphraseError> for SecretError {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Source(error) => error.into(),
+            error => Self::new(Blame::Request, error),
+        }
     }
 }

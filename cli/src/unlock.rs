@@ -1,23 +1,21 @@
 //! From the options to an unlocked container.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dmcrypt::{Passphrase, VolumeKey};
+use dmcrypt::Passphrase;
 use jobs::limits;
 use jobs::policy;
-use jobs::unlock::{MAX_VOLUME_KEY_BYTES, Unlock};
+use jobs::unlock::Unlock;
 use luks::{KdfLimits, Luks, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::args::{LimitArgs, MAX_KDF_TIME, PolicyArgs, UnlockArgs};
 use crate::error::Error;
 use crate::output;
-use crate::passphrase::{KeyError, KeyInput, read_at_most};
+use crate::passphrase::KeyInput;
 use crate::secrets::Keys;
 use crate::watch::Warner;
 
@@ -138,19 +136,4 @@ fn from_environment(
             range,
         }),
     }
-}
-
-/// The raw bytes of a volume key.
-pub fn read_volume_key(path: &Path) -> Result<VolumeKey, KeyError> {
-    let name = format!("volume key file {}", output::path(path));
-    let unreadable = |source| KeyError::Unreadable {
-        name: name.clone(),
-        source,
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let bytes = read_at_most(file, MAX_VOLUME_KEY_BYTES as u64 + 1).map_err(unreadable)?;
-    if bytes.is_empty() {
-        return Err(KeyError::Nothing { name });
-    }
-    Ok(VolumeKey::from_locked(bytes))
 }

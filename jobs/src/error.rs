@@ -1,6 +1,7 @@
 //! Everything that ends a job early, and whom it is to blame on.
 
 mod change;
+mod clash;
 mod destination;
 mod plain;
 mod policy;
@@ -16,6 +17,7 @@ use crate::blame::Blame;
 use crate::instead::Instead;
 
 pub use change::{ChangeError, Exchanged, is_exchanged};
+pub use clash::Clash;
 pub use destination::DestinationError;
 pub use plain::PlainError;
 pub use policy::PolicyError;

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use volume::Storage;
 
 use crate::block::Ground;
-
-/// The most that is read of a key file where no size is asked for, in bytes; cryptsetup's limit.
-pub const MAX_KEY_BYTES: u64 = 8 << 20;
+use crate::error::Clash;
+use crate::key_source::{KeySource, MAX_KEY_BYTES};
 
 /// The files and devices that a job reads, by what they are and not by their names.
 #[derive(Clone, Debug, Default)]
@@ -35,23 +34,6 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// Something to be written that is read too.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Clash {
-    what: &'static str,
-    is_itself: bool,
-}
-
-impl fmt::Display for Clash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_itself {
-            write!(f, "is {} itself", self.what)
-        } else {
-            write!(f, "lies in the same bytes as {}", self.what)
-        }
-    }
-}
-
 impl Inputs {
     /// Nothing is read.
     pub fn none() -> Self {
@@ -65,24 +47,15 @@ impl Inputs {
         self.with(what, place)
     }
 
-    /// A key file, of which so many bytes from an offset on count, or as many as a key can have.
+    /// What a key is read of: so many bytes from an offset on, or as many as a key can have.
     #[must_use]
-    pub fn key(
-        self,
-        what: &'static str,
-        file: Option<&std::ffi::OsStr>,
-        descriptor: Option<u32>,
-        (offset, size): (u64, Option<u64>),
-    ) -> Self {
-        let place = match (file, descriptor) {
-            (Some(file), _) if file != "-" => Ground::of_path(Path::new(file)),
-            (None, Some(descriptor)) => {
-                Ground::of_path(Path::new(&format!("/dev/fd/{descriptor}")))
-            }
-            _ => of_standard_input(),
+    pub fn key(self, what: &'static str, source: &KeySource) -> Self {
+        let place = match source.from.path() {
+            Some(path) => Ground::of_path(&path),
+            None => of_standard_input(),
         };
-        let bytes = size.unwrap_or(MAX_KEY_BYTES + 1);
-        self.with(what, place.map(|place| place.part(offset, bytes)))
+        let bytes = source.size.unwrap_or(MAX_KEY_BYTES + 1);
+        self.with(what, place.map(|place| place.part(source.offset, bytes)))
     }
 
     /// What lies in a place.

@@ -71,6 +71,7 @@
 //! | [`instead`], [`data_facts`], [`stream_header`] | what there is in place of a container; what a header says of its data; a header that comes in a stream |
 //! | [`policy`] | what a header must look like, as text and file |
 //! | [`limits`], [`benchmark`] | what this machine can do; how fast its ciphers and key derivations are |
+//! | [`key_source`], [`secret_buffer`] | keys out of files and pipes; where secret bytes are put |
 //! | [`secret`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
 
 pub mod benchmark;
@@ -88,6 +89,7 @@ pub mod folder;
 pub mod inputs;
 pub mod inspect;
 pub mod instead;
+pub mod key_source;
 pub mod limits;
 pub mod losses;
 pub mod measure;
@@ -100,6 +102,7 @@ pub mod plain;
 pub mod policy;
 pub mod report;
 pub mod secret;
+pub mod secret_buffer;
 pub mod sector_size;
 pub mod sizes;
 pub mod source;

@@ -14,9 +14,6 @@ use crate::policy;
 use crate::secret::{Asked, Secrets};
 use crate::watch::Watch;
 
-/// The largest key of any cipher (loop-AES's 65 keys), in bytes.
-pub const MAX_VOLUME_KEY_BYTES: usize = 4096;
-
 /// How a container is unlocked.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Unlock {

@@ -5,22 +5,23 @@ use std::io;
 use jobs::block;
 use jobs::error::{ChangeError, DestinationError, Meant, PolicyError, SourceError, TransferError};
 use jobs::instead::{Instead, quoted};
+use jobs::key_source::KeyError;
 use jobs::policy::{BUILTIN, BUILTINS};
 use luks::kdf::Excess;
 use recognise::Class;
 use volume::{CopyError, is_bad_place};
 
 use crate::error::Error;
-use crate::passphrase::KeyError;
+use crate::passphrase::PassphraseError;
 
 /// What to do about it, where something can be done.
 pub fn of(error: &Error) -> Option<String> {
     let advice = match error {
         Error::Job(error) => return of_job(error),
-        Error::Key(error) => return error.advice(),
+        Error::Key(error) => of_passphrase(error)?,
         // The options of the other key are called the same but for the word.
         Error::NewKey(error) => {
-            return error.advice().map(|advice| {
+            return of_passphrase(error).map(|advice| {
                 advice
                     .replace("--key-file", "--new-keyfile")
                     .replace("--key-fd", "--new-key-fd")
@@ -43,6 +44,26 @@ pub fn of(error: &Error) -> Option<String> {
     Some(advice.to_owned())
 }
 
+fn of_passphrase(error: &PassphraseError) -> Option<&'static str> {
+    match error {
+        PassphraseError::Source(error) => of_key(error),
+        PassphraseError::NoTerminal(_) => Some(GIVE_KEY),
+        PassphraseError::LineTooLong => Some("put it into a file and use --key-file FILE"),
+        _ => None,
+    }
+}
+
+fn of_key(error: &KeyError) -> Option<&'static str> {
+    match error {
+        KeyError::TooLong { .. } => Some("--keyfile-size N reads the first N bytes"),
+        KeyError::StdinIsData => Some(GIVE_KEY),
+        KeyError::Nothing { .. } => Some("an empty passphrase is an empty line"),
+        _ => None,
+    }
+}
+
+const GIVE_KEY: &str = "give the key with --key-file FILE or --key-fd N";
+
 fn of_job(error: &jobs::Error) -> Option<String> {
     let advice = match error {
         jobs::Error::Source(error) => return source(error),
@@ -54,7 +75,11 @@ fn of_job(error: &jobs::Error) -> Option<String> {
         jobs::Error::NotLuks { name, instead } => return of_instead(instead, name),
         jobs::Error::Cipher(error) => return of_key_size(error),
         jobs::Error::Secret(error) => {
-            return error.get_ref().downcast_ref::<KeyError>()?.advice();
+            let error = error.get_ref();
+            match error.downcast_ref::<PassphraseError>() {
+                Some(error) => of_passphrase(error)?,
+                None => of_key(error.downcast_ref()?)?,
+            }
         }
         jobs::Error::Detached { name } => {
             return Some(format!(

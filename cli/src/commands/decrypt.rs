@@ -70,7 +70,7 @@ fn container(args: &DecryptArgs, keys: &KeyInput) -> Result<Container, Error> {
                     other: "a plain container",
                 });
             }
-            let plain = plain::understood(&args.container, &args.plain, keys)?;
+            let plain = plain::understood(&args.container, &args.plain, keys.source())?;
             return Ok(Container::Plain(plain));
         }
         Some(ContainerType::Luks1) => Some(Version::Luks1),

@@ -74,7 +74,7 @@ fn format(args: &EncryptArgs, keys: &KeyInput) -> Result<Format, Error> {
                     other: "a plain container",
                 });
             }
-            let plain = plain::understood(&args.container, &args.plain, keys)?;
+            let plain = plain::understood(&args.container, &args.plain, keys.source())?;
             return Ok(Format::Plain(plain));
         }
         ContainerType::Luks1 => Version::Luks1,

@@ -9,11 +9,12 @@ use volume::Storage;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
-use crate::passphrase::KeyError;
+use crate::passphrase::PassphraseError;
 use crate::unlock;
 use jobs::block::InUse;
 use jobs::error::ChangeError;
 use jobs::instead::Instead;
+use jobs::key_source::KeyError;
 
 /// How an action failed. There may be no message at all.
 #[derive(Debug)]
@@ -247,12 +248,23 @@ impl From<KeyError> for Failure {
             KeyError::OffsetBeyondEnd { .. } => {
                 Self::wrong("Cannot seek to requested keyfile offset.")
             }
-            KeyError::OffsetOnTerminal => Self::wrong("Cannot use offset with terminal input."),
-            KeyError::Differ => Self::new(Exit::NoKeyFits, "Passphrases do not match."),
-            KeyError::NoTerminal(_) | KeyError::Aborted | KeyError::TimedOut => {
-                Self::wrong("Error reading passphrase from terminal.")
-            }
             other => Error::from(other).into_failure(),
+        }
+    }
+}
+
+impl From<PassphraseError> for Failure {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Source(error) => error.into(),
+            PassphraseError::OffsetOnTerminal => {
+                Self::wrong("Cannot use offset with terminal input.")
+            }
+            PassphraseError::Differ => Self::new(Exit::NoKeyFits, "Passphrases do not match."),
+            PassphraseError::NoTerminal(_)
+            | PassphraseError::Aborted
+            | PassphraseError::TimedOut => Self::wrong("Error reading passphrase from terminal."),
+            other @ PassphraseError::LineTooLong => Error::from(other).into_failure(),
         }
     }
 }

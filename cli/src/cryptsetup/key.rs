@@ -11,11 +11,13 @@ use luks::{Header, KeyslotOptions, UnlockOptions};
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::args::{KeyArgs, KeyEncoding, KeyFormat, LimitArgs};
+use crate::args::LimitArgs;
+use crate::options;
 use crate::output;
-use crate::passphrase::{KeyError, KeyInput, Prompt};
+use crate::passphrase::{KeyInput, PassphraseError, Prompt};
 use crate::unlock;
 use crate::watch::Warner;
+use jobs::key_source::{self, KeyError, KeySource};
 use jobs::new_keyslot::NewKeyslot;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
 
@@ -65,7 +67,7 @@ impl Session {
     ) -> Result<Option<Passphrase>, Failure> {
         match self.read_key(place, prompt, false) {
             Ok(passphrase) => Ok(Some(passphrase)),
-            Err(nothing @ KeyError::Nothing { .. }) => {
+            Err(nothing @ PassphraseError::Source(KeyError::Nothing { .. })) => {
                 Failure::from(nothing).print();
                 Ok(None)
             }
@@ -78,7 +80,12 @@ impl Session {
         Ok(self.read_key(place, prompt, !self.is_batch())?)
     }
 
-    fn read_key(&self, place: &Place, prompt: &str, twice: bool) -> Result<Passphrase, KeyError> {
+    fn read_key(
+        &self,
+        place: &Place,
+        prompt: &str,
+        twice: bool,
+    ) -> Result<Passphrase, PassphraseError> {
         let wanted = self.given.has("verify-passphrase");
         if wanted && place.is_asked && !io::stdin().is_terminal() {
             output::aside(format_args!(
@@ -251,18 +258,21 @@ pub(super) fn unlocking_with(bytes: usize) -> Result<UnlockOptions<'static>, Fai
 }
 
 fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result<Place, Failure> {
-    let args = KeyArgs {
-        key_file: file.map(OsStr::to_owned),
-        key_fd: None,
-        keyfile_offset: offset.unwrap_or(0),
-        keyfile_size: size.filter(|size| *size != 0),
-        key_encoding: KeyEncoding::Raw,
-        key_format: KeyFormat::AsIs,
-    };
+    let source = source(file, offset, size);
     Ok(Place {
-        input: KeyInput::new(&args, false)?,
+        input: KeyInput::new(source, false)?,
         is_asked: file.is_none_or(|file| file == "-"),
     })
+}
+
+/// The same without the terminal: how much of a file counts.
+pub(super) fn source(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> KeySource {
+    KeySource {
+        from: options::key_from(file, None),
+        offset: offset.unwrap_or(0),
+        size: size.filter(|size| *size != 0),
+        ..KeySource::default()
+    }
 }
 
 /// The bytes of the key that opens the data; `None` where nothing tells.
@@ -296,7 +306,7 @@ pub(super) fn read_key_of_data(
 /// Reads a volume key of so many bytes; what follows them in the file is left out.
 pub(super) fn read_volume_key(path: &OsStr, bytes: usize) -> Result<VolumeKey, Failure> {
     let path = Path::new(path);
-    let key = unlock::read_volume_key(path).map_err(|_| Failure::volume_key(path))?;
+    let key = key_source::read_volume_key(path).map_err(|_| Failure::volume_key(path))?;
     if key.len() < bytes {
         return Err(Failure::wrong(format!(
             "Cannot read {bytes} bytes from keyfile {}.",

@@ -82,7 +82,7 @@ fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Fa
         read_volume_key(path, bytes.unwrap_or(luks::defaults::XTS_KEY_BYTES))?
     } else {
         let bytes = bits.unwrap_or_default() as usize / 8;
-        if bytes == 0 || bytes > jobs::unlock::MAX_VOLUME_KEY_BYTES {
+        if bytes == 0 || bytes > jobs::key_source::MAX_VOLUME_KEY_BYTES {
             return Err(Failure::wrong("Invalid key size."));
         }
         let mut key = VolumeKey::zeroed(bytes);

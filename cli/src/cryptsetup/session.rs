@@ -10,6 +10,7 @@ use luks::{Header, Luks, Unlocked, Warning};
 use volume::{Access, FileStorage, Storage};
 
 use super::failure::Failure;
+use super::key::source;
 use super::parse::Given;
 use crate::exit::Exit;
 use crate::output;
@@ -107,13 +108,12 @@ impl Session {
 
     /// What the action reads beside the device.
     pub(super) fn inputs(&self) -> Inputs {
-        let number = |option: &str| self.given.number(option);
-        let part = |of: &str| {
-            let size = number(&format!("{of}-size")).filter(|size| *size != 0);
-            (number(&format!("{of}-offset")).unwrap_or(0), size)
-        };
+        let number = |of: &str, what| self.given.number(&format!("{of}-{what}"));
         let key = |inputs: Inputs, what, file: Option<&OsStr>, of| match file {
-            Some(file) => inputs.key(what, Some(file), None, part(of)),
+            Some(file) => inputs.key(
+                what,
+                &source(Some(file), number(of, "offset"), number(of, "size")),
+            ),
             None => inputs,
         };
         let inputs = key(

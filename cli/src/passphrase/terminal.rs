@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dmcrypt::LockedBytes;
+use jobs::secret_buffer::SecretBuffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{QueueSelector, tcflush};
 
-use super::buffer::SecretBuffer;
-use crate::passphrase::KeyError;
+use super::PassphraseError;
 use crate::signals::TerminalSettings;
 
 /// The longest passphrase that can be typed, in bytes; cryptsetup's limit.
@@ -33,13 +33,14 @@ pub(super) fn forget_what_was_typed() {
 }
 
 /// Shows `prompt` and reads one line without echo; where there is a `timeout`, it must be there by then.
-pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<LockedBytes, KeyError> {
-    let mut terminal = open().map_err(KeyError::NoTerminal)?;
+pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<LockedBytes, PassphraseError> {
+    let mut terminal = open().map_err(PassphraseError::NoTerminal)?;
     WAS_ASKED.store(true, Ordering::Relaxed);
-    let settings = TerminalSettings::without_echo(&terminal).map_err(KeyError::NoTerminal)?;
+    let settings =
+        TerminalSettings::without_echo(&terminal).map_err(PassphraseError::NoTerminal)?;
     terminal
         .write_all(prompt.as_bytes())
-        .map_err(KeyError::NoTerminal)?;
+        .map_err(PassphraseError::NoTerminal)?;
     if let Some(timeout) = timeout {
         wait(&terminal, timeout)?;
     }
@@ -49,16 +50,16 @@ pub(super) fn ask(prompt: &str, timeout: Option<Duration>) -> Result<LockedBytes
 }
 
 /// Waits for a line: in its line mode the terminal has nothing to read before.
-fn wait(terminal: &File, timeout: Duration) -> Result<(), KeyError> {
+fn wait(terminal: &File, timeout: Duration) -> Result<(), PassphraseError> {
     let timeout = Timespec::try_from(timeout).unwrap_or(Timespec {
         tv_sec: i64::MAX,
         tv_nsec: 0,
     });
     let mut polled = [PollFd::new(terminal, PollFlags::IN)];
     match poll(&mut polled, Some(&timeout)) {
-        Ok(0) => Err(KeyError::TimedOut),
+        Ok(0) => Err(PassphraseError::TimedOut),
         Ok(_) => Ok(()),
-        Err(error) => Err(KeyError::NoTerminal(error.into())),
+        Err(error) => Err(PassphraseError::NoTerminal(error.into())),
     }
 }
 
@@ -78,12 +79,12 @@ fn open() -> io::Result<File> {
         })
 }
 
-fn read_line(input: &mut impl Read) -> Result<LockedBytes, KeyError> {
+fn read_line(input: &mut impl Read) -> Result<LockedBytes, PassphraseError> {
     let line = SecretBuffer::read_line(input, MAX_BYTES + 1)
-        .map_err(KeyError::NoTerminal)?
-        .ok_or(KeyError::Aborted)?;
+        .map_err(PassphraseError::NoTerminal)?
+        .ok_or(PassphraseError::Aborted)?;
     if line.len() as u64 > MAX_BYTES {
-        return Err(KeyError::LineTooLong);
+        return Err(PassphraseError::LineTooLong);
     }
     let counted = line.split(|byte| *byte == 0).next().unwrap_or_default();
     Ok(LockedBytes::copy_of(counted))

@@ -3,8 +3,7 @@
 use std::io::{self, Read};
 
 use arbitrary::Unstructured;
-use luksmith::args::{KeyArgs, KeyEncoding, KeyFormat};
-use luksmith::passphrase::{KeyError, KeyInput};
+use jobs::key_source::{KeyEncoding, KeyError, KeyFormat, KeyFrom, KeySource};
 
 /// The most that a key has where no size is given.
 const MOST_BYTES: u64 = 8 << 20;
@@ -19,29 +18,33 @@ pub fn key_files(data: &[u8]) -> bool {
 }
 
 fn rules(input: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
-    let args = KeyArgs {
-        key_file: input
-            .choose(&[None, Some("-"), Some("key")])?
-            .map(Into::into),
-        key_fd: *input.choose(&[None, None, Some(0), Some(3)])?,
-        keyfile_offset: number(input)?.unwrap_or(0),
-        keyfile_size: number(input)?,
-        key_encoding: *input.choose(&[KeyEncoding::Raw, KeyEncoding::Hex, KeyEncoding::Base64])?,
-        key_format: *input.choose(&[
+    let named = [
+        None,
+        Some(KeyFrom::Standard),
+        Some(KeyFrom::File("key".into())),
+    ];
+    let named = input.choose(&named)?.clone();
+    let descriptor = *input.choose(&[None, None, Some(0), Some(3)])?;
+    let source = KeySource {
+        from: named.unwrap_or(descriptor.map_or(KeyFrom::FirstLine, KeyFrom::Descriptor)),
+        offset: number(input)?.unwrap_or(0),
+        size: number(input)?,
+        encoding: *input.choose(&[KeyEncoding::Raw, KeyEncoding::Hex, KeyEncoding::Base64])?,
+        format: *input.choose(&[
             KeyFormat::AsIs,
             KeyFormat::Openstack,
             KeyFormat::OpenstackMangled,
         ])?,
     };
     let stdin_is_data = input.ratio(1, 8)?;
-    let is_line = args.key_file.is_none() && args.key_fd.is_none();
+    let is_line = source.from == KeyFrom::FirstLine;
     let is_stream = is_line || input.arbitrary()?;
     let exactly = number(input)?
         .and_then(|bytes| usize::try_from(bytes).ok())
         .filter(|_| !is_line);
     let piece = input.int_in_range(1..=9)?;
     // Around the limit, seldom, and where it is not read byte by byte.
-    let is_plain = args.key_encoding == KeyEncoding::Raw && args.key_format == KeyFormat::AsIs;
+    let is_plain = source.encoding == KeyEncoding::Raw && source.format == KeyFormat::AsIs;
     let is_large = input.arbitrary::<u16>()? % 1024 == 1023 && is_plain && !is_line;
     let more = if is_large {
         MOST_BYTES - 64 + input.int_in_range(0..=128)?
@@ -56,18 +59,19 @@ fn rules(input: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
         taken: 0,
     };
 
-    let named_stdin = args.key_file.as_ref().is_some_and(|file| file == "-");
-    let key_input = match KeyInput::new(&args, stdin_is_data) {
-        Ok(key_input) => key_input,
+    let is_standard = matches!(source.from, KeyFrom::Standard | KeyFrom::Descriptor(0));
+    match source.check_beside(stdin_is_data) {
+        Ok(()) => assert!(!(stdin_is_data && is_standard)),
         Err(KeyError::StdinIsData) => {
-            assert!(stdin_is_data && (named_stdin || args.key_fd == Some(0)));
+            assert!(stdin_is_data && is_standard);
             return Ok(false);
         }
         Err(error) => panic!("{error}"),
-    };
-    assert!(!(stdin_is_data && (named_stdin || args.key_fd == Some(0))));
-    assert_eq!(key_input.is_stdin(), named_stdin);
-    assert_eq!(key_input.is_file(), !named_stdin && !is_line);
+    }
+    assert_eq!(
+        source.is_file(),
+        matches!(source.from, KeyFrom::File(_) | KeyFrom::Descriptor(_))
+    );
 
     let mut all = content.to_vec();
     all.resize(
@@ -75,12 +79,12 @@ fn rules(input: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
         FILLER,
     );
     let (expected, taken) = if is_line {
-        line(&args, &all)
+        line(&source, &all)
     } else {
-        whole(&args, &all, is_stream, exactly)
+        whole(&source, &all, is_stream, exactly)
     };
-    let expected = expected.and_then(|bytes| decoded(&args, bytes).ok_or("encoding"));
-    let outcome = key_input.read_from(&mut reader, is_stream, exactly);
+    let expected = expected.and_then(|bytes| decoded(&source, bytes).ok_or("encoding"));
+    let outcome = source.read_from(&mut reader, is_stream, exactly);
     match (&outcome, &expected) {
         (Ok(key), Ok(expected)) => assert!(**key == *expected, "another key"),
         (outcome, expected) => {
@@ -107,14 +111,14 @@ fn number(input: &mut Unstructured<'_>) -> arbitrary::Result<Option<u64>> {
 type Taken = (Result<Vec<u8>, &'static str>, Option<usize>);
 
 /// "The first line without its newline, byte by byte: the rest stays for whoever reads next"; of a size exactly so many bytes.
-fn line(args: &KeyArgs, all: &[u8]) -> Taken {
-    let Some(rest) = behind_offset(args, all) else {
+fn line(source: &KeySource, all: &[u8]) -> Taken {
+    let Some(rest) = behind_offset(source, all) else {
         return (Err("offset"), None);
     };
     let skipped = all.len() - rest.len();
     let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let newline = usize::from(line.len() < rest.len());
-    match args.keyfile_size {
+    match source.size {
         Some(0) => (Ok(Vec::new()), Some(skipped)),
         _ if rest.is_empty() => (Err("nothing"), None),
         None => (Ok(line.to_vec()), Some(skipped + line.len() + newline)),
@@ -127,16 +131,16 @@ fn line(args: &KeyArgs, all: &[u8]) -> Taken {
 
 /// "The whole file, newlines and all, at most 8 MiB", or exactly as many bytes as are asked for. Of a plain container's key
 /// itself these are the key's, whatever the size says, and of one that is spelled all is read.
-fn whole(args: &KeyArgs, all: &[u8], is_stream: bool, exactly: Option<usize>) -> Taken {
-    let Some(rest) = behind_offset(args, all) else {
+fn whole(source: &KeySource, all: &[u8], is_stream: bool, exactly: Option<usize>) -> Taken {
+    let Some(rest) = behind_offset(source, all) else {
         return (Err("offset"), None);
     };
     let skipped = all.len() - rest.len();
-    let is_raw = args.key_encoding == KeyEncoding::Raw;
+    let is_raw = source.encoding == KeyEncoding::Raw;
     let size = match exactly {
         Some(bytes) if is_raw => Some(bytes as u64),
         Some(_) => None,
-        None => args.keyfile_size,
+        None => source.size,
     };
     let is_key_itself = exactly.is_some() && is_raw;
     match size {
@@ -151,17 +155,17 @@ fn whole(args: &KeyArgs, all: &[u8], is_stream: bool, exactly: Option<usize>) ->
     }
 }
 
-fn behind_offset<'a>(args: &KeyArgs, all: &'a [u8]) -> Option<&'a [u8]> {
-    all.get(usize::try_from(args.keyfile_offset).ok()?..)
+fn behind_offset<'a>(source: &KeySource, all: &'a [u8]) -> Option<&'a [u8]> {
+    all.get(usize::try_from(source.offset).ok()?..)
 }
 
 /// The spelling undone, then `OpenStack`'s digits.
-fn decoded(args: &KeyArgs, bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn decoded(source: &KeySource, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let text = bytes
         .iter()
         .copied()
         .filter(|byte| !b" \t\n\r\x0c".contains(byte));
-    let key = match args.key_encoding {
+    let key = match source.encoding {
         KeyEncoding::Raw => bytes,
         KeyEncoding::Hex => {
             let digits: Option<Vec<u32>> = text.map(|byte| char::from(byte).to_digit(16)).collect();
@@ -176,7 +180,7 @@ fn decoded(args: &KeyArgs, bytes: Vec<u8>) -> Option<Vec<u8>> {
         }
         KeyEncoding::Base64 => base64(&text.collect::<Vec<u8>>())?,
     };
-    let digits: fn(&u8) -> String = match args.key_format {
+    let digits: fn(&u8) -> String = match source.format {
         KeyFormat::AsIs => return Some(key),
         KeyFormat::Openstack => |byte| format!("{byte:02x}"),
         KeyFormat::OpenstackMangled => |byte| format!("{byte:x}"),

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::blame::Blame;
 use crate::block::InUse;
-use crate::inputs::Clash;
+use crate::error::Clash;
 
 /// Why an image is not changed.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,7 @@ use crate::watch::Warner;
 use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::inputs::Inputs;
+use jobs::key_source::{MAX_VOLUME_KEY_BYTES, read_volume_key};
 use jobs::limits;
 use jobs::policy;
 
@@ -64,7 +65,7 @@ fn add_unbound(
 ) -> Result<u32, Error> {
     let name = &target.name;
     let key = if let Some(path) = &args.unlock.volume_key_file {
-        unlock::read_volume_key(path)?
+        read_volume_key(path)?
     } else {
         random_key(args.key_size.unwrap_or_default(), name)?
     };
@@ -90,7 +91,7 @@ fn add_unbound(
 
 fn random_key(bits: u32, name: &str) -> Result<VolumeKey, Error> {
     let bytes = bits as usize / 8;
-    if !bits.is_multiple_of(8) || bytes == 0 || bytes > jobs::unlock::MAX_VOLUME_KEY_BYTES {
+    if !bits.is_multiple_of(8) || bytes == 0 || bytes > MAX_VOLUME_KEY_BYTES {
         return Err(jobs::Error::KeyBits { bits }.into());
     }
     let mut key = VolumeKey::zeroed(bytes);

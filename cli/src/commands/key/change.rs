@@ -14,6 +14,7 @@ use crate::watch::Warner;
 use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::inputs::Inputs;
+use jobs::key_source::read_volume_key;
 use jobs::policy;
 
 /// Changes a keyslot.
@@ -35,7 +36,7 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     let luks = target.luks(&policy::read(&args.image.policy.policy)?, &Warner)?;
     let limits = unlock::options_for(args.key_slot, &args.limits)?;
     let (unlocked, old) = if let Some(path) = &args.volume_key_file {
-        let key = unlock::read_volume_key(path)?;
+        let key = read_volume_key(path)?;
         let unlocked = luks.unlock_with_volume_key(key, &limits);
         (unlocked.map_err(target.failed())?, None)
     } else {

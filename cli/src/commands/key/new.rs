@@ -1,6 +1,7 @@
 //! The new key: where it comes from, and what its keyslot is to be.
 
 use dmcrypt::Passphrase;
+use jobs::key_source::KeySource;
 use jobs::new_keyslot::NewKeyslot;
 
 use crate::args::{KeyArgs, NewKeyArgs};
@@ -24,17 +25,12 @@ pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
             other: "--new-key-fd of the same number",
         });
     }
-    Ok(KeyInput::new(
-        &KeyArgs {
-            key_file: new.new_keyfile.clone(),
-            key_fd: new.new_key_fd,
-            keyfile_offset: new.new_keyfile_offset,
-            keyfile_size: new.new_keyfile_size,
-            key_encoding: keys.key_encoding,
-            key_format: keys.key_format,
-        },
-        false,
-    )?)
+    let source = KeySource {
+        encoding: keys.key_encoding.into(),
+        format: keys.key_format.into(),
+        ..options::new_key(new)
+    };
+    Ok(KeyInput::new(source, false)?)
 }
 
 /// Asks for the new passphrase; an empty one is refused unless `allow_empty`.
@@ -49,7 +45,7 @@ pub fn passphrase(
         .read_for(&image, !batch_mode, None)
         .map_err(Error::NewKey)?;
     if secret.is_empty() && !allow_empty {
-        let name = input.name();
+        let name = input.source().name();
         return Err(jobs::Error::EmptyPassphrase { name }.into());
     }
     Ok(Passphrase::from_locked(secret))

@@ -13,6 +13,7 @@ use crate::watch::Warner;
 use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::inputs::Inputs;
+use jobs::key_source::read_volume_key;
 use jobs::policy;
 
 /// Removes a keyslot.
@@ -36,7 +37,7 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
         // Of the last one no other can be asked for: the question below is what guards it.
         let asks = has_key || !args.change.output.batch_mode;
         if let Some(path) = &args.volume_key_file {
-            let key = unlock::read_volume_key(path)?;
+            let key = read_volume_key(path)?;
             luks.unlock_with_volume_key(key, &options)
                 .map_err(target.failed())?;
         } else if asks && !keyslots::is_last(luks.header(), keyslot) {

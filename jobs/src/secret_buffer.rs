@@ -7,13 +7,14 @@ use dmcrypt::LockedBytes;
 use zeroize::Zeroize as _;
 
 /// Secret bytes of unknown number. They are put where they are to stay, and what they outgrow is wiped.
-pub(crate) struct SecretBuffer {
+pub struct SecretBuffer {
     bytes: LockedBytes,
     len: usize,
 }
 
 impl SecretBuffer {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self {
             bytes: LockedBytes::zeroed(FIRST_BYTES),
             len: 0,
@@ -37,12 +38,14 @@ impl SecretBuffer {
         self.len += count;
     }
 
-    pub(crate) fn push(&mut self, byte: u8) {
+    /// Appends a byte.
+    pub fn push(&mut self, byte: u8) {
         self.room(1)[0] = byte;
         self.advance(1);
     }
 
-    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+    /// Appends bytes.
+    pub fn extend(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = self.room(rest.len());
@@ -54,7 +57,7 @@ impl SecretBuffer {
     }
 
     /// Appends a character, in UTF-8.
-    pub(crate) fn push_char(&mut self, character: char) {
+    pub fn push_char(&mut self, character: char) {
         let mut bytes = [0; 4];
         self.extend(character.encode_utf8(&mut bytes).as_bytes());
         bytes.zeroize();
@@ -66,7 +69,7 @@ impl SecretBuffer {
     /// # Errors
     ///
     /// Those of the input, but for interruptions.
-    pub(super) fn read_line(input: &mut impl Read, most: u64) -> io::Result<Option<Self>> {
+    pub fn read_line(input: &mut impl Read, most: u64) -> io::Result<Option<Self>> {
         let mut line = Self::new();
         while (line.len as u64) < most {
             let is_empty = line.is_empty();
@@ -88,7 +91,7 @@ impl SecretBuffer {
     /// # Errors
     ///
     /// Those of the input, but for interruptions.
-    pub(super) fn read_all(input: &mut impl Read, most: u64) -> io::Result<Self> {
+    pub fn read_all(input: &mut impl Read, most: u64) -> io::Result<Self> {
         let mut all = Self::new();
         while (all.len as u64) < most {
             let missing = usize::try_from(most - all.len as u64).unwrap_or(usize::MAX);
@@ -102,8 +105,15 @@ impl SecretBuffer {
         Ok(all)
     }
 
-    pub(crate) fn into_bytes(self) -> LockedBytes {
+    /// What is in it.
+    pub fn into_bytes(self) -> LockedBytes {
         LockedBytes::copy_of(&self)
+    }
+}
+
+impl Default for SecretBuffer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

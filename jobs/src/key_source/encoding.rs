@@ -1,12 +1,35 @@
-//! `--key-encoding` and `--key-format`: from the bytes that were read to the bytes that are used.
+//! How a key is spelled: from the bytes that were read to the bytes that are used.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use dmcrypt::LockedBytes;
 
-use super::buffer::SecretBuffer;
-use crate::args::{KeyEncoding, KeyFormat};
+use crate::secret_buffer::SecretBuffer;
+
+/// How the bytes that are read spell the key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum KeyEncoding {
+    /// As they are.
+    #[default]
+    Raw,
+    /// Hexadecimal digits.
+    Hex,
+    /// Base64 (RFC 4648).
+    Base64,
+}
+
+/// What becomes of the key before it is used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum KeyFormat {
+    /// It is used as it is.
+    #[default]
+    AsIs,
+    /// Its lower-case hexadecimal digits are used, as `OpenStack` does.
+    Openstack,
+    /// The same, but a byte below 16 gives one digit, as older `OpenStack` did.
+    OpenstackMangled,
+}
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -46,19 +69,18 @@ pub(super) fn decode(
     })
 }
 
-/// What the bytes of a key file spell, and the option that says so, where a key of so many bytes is taken as they are:
-/// hexadecimal digits, as many as there may be, or base64 of just such a key. Chance makes no digits of 16 bytes.
-pub(super) fn spelled(file: &[u8], key_bytes: usize) -> Option<(&'static str, &'static str)> {
+/// What the bytes of a key file spell, where a key of so many bytes is taken as they are: hexadecimal digits, as many as
+/// there may be, or base64 of just such a key. Chance makes no digits of 16 bytes.
+pub(super) fn spelled(file: &[u8], key_bytes: usize) -> Option<KeyEncoding> {
     let text = without_white_space(file);
     if key_bytes < 16 || text.len() < key_bytes {
         return None;
     }
     if text.iter().all(u8::is_ascii_hexdigit) {
-        return Some(("hexadecimal digits", "--key-encoding hex"));
+        return Some(KeyEncoding::Hex);
     }
     let mut key = LockedBytes::zeroed(base64::decoded_len_estimate(text.len()));
-    (BASE64.decode_slice(&*text, &mut key) == Ok(key_bytes))
-        .then_some(("base64", "--key-encoding base64"))
+    (BASE64.decode_slice(&*text, &mut key) == Ok(key_bytes)).then_some(KeyEncoding::Base64)
 }
 
 fn without_white_space(bytes: &[u8]) -> SecretBuffer {
@@ -125,8 +147,8 @@ mod tests {
 
     #[test]
     fn keys_that_are_spelled_are_seen() {
-        let hex = Some(("hexadecimal digits", "--key-encoding hex"));
-        let base64 = Some(("base64", "--key-encoding base64"));
+        let hex = Some(KeyEncoding::Hex);
+        let base64 = Some(KeyEncoding::Base64);
         for (file, key_bytes, seen) in [
             (format!("{}\n", "0a".repeat(32)), 32, hex),
             ("0A".repeat(32), 64, hex),
