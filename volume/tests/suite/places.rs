@@ -197,6 +197,26 @@ proptest! {
     }
 }
 
+/// To the last byte, and not to the next.
+#[test]
+fn ends_are_met_and_not_passed() {
+    let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(DISK_BYTES));
+    for (name, place) in places(&disk, 1, 1) {
+        let len = place.it.len().unwrap();
+        for (at, bytes) in [(len, 0), (len - 1, 1), (len - 600, 600)] {
+            place.it.write_at(at, &pattern(bytes)).unwrap();
+            place.it.read_at(at, &mut vec![0; bytes]).unwrap();
+        }
+        let before = all_of(&*disk);
+        for (at, bytes) in [(len + 1, 0), (len, 1), (len - 1, 2), (len - 600, 601)] {
+            for step in [Step::Read(at, bytes), Step::Write(at, bytes)] {
+                take(&step, &*place.it, &mut all_of(&*place.it));
+            }
+        }
+        assert!(all_of(&*disk) == before, "{name}");
+    }
+}
+
 #[test]
 fn a_window_has_to_lie_within() {
     let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(1000));
