@@ -4,103 +4,78 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 
-use jobs::change::Target;
-use serde_json::{Value, json};
+use jobs::change::{ChangeOptions, Rehearsed};
+use jobs::confirm::{Loss, Question};
+use jobs::error::Unconfirmed;
+use jobs::{Confirm, inputs::Inputs};
+use luks::Version;
+use serde::Serialize;
 
-use crate::args::{DryArgs, OutputArgs};
+use crate::args::{ChangeArgs, ImageArgs, OutputArgs};
 use crate::error::Error;
 use crate::output;
 
-/// What is asked and said of an image that is changed.
-pub trait Told {
-    /// Asks a question about the image, as [`confirm`] does.
-    fn confirm(&self, question: &str, batch_mode: bool) -> Result<(), Error>;
-
-    /// Says what was done: `members` to programs, `text` to people unless they want to hear nothing. After a dry run that
-    /// is what would have been, which is what was asked for.
-    fn done(&self, verb: &str, say: OutputArgs, members: Value, text: &str) -> Result<(), Error>;
+/// How a header is changed. `inputs` are read beside it.
+pub fn options(image: &ImageArgs, args: &ChangeArgs, inputs: Inputs) -> ChangeOptions {
+    ChangeOptions {
+        policies: (&image.policy.policy[..]).into(),
+        backup: args.header_backup_file.clone(),
+        dry_run: args.dry.run,
+        inputs,
+    }
 }
 
-impl Told for Target {
-    fn confirm(&self, question: &str, batch_mode: bool) -> Result<(), Error> {
-        confirm(question, batch_mode, self.would_write().is_some())
-    }
+/// Asks on the terminal what is to be answered with `yes`; `-q` is yes to it.
+pub struct Asker {
+    is_unasked: bool,
+}
 
-    fn done(
-        &self,
-        verb: &str,
-        say: OutputArgs,
-        mut members: Value,
-        text: &str,
-    ) -> Result<(), Error> {
-        self.check_named()?;
-        let would_write = self.would_write();
-        let mut lines = String::new();
-        if let Some(written) = &would_write {
-            lines.push_str("nothing is written; without --dry-run:\n");
-            lines.push_str(text);
-            if written.is_empty() {
-                lines.push_str("no byte would change\n");
-            }
-            for range in written {
-                let _ = writeln!(
-                    lines,
-                    "bytes {} to {} of {} would be written",
-                    range.start,
-                    range.end - 1,
-                    self.name
-                );
-            }
-            let writes: Vec<_> = written
-                .iter()
-                .map(|range| json!({"offset": range.start, "length": range.end - range.start}))
-                .collect();
-            members["dry_run"] = true.into();
-            members["writes"] = writes.into();
-        } else {
-            lines.push_str(text);
+impl Asker {
+    /// As the options say.
+    pub fn new(say: OutputArgs) -> Self {
+        Self {
+            is_unasked: say.batch_mode,
         }
-        if say.json {
-            return Ok(output::json(verb, members)?);
-        }
-        if say.batch_mode && would_write.is_none() {
+    }
+}
+
+impl Confirm for Asker {
+    fn confirm(&self, question: &Question<'_>) -> Result<(), Unconfirmed> {
+        if self.is_unasked {
             return Ok(());
         }
-        Ok(output::text(&lines)?)
+        ask(&text(question), question.dry_run).map_err(Unconfirmed::new)
     }
 }
 
-/// Says that `file` was written, or after a dry run that it would have been: `members` to programs, `what` it is to
-/// people unless they want to hear nothing.
-pub fn wrote(
-    verb: &str,
-    file: &str,
-    what: &str,
-    mut members: Value,
-    dry: DryArgs,
-    say: OutputArgs,
-) -> Result<(), Error> {
-    if say.json {
-        if dry.run {
-            members["dry_run"] = true.into();
+fn text(question: &Question<'_>) -> String {
+    let image = question.image;
+    match question.loss {
+        Loss::Header => format!("Header and keyslots of {image} will be replaced."),
+        Loss::Keyslots => {
+            format!(
+                "All keyslots of {image} will be overwritten: no passphrase will open it again."
+            )
         }
-        return Ok(output::json(verb, members)?);
+        Loss::LastKeyslot(keyslot) => format!(
+            "Keyslot {keyslot} is the last one of {image}: without it nobody can open the container."
+        ),
+        Loss::Version(version) => {
+            let version = match version {
+                Version::Luks1 => "luks1",
+                Version::Luks2 => "luks2",
+            };
+            format!("The header of {image} will be converted to {version}.")
+        }
+        Loss::VolumeKey { file } => format!(
+            "Whoever has {file} opens {image}, whatever passphrases are changed or removed later."
+        ),
+        _ => format!("{image} will be changed, and nothing undoes it."),
     }
-    Ok(match (dry.run, say.batch_mode) {
-        (true, _) => output::text(&format!(
-            "nothing is written; without --dry-run:\n{file}: {what}\n"
-        )),
-        (false, true) => Ok(()),
-        (false, false) => output::text(&format!("{file}: {what}\n")),
-    }?)
 }
 
-/// Asks a question about the image that is to be answered with `yes`. `batch_mode` is yes to it. A dry run asks nobody,
-/// and fails where nobody could be asked.
-pub fn confirm(question: &str, batch_mode: bool, dry_run: bool) -> Result<(), Error> {
-    if batch_mode {
-        return Ok(());
-    }
+/// A dry run asks nobody, and fails where nobody could be asked.
+fn ask(question: &str, dry_run: bool) -> Result<(), Error> {
     if dry_run {
         terminal(question)?;
         output::warn(format_args!("without --dry-run it is asked: {question}"));
@@ -128,4 +103,65 @@ fn terminal(question: &str) -> Result<File, Error> {
     opened.map_err(|_| Error::NeedsAnswer {
         question: question.to_owned(),
     })
+}
+
+/// Says what was done to the container that messages call `image`: `result` to programs, `text` to people unless they
+/// want to hear nothing. After a dry run that is what would have been, which is what was asked for.
+pub fn done(
+    verb: &str,
+    say: OutputArgs,
+    result: &impl Serialize,
+    image: &str,
+    rehearsed: Option<&Rehearsed>,
+    text: &str,
+) -> Result<(), Error> {
+    if say.json {
+        return Ok(output::json(verb, members(result))?);
+    }
+    let Some(rehearsed) = rehearsed else {
+        return Ok(if say.batch_mode {
+            Ok(())
+        } else {
+            output::text(text)
+        }?);
+    };
+    let mut lines = format!("nothing is written; without --dry-run:\n{text}");
+    if rehearsed.writes.is_empty() {
+        lines.push_str("no byte would change\n");
+    }
+    for written in &rehearsed.writes {
+        let _ = writeln!(
+            lines,
+            "bytes {} to {} of {image} would be written",
+            written.offset,
+            written.offset + written.length - 1
+        );
+    }
+    Ok(output::text(&lines)?)
+}
+
+/// Says that `file` was written, or after a dry run that it would have been: `result` to programs, `what` it is to people
+/// unless they want to hear nothing.
+pub fn wrote(
+    verb: &str,
+    say: OutputArgs,
+    result: &impl Serialize,
+    file: &str,
+    dry_run: bool,
+    what: &str,
+) -> Result<(), Error> {
+    if say.json {
+        return Ok(output::json(verb, members(result))?);
+    }
+    Ok(match (dry_run, say.batch_mode) {
+        (true, _) => output::text(&format!(
+            "nothing is written; without --dry-run:\n{file}: {what}\n"
+        )),
+        (false, true) => Ok(()),
+        (false, false) => output::text(&format!("{file}: {what}\n")),
+    }?)
+}
+
+fn members(result: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(result).expect("a result is plain data")
 }

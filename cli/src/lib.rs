@@ -41,6 +41,7 @@ pub mod manual;
 pub mod options;
 pub mod output;
 pub mod passphrase;
+pub mod plain;
 pub mod progress;
 pub mod report;
 pub mod secrets;
@@ -77,7 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     if let Err(error) = start::check() {
         let exit = failed(Exit::Wrong);
-        advice::report(&error, "", exit);
+        error.report("", exit);
         return exit;
     }
     if let Some((program, words)) = cryptsetup::addressed(&arguments) {
@@ -103,7 +104,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
                     Ok(()) => Exit::Done,
                     Err(error) => {
                         let exit = failed(Exit::Wrong);
-                        advice::report(&error.into(), "", exit);
+                        Error::from(error).report("", exit);
                         exit
                     }
                 };
@@ -123,7 +124,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => {
             passphrase::forget_what_was_typed();
             let exit = failed(error.exit());
-            advice::report(&error, &verb, exit);
+            error.report(&verb, exit);
             exit
         }
     }

@@ -7,7 +7,7 @@ use jobs::key_source::{KeyEncoding, KeySource, read_volume_key};
 use jobs::{Asked, Blame, SecretError, Secrets};
 
 use crate::args::{FormatArgs, OutputArgs, UnlockArgs};
-use crate::error;
+use crate::error::{self, Error};
 use crate::output;
 use crate::passphrase::{KeyInput, PassphraseError};
 
@@ -18,36 +18,41 @@ pub struct Keys<'a> {
     tries: u32,
     /// A new passphrase that is typed is typed twice.
     is_asked_twice: bool,
+    /// There are two, and the options of this one are the other ones.
+    is_other: bool,
 }
 
 impl<'a> Keys<'a> {
     /// What opens a container.
     pub fn to_unlock(input: &'a KeyInput, args: &'a UnlockArgs) -> Self {
-        Self {
-            input,
-            volume_key_file: args.volume_key_file.as_deref(),
-            tries: args.limits.tries,
-            is_asked_twice: false,
-        }
+        Self::opening(input, args.volume_key_file.as_deref(), args.limits.tries)
     }
 
     /// What opens a new one.
     pub fn for_new(input: &'a KeyInput, args: &'a FormatArgs, say: OutputArgs) -> Self {
         Self {
-            input,
-            volume_key_file: args.volume_key_file.as_deref(),
-            tries: 1,
             is_asked_twice: !say.batch_mode,
+            ..Self::opening(input, args.volume_key_file.as_deref(), 1)
         }
     }
 
-    /// A passphrase and no volume key.
-    pub fn passphrase(input: &'a KeyInput, tries: u32) -> Self {
+    /// What opens a container: the volume key where a file is named that has it, else a passphrase.
+    pub fn opening(input: &'a KeyInput, volume_key_file: Option<&'a Path>, tries: u32) -> Self {
         Self {
             input,
-            volume_key_file: None,
+            volume_key_file,
             tries,
             is_asked_twice: false,
+            is_other: false,
+        }
+    }
+
+    /// The new passphrase, where another one opens the container already.
+    pub fn for_new_keyslot(input: &'a KeyInput, say: OutputArgs) -> Self {
+        Self {
+            is_asked_twice: !say.batch_mode,
+            is_other: true,
+            ..Self::opening(input, None, 1)
         }
     }
 }
@@ -56,7 +61,14 @@ impl Secrets for Keys<'_> {
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
         let source = self.input.source();
         let twice = asked.is_new && self.is_asked_twice;
-        let secret = self.input.read_for(asked.image, twice, asked.exactly)?;
+        let read = self.input.read_for(asked.image, twice, asked.exactly);
+        let secret = read.map_err(|error| {
+            if self.is_other {
+                SecretError::new(Blame::Request, Error::NewKey(error))
+            } else {
+                error.into()
+            }
+        })?;
         if asked.exactly.is_some() {
             tell_spelled(source, &secret);
         } else if secret.is_empty() && source.is_file() && !asked.is_new {

@@ -5,11 +5,9 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dmcrypt::Passphrase;
-use jobs::limits;
 use jobs::policy;
 use jobs::unlock::Unlock;
-use luks::{KdfLimits, Luks, UnlockOptions, Unlocked, UnusableKeyslot};
+use luks::{Luks, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::args::{LimitArgs, MAX_KDF_TIME, PolicyArgs, UnlockArgs};
@@ -37,34 +35,13 @@ pub fn unlock(
     Ok(unlocked)
 }
 
-/// Asks for a passphrase that there is and does `attempt` with it: where somebody types it, again until it fits or was
-/// wrong `tries` times. What came of it, and the passphrase.
-pub fn with_passphrase<T>(
-    name: &str,
-    keys: &KeyInput,
-    tries: u32,
-    attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
-) -> Result<(T, Passphrase), Error> {
-    let keys = Keys::passphrase(keys, tries);
-    Ok(jobs::unlock::with_passphrase(name, &keys, attempt)?)
-}
-
-/// How a container is unlocked where nothing is typed: as the environment says.
-pub fn unless_typed() -> Result<Unlock, Error> {
-    Ok(Unlock {
-        max_time: max_time(None)?,
-        max_memory_kib: max_memory_kib(None)?,
-        ..Unlock::default()
-    })
-}
-
 /// How a container is unlocked.
 pub fn how(args: &UnlockArgs) -> Result<Unlock, Error> {
     how_for(args.key_slot, &args.limits)
 }
 
 /// The same, where a volume key is no way in.
-fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> {
+pub fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> {
     Ok(Unlock {
         keyslot,
         max_time: max_time(args.max_kdf_time)?,
@@ -84,13 +61,8 @@ pub fn options_for(
     keyslot: Option<u32>,
     args: &LimitArgs,
 ) -> Result<UnlockOptions<'static>, Error> {
-    Ok(in_terms_of_luks(&how_for(keyslot, args)?))
-}
-
-/// How a container is unlocked, in the library's terms.
-pub fn in_terms_of_luks(how: &Unlock) -> UnlockOptions<'static> {
     // A signal ends the process at once, wherever it is.
-    how.options(&|| false, &warn_once)
+    Ok(how_for(keyslot, args)?.options(&|| false, &warn_once))
 }
 
 /// What is wrong with a keyslot is said once, however often it is tried.
@@ -101,12 +73,6 @@ fn warn_once(unusable: &UnusableKeyslot) {
     if said.insert(text.clone()) {
         output::warn(text);
     }
-}
-
-/// What one keyslot may ask for: as typed, or as the environment says, or what suits this machine.
-pub fn kdf_limits(time_ms: Option<u64>, memory_kib: Option<u64>) -> Result<KdfLimits, Error> {
-    let one_slot = max_time(time_ms)?.unwrap_or(limits::ONE_SLOT);
-    Ok(limits::kdf_limits(one_slot, max_memory_kib(memory_kib)?))
 }
 
 /// The time that one keyslot may take: as typed, or as the environment says.

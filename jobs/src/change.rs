@@ -1,29 +1,63 @@
-//! A container whose header is to be changed: opened for it, and backed up first.
+//! A container whose header is to be changed: opened for it, backed up first, and what a dry run would have written.
 
 pub mod named;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::backup::MAX_BYTES;
 use luks::{Backup, Header, Luks, Policy};
+use serde::Serialize;
 use volume::{Access, FileStorage, ImageLock, ImageRole, LockMode, RehearsedStorage, Storage};
 
 use crate::block::{self, Claim, Ground, InUse};
-use crate::error::{ChangeError, Error};
+use crate::confirm::{Confirm, Loss, Question};
+use crate::error::{ChangeError, Error, Unconfirmed};
 use crate::folder::Folder;
 use crate::inputs::Inputs;
 use crate::place::Place;
+use crate::policy::Policies;
 use crate::temporary::{Content, TemporaryFile, writing};
 use crate::text;
 use crate::unlock;
 use crate::watch::Watch;
 
 use named::Named;
+
+/// How a header is changed.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeOptions {
+    /// What the header must look like.
+    pub policies: Policies,
+    /// First a backup of header and keyslots is written into this new file.
+    pub backup: Option<PathBuf>,
+    /// Nothing is written.
+    pub dry_run: bool,
+    /// What is read beside the image, and must not be written: key files.
+    pub inputs: Inputs,
+}
+
+/// What a dry run would have written.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Rehearsed {
+    /// Always.
+    pub dry_run: bool,
+    /// In their order.
+    pub writes: Vec<WouldWrite>,
+}
+
+/// Bytes that would have been written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct WouldWrite {
+    /// The first.
+    pub offset: u64,
+    /// How many.
+    pub length: u64,
+}
 
 /// An image that is open for writing, kept from other programs that read or write it.
 pub struct Target {
@@ -33,14 +67,30 @@ pub struct Target {
     pub storage: Arc<dyn Storage>,
     /// The same, where nothing is to be written.
     rehearsed: Option<Arc<RehearsedStorage>>,
+    /// None of something that was open already.
+    image: Option<Image>,
+}
+
+/// A file or a block device.
+struct Image {
     path: PathBuf,
     file: Arc<FileStorage>,
     _lock: ImageLock,
 }
 
 impl Target {
-    /// Opens the image that is in `place`, unless somebody uses it as `claim` forbids, or it is one of the `inputs` of the
-    /// job. `dry_run`: its changes are kept in memory, and what would not let them be written is an error all the same.
+    /// Opens the image that is in `place`, unless somebody uses it as `claim` forbids, or it is one of the inputs or the
+    /// policies. In a dry run its changes are kept in memory, and what would not let them be written is an error all the
+    /// same.
+    pub fn of(place: &Place, options: &ChangeOptions, claim: Claim) -> Result<Self, ChangeError> {
+        let mut inputs = options.inputs.clone();
+        for policy in &options.policies.files {
+            inputs = inputs.path("the policy", Some(policy));
+        }
+        Self::open(place, options.dry_run, claim, &inputs)
+    }
+
+    /// The same without policies.
     pub fn open(
         place: &Place,
         dry_run: bool,
@@ -48,33 +98,34 @@ impl Target {
         inputs: &Inputs,
     ) -> Result<Self, ChangeError> {
         let name = place.source_name();
-        let Place::Path(path) = place else {
-            return Err(ChangeError::Stream { name });
-        };
         let failed = |source| ChangeError::Open {
             name: name.clone(),
             source,
         };
-        let kind = path.metadata().map_err(failed)?.file_type();
-        if kind.is_dir() {
-            return Err(ChangeError::Directory { name });
-        }
-        if !(kind.is_file() || kind.is_block_device()) {
-            return Err(ChangeError::Stream { name });
-        }
-        let mode = if dry_run {
-            LockMode::Shared
-        } else {
-            LockMode::Exclusive
+        let clash = |clash| ChangeError::Input {
+            name: name.clone(),
+            clash,
         };
-        let (file, lock) = locked(path, &name, mode)?;
-        let clash = Ground::of(file.file()).and_then(|ground| inputs.clash(&ground));
-        if let Some(clash) = clash {
-            return Err(ChangeError::Input { name, clash });
-        }
-        let named: Arc<dyn Storage> = Arc::new(Named::new(file.clone(), path));
+        let (image, storage) = match place {
+            Place::Standard => return Err(ChangeError::Stream { name }),
+            Place::Path(path) => {
+                let image = Image::open(path, &name, dry_run)?;
+                let ground = Ground::of(image.file.file());
+                if let Some(found) = ground.and_then(|ground| inputs.clash(&ground)) {
+                    return Err(clash(found));
+                }
+                let named = Named::new(image.file.clone(), path);
+                (Some(image), Arc::new(named) as Arc<dyn Storage>)
+            }
+            Place::Storage { storage, .. } => {
+                if let Some(found) = inputs.clash_with(storage) {
+                    return Err(clash(found));
+                }
+                (None, storage.clone())
+            }
+        };
         let rehearsed = if dry_run {
-            let rehearsed = RehearsedStorage::new(named.clone()).map_err(failed)?;
+            let rehearsed = RehearsedStorage::new(storage.clone()).map_err(failed)?;
             Some(Arc::new(rehearsed))
         } else {
             None
@@ -83,12 +134,10 @@ impl Target {
             name,
             storage: match &rehearsed {
                 Some(rehearsed) => rehearsed.clone(),
-                None => named,
+                None => storage,
             },
             rehearsed,
-            path: path.clone(),
-            file,
-            _lock: lock,
+            image,
         };
         target.claim(claim)?;
         Ok(target)
@@ -96,13 +145,17 @@ impl Target {
 
     /// Whether it is a block device.
     pub fn is_device(&self) -> bool {
-        self.file.is_block_device()
+        let image = self.image.as_ref();
+        image.is_some_and(|image| image.file.is_block_device())
     }
 
     /// Refuses an image that somebody uses as `claim` forbids.
     pub fn claim(&self, claim: Claim) -> Result<(), ChangeError> {
+        let Some(image) = &self.image else {
+            return Ok(());
+        };
         let name = || self.name.clone();
-        match block::check(self.file.file(), claim) {
+        match block::check(image.file.file(), claim) {
             Ok(None) => Ok(()),
             Ok(Some(by)) => Err(ChangeError::InUse { name: name(), by }),
             Err(source) => Err(ChangeError::Read {
@@ -176,14 +229,45 @@ impl Target {
         }
     }
 
-    /// What a dry run would have written, in bytes; `None` where it was written.
-    pub fn would_write(&self) -> Option<Vec<Range<u64>>> {
-        self.rehearsed.as_ref().map(|rehearsed| rehearsed.written())
+    /// Asks before something goes that nothing brings back.
+    pub fn confirm(&self, confirm: &dyn Confirm, loss: Loss<'_>) -> Result<(), Unconfirmed> {
+        confirm.confirm(&Question {
+            image: &self.name,
+            loss,
+            dry_run: self.is_rehearsed(),
+        })
+    }
+
+    /// Whether nothing is written.
+    pub fn is_rehearsed(&self) -> bool {
+        self.rehearsed.is_some()
+    }
+
+    /// Ends a change: what a dry run would have written, or nothing where it was.
+    ///
+    /// # Errors
+    ///
+    /// That of [`Self::check_named`].
+    pub fn finish(&self) -> Result<Option<Rehearsed>, ChangeError> {
+        self.check_named()?;
+        let written = self.rehearsed.as_ref().map(|rehearsed| rehearsed.written());
+        Ok(written.map(|ranges| Rehearsed {
+            dry_run: true,
+            writes: ranges
+                .into_iter()
+                .map(|range| WouldWrite {
+                    offset: range.start,
+                    length: range.end - range.start,
+                })
+                .collect(),
+        }))
     }
 
     /// Refuses to call a change done that went into a file which has lost its name meanwhile.
     pub fn check_named(&self) -> Result<(), ChangeError> {
-        if self.rehearsed.is_none() && !named::leads_to(&self.path, self.file.file()) {
+        if let (Some(image), None) = (&self.image, &self.rehearsed)
+            && !named::leads_to(&image.path, image.file.file())
+        {
             let name = self.name.clone();
             return Err(ChangeError::Exchanged { name });
         }
@@ -193,6 +277,33 @@ impl Target {
     /// An error of the library about this container.
     pub fn failed(&self) -> impl Fn(luks::Error) -> Error + '_ {
         |error| Error::of_image(&self.name, error, &*self.storage)
+    }
+}
+
+impl Image {
+    fn open(path: &Path, name: &str, dry_run: bool) -> Result<Self, ChangeError> {
+        let kind = path.metadata().map_err(|source| ChangeError::Open {
+            name: name.to_owned(),
+            source,
+        })?;
+        let (kind, name_of) = (kind.file_type(), || name.to_owned());
+        if kind.is_dir() {
+            return Err(ChangeError::Directory { name: name_of() });
+        }
+        if !(kind.is_file() || kind.is_block_device()) {
+            return Err(ChangeError::Stream { name: name_of() });
+        }
+        let mode = if dry_run {
+            LockMode::Shared
+        } else {
+            LockMode::Exclusive
+        };
+        let (file, lock) = locked(path, name, mode)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            _lock: lock,
+        })
     }
 }
 

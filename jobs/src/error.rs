@@ -2,6 +2,7 @@
 
 mod change;
 mod clash;
+mod confirm;
 mod destination;
 mod plain;
 mod policy;
@@ -18,6 +19,7 @@ use crate::instead::Instead;
 
 pub use change::{ChangeError, Exchanged, is_exchanged};
 pub use clash::Clash;
+pub use confirm::Unconfirmed;
 pub use destination::DestinationError;
 pub use plain::PlainError;
 pub use policy::PolicyError;
@@ -193,6 +195,9 @@ pub enum Error {
     /// Where a secret was to come from.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// Somebody was asked, and did not say yes.
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
     /// A new container or keyslot that everybody would open, and nobody allowed it.
     #[error("{name}: the key is empty (0 bytes)")]
     EmptyPassphrase {
@@ -251,6 +256,7 @@ impl Error {
             | Self::KdfTooCostly { .. }
             | Self::Direct { .. }
             | Self::Cancelled
+            | Self::Unconfirmed(_)
             | Self::EmptyPassphrase { .. } => Blame::Request,
         }
     }

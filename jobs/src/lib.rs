@@ -62,6 +62,7 @@
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
+//! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
 //! | [`place`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
@@ -72,13 +73,14 @@
 //! | [`policy`] | what a header must look like, as text and file |
 //! | [`limits`], [`benchmark`] | what this machine can do; how fast its ciphers and key derivations are |
 //! | [`key_source`], [`secret_buffer`] | keys out of files and pipes; where secret bytes are put |
-//! | [`secret`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
+//! | [`secret`], [`confirm`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
 
 pub mod benchmark;
 pub mod blame;
 pub mod block;
 pub mod change;
 pub mod compare;
+pub mod confirm;
 pub mod create;
 pub mod data_facts;
 pub mod decrypt;
@@ -86,9 +88,11 @@ pub mod destination;
 pub mod encrypt;
 pub mod error;
 pub mod folder;
+pub mod header;
 pub mod inputs;
 pub mod inspect;
 pub mod instead;
+pub mod key;
 pub mod key_source;
 pub mod limits;
 pub mod losses;
@@ -109,12 +113,14 @@ pub mod source;
 pub mod stream_header;
 pub mod temporary;
 pub mod text;
+pub mod token;
 pub mod transfer;
 pub mod unlock;
 pub mod verify;
 pub mod watch;
 
 pub use blame::Blame;
+pub use confirm::Confirm;
 pub use error::{Error, SecretError};
 pub use place::Place;
 pub use report::Report;

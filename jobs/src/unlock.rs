@@ -92,15 +92,7 @@ pub fn unlock(
     how: &Unlock,
     watch: &dyn Watch,
 ) -> Result<(Unlocked, Option<Passphrase>), Error> {
-    // What is wrong with a keyslot is said once, however often it is tried.
-    let said = Mutex::new(BTreeSet::new());
-    let unusable = |unusable: &UnusableKeyslot| {
-        let text = unusable.to_string();
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.insert(text.clone()) {
-            watch.warn(&text);
-        }
-    };
+    let unusable = telling_once(watch);
     let cancel = || watch.is_cancelled();
     let options = how.options(&cancel, &unusable);
     if let Some(key) = secrets.volume_key()? {
@@ -111,6 +103,18 @@ pub fn unlock(
         luks.unlock(passphrase, &options)
     })
     .map(|(unlocked, passphrase)| (unlocked, Some(passphrase)))
+}
+
+/// Tells of each keyslot that cannot be used, once however often it is tried.
+pub fn telling_once(watch: &dyn Watch) -> impl Fn(&UnusableKeyslot) + Sync {
+    let said = Mutex::new(BTreeSet::new());
+    move |unusable| {
+        let text = unusable.to_string();
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.insert(text.clone()) {
+            watch.warn(&text);
+        }
+    }
 }
 
 /// Asks for a passphrase that there is and does `attempt` with it, until it fits or `secrets` has no other one. What came

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
 use luks::luks1::Damage;
-use luks::luks2::Priority;
+use luks::luks2::{Metadata, Priority};
 use luks::reencryption::{self, State};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
@@ -28,6 +28,7 @@ use jobs::Place;
 use jobs::block::Claim;
 use jobs::change::{Target, back_up, read_backup};
 use jobs::error::ChangeError;
+use jobs::header::backup::holes;
 use jobs::inputs::Inputs;
 
 fn backup_file(session: &Session) -> Result<PathBuf, Failure> {
@@ -42,7 +43,7 @@ pub(super) fn backup(session: &Session) -> Result<(), Failure> {
     let luks = session.read()?;
     let name = output::path(&path);
     match back_up(&session.device(), &luks, &path, &Warner) {
-        Ok(backup) => Ok(check_whole(&session.device(), &name, &backup)?),
+        Ok(backup) => Ok(check_whole(&session.device(), &name, &holes(&backup))?),
         Err(jobs::Error::Change(ChangeError::Exists { .. })) => Err(Failure::wrong(format!(
             "Requested header backup file {name} already exists."
         ))),
@@ -338,7 +339,7 @@ fn check_reencryption(session: &Session) -> Result<(), Failure> {
         )),
         Err(luks::Error::NoKeyFits { tried }) => {
             let has_one = luks.unlock(&passphrase, &options).is_ok();
-            let has_none = reencryption::has_two_keys(&header.metadata) && !has_one;
+            let has_none = has_two_keys(&header.metadata) && !has_one;
             // cryptsetup tells a passphrase that opens neither key, and a key without keyslots, by another code than one
             // that does not open the only key, or one of two.
             Err(Failure::silent(if has_none || tried.is_empty() {
@@ -349,6 +350,17 @@ fn check_reencryption(session: &Session) -> Result<(), Failure> {
         }
         Err(error) => Err(Failure::luks(&session.device(), error)),
     }
+}
+
+/// Whether the data go from one key to another.
+fn has_two_keys(metadata: &Metadata) -> bool {
+    let is_backup = |digest: &&luks::luks2::Digest| {
+        metadata
+            .segments
+            .iter()
+            .any(|segment| segment.is_backup() && digest.segments.contains(&segment.id))
+    };
+    metadata.digests.iter().filter(is_backup).count() > 1
 }
 
 /// What was wrong, and what it is now.

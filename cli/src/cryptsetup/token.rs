@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::session::{Session, say};
-use crate::commands::token::add::{json_input, read_json};
 use crate::output;
 use jobs::Place;
 use jobs::block::{Claim, Ground};
@@ -17,6 +16,7 @@ use jobs::change::Target;
 use jobs::destination::{Overwrite, Target as Destination};
 use jobs::inputs::Inputs;
 use jobs::temporary::Content;
+use jobs::token::add::{open_json, read_json};
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let verb = session.verb.as_ref().expect("a token action has one");
@@ -127,7 +127,7 @@ fn json_of(session: &Session) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") && io::stdin().is_terminal() {
         say("Provide valid LUKS2 token JSON:")?;
     }
-    let open = json_input(path).map_err(|_| {
+    let open = open_json(&Place::from(path.as_os_str().to_owned())).map_err(|_| {
         Failure::wrong(format!(
             "Failed to open file {} in read-only mode.",
             output::path(path)

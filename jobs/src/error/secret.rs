@@ -28,6 +28,11 @@ impl SecretError {
     pub fn get_ref(&self) -> &(dyn error::Error + Send + Sync + 'static) {
         &*self.source
     }
+
+    /// The same, taken out.
+    pub fn into_inner(self) -> Box<dyn error::Error + Send + Sync> {
+        self.source
+    }
 }
 
 impl fmt::Display for SecretError {

@@ -1,42 +1,20 @@
 //! `header erase IMG`.
 
-use luks::OsRandom;
-use luks::erase::erase;
-use serde_json::json;
+use jobs::header::erase::erase;
+use jobs::inputs::Inputs;
 
 use crate::args::HeaderEraseArgs;
-use crate::change::Told as _;
+use crate::change::{self, Asker};
 use crate::error::Error;
-use crate::inputs::InputsOf as _;
 use crate::watch::Warner;
-use jobs::block::Claim;
-use jobs::change::Target;
-use jobs::inputs::Inputs;
-use jobs::policy;
 
 /// Overwrites every keyslot.
 pub fn run(args: &HeaderEraseArgs) -> Result<(), Error> {
-    let inputs = Inputs::none().policies(&args.image.policy);
-    let target = Target::open(
-        &args.image.header(),
-        args.change.dry.run,
-        Claim::Header,
-        &inputs,
-    )?;
-    let luks = target.luks(&policy::read(&args.image.policy.policy)?, &Warner)?;
-    target.warn_of_mapping(&Warner)?;
-    let question = format!(
-        "All keyslots of {} will be overwritten: no passphrase will open it again.",
-        target.name
-    );
-    target.confirm(&question, args.change.output.batch_mode)?;
-    target.back_up(&luks, args.change.header_backup_file.as_deref(), &Warner)?;
-    let keyslots = erase(&luks, &mut OsRandom).map_err(target.failed())?;
-    let members = json!({"image": target.name, "keyslots": keyslots});
-    let text = format!(
-        "{} keyslots of {} are erased\n",
-        keyslots.len(),
-        target.name
-    );
-    target.done("header erase", args.change.output, members, &text)
+    let say = args.change.output;
+    let options = change::options(&args.image, &args.change, Inputs::none());
+    let erased = erase(&args.image.header(), &options, &Asker::new(say), &Warner)?;
+    let (image, keyslots) = (&erased.image, erased.keyslots.len());
+    let text = format!("{keyslots} keyslots of {image} are erased\n");
+    let rehearsed = erased.rehearsed.as_ref();
+    change::done("header erase", say, &erased, image, rehearsed, &text)
 }

@@ -1,6 +1,5 @@
 //! The new key: where it comes from, and what its keyslot is to be.
 
-use dmcrypt::Passphrase;
 use jobs::key_source::KeySource;
 use jobs::new_keyslot::NewKeyslot;
 
@@ -31,24 +30,6 @@ pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
         ..options::new_key(new)
     };
     Ok(KeyInput::new(source, false)?)
-}
-
-/// Asks for the new passphrase; an empty one is refused unless `allow_empty`.
-pub fn passphrase(
-    input: &KeyInput,
-    image: &str,
-    batch_mode: bool,
-    allow_empty: bool,
-) -> Result<Passphrase, Error> {
-    let image = format!("the new keyslot of {image}");
-    let secret = input
-        .read_for(&image, !batch_mode, None)
-        .map_err(Error::NewKey)?;
-    if secret.is_empty() && !allow_empty {
-        let name = input.source().name();
-        return Err(jobs::Error::EmptyPassphrase { name }.into());
-    }
-    Ok(Passphrase::from_locked(secret))
 }
 
 /// What the new keyslot is to be.

@@ -1,0 +1,8 @@
+//! The header as a thing: saved, brought back, mended, converted, erased.
+
+pub mod backup;
+pub mod config;
+pub mod convert;
+pub mod erase;
+pub mod repair;
+pub mod restore;
