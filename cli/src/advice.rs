@@ -8,12 +8,27 @@ mod errors;
 use clap::{Command, CommandFactory};
 
 use crate::args::Cli;
+use crate::error::{self, Error};
+use crate::exit::Exit;
+use crate::output;
 
-pub use errors::of;
+/// Prints an error on standard error: first what is wrong, then, where there is one, a line that says what to do; or for
+/// programs all of that as one line of JSON. `verb` ends with `exit`.
+pub fn report(error: &Error, verb: &str, exit: Exit) {
+    let advice = errors::of(error).and_then(|advice| fitting(&advice, verb));
+    if output::speaks_json() {
+        output::error(verb, exit, &error.to_string(), advice.as_deref());
+        return;
+    }
+    error::tell(error);
+    if let Some(advice) = advice {
+        output::done(advice);
+    }
+}
 
 /// The parts of `advice`, which a semicolon parts, that `verb` can follow. An option belongs to the verb that is named
 /// before it in its part, else to `verb` itself.
-pub fn fitting(advice: &str, verb: &str) -> Option<String> {
+fn fitting(advice: &str, verb: &str) -> Option<String> {
     let mut command = Cli::command();
     command.build();
     let own = find(&command, verb.split(' '));

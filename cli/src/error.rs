@@ -11,12 +11,10 @@ use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
 use jobs::new_luks::Cost;
 
-use crate::advice;
 use crate::descriptors::Closed;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
 use crate::passphrase::PassphraseError;
-use crate::plain::MissingOption;
 
 /// Why a command ended early. Each kind knows its exit code and, where something can be done about it, what.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +28,6 @@ pub enum Error {
     /// The new key or passphrase, where there are two.
     #[error(transparent)]
     NewKey(PassphraseError),
-    /// An option of a plain container that has no default.
-    #[error(transparent)]
-    Missing(#[from] MissingOption),
     /// Two options, or an option and an operand, that exclude each other.
     #[error("{one} does not go with {other}")]
     Conflict {
@@ -146,20 +141,6 @@ impl Error {
         Self::Job(jobs::Error::luks(name, error))
     }
 
-    /// Prints it on standard error: first what is wrong, then, where there is one, a line that says what to do; or for
-    /// programs all of that as one line of JSON. `verb` ends with `exit`.
-    pub fn report(&self, verb: &str, exit: Exit) {
-        let advice = advice::of(self).and_then(|advice| advice::fitting(&advice, verb));
-        if output::speaks_json() {
-            output::error(verb, exit, &self.to_string(), advice.as_deref());
-            return;
-        }
-        tell(self);
-        if let Some(advice) = advice {
-            output::done(advice);
-        }
-    }
-
     /// How the program ends.
     pub fn exit(&self) -> Exit {
         match self {
@@ -168,7 +149,6 @@ impl Error {
             Self::Lost { .. } | Self::NotSound { .. } | Self::Overwritten { .. } => Exit::BadImage,
             Self::Key(_)
             | Self::NewKey(_)
-            | Self::Missing(_)
             | Self::Descriptor(_)
             | Self::Conflict { .. }
             | Self::NeedsAnswer { .. }

@@ -41,7 +41,6 @@ pub mod manual;
 pub mod options;
 pub mod output;
 pub mod passphrase;
-pub mod plain;
 pub mod progress;
 pub mod report;
 pub mod secrets;
@@ -78,7 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     if let Err(error) = start::check() {
         let exit = failed(Exit::Wrong);
-        error.report("", exit);
+        advice::report(&error, "", exit);
         return exit;
     }
     if let Some((program, words)) = cryptsetup::addressed(&arguments) {
@@ -104,7 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
                     Ok(()) => Exit::Done,
                     Err(error) => {
                         let exit = failed(Exit::Wrong);
-                        Error::from(error).report("", exit);
+                        advice::report(&error.into(), "", exit);
                         exit
                     }
                 };
@@ -124,7 +123,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => {
             passphrase::forget_what_was_typed();
             let exit = failed(error.exit());
-            error.report(&verb, exit);
+            advice::report(&error, &verb, exit);
             exit
         }
     }

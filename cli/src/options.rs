@@ -4,17 +4,20 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use jobs::destination::Overwrite;
+use jobs::error::PlainError;
 use jobs::key_source::{self, KeyFrom, KeySource};
 use jobs::losses::BadPlaces;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher, LuksOptions};
+use jobs::plain::{Age, Plain, PlainKey, PlainWanted};
 use jobs::sizes::Given;
 use jobs::transfer::Work;
 use luks::Version;
 
 use crate::args::{
-    BadPlacesArgs, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
-    KeyslotCipherArgs, NewKeyArgs, OnReadError, Pbkdf, ResultArgs, SizeArgs, WorkArgs,
+    BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
+    KeyslotCipherArgs, NewKeyArgs, OnReadError, Pbkdf, PlainArgs, ResultArgs, SizeArgs, WorkArgs,
 };
+use crate::output;
 
 /// A new LUKS container.
 pub fn luks(version: Version, container: &ContainerArgs, format: &FormatArgs) -> LuksOptions {
@@ -34,6 +37,36 @@ pub fn luks(version: Version, container: &ContainerArgs, format: &FormatArgs) ->
         keyslots_bytes: format.luks2_keyslots_size,
         keyslot_cipher: keyslot_cipher(&format.keyslot_cipher),
     }
+}
+
+/// A plain container; what is not used of the options is told.
+pub fn plain(
+    container: &ContainerArgs,
+    plain: &PlainArgs,
+    key: &KeySource,
+) -> Result<Plain, PlainError> {
+    let wanted = PlainWanted {
+        cipher: container.cipher.clone(),
+        key_bits: container.key_size,
+        hash: container.hash.clone(),
+        sector_bytes: container.sector_size,
+        offset_sectors: container.offset.unwrap_or(0),
+        skip_sectors: plain.skip.unwrap_or(0),
+        iv_large_sectors: plain.iv_large_sectors,
+        defaults: plain.compat.map(|compat| match compat {
+            Compat::V2_6 => Age::V2_6,
+            Compat::V2_7 => Age::V2_7,
+        }),
+    };
+    let plain = wanted.understood(key)?;
+    if key.is_file() && container.hash.is_some() {
+        output::warn("--hash is not used: a plain container's key file is the key itself");
+    }
+    let takes_size = matches!(plain.key, PlainKey::Hashed { exactly: false, .. });
+    if key.size.is_some() && !takes_size {
+        output::warn("--keyfile-size is not used: as much is read as the key has");
+    }
+    Ok(plain)
 }
 
 /// How the area of a keyslot is encrypted, where that is said.

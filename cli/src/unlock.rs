@@ -35,6 +35,15 @@ pub fn unlock(
     Ok(unlocked)
 }
 
+/// How a container is unlocked where nothing is typed: as the environment says.
+pub fn unless_typed() -> Result<Unlock, Error> {
+    Ok(Unlock {
+        max_time: max_time(None)?,
+        max_memory_kib: max_memory_kib(None)?,
+        ..Unlock::default()
+    })
+}
+
 /// How a container is unlocked.
 pub fn how(args: &UnlockArgs) -> Result<Unlock, Error> {
     how_for(args.key_slot, &args.limits)
@@ -61,8 +70,13 @@ pub fn options_for(
     keyslot: Option<u32>,
     args: &LimitArgs,
 ) -> Result<UnlockOptions<'static>, Error> {
+    Ok(in_terms_of_luks(&how_for(keyslot, args)?))
+}
+
+/// How a container is unlocked, in the library's terms.
+pub fn in_terms_of_luks(how: &Unlock) -> UnlockOptions<'static> {
     // A signal ends the process at once, wherever it is.
-    Ok(how_for(keyslot, args)?.options(&|| false, &warn_once))
+    how.options(&|| false, &warn_once)
 }
 
 /// What is wrong with a keyslot is said once, however often it is tried.

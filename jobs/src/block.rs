@@ -7,6 +7,8 @@
 mod ground;
 mod in_use;
 mod kernel;
+mod mapping;
 
 pub use ground::Ground;
 pub use in_use::{Claim, InUse, RELEASE, User, check, mapping_of_container, users_of};
+pub use mapping::{Named, named};

@@ -41,13 +41,9 @@ impl DataFacts {
             Some(SegmentKind::Other { kind }) => (kind.clone(), 512),
             Some(SegmentKind::Linear) | None => ("none".to_owned(), 512),
         };
-        let keyslot = metadata
-            .digest_of_data()
-            .and_then(|digest| digest.keyslots.first())
-            .and_then(|keyslot| metadata.keyslot(*keyslot));
         Self {
             cipher,
-            key_bits: keyslot.map_or(0, |keyslot| u64::from(keyslot.key_bytes) * 8),
+            key_bits: metadata.volume_key_bytes().unwrap_or(0) as u64 * 8,
             sector_size: sector_size.into(),
             offset: first.map_or(0, |segment| segment.offset),
             is_open_ended: last.is_some_and(|segment| segment.size == SegmentSize::Dynamic),

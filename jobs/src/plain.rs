@@ -1,5 +1,7 @@
 //! A plain container: complete, or refused by name. Nothing says what it was when it was made, so nothing is guessed.
 
+mod wanted;
+
 use dmcrypt::{CipherSpec, Passphrase, VolumeKey};
 use dmcrypt_plain::{KeySource, PassphraseHash, PlainOptions};
 use volume::Mapping;
@@ -8,6 +10,8 @@ use crate::error::{Error, PlainError};
 use crate::payload;
 use crate::report::Report;
 use crate::secret::{Asked, Secrets};
+
+pub use wanted::{Age, PlainWanted};
 
 /// A plain container, understood.
 #[derive(Clone, Debug)]

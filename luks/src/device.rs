@@ -50,6 +50,14 @@ impl Header {
             Self::Luks2(header) => header.metadata.data_offset(),
         }
     }
+
+    /// Size of the volume key of the data in bytes; `None` where no keyslot tells it.
+    pub fn volume_key_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Luks1(header) => Some(to_usize(header.key_bytes)),
+            Self::Luks2(header) => header.metadata.volume_key_bytes(),
+        }
+    }
 }
 
 /// Something that a user should know and that does not keep the container from being read.

@@ -290,6 +290,23 @@ pub fn unlock_other(
     luks.unlock_among(&others, passphrase, options)
 }
 
+/// The keyslots of keys that open no data.
+pub fn unbound(header: &Header) -> Vec<u32> {
+    let Header::Luks2(header) = header else {
+        return Vec::new();
+    };
+    let metadata = &header.metadata;
+    let data = metadata.digest_of_data().map(|digest| digest.id);
+    let passphrase_slots = metadata
+        .keyslots
+        .iter()
+        .filter(|slot| matches!(slot.kind, KeyslotKind::Luks2(_)));
+    passphrase_slots
+        .map(|slot| slot.id)
+        .filter(|id| metadata.digest_of_keyslot(*id).map(|digest| digest.id) != data)
+        .collect()
+}
+
 /// The keyslots that hold the key of the data.
 fn opening(header: &Header) -> Vec<u32> {
     match header {

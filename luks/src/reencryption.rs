@@ -46,6 +46,17 @@ pub fn state(metadata: &Metadata) -> State {
     }
 }
 
+/// Whether the data go from one key to another.
+pub fn has_two_keys(metadata: &Metadata) -> bool {
+    let is_backup = |digest: &&Digest| {
+        metadata
+            .segments
+            .iter()
+            .any(|segment| segment.is_backup() && digest.segments.contains(&segment.id))
+    };
+    metadata.digests.iter().filter(is_backup).count() > 1
+}
+
 /// Whether the state is what its digest was made of. `passphrase` opens the keyslots of both keys.
 ///
 /// # Errors

@@ -131,10 +131,7 @@ pub fn unsupported(header: &Header) -> Vec<Unsupported> {
         }
         Header::Luks2(header) => {
             let metadata = &header.metadata;
-            let key_bytes = metadata.digest_of_data().and_then(|digest| {
-                let stored = metadata.keyslot(*digest.keyslots.first()?)?;
-                Some(to_usize(stored.key_bytes))
-            });
+            let key_bytes = metadata.volume_key_bytes();
             for segment in metadata.data_segments() {
                 if let SegmentKind::Crypt(crypt) = &segment.kind {
                     let object = format!("segment {}", segment.id);

@@ -3,7 +3,9 @@
 use std::io;
 
 use jobs::block;
-use jobs::error::{ChangeError, DestinationError, Meant, PolicyError, SourceError, TransferError};
+use jobs::error::{
+    ChangeError, DestinationError, Meant, PlainError, PolicyError, SourceError, TransferError,
+};
 use jobs::instead::{Instead, quoted};
 use jobs::key_source::KeyError;
 use jobs::policy::{BUILTIN, BUILTINS};
@@ -15,7 +17,7 @@ use crate::error::Error;
 use crate::passphrase::PassphraseError;
 
 /// What to do about it, where something can be done.
-pub fn of(error: &Error) -> Option<String> {
+pub(super) fn of(error: &Error) -> Option<String> {
     let advice = match error {
         Error::Job(error) => return of_job(error),
         Error::Key(error) => of_passphrase(error)?,
@@ -27,12 +29,6 @@ pub fn of(error: &Error) -> Option<String> {
                     .replace("--key-fd", "--new-key-fd")
                     .replace("--keyfile-", "--new-keyfile-")
             });
-        }
-        Error::Missing(missing) => {
-            return Some(format!(
-                "give it with {}, or take cryptsetup's defaults with --compat 2.6 or --compat 2.7",
-                missing.option
-            ));
         }
         Error::NeedsAnswer { .. } => "-q (--batch-mode) says yes to it",
         Error::ClosedStream { .. } => "open it on /dev/null where it is not wanted",
@@ -71,6 +67,16 @@ fn of_job(error: &jobs::Error) -> Option<String> {
         jobs::Error::Change(error) => return change(error),
         jobs::Error::Transfer(error) => return transfer(error),
         jobs::Error::Policy(error) => return policy(error),
+        jobs::Error::Plain(PlainError::Missing { what }) => {
+            let option = match *what {
+                PlainError::CIPHER => "--cipher",
+                PlainError::KEY_SIZE => "--key-size",
+                _ => "--hash",
+            };
+            return Some(format!(
+                "give it with {option}, or take cryptsetup's defaults with --compat 2.6 or --compat 2.7"
+            ));
+        }
         jobs::Error::Luks { error, .. } => return of_luks(error),
         jobs::Error::NotLuks { name, instead } => return of_instead(instead, name),
         jobs::Error::Cipher(error) => return of_key_size(error),

@@ -10,8 +10,8 @@ use crate::args::{ContainerType, DecryptArgs};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::losses::{self, zeros_in};
+use crate::options;
 use crate::passphrase::KeyInput;
-use crate::plain;
 use crate::report::Said as _;
 use crate::secrets::Keys;
 use crate::unlock;
@@ -70,7 +70,7 @@ fn container(args: &DecryptArgs, keys: &KeyInput) -> Result<Container, Error> {
                     other: "a plain container",
                 });
             }
-            let plain = plain::understood(&args.container, &args.plain, keys.source())?;
+            let plain = options::plain(&args.container, &args.plain, keys.source())?;
             return Ok(Container::Plain(plain));
         }
         Some(ContainerType::Luks1) => Some(Version::Luks1),

@@ -12,7 +12,6 @@ use crate::inputs::InputsOf as _;
 use crate::losses::{self, zeros_in};
 use crate::options;
 use crate::passphrase::KeyInput;
-use crate::plain;
 use crate::report::Said as _;
 use crate::secrets::Keys;
 use crate::watch::Teller;
@@ -74,7 +73,7 @@ fn format(args: &EncryptArgs, keys: &KeyInput) -> Result<Format, Error> {
                     other: "a plain container",
                 });
             }
-            let plain = plain::understood(&args.container, &args.plain, keys.source())?;
+            let plain = options::plain(&args.container, &args.plain, keys.source())?;
             return Ok(Format::Plain(plain));
         }
         ContainerType::Luks1 => Version::Luks1,

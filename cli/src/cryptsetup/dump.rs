@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use dmcrypt::VolumeKey;
+use luks::keyslots::unbound;
 use luks::{Header, Luks, Unlocked};
 
 use super::failure::Failure;
 use super::key::unlocking;
-use super::open::unbound;
 use super::session::Session;
 use crate::output;
 use jobs::change::write_new;

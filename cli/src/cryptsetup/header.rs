@@ -7,7 +7,7 @@ use std::sync::Arc;
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
 use luks::luks1::Damage;
-use luks::luks2::{Metadata, Priority};
+use luks::luks2::Priority;
 use luks::reencryption::{self, State};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
@@ -339,7 +339,7 @@ fn check_reencryption(session: &Session) -> Result<(), Failure> {
         )),
         Err(luks::Error::NoKeyFits { tried }) => {
             let has_one = luks.unlock(&passphrase, &options).is_ok();
-            let has_none = has_two_keys(&header.metadata) && !has_one;
+            let has_none = reencryption::has_two_keys(&header.metadata) && !has_one;
             // cryptsetup tells a passphrase that opens neither key, and a key without keyslots, by another code than one
             // that does not open the only key, or one of two.
             Err(Failure::silent(if has_none || tried.is_empty() {
@@ -350,17 +350,6 @@ fn check_reencryption(session: &Session) -> Result<(), Failure> {
         }
         Err(error) => Err(Failure::luks(&session.device(), error)),
     }
-}
-
-/// Whether the data go from one key to another.
-fn has_two_keys(metadata: &Metadata) -> bool {
-    let is_backup = |digest: &&luks::luks2::Digest| {
-        metadata
-            .segments
-            .iter()
-            .any(|segment| segment.is_backup() && digest.segments.contains(&segment.id))
-    };
-    metadata.digests.iter().filter(is_backup).count() > 1
 }
 
 /// What was wrong, and what it is now.

@@ -11,7 +11,6 @@ use luks::{Header, KeyslotOptions, UnlockOptions};
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::args::LimitArgs;
 use crate::options;
 use crate::output;
 use crate::passphrase::{KeyInput, PassphraseError, Prompt};
@@ -20,6 +19,7 @@ use crate::watch::Warner;
 use jobs::key_source::{self, KeyError, KeySource};
 use jobs::new_keyslot::NewKeyslot;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
+use jobs::unlock::Unlock;
 
 /// How many times a passphrase may be typed unless said.
 const TRIES: u32 = 3;
@@ -235,17 +235,14 @@ impl Session {
 
 /// Which keyslot is tried, and what it may ask for.
 pub(super) fn unlocking(keyslot: Option<u32>) -> Result<UnlockOptions<'static>, Failure> {
-    let limits = LimitArgs {
-        max_kdf_time: None,
-        max_kdf_memory: None,
-        tries: TRIES,
-        volume_key_size: None,
-        allow_unencrypted: false,
+    let how = Unlock {
+        keyslot,
+        ..unlock::unless_typed()?
     };
     Ok(UnlockOptions {
         // As cryptsetup does it; the danger is told where the header is read.
         unencrypted_data: true,
-        ..unlock::options_for(keyslot, &limits)?
+        ..unlock::in_terms_of_luks(&how)
     })
 }
 
@@ -275,18 +272,6 @@ pub(super) fn source(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64
     }
 }
 
-/// The bytes of the key that opens the data; `None` where nothing tells.
-pub(super) fn volume_key_bytes(header: &Header) -> Option<usize> {
-    match header {
-        Header::Luks1(header) => Some(header.key_bytes as usize),
-        Header::Luks2(header) => {
-            let metadata = &header.metadata;
-            let id = metadata.digest_of_data()?.keyslots.first()?;
-            Some(metadata.keyslot(*id)?.key_bytes as usize)
-        }
-    }
-}
-
 /// The key of `--volume-key-file` that opens the data: as large as the header says, or `--key-size` where it does not.
 pub(super) fn read_key_of_data(
     session: &Session,
@@ -294,7 +279,9 @@ pub(super) fn read_key_of_data(
     header: &Header,
 ) -> Result<VolumeKey, Failure> {
     let given = session.given.small("key-size").filter(|bits| *bits != 0);
-    let bytes = volume_key_bytes(header).or(given.map(|bits| bits as usize / 8));
+    let bytes = header
+        .volume_key_bytes()
+        .or(given.map(|bits| bits as usize / 8));
     let bytes = bytes.ok_or_else(|| {
         Failure::wrong(
             "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",

@@ -9,7 +9,7 @@ use luks::{Header, InvalidOption, Luks, OsRandom, Random, Unlocked};
 
 use super::check::number_of;
 use super::failure::Failure;
-use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with, volume_key_bytes};
+use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with};
 use super::session::{Session, say};
 use crate::exit::Exit;
 use jobs::block::Claim;
@@ -96,7 +96,7 @@ fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Fa
     let (from, to) = numbers(session)?;
     let mut options = session.keyslot_options(luks.header(), to.or(from))?;
     // The cipher of the data is for keys of its size.
-    if options.cipher.is_none() && volume_key_bytes(luks.header()) != Some(key.len()) {
+    if options.cipher.is_none() && luks.header().volume_key_bytes() != Some(key.len()) {
         let cipher = luks::defaults::CIPHER.parse().expect("a specification");
         options.cipher = Some((cipher, luks::defaults::XTS_KEY_BYTES));
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use luks::luks2::KeyslotKind;
+use luks::keyslots::unbound;
 use luks::{Header, Luks};
 
 use super::action::Action;
@@ -115,11 +115,11 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
         |passphrase| {
             let mut outcome = luks.unlock(passphrase, &unlocking(keyslot)?);
             if keyslot.is_none() && session.given.has("unbound") {
-                for unbound in unbound(luks.header()) {
+                for keyslot in unbound(luks.header()) {
                     if outcome.is_ok() {
                         break;
                     }
-                    outcome = luks.unlock(passphrase, &unlocking(Some(unbound))?);
+                    outcome = luks.unlock(passphrase, &unlocking(Some(keyslot))?);
                 }
             }
             outcome.map_err(|error| match error {
@@ -155,23 +155,6 @@ fn no_token(session: &Session, luks: &Luks) -> Result<(), Failure> {
         }));
     }
     Ok(())
-}
-
-/// The keyslots of keys that open no data.
-pub(super) fn unbound(header: &Header) -> Vec<u32> {
-    let Header::Luks2(header) = header else {
-        return Vec::new();
-    };
-    let metadata = &header.metadata;
-    let data = metadata.digest_of_data().map(|digest| digest.id);
-    let passphrase_slots = metadata
-        .keyslots
-        .iter()
-        .filter(|slot| matches!(slot.kind, KeyslotKind::Luks2(_)));
-    passphrase_slots
-        .map(|slot| slot.id)
-        .filter(|id| metadata.digest_of_keyslot(*id).map(|digest| digest.id) != data)
-        .collect()
 }
 
 /// `close`, `resize`, `status`, `luksSuspend` and `luksResume`: luksmith makes no mapping, so that what somebody else has

@@ -4,6 +4,12 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlainError {
+    /// Something that has no default is not said.
+    #[error("the {what} of a plain container is not given")]
+    Missing {
+        /// What: [`Self::CIPHER`], [`Self::KEY_SIZE`] or [`Self::HASH`].
+        what: &'static str,
+    },
     /// A key is whole bytes.
     #[error("a key of {bits} bits is not a whole number of bytes")]
     KeyBits {
@@ -28,4 +34,13 @@ pub enum PlainError {
     /// Hash, key or offsets.
     #[error(transparent)]
     Container(#[from] dmcrypt_plain::Error),
+}
+
+impl PlainError {
+    /// What is not said in a [`Self::Missing`].
+    pub const CIPHER: &str = "cipher";
+    /// The same.
+    pub const KEY_SIZE: &str = "key size";
+    /// The same.
+    pub const HASH: &str = "hash of the passphrase";
 }

@@ -110,6 +110,12 @@ impl Metadata {
         })
     }
 
+    /// Size of the key of the data in bytes; `None` where no keyslot tells it.
+    pub fn volume_key_bytes(&self) -> Option<usize> {
+        let keyslot = self.keyslot(*self.digest_of_data()?.keyslots.first()?)?;
+        Some(to_usize(keyslot.key_bytes))
+    }
+
     /// Whether a keyslot holds the key of the data. While a reencryption is under way, so do those of what the data was
     /// and of what it will be, and the one of the reencryption itself is needed no less.
     pub fn is_bound(&self, keyslot: u32) -> bool {
