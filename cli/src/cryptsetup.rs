@@ -78,7 +78,7 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Exit {
             signals::install().map_err(|error| Failure::from(crate::Error::Signals(error)))
         })
         .and_then(|()| act(action, &session));
-    crate::warn_of_swap();
+    output::warn_of_swap();
     match outcome {
         Ok(()) => {
             let _ = session.tell("Command successful.");

@@ -117,7 +117,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         .map_err(Error::Descriptor)
         .and_then(|()| signals::install().map_err(Error::Signals))
         .and_then(|()| commands::run(cli.verb));
-    warn_of_swap();
+    output::warn_of_swap();
     match outcome {
         Ok(exit) => exit,
         Err(error) => {
@@ -138,14 +138,4 @@ fn verb_of(matches: &clap::ArgMatches) -> String {
         matches = inner;
     }
     words.join(" ")
-}
-
-/// Says so where keys were not kept out of swap.
-fn warn_of_swap() {
-    if dmcrypt::is_lock_refused() {
-        output::warn(
-            "the system did not let keys be locked in memory, so they may have been written to swap; a higher limit \
-             (ulimit -l) lets it",
-        );
-    }
 }

@@ -1,5 +1,6 @@
 //! What is said of what an image has lost.
 
+use jobs::header::backup::Hole;
 use jobs::losses::Lost;
 
 use crate::error::Error;
@@ -36,4 +37,21 @@ pub fn say(lost: Option<&[Lost]>, source: &str, result: &str) -> Result<(), Erro
 /// What there is in place of what was lost.
 pub fn zeros_in(destination: &str) -> String {
     format!("it is zeros in {destination}, which holds all the rest")
+}
+
+/// A backup without something that is needed is made, and is no success.
+pub fn check_whole(name: &str, file: &str, holes: &[Hole]) -> Result<(), Error> {
+    let needed = holes.iter().filter(|hole| hole.in_use);
+    let (places, bytes) = needed.fold((0, 0), |(places, bytes), hole| {
+        (places + 1, bytes + hole.length)
+    });
+    if places == 0 {
+        return Ok(());
+    }
+    Err(Error::Lost {
+        source_name: name.to_owned(),
+        bytes,
+        places,
+        result: format!("they are zeros in {file}, which holds all the rest"),
+    })
 }

@@ -43,6 +43,16 @@ pub fn warn(message: impl std::fmt::Display) {
     );
 }
 
+/// Says so where keys were not kept out of swap.
+pub fn warn_of_swap() {
+    if dmcrypt::is_lock_refused() {
+        warn(
+            "the system did not let keys be locked in memory, so they may have been written to swap; a higher limit \
+             (ulimit -l) lets it",
+        );
+    }
+}
+
 /// Prints text on standard output. A reader that went away is success: it had what it wanted.
 pub fn text(text: &str) -> Result<(), OutputError> {
     let mut stdout = anstream::stdout().lock();

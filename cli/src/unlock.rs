@@ -62,15 +62,7 @@ pub fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> 
 
 /// The same in the library's terms.
 pub fn options(args: &UnlockArgs) -> Result<UnlockOptions<'static>, Error> {
-    options_for(args.key_slot, &args.limits)
-}
-
-/// The same, where a volume key is no way in.
-pub fn options_for(
-    keyslot: Option<u32>,
-    args: &LimitArgs,
-) -> Result<UnlockOptions<'static>, Error> {
-    Ok(in_terms_of_luks(&how_for(keyslot, args)?))
+    Ok(in_terms_of_luks(&how(args)?))
 }
 
 /// How a container is unlocked, in the library's terms.

@@ -20,8 +20,8 @@ use super::failure::Failure;
 use super::key::unlocking;
 use super::open::not_built;
 use super::session::Session;
-use crate::commands::header::backup::check_whole;
 use crate::exit::Exit;
+use crate::losses;
 use crate::output;
 use crate::watch::Warner;
 use jobs::Place;
@@ -43,7 +43,11 @@ pub(super) fn backup(session: &Session) -> Result<(), Failure> {
     let luks = session.read()?;
     let name = output::path(&path);
     match back_up(&session.device(), &luks, &path, &Warner) {
-        Ok(backup) => Ok(check_whole(&session.device(), &name, &holes(&backup))?),
+        Ok(backup) => Ok(losses::check_whole(
+            &session.device(),
+            &name,
+            &holes(&backup),
+        )?),
         Err(jobs::Error::Change(ChangeError::Exists { .. })) => Err(Failure::wrong(format!(
             "Requested header backup file {name} already exists."
         ))),

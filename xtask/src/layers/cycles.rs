@@ -13,6 +13,7 @@ const CRATES: &[&str] = &[
     "dmcrypt-plain",
     "luks",
     "jobs",
+    "cli",
 ];
 
 /// The crate's own root, where something outside of `lib.rs` uses what stands in it.

@@ -1,10 +1,11 @@
 //! `header backup IMG`.
 
-use jobs::header::backup::{BackupOptions, Hole, backup};
+use jobs::header::backup::{BackupOptions, backup};
 
 use crate::args::HeaderBackupArgs;
 use crate::change;
 use crate::error::Error;
+use crate::losses;
 use crate::watch::Warner;
 
 /// Writes the backup; the image is only read, whatever state its header copies are in.
@@ -29,22 +30,5 @@ pub fn run(args: &HeaderBackupArgs) -> Result<(), Error> {
         done.dry_run,
         &what,
     )?;
-    check_whole(image, file, &done.holes)
-}
-
-/// A backup without something that is needed is made, and is no success.
-pub fn check_whole(name: &str, file: &str, holes: &[Hole]) -> Result<(), Error> {
-    let needed = holes.iter().filter(|hole| hole.in_use);
-    let (places, bytes) = needed.fold((0, 0), |(places, bytes), hole| {
-        (places + 1, bytes + hole.length)
-    });
-    if places == 0 {
-        return Ok(());
-    }
-    Err(Error::Lost {
-        source_name: name.to_owned(),
-        bytes,
-        places,
-        result: format!("they are zeros in {file}, which holds all the rest"),
-    })
+    losses::check_whole(image, file, &done.holes)
 }
