@@ -1,5 +1,6 @@
 //! What is in a container: what its header says, what is weak or wrong with it, and where everything lies.
 
+mod drawing;
 mod gather;
 mod map;
 pub mod report;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use luks::{KdfLimits, Luks};
 
+pub use self::drawing::svg;
 pub use self::report::Report;
 use crate::error::Error;
 use crate::place::Place;

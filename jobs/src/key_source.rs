@@ -29,10 +29,11 @@ use crate::secret::{Asked, Secrets};
 use crate::secret_buffer::SecretBuffer;
 use crate::text;
 
-use standard::{StandardInput, WhatIsThere};
+use standard::WhatIsThere;
 
 pub use encoding::{KeyEncoding, KeyFormat};
 pub use error::KeyError;
+pub use standard::StandardInput;
 
 /// The most that is read of a key where no size is asked for, in bytes; cryptsetup's limit.
 pub const MAX_KEY_BYTES: u64 = 8 << 20;

@@ -1,6 +1,6 @@
 //! `inspect IMG`: what is in a container.
 
-use jobs::inspect::{InspectOptions, inspect, template};
+use jobs::inspect::{InspectOptions, inspect, svg, template};
 
 use crate::args::{InspectArgs, MapFormat};
 use crate::error::Error;
@@ -40,7 +40,7 @@ pub fn run(args: &InspectArgs) -> Result<(), Error> {
             output::json("inspect", members)
         }
         (false, Some(MapFormat::Text)) => output::text(&map::text(&report)),
-        (false, Some(MapFormat::Svg)) => output::text(&map::svg(&report)),
+        (false, Some(MapFormat::Svg)) => output::text(&svg(&report)),
         (false, None) => output::text(&text::render(&report)),
     };
     Ok(printed?)

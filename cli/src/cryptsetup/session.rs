@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +17,8 @@ use jobs::Place;
 use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::inputs::Inputs;
+use jobs::key_source::StandardInput;
+use jobs::secret_buffer::SecretBuffer;
 
 /// What was typed, understood.
 pub(super) struct Session {
@@ -227,16 +228,8 @@ pub(super) fn open_for_reading(path: &std::path::Path) -> Result<Arc<dyn Storage
 
 /// A line of the terminal that standard input is, byte by byte: what follows stays there.
 fn typed_line() -> Result<String, Failure> {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    loop {
-        match rustix::io::read(io::stdin().as_fd(), &mut byte) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return Err(Failure::wrong("Error reading response from terminal.")),
-            Ok(0) => break,
-            Ok(_) if byte[0] == b'\n' => break,
-            Ok(_) => line.push(byte[0]),
-        }
-    }
+    let line = SecretBuffer::read_line(&mut StandardInput, u64::MAX)
+        .map_err(|_| Failure::wrong("Error reading response from terminal."))?;
+    let line = line.unwrap_or_default();
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
