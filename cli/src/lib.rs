@@ -14,7 +14,6 @@
 //! | [`watch`], [`progress`], [`report`], [`losses`] | what is seen and heard of a job |
 //! | [`benchmark`] | cryptsetup's lines of what ciphers and key derivations do here |
 //! | [`manual`] | the manual pages |
-//! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`inspect`] | what a container holds, for people |
 //! | [`signals`] | an interrupted command ends at once and leaves nothing |
 //! | [`cryptsetup`] | cryptsetup's own command line, the second face |
@@ -32,7 +31,6 @@ pub mod cryptsetup;
 pub mod descriptors;
 pub mod error;
 pub mod exit;
-pub mod explain;
 pub mod human;
 pub mod inputs;
 pub mod inspect;

@@ -81,6 +81,10 @@ impl Secrets for Keys<'_> {
         self.input.source().name()
     }
 
+    fn whole(&self, read: &LockedBytes) -> Option<LockedBytes> {
+        self.input.whole(read)
+    }
+
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
         let key = self.volume_key_file.map(read_volume_key).transpose();
         Ok(key?)

@@ -5,6 +5,7 @@ pub mod change;
 pub mod export;
 pub mod list;
 pub mod remove;
+pub mod test;
 
 use dmcrypt::Passphrase;
 

@@ -336,6 +336,10 @@ impl Secrets for KeyFiles {
         self.key.name()
     }
 
+    fn whole(&self, read: &LockedBytes) -> Option<LockedBytes> {
+        self.key.whole(read)
+    }
+
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
         let key = self.volume_key.as_deref().map(read_volume_key);
         Ok(key.transpose()?)

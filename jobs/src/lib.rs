@@ -63,6 +63,7 @@
 //! | --- | --- |
 //! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
 //! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
+//! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
 //! | [`place`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
@@ -87,6 +88,7 @@ pub mod decrypt;
 pub mod destination;
 pub mod encrypt;
 pub mod error;
+pub mod explain;
 pub mod folder;
 pub mod header;
 pub mod inputs;

@@ -21,6 +21,12 @@ pub trait Secrets {
         Ok(None)
     }
 
+    /// All that there is where `read`, the passphrase, came from, if that is more.
+    fn whole(&self, read: &LockedBytes) -> Option<LockedBytes> {
+        let _ = read;
+        None
+    }
+
     /// How often [`Self::passphrase`] may be asked for until one fits.
     fn tries(&self) -> u32 {
         1

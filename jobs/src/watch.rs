@@ -1,6 +1,7 @@
 //! Who watches a job.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use crate::report::Report;
 
@@ -26,6 +27,12 @@ pub trait Watch: Sync {
     /// known.
     fn begin(&self, name: &str, bytes: Option<u64>) {
         let _ = (name, bytes);
+    }
+
+    /// So many guesses at a passphrase begin to be tried, and one takes about so long. [`Self::advance`] and
+    /// [`Self::finish`] count them then.
+    fn begin_guesses(&self, guesses: u64, each: Duration) {
+        let _ = (guesses, each);
     }
 
     /// So many bytes of it are done. Called by several threads.

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use dmcrypt::LockedBytes;
-use luksmith::explain::{self, Given, Guesses};
+use jobs::explain::{self, Given, Guesses};
 use memchr::memmem;
 
 use crate::common::{PROGRAM, Place, check_all};

@@ -1,8 +1,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use luksmith::explain::code_pages::CODE_PAGES;
-use luksmith::explain::keyboards::{LAYOUTS, Layout, US};
+use jobs::explain::code_pages::CODE_PAGES;
+use jobs::explain::keyboards::{LAYOUTS, Layout, US};
 
 use crate::common::{Place, check_all};
 

@@ -1,105 +1,115 @@
 //! `key test IMG`: does this key open a keyslot?
 
+use std::fmt::Display;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use dmcrypt::{LockedBytes, Passphrase};
-use luks::Luks;
-use serde_json::{Value, json};
+use jobs::explain::search::Explanation;
+use jobs::key::test::{TestOptions, Tested, test};
+use jobs::{Place, Watch};
 
 use crate::args::KeyTestArgs;
 use crate::error::Error;
-use crate::explain::search::{Explanation, Work};
-use crate::explain::{self, Given};
 use crate::output;
 use crate::passphrase::KeyInput;
+use crate::progress::Counted;
+use crate::secrets::Keys;
 use crate::unlock;
-use crate::watch::Warner;
-use jobs::Place;
-use jobs::limits::Stopwatch;
-use jobs::source::Source;
 
 /// Tests. Nothing is written, and no data is decrypted.
 pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
-    let source = Source::open(&args.image.header(), args.busy.read_in_use, &Warner)?;
-    let keys = KeyInput::new(&args.keys, args.image.header() == Place::Standard)?;
-    let luks = unlock::open(&source.name, source.seekable()?, &args.image.policy)?;
-    let keyslot = if args.explain {
-        explained(&luks, &source.name, &keys, args)?
-    } else {
-        unlock::unlock(&luks, &source.name, &keys, &args.unlock)?.keyslot()
+    let longest = Duration::from_secs(args.explain_time);
+    let options = TestOptions {
+        policies: (&args.image.policy.policy[..]).into(),
+        unlock: unlock::how(&args.unlock)?,
+        explain: args.explain.then_some(longest),
+        allow_in_use: args.busy.read_in_use,
     };
-    if args.output.json {
-        let members = json!({"image": source.name, "opens": true, "keyslot": keyslot});
-        return Ok(output::json("key test", members)?);
-    }
-    Ok(output::text(&match keyslot {
-        Some(keyslot) => format!(
-            "keyslot {keyslot} of {} is opened by this key\n",
-            source.name
-        ),
-        None => format!("this is the volume key of {}\n", source.name),
-    })?)
-}
-
-/// As [`unlock::unlock`], but a passphrase that does not fit is tried again in the ways that people get it wrong.
-fn explained(
-    luks: &Luks,
-    name: &str,
-    keys: &KeyInput,
-    args: &KeyTestArgs,
-) -> Result<Option<u32>, Error> {
-    let secret = keys.read_for(name, false, None)?;
-    let options = unlock::options(&args.unlock)?;
-    let passphrase = Passphrase::from_locked(LockedBytes::copy_of(&secret));
-    let watch = Stopwatch::start();
-    let (tried, error) = match luks.unlock(&passphrase, &options) {
-        Ok(unlocked) => return Ok(unlocked.keyslot()),
-        Err(luks::Error::NoKeyFits { tried }) => (tried.clone(), luks::Error::NoKeyFits { tried }),
-        Err(error) => return Err(Error::luks(name, error)),
-    };
-    let took = watch.elapsed();
-    let given = Given {
-        whole: keys.whole(&secret),
-        secret,
-    };
-    let work = Work {
-        longest: Duration::from_secs(args.explain_time),
+    let place = args.image.header();
+    let keys = KeyInput::new(&args.keys, place == Place::Standard)?;
+    let secrets = Keys::to_unlock(&keys, &args.unlock);
+    let guesser = Guesser {
+        longest,
         is_quiet: args.output.batch_mode || args.output.json,
+        progress: RwLock::default(),
     };
-    let explanation = explain::search::explain(luks, &given, options, (&tried, took), &work)
-        .map_err(|error| Error::luks(name, error))?;
+    let tested = test(&place, &options, &secrets, &guesser)?;
     if args.output.json {
-        let members = json!({
-            "image": name,
-            "opens": false,
-            "keyslot": null,
-            "explanation": members(&explanation),
-        });
+        let members = serde_json::to_value(&tested).expect("an outcome is plain data");
         output::json("key test", members)?;
     }
-    Err(say(name, explanation, error))
+    let Tested {
+        image,
+        keyslot,
+        explanation,
+        error,
+        ..
+    } = tested;
+    match (explanation, error) {
+        (Some(explanation), Some(error)) => Err(say(&image, explanation, error)),
+        _ if args.output.json => Ok(()),
+        _ => Ok(output::text(&match keyslot {
+            Some(keyslot) => format!("keyslot {keyslot} of {image} is opened by this key\n"),
+            None => format!("this is the volume key of {image}\n"),
+        })?),
+    }
 }
 
-/// What came of it, for programs.
-fn members(explanation: &Explanation) -> Value {
-    let mistakes: Vec<_> = explanation.mistakes.iter().map(|done| &done.name).collect();
-    let overwritten = explanation.overwritten.iter();
-    json!({
-        "keyslot": explanation.keyslot,
-        "mistakes": mistakes,
-        "guesses_tried": explanation.tried,
-        "guesses": explanation.guesses,
-        "overwritten_keyslots": overwritten.map(|overwritten| json!({
-            "keyslot": overwritten.keyslot,
-            "first_byte": overwritten.first,
-            "sectors": overwritten.sectors,
-            "of_sectors": overwritten.of,
-        })).collect::<Vec<_>>(),
-    })
+/// Says how many guesses there are, and counts them.
+struct Guesser {
+    longest: Duration,
+    is_quiet: bool,
+    progress: RwLock<Option<Counted>>,
 }
 
-/// The same for people: warnings, and the error that is left.
-fn say(name: &str, explanation: Explanation, error: luks::Error) -> Error {
+impl Guesser {
+    fn count(&self, progress: Option<Counted>) {
+        let place = self.progress.write();
+        *place.unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+}
+
+impl Watch for Guesser {
+    fn warn(&self, warning: &dyn Display) {
+        output::warn(warning);
+    }
+
+    fn begin_guesses(&self, guesses: u64, each: Duration) {
+        if !self.is_quiet {
+            announce(guesses, each, self.longest);
+        }
+        self.count(Some(Counted::start(guesses, self.is_quiet)));
+    }
+
+    fn advance(&self, done: u64) {
+        let progress = self.progress.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(progress) = &*progress {
+            progress.update(done);
+        }
+    }
+
+    fn finish(&self, _done: u64) {
+        self.count(None);
+    }
+}
+
+/// How much there is to do. The first guess tells how long each takes.
+fn announce(guesses: u64, each: Duration, longest: Duration) {
+    let all = each.saturating_mul(u32::try_from(guesses).unwrap_or(u32::MAX));
+    let of_them = if all > longest {
+        let count = longest.as_millis() / each.as_millis().max(1);
+        format!("; the likeliest {count} of them are tried, --explain-time allows more")
+    } else {
+        String::new()
+    };
+    output::done(format_args!(
+        "luksmith: no key fits as it was given; {guesses} guesses at what was meant take about {} s{of_them}",
+        all.as_secs() + 1
+    ));
+}
+
+/// What came of it, for people: warnings, and the error that is left.
+fn say(name: &str, explanation: Explanation, error: jobs::Error) -> Error {
     let overwritten = explanation.overwritten.iter().map(|overwritten| {
         format!(
             "the key material of keyslot {} is overwritten: {} of its {} sectors are no ciphertext, the first at \
@@ -139,5 +149,5 @@ fn say(name: &str, explanation: Explanation, error: luks::Error) -> Error {
             "none of {all} guesses at a mistake fits: it is another passphrase, or more is wrong with it"
         )
     });
-    Error::luks(name, error)
+    error.into()
 }

@@ -6,7 +6,7 @@ use dmcrypt::LockedBytes;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::text;
-use jobs::secret_buffer::SecretBuffer;
+use crate::secret_buffer::SecretBuffer;
 
 /// What was given becomes what may have been meant, or nothing where the mistake cannot have been made.
 pub type Undo = fn(&[u8], &mut SecretBuffer) -> Option<()>;

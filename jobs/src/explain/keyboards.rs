@@ -1,7 +1,7 @@
 //! Keyboards: the same keys pressed, other characters written.
 
 use super::text;
-use jobs::secret_buffer::SecretBuffer;
+use crate::secret_buffer::SecretBuffer;
 
 /// What the keys of a keyboard write.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Characters of one byte: what was written before UTF-8, and still is.
 
 use super::text;
-use jobs::secret_buffer::SecretBuffer;
+use crate::secret_buffer::SecretBuffer;
 
 /// An encoding with ASCII in its lower half.
 #[derive(Debug)]

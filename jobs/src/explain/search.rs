@@ -6,11 +6,11 @@ use dmcrypt::{LockedBytes, Passphrase};
 use luks::random::{OsRandom, Random as _};
 use luks::verify::{Role, Stretch};
 use luks::{Error, Luks, UnlockOptions, Unlocked};
+use serde::Serialize;
 
 use super::{Given, Guess, Guesses, Mistake, mistakes};
-use crate::output;
-use crate::progress::Counted;
-use jobs::limits::Stopwatch;
+use crate::limits::Stopwatch;
+use crate::watch::Watch;
 
 /// What is right though no passphrase was mistaken.
 const FAULTY_WHIRLPOOL: (&str, &str) = (
@@ -18,54 +18,55 @@ const FAULTY_WHIRLPOOL: (&str, &str) = (
     "with Whirlpool as libgcrypt computed it before 1.6.0",
 );
 
-/// How much is done, and said of it.
-pub struct Work {
-    /// How long guesses are made.
-    pub longest: Duration,
-    /// Whether only the outcome is said.
-    pub is_quiet: bool,
-}
-
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The keyslot that a guess opens.
     pub keyslot: Option<u32>,
     /// What was done for that, in its order.
     pub mistakes: Vec<Done>,
     /// How many guesses were tried.
+    #[serde(rename = "guesses_tried")]
     pub tried: u64,
     /// How many there are.
     pub guesses: u64,
     /// Keyslots whose key material is overwritten.
+    #[serde(rename = "overwritten_keyslots")]
     pub overwritten: Vec<Overwritten>,
     /// Whether that is all keyslots which could have been tried.
+    #[serde(skip)]
     pub is_hopeless: bool,
 }
 
 /// Something that was done to a passphrase.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
 pub struct Done {
     /// Its name for programs.
     pub name: String,
-    /// For people.
+    /// For people, as in "not this passphrase, but ... it opens keyslot 0".
+    #[serde(skip)]
     pub text: String,
 }
 
 /// A keyslot that nothing opens.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Overwritten {
     /// Its number.
     pub keyslot: u32,
-    /// Sectors of its key material that are no ciphertext.
+    /// Where the first of its sectors starts that are no ciphertext, in bytes.
+    #[serde(rename = "first_byte")]
+    pub first: u64,
+    /// How many of them there are.
     pub sectors: u64,
     /// Sectors of its key material.
+    #[serde(rename = "of_sectors")]
     pub of: u64,
-    /// Where the first of them starts, in bytes.
-    pub first: u64,
 }
 
-/// Why `given` does not open any of the keyslots that were `tried` with it, which took `took`.
+/// Why `given` does not open any of the keyslots that were `tried` with it, which took `took`. Guesses are made for
+/// `longest`, unless `watch` ends them before.
 ///
 /// # Errors
 ///
@@ -73,9 +74,10 @@ pub struct Overwritten {
 pub fn explain(
     luks: &Luks,
     given: &Given,
-    options: UnlockOptions<'static>,
+    options: UnlockOptions<'_>,
     (tried, took): (&[u32], Duration),
-    work: &Work,
+    longest: Duration,
+    watch: &dyn Watch,
 ) -> Result<Explanation, Error> {
     let mut explanation = Explanation {
         overwritten: overwritten(luks, tried)?,
@@ -111,7 +113,7 @@ pub fn explain(
             return Ok(explanation);
         }
     }
-    lock.search(given, &mut explanation, took, work)?;
+    lock.search(given, &mut explanation, took, longest, watch)?;
     dmcrypt::wipe_stack();
     Ok(explanation)
 }
@@ -120,7 +122,7 @@ pub fn explain(
 struct Lock<'a> {
     luks: &'a Luks,
     keyslots: Vec<Option<u32>>,
-    options: UnlockOptions<'static>,
+    options: UnlockOptions<'a>,
 }
 
 impl Lock<'_> {
@@ -129,20 +131,18 @@ impl Lock<'_> {
         given: &Given,
         explanation: &mut Explanation,
         took: Duration,
-        work: &Work,
+        longest: Duration,
+        watch: &dyn Watch,
     ) -> Result<(), Error> {
         let mut key = LockedBytes::zeroed(32);
         OsRandom.fill(&mut key)?;
         let mistakes: Vec<Mistake> = mistakes();
         let guesses = || Guesses::new(given, &mistakes, &key);
         explanation.guesses = guesses().map(|_| 1).sum();
-        if !work.is_quiet {
-            announce(explanation.guesses, took, work.longest);
-        }
-        let progress = Counted::start(explanation.guesses, work.is_quiet);
-        let watch = Stopwatch::start();
+        watch.begin_guesses(explanation.guesses, took);
+        let clock = Stopwatch::start();
         for guess in guesses() {
-            if watch.elapsed() >= work.longest {
+            if clock.elapsed() >= longest {
                 break;
             }
             if let Some(keyslot) = self.opened_by(&guess.secret)? {
@@ -151,8 +151,9 @@ impl Lock<'_> {
                 break;
             }
             explanation.tried += 1;
-            progress.update(explanation.tried);
+            watch.advance(explanation.tried);
         }
+        watch.finish(explanation.tried);
         Ok(())
     }
 
@@ -197,21 +198,6 @@ impl Done {
             text: text.to_owned(),
         }
     }
-}
-
-/// How much there is to do. The first guess tells how long each takes.
-fn announce(guesses: u64, took: Duration, longest: Duration) {
-    let all = took.saturating_mul(u32::try_from(guesses).unwrap_or(u32::MAX));
-    let of_them = if all > longest {
-        let count = longest.as_millis() / took.as_millis().max(1);
-        format!("; the likeliest {count} of them are tried, --explain-time allows more")
-    } else {
-        String::new()
-    };
-    output::done(format_args!(
-        "luksmith: no key fits as it was given; {guesses} guesses at what was meant take about {} s{of_them}",
-        all.as_secs() + 1
-    ));
 }
 
 /// Those of the keyslots whose key material is something else: nothing opens them.

@@ -1,4 +1,4 @@
-//! `key test --explain`: the ways in which a passphrase comes out wrong though somebody knows it.
+//! Why a passphrase does not fit: the ways in which one comes out wrong though somebody knows it.
 //!
 //! [`mistakes`] has a row for each, [`keyboards`] and [`code_pages`] have what theirs are made of, [`search`] tries what
 //! they give. [`Guesses`] is their order: the likelier first, each alone or two together. A guess is a secret as the
@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use dmcrypt::{HashAlgorithm, LockedBytes};
 
+use crate::secret_buffer::SecretBuffer;
 use code_pages::{CODE_PAGES, CodePage};
-use jobs::secret_buffer::SecretBuffer;
 use keyboards::{LAYOUTS, Layout, US};
 use mistakes::{Kind, ROWS, Undo};
 
