@@ -27,7 +27,7 @@ use jobs::Place;
 
 pub use bad_places::{BadPlacesArgs, OnReadError};
 pub use benchmark::BenchmarkArgs;
-pub use compare::CompareArgs;
+pub use compare::{CompareArgs, KeyPairArgs, for_one};
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,

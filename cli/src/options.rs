@@ -1,6 +1,6 @@
 //! What was typed, in the terms of the jobs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use jobs::destination::Overwrite;
@@ -15,7 +15,8 @@ use luks::Version;
 
 use crate::args::{
     BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
-    KeyslotCipherArgs, NewKeyArgs, OnReadError, Pbkdf, PlainArgs, ResultArgs, SizeArgs, WorkArgs,
+    KeyPairArgs, KeyslotCipherArgs, NewKeyArgs, OnReadError, Pbkdf, PlainArgs, ResultArgs,
+    SizeArgs, WorkArgs, for_one,
 };
 use crate::output;
 
@@ -112,6 +113,18 @@ impl From<&KeyArgs> for KeySource {
             encoding: args.key_encoding.into(),
             format: args.key_format.into(),
         }
+    }
+}
+
+/// Where the key of one of two images comes from: `index` is 0 for A and 1 for B.
+pub fn key_of_pair(args: &KeyPairArgs, index: usize) -> KeySource {
+    let file = for_one(&args.key_file, index).map(OsString::as_os_str);
+    KeySource {
+        from: key_from(file, for_one(&args.key_fd, index).copied()),
+        offset: args.keyfile_offset,
+        size: args.keyfile_size,
+        encoding: args.key_encoding.into(),
+        format: args.key_format.into(),
     }
 }
 

@@ -124,6 +124,14 @@ impl Cost {
     /// What [`Kdf::Pbkdf2`] is in one.
     pub const PBKDF2: &str = "PBKDF2";
 
+    /// Iterations of a new digest of a volume key: few where nothing is measured.
+    pub fn digest_iterations(&self, hash: HashAlgorithm) -> u32 {
+        match self.iterations {
+            Some(_) => defaults::PBKDF2_MIN_ITERATIONS,
+            None => limits::calibrated_digest(hash),
+        }
+    }
+
     fn is_measured(&self) -> Option<Duration> {
         let usual = Duration::from_millis(defaults::ITER_TIME_MS);
         self.iterations

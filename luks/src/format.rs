@@ -15,7 +15,7 @@ use crate::kdf::{self, Argon2Variant, Effort, KdfParams};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, NewDigest, NewKeyslot, NewMetadata, Which};
 use crate::number::to_usize;
-use crate::random::{Random, RandomError};
+use crate::random::{Random, RandomError, random_volume_key};
 use crate::sealing::{self, Sealing};
 
 pub use check::Layout;
@@ -149,11 +149,7 @@ pub fn prepare(
             .into());
         }
         Some(key) => key,
-        None => {
-            let mut key = VolumeKey::zeroed(options.key_bytes);
-            random.fill(key.expose_mut())?;
-            key
-        }
+        None => random_volume_key(options.key_bytes, random)?,
     };
     if options.cipher.has_equal_xts_halves(key.expose()) {
         return Err(InvalidOption::EqualXtsHalves.into());

@@ -204,7 +204,7 @@ pub use format::{FormatOptions, Layout, NewContainer, Version};
 pub use kdf::{KdfLimits, KdfParams};
 pub use keyslots::KeyslotOptions;
 pub use policy::Policy;
-pub use random::{OsRandom, Random, RandomError};
+pub use random::{OsRandom, Random, RandomError, random_volume_key};
 pub use repair::{Repair, RepairOptions};
 pub use store::{Copies, Fault};
 pub use text::ImageText;

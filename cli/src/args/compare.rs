@@ -7,8 +7,8 @@ use clap::{Args, ValueHint};
 
 use super::keys::key_file;
 use super::{
-    BadPlacesArgs, BusyArgs, KeyArgs, KeyEncoding, KeyFormat, LimitArgs, OutputArgs, Place,
-    PolicyArgs, UnlockArgs, WorkArgs, number, operand,
+    BadPlacesArgs, BusyArgs, KeyEncoding, KeyFormat, LimitArgs, OutputArgs, Place, PolicyArgs,
+    WorkArgs, number, operand,
 };
 
 /// `compare A B`.
@@ -87,29 +87,7 @@ impl CompareArgs {
     }
 }
 
-impl KeyPairArgs {
-    /// The key of one image: `index` is 0 for A and 1 for B.
-    pub fn key(&self, index: usize) -> KeyArgs {
-        KeyArgs {
-            key_file: of(&self.key_file, index),
-            key_fd: of(&self.key_fd, index),
-            keyfile_offset: self.keyfile_offset,
-            keyfile_size: self.keyfile_size,
-            key_encoding: self.key_encoding,
-            key_format: self.key_format,
-        }
-    }
-
-    /// How one image is unlocked: `index` is 0 for A and 1 for B.
-    pub fn unlock(&self, index: usize) -> UnlockArgs {
-        UnlockArgs {
-            key_slot: of(&self.key_slot, index),
-            volume_key_file: of(&self.volume_key_file, index),
-            limits: self.limits.clone(),
-        }
-    }
-}
-
-fn of<T: Clone>(values: &[T], index: usize) -> Option<T> {
-    values.get(index).or(values.first()).cloned()
+/// What is typed for one of two images: `index` is 0 for A and 1 for B.
+pub fn for_one<T>(values: &[T], index: usize) -> Option<&T> {
+    values.get(index).or(values.first())
 }

@@ -1,19 +1,22 @@
 //! `compare A B`: do two images hold the same plaintext?
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use jobs::compare::{CompareOptions, Comparison, compare};
 
-use crate::args::CompareArgs;
+use crate::args::{CompareArgs, for_one};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::losses;
+use crate::options;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::secrets::Keys;
 use crate::unlock;
 use crate::watch::Teller;
 use jobs::Place;
+use jobs::unlock::Unlock;
 
 /// Compares: [`Exit::Done`] where they hold the same, [`Exit::Wrong`] where they do not. Nothing is written.
 pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
@@ -29,28 +32,27 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     }
     let of_containers = given.iter().take(4).find(|(_, times)| *times > 0);
     let policy = args.policy.policy.first().map(|_| "--policy");
-    let unlocks = [0, 1].map(|index| args.keys.unlock(index));
     let header = |index| args.header(index).cloned().map(Place::Path);
-    let options = CompareOptions {
+    let how = CompareOptions {
         headers: [header(0), header(1)],
         policies: (&args.policy.policy[..]).into(),
-        unlock: [unlock::how(&unlocks[0])?, unlock::how(&unlocks[1])?],
+        unlock: [unlock(args, 0)?, unlock(args, 1)?],
         is_one_key: args.keys.key_file.len() + args.keys.key_fd.len() == 1,
         only_for_containers: of_containers.map(|(option, _)| *option).or(policy),
         bad_places: (&args.bad_places).into(),
         work: (&args.work).into(),
         allow_in_use: args.busy.read_in_use,
     };
-    let inputs = [0, 1].map(|index| KeyInput::new(&args.keys.key(index), false));
-    let [a, b] = inputs;
-    let (a, b) = (a?, b?);
-    let secrets = (
-        Keys::to_unlock(&a, &unlocks[0]),
-        Keys::to_unlock(&b, &unlocks[1]),
-    );
+    let input = |index| KeyInput::new(options::key_of_pair(&args.keys, index), false);
+    let inputs = [input(0)?, input(1)?];
+    let secrets = [0, 1].map(|index| {
+        let volume_key = for_one(&args.keys.volume_key_file, index);
+        let tries = args.keys.limits.tries;
+        Keys::opening(&inputs[index], volume_key.map(PathBuf::as_path), tries)
+    });
     let teller = Teller::new("compare", &args.work, args.output);
     let places = [&args.a, &args.b];
-    let compared = compare(places, &options, [&secrets.0, &secrets.1], &teller)?;
+    let compared = compare(places, &how, [&secrets[0], &secrets[1]], &teller)?;
     if args.output.json {
         let members = serde_json::to_value(&compared).expect("a comparison is plain data");
         output::json("compare", members)?;
@@ -64,6 +66,12 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     let result = "it is not compared; all the rest is the same";
     losses::say(compared.lost.as_deref(), &both, result)?;
     Ok(Exit::Done)
+}
+
+/// How one of the two is unlocked.
+fn unlock(args: &CompareArgs, index: usize) -> Result<Unlock, Error> {
+    let keyslot = for_one(&args.keys.key_slot, index).copied();
+    unlock::how_for(keyslot, &args.keys.limits)
 }
 
 fn text(compared: &Comparison) -> String {

@@ -3,9 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 
-use dmcrypt::{Passphrase, VolumeKey};
+use dmcrypt::Passphrase;
 use luks::keyslots::{self, UnboundKey};
-use luks::{Header, InvalidOption, Luks, OsRandom, Random, Unlocked};
+use luks::{Header, InvalidOption, Luks, OsRandom, Unlocked, random_volume_key};
 
 use super::check::number_of;
 use super::failure::Failure;
@@ -14,7 +14,7 @@ use super::session::{Session, say};
 use crate::exit::Exit;
 use jobs::block::Claim;
 use jobs::change::Target;
-use jobs::limits;
+use jobs::key_source::MAX_VOLUME_KEY_BYTES;
 
 const ANY: &str = "Enter any existing passphrase: ";
 const NEW: &str = "Enter new passphrase for key slot: ";
@@ -82,14 +82,10 @@ fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Fa
         read_volume_key(path, bytes.unwrap_or(luks::defaults::XTS_KEY_BYTES))?
     } else {
         let bytes = bits.unwrap_or_default() as usize / 8;
-        if bytes == 0 || bytes > jobs::key_source::MAX_VOLUME_KEY_BYTES {
+        if bytes == 0 || bytes > MAX_VOLUME_KEY_BYTES {
             return Err(Failure::wrong("Invalid key size."));
         }
-        let mut key = VolumeKey::zeroed(bytes);
-        OsRandom
-            .fill(key.expose_mut())
-            .map_err(|error| failed(error.into()))?;
-        key
+        random_volume_key(bytes, &mut OsRandom).map_err(|error| failed(error.into()))?
     };
     let place = session.new_key(new_file(session))?;
     let passphrase = session.ask_new(&place, NEW)?;
@@ -100,14 +96,9 @@ fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Fa
         let cipher = luks::defaults::CIPHER.parse().expect("a specification");
         options.cipher = Some((cipher, luks::defaults::XTS_KEY_BYTES));
     }
-    let digest_iterations = if given.has("pbkdf-force-iterations") {
-        luks::defaults::PBKDF2_MIN_ITERATIONS
-    } else {
-        limits::calibrated_digest(options.hash)
-    };
     let unbound = UnboundKey {
         key: &key,
-        digest_iterations,
+        digest_iterations: session.costs(false)?.digest_iterations(options.hash),
     };
     let keyslot = keyslots::add_unbound(luks, &unbound, &passphrase, &options, &mut OsRandom)
         .map_err(failed)?;

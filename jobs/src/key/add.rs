@@ -3,7 +3,7 @@
 use dmcrypt::VolumeKey;
 use luks::keyslots::{self, UnboundKey};
 use luks::luks2::Priority;
-use luks::{KeyslotOptions, Luks, OsRandom, Random, defaults};
+use luks::{KeyslotOptions, Luks, OsRandom, random_volume_key};
 use serde::Serialize;
 
 use super::new_passphrase;
@@ -11,7 +11,6 @@ use crate::block::Claim;
 use crate::change::{ChangeOptions, Rehearsed, Target};
 use crate::error::Error;
 use crate::key_source::MAX_VOLUME_KEY_BYTES;
-use crate::limits;
 use crate::new_keyslot::NewKeyslot;
 use crate::place::Place;
 use crate::secret::Secrets;
@@ -101,10 +100,7 @@ fn add_unbound(
     let keyslot = keyslot_options(options, luks, &target.name, watch)?;
     let unbound = UnboundKey {
         key,
-        digest_iterations: match options.new.cost.iterations {
-            Some(_) => defaults::PBKDF2_MIN_ITERATIONS,
-            None => limits::calibrated_digest(keyslot.hash),
-        },
+        digest_iterations: options.new.cost.digest_iterations(keyslot.hash),
     };
     target.back_up(luks, options.change.backup.as_deref(), watch)?;
     keyslots::add_unbound(luks, &unbound, &secret, &keyslot, &mut OsRandom).map_err(target.failed())
@@ -115,11 +111,7 @@ fn random_key(bits: u32, name: &str) -> Result<VolumeKey, Error> {
     if !bits.is_multiple_of(8) || bytes == 0 || bytes > MAX_VOLUME_KEY_BYTES {
         return Err(Error::KeyBits { bits });
     }
-    let mut key = VolumeKey::zeroed(bytes);
-    OsRandom
-        .fill(key.expose_mut())
-        .map_err(|error| Error::luks(name, error.into()))?;
-    Ok(key)
+    random_volume_key(bytes, &mut OsRandom).map_err(|error| Error::luks(name, error.into()))
 }
 
 fn keyslot_options(
