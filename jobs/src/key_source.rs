@@ -327,6 +327,15 @@ pub struct KeyFiles {
     pub volume_key: Option<PathBuf>,
 }
 
+impl From<KeySource> for KeyFiles {
+    fn from(key: KeySource) -> Self {
+        Self {
+            key,
+            volume_key: None,
+        }
+    }
+}
+
 impl Secrets for KeyFiles {
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
         Ok(self.key.read(asked.exactly)?)
