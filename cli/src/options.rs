@@ -29,6 +29,7 @@ pub fn luks(version: Version, container: &ContainerArgs, format: &FormatArgs) ->
         hash: container.hash.clone(),
         sector_bytes: container.sector_size,
         offset_sectors: container.offset,
+        align_sectors: None,
         cost: Cost::from(&format.cost),
         keyslot: format.key_slot,
         uuid: format.uuid.clone(),

@@ -26,6 +26,9 @@ pub struct LuksOptions {
     pub sector_bytes: Option<u32>,
     /// Where the data start, in units of 512 bytes.
     pub offset_sectors: Option<u64>,
+    /// They start at the next multiple of so many of these units behind the keyslots, and of 4096 bytes; where the header
+    /// is elsewhere, at that itself. None is not said.
+    pub align_sectors: Option<u64>,
     /// What it costs to guess the passphrase.
     pub cost: Cost,
     /// The keyslot to use; the first one unless said.
@@ -53,6 +56,7 @@ impl Default for LuksOptions {
             hash: None,
             sector_bytes: None,
             offset_sectors: None,
+            align_sectors: None,
             cost: Cost::default(),
             keyslot: None,
             uuid: None,
@@ -182,7 +186,8 @@ impl NewLuks {
             Some(bytes) => SectorSize::new(bytes).ok_or(Error::SectorSize { bytes })?,
             None => sector_size,
         };
-        let options = FormatOptions {
+        let too_large = |sectors| invalid(InvalidOption::DataOffsetTooLarge(sectors));
+        let mut options = FormatOptions {
             version,
             cipher,
             // Who makes a container was asked for --allow-weak-cipher.
@@ -197,7 +202,7 @@ impl NewLuks {
             data_offset: match wanted.offset_sectors {
                 Some(sectors) => {
                     let bytes = sectors.checked_mul(dmcrypt::SECTOR_BYTES);
-                    Some(bytes.ok_or(invalid(InvalidOption::DataOffsetTooLarge(sectors)))?)
+                    Some(bytes.ok_or(too_large(sectors))?)
                 }
                 None => None,
             },
@@ -218,7 +223,16 @@ impl NewLuks {
                 what: "sizes of header copies and of the keyslots area".into(),
             }));
         }
-        Layout::new(&options).map_err(invalid)?;
+        let layout = Layout::new(&options).map_err(invalid)?;
+        if let Some(sectors) = wanted.align_sectors.filter(|sectors| *sectors != 0) {
+            let start = if detached {
+                sectors.checked_mul(dmcrypt::SECTOR_BYTES)
+            } else {
+                aligned(layout.keyslots_offset + layout.keyslots_bytes, sectors)
+            };
+            options.data_offset = Some(start.ok_or(too_large(sectors))?);
+            Layout::new(&options).map_err(invalid)?;
+        }
         Ok(Self {
             options,
             measured: wanted.cost.is_measured(),
@@ -241,6 +255,16 @@ impl NewLuks {
         }
         options
     }
+}
+
+/// The first byte from `end` on that is a multiple of so many units of 512 bytes and of what data can start at.
+fn aligned(end: u64, sectors: u64) -> Option<u64> {
+    let step = sectors.checked_mul(dmcrypt::SECTOR_BYTES)?;
+    let mut start = end.checked_next_multiple_of(step)?;
+    while !start.is_multiple_of(defaults::AREA_ALIGNMENT) {
+        start = start.checked_add(step)?;
+    }
+    Some(start)
 }
 
 /// What is said of a container that is made so in `destination`.
@@ -404,6 +428,21 @@ fn given_kdf(version: Version, hash: HashAlgorithm, cost: &Cost) -> Result<KdfPa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_start_at_a_multiple_of_what_is_asked_for() {
+        for (end, sectors, start) in [
+            (16 << 20, 8192, Some(16 << 20)),
+            ((16 << 20) + 1, 8192, Some(20 << 20)),
+            // Multiples of 7 units of 512 bytes, of which each eighth is one of 4096 bytes.
+            (1 << 20, 7, Some(1_060_864)),
+            (1 << 20, 1, Some(1 << 20)),
+            (1 << 20, u64::MAX, None),
+            (u64::MAX - 4096, 8192, None),
+        ] {
+            assert_eq!(aligned(end, sectors), start, "{end} {sectors}");
+        }
+    }
 
     #[test]
     fn what_became_of_the_costs_and_what_was_wanted_is_named() {

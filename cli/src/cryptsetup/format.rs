@@ -78,6 +78,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         hash: given.string("hash"),
         sector_bytes: None,
         offset_sectors: offset(session),
+        align_sectors: given.number("align-payload"),
         cost: session.costs(version == Version::Luks1)?,
         keyslot: session.keyslot(),
         uuid: given.string("uuid"),
@@ -92,7 +93,16 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             "Keyslot encryption parameters can be set only for LUKS2 device.",
         ));
     }
-    let (new, layout) = aligned(session, wanted, header.is_some(), sector_size)?;
+    if let Some(text) = &wanted.cipher
+        && text.parse::<CipherSpec>().is_err()
+    {
+        return Err(Failure::wrong(
+            "No known cipher specification pattern detected.",
+        ));
+    }
+    let new = NewLuks::new(&session.device(), &wanted, header.is_some(), sector_size)?;
+    let layout = Layout::new(new.options())
+        .map_err(|option| Failure::luks(&session.device(), option.into()))?;
     let cipher = &new.options().cipher;
     if let Some(risk) = cipher.creation_risk() {
         return Err(Failure::wrong(format!("Cipher {cipher}: {risk}."))
@@ -255,47 +265,6 @@ fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The options and the places that follow. With `--align-payload` the data starts at the next multiple of that; where
-/// the header is elsewhere, at that itself.
-fn aligned(
-    session: &Session,
-    mut wanted: LuksOptions,
-    detached: bool,
-    sector_size: SectorSize,
-) -> Result<(NewLuks, Layout), Failure> {
-    let device = session.device();
-    let invalid = |error: luks::InvalidOption| Failure::luks(&device, error.into());
-    let make = |wanted: &LuksOptions| NewLuks::new(&device, wanted, detached, sector_size);
-    if let Some(text) = &wanted.cipher
-        && text.parse::<CipherSpec>().is_err()
-    {
-        return Err(Failure::wrong(
-            "No known cipher specification pattern detected.",
-        ));
-    }
-    let alignment = session
-        .given
-        .number("align-payload")
-        .filter(|sectors| *sectors != 0);
-    if detached && alignment.is_some() {
-        wanted.offset_sectors = alignment;
-    }
-    let mut new = make(&wanted)?;
-    let mut layout = Layout::new(new.options()).map_err(invalid)?;
-    if let Some(sectors) = alignment.filter(|_| !detached) {
-        let areas_end = (layout.keyslots_offset + layout.keyslots_bytes) / dmcrypt::SECTOR_BYTES;
-        let mut start = areas_end.next_multiple_of(sectors);
-        // Data starts at a multiple of 4096 bytes.
-        while !start.is_multiple_of(8) {
-            start += sectors;
-        }
-        wanted.offset_sectors = Some(start);
-        new = make(&wanted)?;
-        layout = Layout::new(new.options()).map_err(invalid)?;
-    }
-    Ok((new, layout))
 }
 
 /// A keyslots area of so many bytes has no room for the keyslots that LUKS2 could have.

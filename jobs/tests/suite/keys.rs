@@ -64,7 +64,7 @@ fn a_volume_key_in_a_file_is_the_key_of_a_new_container_and_opens_it() {
     let folder = tempfile::tempdir().unwrap();
     let [key, volume_key] = ["key", "volume key"].map(|name| folder.path().join(name));
     fs::write(&key, "pw").unwrap();
-    fs::write(&volume_key, &bytes(64)).unwrap();
+    fs::write(&volume_key, bytes(64)).unwrap();
     let files = KeyFiles {
         volume_key: Some(volume_key),
         ..KeyFiles::from(KeySource {
