@@ -1,39 +1,16 @@
-//! From the options to an unlocked container.
+//! How a container is unlocked, from the options and the environment.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs::policy;
 use jobs::unlock::Unlock;
-use luks::{Luks, UnlockOptions, Unlocked, UnusableKeyslot};
-use volume::Storage;
+use luks::{UnlockOptions, UnusableKeyslot};
 
-use crate::args::{LimitArgs, MAX_KDF_TIME, PolicyArgs, UnlockArgs};
+use crate::args::{LimitArgs, MAX_KDF_TIME, UnlockArgs};
 use crate::error::Error;
 use crate::output;
-use crate::passphrase::KeyInput;
-use crate::secrets::Keys;
-use crate::watch::Warner;
-
-/// Reads the header and checks it, against `policy` too; what is wrong with it and could be passed over is printed.
-pub fn open(name: &str, storage: Arc<dyn Storage>, policy: &PolicyArgs) -> Result<Luks, Error> {
-    let policies = policy::read(&policy.policy)?;
-    Ok(jobs::unlock::open(name, storage, &policies, &Warner)?)
-}
-
-/// Asks for the passphrase, or takes the volume key, and unlocks.
-pub fn unlock(
-    luks: &Luks,
-    name: &str,
-    keys: &KeyInput,
-    args: &UnlockArgs,
-) -> Result<Unlocked, Error> {
-    let (keys, how) = (Keys::to_unlock(keys, args), how(args)?);
-    let (unlocked, _) = jobs::unlock::unlock(luks, name, &keys, &how, &Warner)?;
-    Ok(unlocked)
-}
 
 /// How a container is unlocked where nothing is typed: as the environment says.
 pub fn unless_typed() -> Result<Unlock, Error> {
@@ -58,11 +35,6 @@ pub fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> 
         volume_key_bytes: args.volume_key_size.map(|bits| bits as usize / 8),
         allow_unencrypted: args.allow_unencrypted,
     })
-}
-
-/// The same in the library's terms.
-pub fn options(args: &UnlockArgs) -> Result<UnlockOptions<'static>, Error> {
-    Ok(in_terms_of_luks(&how(args)?))
 }
 
 /// How a container is unlocked, in the library's terms.

@@ -1,5 +1,6 @@
 //! The jobs as a program without a terminal calls them.
 
+mod changes;
 mod keys;
 mod places;
 mod watching;
