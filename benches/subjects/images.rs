@@ -358,6 +358,7 @@ pub fn aes_xts_volume(storage: &Arc<dyn Storage>, size: SectorSize, bytes: u64) 
     let segment = Segment {
         length: bytes,
         storage_offset: 0,
+        elsewhere: None,
         kind: SegmentKind::Crypt {
             cipher: Arc::from(aes_xts(None, size)),
             first_iv_sector: 0,

@@ -38,7 +38,7 @@ pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
     KeyVerb, NewKeyArgs,
 };
-pub use keys::{KeyArgs, KeyEncoding, KeyFormat, KeyReadArgs};
+pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
 pub use luks::{
     CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, Pbkdf,
     PolicyArgs, UnlockArgs,

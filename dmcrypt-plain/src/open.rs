@@ -122,6 +122,7 @@ pub fn mapping(
     let segment = Segment {
         length,
         storage_offset,
+        elsewhere: None,
         kind: SegmentKind::Crypt {
             cipher: Arc::from(cipher),
             first_iv_sector: options.skip_sectors,

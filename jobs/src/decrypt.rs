@@ -354,7 +354,14 @@ fn luks_payload(
     let failed = |error| Error::luks(header_name, error);
     // A stream is as long as it turns out to be.
     let data_bytes = len.unwrap_or(payload::UNBOUNDED_BYTES);
-    let whole = unlocked.mapping(data_bytes).map_err(failed)?;
+    let whole = match &source.bytes {
+        Bytes::Image(image) => {
+            let volume = unlocked.volume(Arc::clone(&image.storage));
+            volume.map(|volume| volume.mapping().clone())
+        }
+        Bytes::Stream(_) => unlocked.mapping(data_bytes),
+    };
+    let whole = whole.map_err(failed)?;
     let is_open_ended = len.is_none() && DataFacts::of(luks.header()).is_open_ended;
     let wanted = payload::wanted_bytes(options.size_sectors);
     let (mapping, bytes) = match wanted {

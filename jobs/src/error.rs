@@ -265,7 +265,9 @@ impl Error {
 fn blame_of_luks(error: &luks::Error) -> Blame {
     match error {
         luks::Error::Io { source, .. } if is_exchanged(source) => Blame::Taken,
-        luks::Error::NoKeyFits { .. } => Blame::Key,
+        luks::Error::NoKeyFits { .. } | luks::Error::Unfinished(luks::Unfinished::Key { .. }) => {
+            Blame::Key
+        }
         luks::Error::OutOfMemory { .. } => Blame::Memory,
         luks::Error::Busy | luks::Error::Changed => Blame::Taken,
         luks::Error::NoUsableKeyslot(_)

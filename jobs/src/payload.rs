@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use dmcrypt::SectorCipher;
-use volume::{Copied, Mapping, Segment, SegmentKind, Sink, Volume};
+use volume::{Copied, Mapping, SegmentKind, Sink, Volume};
 
 use crate::destination::held::Held;
 use crate::destination::{self, Destination};
@@ -25,17 +25,9 @@ pub fn wanted_bytes(size_sectors: Option<u64>) -> Option<u64> {
 
 /// The first `bytes` bytes of a payload, which has as many.
 pub fn beginning(mapping: &Mapping, bytes: u64) -> Result<Mapping, Error> {
-    let mut left = bytes;
-    let mut segments = Vec::new();
-    for segment in mapping.segments() {
-        let length = segment.length.min(left);
-        left -= length;
-        segments.push(Segment {
-            length,
-            ..segment.clone()
-        });
-    }
-    Mapping::new(segments).map_err(|source| Error::Size { bytes, source })
+    mapping
+        .beginning(bytes)
+        .map_err(|source| Error::Size { bytes, source })
 }
 
 /// Encrypts the first `limit` bytes of `source`, or all of it, into the payload of `destination` that `mapping`
@@ -239,8 +231,10 @@ struct OnlySegment {
 /// A stream passes once: only a payload in one piece can be found in it. `None` for one without any bytes.
 fn only_segment(mapping: &Mapping) -> Result<Option<OnlySegment>, Error> {
     let mut segments = mapping.segments();
-    let first = segments.next().map(|segment| &segment.kind);
-    match (first, segments.next()) {
+    let first = segments.next();
+    let is_in_stream = first.is_none_or(|segment| segment.elsewhere.is_none());
+    let second = segments.next();
+    match (first.map(|segment| &segment.kind), second) {
         (None, _) => Ok(None),
         (
             Some(SegmentKind::Crypt {
@@ -248,7 +242,7 @@ fn only_segment(mapping: &Mapping) -> Result<Option<OnlySegment>, Error> {
                 first_iv_sector,
             }),
             None,
-        ) => Ok(Some(OnlySegment {
+        ) if is_in_stream => Ok(Some(OnlySegment {
             cipher: Arc::clone(cipher),
             first_iv_sector: *first_iv_sector,
         })),

@@ -340,7 +340,7 @@ fn salts(header: &Header) -> Vec<(u32, Vec<u8>)> {
             .iter()
             .filter_map(|slot| match &slot.kind {
                 KeyslotKind::Luks2(passphrase) => Some((slot.id, passphrase.salt.clone())),
-                KeyslotKind::Other { .. } => None,
+                KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => None,
             })
             .collect(),
     }

@@ -1,21 +1,26 @@
 //! A container: locked, and unlocked.
 
+mod halfway;
+mod keys;
 mod segments;
+mod zone;
 
 use std::fmt;
 use std::sync::Arc;
 
 use dmcrypt::{HashAlgorithm, Passphrase, VolumeKey};
-use volume::{Storage, Volume};
+use volume::Storage;
 
 use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
 use crate::fingerprint::Fingerprint;
 use crate::kdf::KdfParams;
 use crate::luks1;
-use crate::luks2::{self, KeyslotKind, Priority, SegmentKind};
+use crate::luks2::{self, KeyslotKind, Priority, Resilience, SegmentKind};
 use crate::number::to_usize;
 use crate::store::{self, Copies, Fault, Found};
-use crate::unlock::{self, Candidate, KeyDigest, UnlockOptions};
+use crate::unlock::{Candidate, KeyDigest, UnlockOptions};
+
+pub use self::keys::Unlocked;
 
 /// A container whose header was read and checked; no secret has been seen yet.
 pub struct Luks {
@@ -70,6 +75,8 @@ pub enum Warning {
     Secondary(Fault),
     /// LUKS1: the second half of the header cannot be read, and with it what it says of keyslots 6 and 7.
     Luks1Keyslots(Corrupt),
+    /// A reencryption is under way that nothing protects against a crash.
+    Unprotected,
     /// Nobody can change the header before a repair has begun the count of its changes anew.
     Epoch(Corrupt),
 }
@@ -82,6 +89,10 @@ impl fmt::Display for Warning {
             Self::Luks1Keyslots(corrupt) => write!(
                 f,
                 "keyslots 6 and 7 are not used, whose part of the header is lost: {corrupt}"
+            ),
+            Self::Unprotected => f.write_str(
+                "a reencryption without resilience is in progress: where a crash cut it off, some of the data may be lost, \
+                 and nothing tells",
             ),
             Self::Epoch(corrupt) => write!(f, "the header cannot be changed: {corrupt}"),
         }
@@ -116,6 +127,11 @@ impl Luks {
                         .err()
                         .map(Warning::Epoch),
                 );
+                let state = copies.header().metadata.reencryption.as_ref();
+                let is_unprotected = state.is_some_and(|state| {
+                    matches!(state.slot.resilience, Resilience::None) && !state.is_finished()
+                });
+                warnings.extend(is_unprotected.then_some(Warning::Unprotected));
                 (Header::Luks2(copies.header().clone()), warnings)
             }
         };
@@ -166,6 +182,8 @@ impl Luks {
     /// Tries keyslots by priority and number, or the one that is named, until one gives a key that matches its digest;
     /// several at once where threads and memory are left, with the outcome of trying one after another.
     ///
+    /// In the middle of a reencryption a passphrase may open both of its keys, or one ([`Unlocked::with`] has the other).
+    ///
     /// # Errors
     ///
     /// [`Error::NoKeyFits`], [`Error::TooCostly`] when keyslots were left untried for their cost and none of the
@@ -176,8 +194,19 @@ impl Luks {
         passphrase: &Passphrase,
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
-        let candidates = self.candidates(options.keyslot)?;
-        self.try_candidates(candidates, passphrase, options)
+        if !options.null_cipher && !options.unencrypted_data {
+            self.check_encrypted()?;
+        }
+        let opened = match self.reencryption() {
+            Some(state) if options.keyslot.is_none() => {
+                self.open_halfway(state, passphrase, options)?
+            }
+            _ => {
+                let candidates = self.candidates(options.keyslot)?;
+                vec![self.try_candidates(candidates, passphrase, options)?]
+            }
+        };
+        self.unlocked(opened, options)
     }
 
     /// As [`Self::unlock`], with these keyslots in this order, all within one budget.
@@ -187,11 +216,15 @@ impl Luks {
         passphrase: &Passphrase,
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
+        if !options.null_cipher && !options.unencrypted_data {
+            self.check_encrypted()?;
+        }
         let mut candidates = Vec::with_capacity(keyslots.len());
         for keyslot in keyslots {
             candidates.extend(self.candidates(Some(*keyslot))?);
         }
-        self.try_candidates(candidates, passphrase, options)
+        let opened = self.try_candidates(candidates, passphrase, options)?;
+        self.unlocked(vec![opened], options)
     }
 
     /// Whether Whirlpool spreads the key of a keyslot over its stripes, which old libraries computed wrong.
@@ -213,23 +246,6 @@ impl Luks {
         }
     }
 
-    fn try_candidates(
-        &self,
-        candidates: Vec<Result<Candidate, Unsupported>>,
-        passphrase: &Passphrase,
-        options: &UnlockOptions<'_>,
-    ) -> Result<Unlocked, Error> {
-        if !options.null_cipher && !options.unencrypted_data {
-            self.check_encrypted()?;
-        }
-        let (keyslot, key) = unlock::try_all(&*self.storage, candidates, passphrase, options)?;
-        Ok(Unlocked {
-            header: self.header.clone(),
-            key,
-            keyslot: Some(keyslot),
-        })
-    }
-
     /// Takes the volume key itself: its length and its digest are checked.
     ///
     /// # Errors
@@ -244,37 +260,12 @@ impl Luks {
         if !options.null_cipher && !options.unencrypted_data {
             self.check_encrypted()?;
         }
-        let digest = match &self.header {
-            Header::Luks1(header) => {
-                check_key_size(&key, to_usize(header.key_bytes))?;
-                luks1_digest(header)?
-            }
-            Header::Luks2(header) => {
-                let metadata = &header.metadata;
-                let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
-                let stored = metadata
-                    .keyslots
-                    .iter()
-                    .find(|keyslot| digest.keyslots.contains(&keyslot.id));
-                match (stored, options.volume_key_bytes) {
-                    (Some(keyslot), _) => check_key_size(&key, to_usize(keyslot.key_bytes))?,
-                    (None, Some(bytes)) => check_key_size(&key, bytes)?,
-                    (None, None) => check_tail(&key, metadata)?,
-                }
-                luks2_digest(digest)?
-            }
-        };
-        unlock::check_key(&key, &digest, options)?;
-        Ok(Unlocked {
-            header: self.header.clone(),
-            key,
-            keyslot: None,
-        })
+        let opened = self.open_with_key(key, options)?;
+        self.unlocked(vec![opened], options)
     }
 
     /// Says which data nothing encrypts: under a null cipher every key is the right one, and in a linear segment stands
-    /// what the header's author chose. A reencryption has linear segments too; as long as it is under way, nothing is
-    /// opened.
+    /// what the header's author chose. A reencryption has linear segments too, which its digest proves.
     ///
     /// # Errors
     ///
@@ -291,14 +282,17 @@ impl Luks {
             },
             Header::Luks2(header) => {
                 let metadata = &header.metadata;
-                for segment in metadata.data_segments() {
+                // A reencryption that is under way opens its backups, too.
+                let is_settled = metadata.config.reencryption().is_none();
+                let opened = metadata.segments.iter();
+                for segment in opened.filter(|it| !is_settled || !it.is_backup()) {
                     match &segment.kind {
                         SegmentKind::Crypt(crypt)
                             if crypt.spec.as_ref().is_ok_and(dmcrypt::CipherSpec::is_null) =>
                         {
                             return null(format!("segment {}", segment.id), crypt.text.clone());
                         }
-                        SegmentKind::Linear if metadata.config.reencryption().is_none() => {
+                        SegmentKind::Linear if is_settled => {
                             let segment = segment.id;
                             return Err(Error::Linear { segment });
                         }
@@ -308,89 +302,6 @@ impl Luks {
                 Ok(())
             }
         }
-    }
-}
-
-/// A container whose volume key is known.
-pub struct Unlocked {
-    header: Header,
-    key: VolumeKey,
-    keyslot: Option<u32>,
-}
-
-impl Unlocked {
-    /// The keyslot that gave the key; `None` when the volume key was given.
-    pub fn keyslot(&self) -> Option<u32> {
-        self.keyslot
-    }
-
-    /// The key.
-    pub fn volume_key(&self) -> &VolumeKey {
-        &self.key
-    }
-
-    /// The plaintext of `data`, which is the header's storage or, for a detached header, another.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] for requirements, segments or ciphers that are not built and for an unbound key,
-    /// [`Error::NeedsRecovery`] during a reencryption, [`Error::Corrupt`] when the data does not fit the storage.
-    pub fn volume(&self, data: Arc<dyn Storage>) -> Result<Volume, Error> {
-        let length = data
-            .len()
-            .map_err(Error::io("find the size of the container"))?;
-        Ok(Volume::new(data, self.mapping(length)?))
-    }
-
-    /// The data segments of a container of `data_bytes` bytes: where they lie, and under which cipher.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::volume`].
-    pub fn mapping(&self, data_bytes: u64) -> Result<volume::Mapping, Error> {
-        segments::mapping(&self.header, &self.key, self.keyslot, data_bytes)
-    }
-
-    /// Bytes at the end of the data that are no whole sector and therefore belong to no plaintext.
-    pub fn leftover_bytes(&self, data_bytes: u64) -> u64 {
-        segments::leftover_bytes(&self.header, data_bytes)
-    }
-}
-
-fn check_key_size(key: &VolumeKey, need: usize) -> Result<(), InvalidOption> {
-    if key.len() == need {
-        Ok(())
-    } else {
-        Err(InvalidOption::VolumeKeySize {
-            have: key.len(),
-            need,
-        })
-    }
-}
-
-/// PBKDF2 fills a key up with zeros, so that a digest is that of a key with some more of them at its end, too. Where no
-/// keyslot tells the size, a key that is another one's with zeros behind it may be meant to be that one.
-fn check_tail(key: &VolumeKey, metadata: &luks2::Metadata) -> Result<(), InvalidOption> {
-    let have = key.len();
-    let zeros = key
-        .expose()
-        .iter()
-        .rev()
-        .take_while(|byte| **byte == 0)
-        .count();
-    let takes = |bytes: usize| {
-        metadata.data_segments().all(|segment| match &segment.kind {
-            SegmentKind::Crypt(crypt) => {
-                let spec = crypt.spec.as_ref();
-                spec.is_ok_and(|spec| spec.check_key_bytes(bytes).is_ok())
-            }
-            _ => true,
-        })
-    };
-    let shorter = (have.saturating_sub(zeros).max(1)..have).find(|bytes| takes(*bytes));
-    match shorter {
-        Some(shorter) => Err(InvalidOption::VolumeKeyTail { have, shorter }),
-        None => Ok(()),
     }
 }
 
@@ -497,10 +408,10 @@ fn luks2_candidate(
 ) -> Result<Candidate, Unsupported> {
     let passphrase_slot = match &slot.kind {
         KeyslotKind::Luks2(passphrase_slot) => passphrase_slot,
-        KeyslotKind::Other { kind } => {
+        other => {
             return Err(Unsupported::Type {
                 object: format!("keyslot {}", slot.id),
-                kind: kind.as_str().into(),
+                kind: other.name().into(),
             });
         }
     };

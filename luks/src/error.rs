@@ -3,6 +3,7 @@
 mod corrupt;
 mod policy;
 mod refused;
+mod unfinished;
 
 use std::fmt;
 use std::io;
@@ -14,6 +15,7 @@ use crate::text::{self, ImageText};
 pub use corrupt::{Corrupt, MemberProblem, ReencryptionProblem};
 pub use policy::PolicyViolation;
 pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
+pub use unfinished::Unfinished;
 
 /// Whatever can go wrong with a LUKS container.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +90,9 @@ pub enum Error {
         /// The requirement that says so.
         requirement: ImageText,
     },
+    /// A reencryption is under way, and its data cannot be read.
+    #[error("{0}")]
+    Unfinished(#[from] Unfinished),
     /// Between reading the header and changing it somebody else changed it; nothing was written.
     #[error("the header was changed by another program meanwhile")]
     Changed,

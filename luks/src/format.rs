@@ -269,6 +269,7 @@ impl NewContainer {
         let segment = Segment {
             length: payload_bytes,
             storage_offset: offset,
+            elsewhere: None,
             kind: SegmentKind::Crypt {
                 cipher: Arc::from(cipher),
                 first_iv_sector: 0,

@@ -197,7 +197,7 @@ pub use device::{Header, Luks, Unlocked, Warning};
 pub use edit::Edit;
 pub use error::{
     ConversionObstacle, Corrupt, Error, InvalidOption, MemberProblem, Mismatch, PolicyViolation,
-    ReencryptionProblem, Refused, TokenProblem, Unsupported,
+    ReencryptionProblem, Refused, TokenProblem, Unfinished, Unsupported,
 };
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use format::{FormatOptions, Layout, NewContainer, Version};

@@ -22,6 +22,11 @@ pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, PassphraseSlot, Priority};
 pub(crate) use members::unknown_members;
 pub use metadata::Metadata;
 pub(crate) use new::{NewDigest, NewKeyslot, NewMetadata};
+pub(crate) use reencryption::is_alike;
+pub use reencryption::{
+    Backup, Checksum, Direction, Reencryption, ReencryptionMode, ReencryptionSlot,
+    ReencryptionVersion, Resilience,
+};
 pub use segment::{Crypt, Segment, SegmentKind, SegmentSize};
 pub use token::Token;
 

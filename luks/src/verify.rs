@@ -215,7 +215,9 @@ fn luks2_stretches(header: &luks2::Header) -> Vec<(Role, u64, u64)> {
                 let bytes = bytes.unwrap_or(area.size).min(area.size);
                 (Role::Keyslot(keyslot.id), area.offset.saturating_add(bytes))
             }
-            KeyslotKind::Other { .. } => (Role::Other(keyslot.id), area.end()),
+            KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => {
+                (Role::Other(keyslot.id), area.end())
+            }
         };
         stretches.push((role, area.offset, area_end));
     }

@@ -17,6 +17,7 @@
 //! let payload = Segment {
 //!     length: 1 << 20,
 //!     storage_offset: 4096,
+//!     elsewhere: None,
 //!     kind: SegmentKind::Crypt { cipher, first_iv_sector: 0 },
 //! };
 //!
@@ -45,7 +46,7 @@
 //! # let options = SectorOptions { sector_size: SectorSize::B4096, iv_large_sectors: false };
 //! # let cipher = Arc::from("aes-xts-plain64".parse::<CipherSpec>()?.sector_cipher(&[7; 64], options)?);
 //! # let kind = SegmentKind::Crypt { cipher, first_iv_sector: 0 };
-//! # let segment = Segment { length: 4 << 20, storage_offset: 0, kind };
+//! # let segment = Segment { length: 4 << 20, storage_offset: 0, elsewhere: None, kind };
 //! # let volume = Volume::new(Arc::new(MemoryStorage::new(4 << 20)), Mapping::new(vec![segment])?);
 //! let partition = Window::new(Arc::new(volume), 1 << 20..3 << 20)?;
 //! let mut cursor = StorageCursor::new(&partition);
@@ -69,7 +70,7 @@
 //! # let options = SectorOptions { sector_size: SectorSize::B4096, iv_large_sectors: false };
 //! # let cipher = Arc::from("aes-xts-plain64".parse::<CipherSpec>()?.sector_cipher(&[7; 64], options)?);
 //! # let kind = SegmentKind::Crypt { cipher, first_iv_sector: 0 };
-//! # let segment = Segment { length: 4 << 20, storage_offset: 0, kind };
+//! # let segment = Segment { length: 4 << 20, storage_offset: 0, elsewhere: None, kind };
 //! # let volume = Volume::new(Arc::new(MemoryStorage::new(4 << 20)), Mapping::new(vec![segment])?);
 //! let raw = MemoryStorage::from_vec(vec![7; 4 << 20]);
 //! let shown = AtomicU64::new(0);

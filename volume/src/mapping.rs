@@ -6,14 +6,17 @@ use std::sync::Arc;
 use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorSize};
 
 use crate::error::Error;
+use crate::storage::Storage;
 
-/// A run of bytes of the volume that lie side by side in the storage. All numbers but the IV's are bytes.
+/// A run of bytes of the volume that lie side by side in a storage. All numbers but the IV's are bytes.
 #[derive(Clone)]
 pub struct Segment {
     /// How many.
     pub length: u64,
     /// Where they lie in the storage.
     pub storage_offset: u64,
+    /// That storage, where it is not the volume's own.
+    pub elsewhere: Option<Arc<dyn Storage>>,
     /// How they are kept there.
     pub kind: SegmentKind,
 }
@@ -48,6 +51,7 @@ pub enum SegmentKind {
 pub struct Mapping {
     segments: Vec<Placed>,
     len: u64,
+    is_read_only: bool,
 }
 
 /// A segment, and where it starts in the volume.
@@ -102,6 +106,43 @@ impl Mapping {
         Ok(Self {
             segments: placed,
             len: start,
+            is_read_only: false,
+        })
+    }
+
+    /// The same, through which nothing can be written.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self {
+            is_read_only: true,
+            ..self
+        }
+    }
+
+    /// Whether nothing can be written through it.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    /// What maps the volume's first bytes, at most `bytes` of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mapping::new`], for a number that ends within a sector.
+    pub fn beginning(&self, bytes: u64) -> Result<Self, Error> {
+        let mut left = bytes;
+        let segments = self.segments().map(|segment| {
+            let length = segment.length.min(left);
+            left -= length;
+            Segment {
+                length,
+                ..segment.clone()
+            }
+        });
+        let beginning = Self::new(segments.collect())?;
+        Ok(Self {
+            is_read_only: self.is_read_only,
+            ..beginning
         })
     }
 
@@ -127,12 +168,12 @@ impl Mapping {
             .fold(SectorSize::B512.bytes(), usize::max)
     }
 
-    /// Where the storage may end, in bytes, when it holds the volume's first `bytes` bytes.
+    /// Where the volume's own storage may end, in bytes, when it holds the volume's first `bytes` bytes.
     pub fn storage_end(&self, bytes: u64) -> u64 {
         let ends = self
             .segments
             .iter()
-            .filter(|placed| placed.start < bytes)
+            .filter(|placed| placed.start < bytes && placed.segment.elsewhere.is_none())
             .map(|placed| {
                 // No overflow: `new` has added up the whole length.
                 placed.segment.storage_offset + placed.segment.length.min(bytes - placed.start)

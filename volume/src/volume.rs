@@ -85,7 +85,7 @@ impl Volume {
                     },
                     Part::Whole(bytes),
                 ) => {
-                    self.storage
+                    self.place(segment)
                         .read_at(segment.storage_offset + bytes.start, buf)?;
                     cipher.decrypt(iv_sector(*first_iv_sector, bytes.start), buf);
                     Ok(())
@@ -98,14 +98,14 @@ impl Volume {
                     Part::Partial { sector, within },
                 ) => {
                     let mut scratch = SectorBuffer::new(cipher.as_ref());
-                    self.storage
+                    self.place(segment)
                         .read_at(segment.storage_offset + sector, scratch.bytes())?;
                     cipher.decrypt(iv_sector(*first_iv_sector, sector), scratch.bytes());
                     buf.copy_from_slice(&scratch.bytes()[within]);
                     Ok(())
                 }
                 (SegmentKind::Linear, part) => self
-                    .storage
+                    .place(segment)
                     .read_at(segment.storage_offset + first_byte(&part), buf),
             }
         })
@@ -139,9 +139,10 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// Those of the storage (a part may then have been written), and [`io::ErrorKind::StorageFull`] past the volume's end
-    /// (nothing has been written).
+    /// Those of the storage (a part may then have been written), [`io::ErrorKind::StorageFull`] past the volume's end and
+    /// [`io::ErrorKind::ReadOnlyFilesystem`] through a mapping that is read-only (nothing has been written).
     pub fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check_writable()?;
         let range = self
             .range(offset, data.len())
             .ok_or_else(|| no_room(offset, data.len(), self.len()))?;
@@ -172,6 +173,7 @@ impl Volume {
     ///
     /// As [`Volume::write_at`].
     pub fn write_in_place(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.check_writable()?;
         let range = self
             .range(offset, buf.len())
             .ok_or_else(|| no_room(offset, buf.len(), self.len()))?;
@@ -198,7 +200,7 @@ impl Volume {
                     Part::Whole(bytes),
                 ) => {
                     cipher.encrypt(iv_sector(*first_iv_sector, bytes.start), buf);
-                    self.storage
+                    self.place(segment)
                         .write_at(segment.storage_offset + bytes.start, buf)
                 }
                 (
@@ -213,14 +215,14 @@ impl Volume {
                         iv_sector(*first_iv_sector, sector),
                     );
                     let mut scratch = SectorBuffer::new(cipher.as_ref());
-                    self.storage.read_at(at, scratch.bytes())?;
+                    self.place(segment).read_at(at, scratch.bytes())?;
                     cipher.decrypt(iv, scratch.bytes());
                     scratch.bytes()[within].copy_from_slice(buf);
                     cipher.encrypt(iv, scratch.bytes());
-                    self.storage.write_at(at, scratch.bytes())
+                    self.place(segment).write_at(at, scratch.bytes())
                 }
                 (SegmentKind::Linear, part) => self
-                    .storage
+                    .place(segment)
                     .write_at(segment.storage_offset + first_byte(&part), buf),
             }
         })
@@ -240,6 +242,18 @@ impl Volume {
                 action(segment, part, bytes)?;
                 rest = after;
             }
+        }
+        Ok(())
+    }
+
+    /// What a segment lies in.
+    fn place<'a>(&'a self, segment: &'a Segment) -> &'a dyn Storage {
+        segment.elsewhere.as_deref().unwrap_or(&*self.storage)
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.mapping.is_read_only() {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         Ok(())
     }
@@ -270,6 +284,7 @@ impl Storage for Volume {
 
     /// What is encrypted is overwritten with encrypted zeros, which take their space: a hole would read as noise.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.check_writable()?;
         let end = offset.saturating_add(len).min(self.len());
         let mut start = offset;
         for (segment, within) in self.mapping.pieces(offset.min(end)..end) {
@@ -278,7 +293,7 @@ impl Storage for Volume {
                 SegmentKind::Crypt { .. } => write_zeros(self, start..start + bytes)?,
                 SegmentKind::Linear => {
                     let _guards = self.regions.write(start..start + bytes);
-                    self.storage
+                    self.place(segment)
                         .punch_hole(segment.storage_offset + within.start, bytes)?;
                 }
             }
@@ -298,7 +313,7 @@ impl Storage for Volume {
             // From the storage's bytes to the volume's.
             let at = segment.storage_offset + within.start;
             let here = |byte: u64| start.saturating_add(byte.saturating_sub(at)).min(end);
-            if let Some(found) = self.storage.data_extent(at)? {
+            if let Some(found) = self.place(segment).data_extent(at)? {
                 let data = here(found.start)..here(found.end);
                 if !data.is_empty() {
                     return Ok(Some(data));

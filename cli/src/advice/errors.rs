@@ -230,6 +230,17 @@ fn of_luks(error: &luks::Error) -> Option<String> {
         luks::Error::NeedsRecovery { .. } => {
             "let the program that began the reencryption finish it"
         }
+        luks::Error::Unfinished(error) => match error {
+            luks::Unfinished::Key { .. } => "both keys' keyslots need the same passphrase here",
+            luks::Unfinished::NoDigest => {
+                "only who knows that nobody changed the image lets cryptsetup repair make one"
+            }
+            luks::Unfinished::Stream => "copy it into a file first",
+            luks::Unfinished::Digest => {
+                "let nothing finish it; what is to be trusted is a backup of the header from before"
+            }
+            _ => "what was written there has to come from a backup of the data",
+        },
         luks::Error::NoUsableKeyslot(_) => "--key-slot N tries a keyslot that is not tried unasked",
         luks::Error::Overwritten { .. } => {
             "header repair writes that copy anew, --force with it over whatever is there now"

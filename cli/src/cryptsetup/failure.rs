@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use luks::InvalidOption;
+use luks::{InvalidOption, Unfinished};
 use volume::Storage;
 
 use crate::error::Error;
@@ -112,6 +112,13 @@ impl Failure {
             luks::Error::NeedsRecovery { .. } => Self::wrong(
                 "Operation incompatible with device marked for LUKS2 reencryption. Aborting.",
             ),
+            luks::Error::Unfinished(Unfinished::Digest) => Self::new(
+                Exit::NoKeyFits,
+                "Reencryption metadata is invalid.\nNo key available with this passphrase.",
+            ),
+            luks::Error::Unfinished(Unfinished::NoDigest | Unfinished::Key { .. }) => {
+                Self::no_keyslot()
+            }
             luks::Error::NoKeyFits { tried } if tried.is_empty() => {
                 Self::new(Exit::NoKeyFits, "Volume key does not match the volume.")
             }

@@ -11,8 +11,8 @@ use luks::luks2::Priority;
 use luks::reencryption::{self, State};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
-    Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
-    convert as converting, erase as erasing,
+    Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair,
+    Unfinished, Version, convert as converting, erase as erasing,
 };
 use volume::RehearsedStorage;
 
@@ -341,15 +341,22 @@ fn check_reencryption(session: &Session) -> Result<(), Failure> {
             Exit::NoKeyFits,
             "Reencryption metadata is invalid.",
         )),
-        Err(luks::Error::NoKeyFits { tried }) => {
-            let has_one = luks.unlock(&passphrase, &options).is_ok();
-            let has_none = reencryption::has_two_keys(&header.metadata) && !has_one;
-            // cryptsetup tells a passphrase that opens neither key, and a key without keyslots, by another code than one
-            // that does not open the only key, or one of two.
-            Err(Failure::silent(if has_none || tried.is_empty() {
+        // cryptsetup tells a passphrase that opens neither key, and a key without keyslots, by another code than one that
+        // does not open the only key, or one of two.
+        Err(luks::Error::NoKeyFits { tried }) => Err(Failure::silent(
+            if reencryption::has_two_keys(&header.metadata) || tried.is_empty() {
                 Exit::Wrong
             } else {
                 Exit::NoKeyFits
+            },
+        )),
+        Err(luks::Error::Unfinished(Unfinished::Key { digest })) => {
+            let mut digests = header.metadata.digests.iter();
+            let has_keyslots = digests.any(|it| it.id == digest && !it.keyslots.is_empty());
+            Err(Failure::silent(if has_keyslots {
+                Exit::NoKeyFits
+            } else {
+                Exit::Wrong
             }))
         }
         Err(error) => Err(Failure::luks(&session.device(), error)),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use luks::keyslots::unbound;
+use luks::reencryption;
 use luks::{Header, Luks};
 
 use super::action::Action;
@@ -101,7 +102,7 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
         let bytes = key.len();
         return luks
             .unlock_with_volume_key(key, &unlocking_with(bytes)?)
-            .map(drop)
+            .and_then(|unlocked| unlocked.check_reencryption())
             .map_err(failed);
     }
     if matches!(luks.header(), Header::Luks2(_)) {
@@ -124,11 +125,25 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
             }
             outcome.map_err(|error| match error {
                 luks::Error::InvalidOption(_) => Failure::no_keyslot(),
+                // Of two keys either could be meant.
+                luks::Error::NoKeyFits { .. } if has_two_keys(luks.header()) => {
+                    Failure::no_keyslot()
+                }
                 error => failed(error),
             })
         },
     )?;
+    if matches!(
+        unlocked.check_reencryption(),
+        Err(luks::Error::Unfinished(_))
+    ) {
+        unlocked.check_reencryption().map_err(failed)?;
+    }
     session.tell_unlocked(&unlocked)
+}
+
+fn has_two_keys(header: &Header) -> bool {
+    matches!(header, Header::Luks2(header) if reencryption::has_two_keys(&header.metadata))
 }
 
 /// No token gives a passphrase here: that needs the kernel's keyring or a plugin.

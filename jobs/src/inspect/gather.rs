@@ -168,9 +168,10 @@ fn luks2_segment(segment: &luks2::Segment) -> Segment {
 }
 
 fn luks2_keyslot(slot: &luks2::Keyslot, bound: bool, limits: &KdfLimits) -> Keyslot {
-    let (kind, passphrase_slot) = match &slot.kind {
-        KeyslotKind::Luks2(passphrase_slot) => ("luks2", Some(passphrase_slot)),
-        KeyslotKind::Other { kind } => (kind.as_str(), None),
+    let kind = slot.kind.name();
+    let passphrase_slot = match &slot.kind {
+        KeyslotKind::Luks2(passphrase_slot) => Some(passphrase_slot),
+        KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => None,
     };
     let cipher = passphrase_slot.map(|slot| &slot.cipher);
     let params = passphrase_slot.and_then(|slot| slot.kdf.as_ref().ok());

@@ -142,7 +142,7 @@ fn ciphers(header: &Header) -> Vec<(String, CipherSpec)> {
                         let spec = passphrase.cipher.spec.as_ref().ok()?;
                         Some((format!("the area of keyslot {}", slot.id), spec.clone()))
                     }
-                    KeyslotKind::Other { .. } => None,
+                    KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => None,
                 });
             segments.chain(keyslots).collect()
         }

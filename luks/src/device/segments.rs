@@ -2,23 +2,37 @@
 
 use std::sync::Arc;
 
-use dmcrypt::{SECTOR_BYTES, SectorOptions, SectorSize, VolumeKey};
-use volume::Mapping;
+use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorOptions, SectorSize, VolumeKey};
+use volume::{Mapping, Storage};
 
 use super::Header;
-use crate::error::{Corrupt, Error, Unsupported};
+use super::halfway::{self, Places};
+use crate::error::{Corrupt, Error, Unfinished, Unsupported};
 use crate::luks1;
 use crate::luks2::{self, Crypt, Segment, SegmentKind, SegmentSize};
 
 pub(super) fn mapping(
-    header: &Header,
-    key: &VolumeKey,
-    keyslot: Option<u32>,
+    unlocked: &super::Unlocked,
+    data: Option<&Arc<dyn Storage>>,
     data_bytes: u64,
 ) -> Result<Mapping, Error> {
-    let segments = match header {
+    let key = unlocked.volume_key();
+    let segments = match &unlocked.header {
         Header::Luks1(header) => vec![luks1_segment(header, key, data_bytes)?],
-        Header::Luks2(header) => luks2_segments(&header.metadata, key, keyslot, data_bytes)?,
+        Header::Luks2(header) => {
+            if let Some(state) = header.metadata.known_reencryption()? {
+                unlocked.check_reencryption()?;
+                let data = data.ok_or(Unfinished::Stream)?;
+                let key_of = |digest| unlocked.key_of(digest);
+                let places = Places {
+                    header: &unlocked.storage,
+                    data,
+                    data_bytes,
+                };
+                return halfway::mapping(&header.metadata, state, &key_of, &places);
+            }
+            luks2_segments(&header.metadata, key, unlocked.keyslot(), data_bytes)?
+        }
     };
     let start = segments.first().map_or(0, |segment| segment.storage_offset);
     Mapping::new(segments).map_err(|error| {
@@ -69,6 +83,7 @@ fn luks1_segment(
     Ok(volume::Segment {
         length: whole_sectors(length, SECTOR_BYTES),
         storage_offset: start,
+        elsewhere: None,
         kind: volume::SegmentKind::Crypt {
             cipher: unsupported("data", cipher)?.into(),
             first_iv_sector: 0,
@@ -82,7 +97,6 @@ fn luks2_segments(
     keyslot: Option<u32>,
     data_bytes: u64,
 ) -> Result<Vec<volume::Segment>, Error> {
-    metadata.config.refuse_requirements()?;
     let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
     if let Some(keyslot) = keyslot.filter(|keyslot| !digest.keyslots.contains(keyslot)) {
         return Err(Unsupported::Unbound { keyslot }.into());
@@ -142,11 +156,24 @@ fn luks2_segment(
     Ok(volume::Segment {
         length,
         storage_offset: start,
+        elsewhere: None,
         kind,
     })
 }
 
 fn crypt_kind(id: u32, crypt: &Crypt, key: &VolumeKey) -> Result<volume::SegmentKind, Error> {
+    Ok(volume::SegmentKind::Crypt {
+        cipher: cipher_of(id, crypt, key)?,
+        first_iv_sector: crypt.iv_tweak,
+    })
+}
+
+/// The cipher of a segment under a key.
+pub(super) fn cipher_of(
+    id: u32,
+    crypt: &Crypt,
+    key: &VolumeKey,
+) -> Result<Arc<dyn SectorCipher>, Error> {
     if crypt.integrity {
         return Err(Unsupported::Integrity { segment: id }.into());
     }
@@ -160,14 +187,10 @@ fn crypt_kind(id: u32, crypt: &Crypt, key: &VolumeKey) -> Result<volume::Segment
         iv_large_sectors: false,
     };
     let cipher = crypt.spec.clone()?.sector_cipher(key.expose(), options);
-    let cipher = Arc::from(unsupported(&format!("segment {id}"), cipher)?);
-    Ok(volume::SegmentKind::Crypt {
-        cipher,
-        first_iv_sector: crypt.iv_tweak,
-    })
+    Ok(unsupported(&format!("segment {id}"), cipher)?.into())
 }
 
-fn whole_sectors(bytes: u64, sector: u64) -> u64 {
+pub(super) fn whole_sectors(bytes: u64, sector: u64) -> u64 {
     bytes.saturating_sub(bytes.checked_rem(sector).unwrap_or(0))
 }
 

@@ -124,10 +124,10 @@ pub(super) fn change(
         .ok_or(InvalidOption::KeyslotInactive { keyslot })?;
     let slot = match &old.kind {
         KeyslotKind::Luks2(slot) => slot,
-        KeyslotKind::Other { kind } => {
+        other => {
             return Err(Unsupported::Type {
                 object: format!("keyslot {keyslot}"),
-                kind: kind.as_str().into(),
+                kind: other.name().into(),
             }
             .into());
         }

@@ -68,7 +68,7 @@ impl Config {
     }
 
     /// Whoever does not know a requirement must neither open the data nor change the header
-    /// (LUKS2 specification 3.5); none is known yet.
+    /// (LUKS2 specification 3.5); under those that are known nothing is changed either.
     ///
     /// # Errors
     ///

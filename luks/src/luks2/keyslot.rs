@@ -3,7 +3,7 @@
 use dmcrypt::{CipherSpec, HashAlgorithm};
 
 use super::json::Object;
-use super::{Area, reencryption};
+use super::{Area, ReencryptionSlot, reencryption};
 use crate::area;
 use crate::defaults::STRIPES;
 use crate::error::{Corrupt, MemberProblem, Unsupported};
@@ -42,11 +42,24 @@ pub enum Priority {
 pub enum KeyslotKind {
     /// A key under a passphrase.
     Luks2(Box<PassphraseSlot>),
-    /// Another kind (`reencrypt`, or of a later version), kept as it came.
+    /// No key, but how a reencryption goes on.
+    Reencrypt(Box<ReencryptionSlot>),
+    /// Another kind, of a later version, kept as it came.
     Other {
         /// Its type.
         kind: String,
     },
+}
+
+impl KeyslotKind {
+    /// As the metadata name it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Luks2(_) => "luks2",
+            Self::Reencrypt(_) => reencryption::KEYSLOT_TYPE,
+            Self::Other { kind } => kind,
+        }
+    }
 }
 
 /// How a passphrase opens a keyslot of type `luks2`. Algorithms that are not known are no error until it is used.
@@ -111,9 +124,11 @@ impl Keyslot {
                     return Err(area_object.problem("size", MemberProblem::Value("0".into())));
                 }
                 if other == reencryption::KEYSLOT_TYPE {
-                    reencryption::check_keyslot(key_bytes, object, &area_object)?;
+                    let slot = ReencryptionSlot::parse(key_bytes, object, &area_object)?;
+                    KeyslotKind::Reencrypt(Box::new(slot))
+                } else {
+                    KeyslotKind::Other { kind: other.into() }
                 }
-                KeyslotKind::Other { kind: other.into() }
             }
         };
         Ok(Self {

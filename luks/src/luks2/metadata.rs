@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use super::json::{self, Object};
 use super::{
-    Config, Digest, Keyslot, KeyslotKind, Segment, SegmentKind, SegmentSize, Token, reencryption,
+    Config, Digest, Keyslot, KeyslotKind, Reencryption, Segment, SegmentKind, SegmentSize, Token,
+    reencryption,
 };
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_OBJECTS};
-use crate::error::Corrupt;
+use crate::error::{Corrupt, Error};
 use crate::number::{to_u64, to_usize};
 
 /// Metadata that keeps the rules, and the JSON that it came from, unknown members included.
@@ -23,6 +24,8 @@ pub struct Metadata {
     pub tokens: Vec<Token>,
     /// The config object.
     pub config: Config,
+    /// The reencryption that is under way; none of a version that is not known, whose requirement the config names.
+    pub reencryption: Option<Box<Reencryption>>,
     raw: Map<String, Value>,
 }
 
@@ -60,7 +63,8 @@ impl Metadata {
         check_digests(&keyslots, &digests)?;
         check_segments(&segments)?;
         check_segment_digests(&segments, &digests)?;
-        reencryption::check_state(&config, &keyslots, &segments)?;
+        let reencryption =
+            reencryption::parse_state(&config, &keyslots, &segments, &digests)?.map(Box::new);
         check_data(&segments, &config, header_bytes)?;
         Ok(Self {
             keyslots,
@@ -68,6 +72,7 @@ impl Metadata {
             segments,
             tokens,
             config,
+            reencryption,
             raw,
         })
     }
@@ -85,6 +90,18 @@ impl Metadata {
     /// The segments that data lies in, backups of a reencryption left out, by number.
     pub fn data_segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| !segment.is_backup())
+    }
+
+    /// The reencryption that is under way, by whose rules alone the data is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NeedsRecovery`] where its version is not known, [`Error::Unsupported`] for any other requirement.
+    pub fn known_reencryption(&self) -> Result<Option<&Reencryption>, Error> {
+        match (&self.reencryption, &self.config.requirements[..]) {
+            (Some(state), [_]) => Ok(Some(state)),
+            _ => self.config.refuse_requirements().map(|()| None),
+        }
     }
 
     /// The keyslot of this number.
@@ -124,7 +141,7 @@ impl Metadata {
         };
         let digest = self.digest_of_keyslot(keyslot);
         if self.config.reencryption().is_some() {
-            let is_its_own = matches!(&slot.kind, KeyslotKind::Other { kind } if kind == reencryption::KEYSLOT_TYPE);
+            let is_its_own = matches!(slot.kind, KeyslotKind::Reencrypt(_));
             return is_its_own || digest.is_some_and(|digest| !digest.segments.is_empty());
         }
         let of_data = self.digest_of_data().map(|digest| digest.id);

@@ -241,7 +241,7 @@ fn segment(segment: &luks2::Segment) -> SegmentFacts {
 fn keyslot(metadata: &luks2::Metadata, slot: &luks2::Keyslot) -> KeyslotFacts {
     let id = slot.id.to_string();
     let (kind, passphrase) = match &slot.kind {
-        KeyslotKind::Other { kind } => (kind.as_str(), None),
+        other @ (KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. }) => (other.name(), None),
         KeyslotKind::Luks2(passphrase) => {
             let text = |object, name| text(metadata.raw(), &["keyslots", &id, object, name]);
             let kdf = text("kdf", "type");

@@ -28,6 +28,8 @@ mod forgetful;
 mod format;
 /// The project's golden data: what cryptsetup, qemu-img and the kernel made.
 mod golden;
+/// Half-way images of cryptsetup, read without a write.
+mod halfway;
 /// Headers changed and erased, cut off at every write; what is refused. The next ones build on it.
 mod headers;
 /// Texts of a header in what is said of it.

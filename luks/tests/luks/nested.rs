@@ -95,6 +95,7 @@ fn open(place: Arc<dyn Storage>, layer: Layer) -> Arc<dyn Storage> {
             let segment = Segment {
                 length,
                 storage_offset: 0,
+                elsewhere: None,
                 kind,
             };
             Arc::new(Volume::new(place, Mapping::new(vec![segment]).unwrap()))

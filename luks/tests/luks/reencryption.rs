@@ -244,6 +244,31 @@ fn members_of_its_keyslot() {
     }
 }
 
+#[test]
+fn a_block_of_checksums_is_a_power_of_two() {
+    let with_block = |bytes: u32| {
+        changed(|json| {
+            json["keyslots"]["1"]["area"] = json!({
+                "type": "checksum", "offset": "163840", "size": "4096", "hash": "sha256", "sector_size": bytes,
+            });
+        })
+    };
+    for bytes in [512, 4096, 1 << 20] {
+        with_block(bytes).unwrap();
+    }
+    for bytes in [0, 256, 1536, 5120] {
+        let error = with_block(bytes).err().unwrap();
+        assert!(
+            matches!(
+                &error,
+                Error::Corrupt(Corrupt::Member { path, problem: MemberProblem::Value(_) })
+                    if *path == *"keyslots.1.area.sector_size"
+            ),
+            "{bytes}: {error}"
+        );
+    }
+}
+
 /// A change could cost the data, which lie under two keys or under none.
 #[test]
 fn no_change_of_the_header_is_begun() {

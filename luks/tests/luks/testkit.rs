@@ -123,7 +123,7 @@ fn copies(case: &Case, luks: &Luks) -> Result<(), String> {
     let warned = luks.warnings().iter().find_map(|warning| match warning {
         Warning::Primary(fault) => Some(("secondary", fault_kind(fault))),
         Warning::Secondary(fault) => Some(("primary", fault_kind(fault))),
-        Warning::Epoch(_) => None,
+        Warning::Epoch(_) | Warning::Unprotected => None,
         other => panic!("no image of the kit is unreadable: {other}"),
     });
     let meant = case.uses.as_deref().zip(case.kind.clone());

@@ -338,6 +338,7 @@ fn volumes_with_mixed_segments_are_sources_and_sinks() {
         let linear = volume::Segment {
             length: 512,
             storage_offset: from,
+            elsewhere: None,
             kind: volume::SegmentKind::Linear,
         };
         let crypt = crate::support::crypt(10 * CHUNK as u64, from + 4096, SectorSize::B4096, 3);

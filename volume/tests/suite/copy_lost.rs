@@ -127,6 +127,7 @@ fn the_same_of_what_is_not_encrypted() {
         let linear = Segment {
             length: LEN as u64,
             storage_offset: OFFSET as u64,
+            elsewhere: None,
             kind: SegmentKind::Linear,
         };
         let volume = Volume::new(disk.clone(), Mapping::new(vec![linear]).unwrap());

@@ -53,6 +53,7 @@ fn places(disk: &Arc<dyn Storage>, start: u64, end: u64) -> Vec<(&'static str, P
     let linear = |length, storage_offset| Segment {
         length,
         storage_offset,
+        elsewhere: None,
         kind: SegmentKind::Linear,
     };
     let mixed = vec![
@@ -285,6 +286,7 @@ fn holes_are_where_nothing_is_encrypted() {
     let linear = Segment {
         length: 64 * 1024,
         storage_offset: 0,
+        elsewhere: None,
         kind: SegmentKind::Linear,
     };
     let crypt = crypt(64 * 1024, 128 * 1024, SectorSize::B4096, 0);

@@ -33,6 +33,7 @@ pub(crate) fn crypt(
     Segment {
         length,
         storage_offset,
+        elsewhere: None,
         kind,
     }
 }

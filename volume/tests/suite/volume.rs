@@ -17,6 +17,7 @@ fn mixed_segments() -> Vec<Segment> {
     let linear = |length, storage_offset| Segment {
         length,
         storage_offset,
+        elsewhere: None,
         kind: SegmentKind::Linear,
     };
     vec![
@@ -179,6 +180,7 @@ fn mappings_are_checked() {
     let linear = |length, storage_offset| Segment {
         length,
         storage_offset,
+        elsewhere: None,
         kind: SegmentKind::Linear,
     };
     assert!(matches!(
@@ -320,6 +322,7 @@ fn a_sector_between_two_regions_is_guarded_by_both() {
     let shift = Segment {
         length: 512,
         storage_offset: 0,
+        elsewhere: None,
         kind: SegmentKind::Linear,
     };
     let mapping = Mapping::new(vec![shift, crypt(1 << 19, 4096, SectorSize::B4096, 0)]).unwrap();
@@ -343,4 +346,38 @@ fn a_sector_between_two_regions_is_guarded_by_both() {
             });
         }
     });
+}
+
+#[test]
+fn a_segment_may_lie_elsewhere() {
+    let own: Arc<dyn Storage> = Arc::new(MemoryStorage::from_vec(vec![1; 1024]));
+    let other = Arc::new(MemoryStorage::from_vec(vec![2; 8192]));
+    let segment = |length, elsewhere: Option<Arc<dyn Storage>>| Segment {
+        length,
+        storage_offset: 512,
+        elsewhere,
+        kind: SegmentKind::Linear,
+    };
+    let mapping =
+        Mapping::new(vec![segment(512, None), segment(4096, Some(other.clone()))]).unwrap();
+    // What lies elsewhere says nothing of how long the volume's own storage is.
+    assert_eq!((mapping.len(), mapping.storage_end(4608)), (4608, 1024));
+    let volume = Volume::new(own.clone(), mapping.clone());
+    let mut buf = [0; 4608];
+    volume.read_at(0, &mut buf).unwrap();
+    assert!(buf[..512] == [1; 512] && buf[512..] == [2; 4096]);
+    volume.write_at(510, &[3; 4]).unwrap();
+    assert_eq!(other.snapshot()[510..516], [2, 2, 3, 3, 2, 2]);
+
+    let before = other.snapshot();
+    let volume = Volume::new(own, mapping.read_only());
+    let kind = |result: std::io::Result<()>| result.unwrap_err().kind();
+    let refused = ErrorKind::ReadOnlyFilesystem;
+    assert_eq!(kind(volume.write_at(0, &[4])), refused);
+    assert_eq!(kind(volume.write_in_place(600, &mut [4])), refused);
+    assert_eq!(kind(Storage::punch_hole(&volume, 0, 512)), refused);
+    assert!(other.snapshot() == before);
+    let beginning = volume.mapping().beginning(1024).unwrap();
+    assert_eq!((beginning.len(), beginning.is_read_only()), (1024, true));
+    assert!(volume.mapping().beginning(700).is_err());
 }

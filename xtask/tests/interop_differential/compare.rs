@@ -120,7 +120,7 @@ fn make_comparable(
             continue;
         };
         match &keyslot.kind {
-            KeyslotKind::Other { .. } => {
+            KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => {
                 for member in OF_LUKS2_KEYSLOTS {
                     theirs.remove(member);
                 }
@@ -172,7 +172,7 @@ pub fn is_cheap(header: &Header) -> bool {
                             }
                         })
                     }
-                    KeyslotKind::Other { .. } => true,
+                    KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => true,
                 })
         }
     }

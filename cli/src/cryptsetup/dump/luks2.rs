@@ -177,7 +177,7 @@ fn write_keyslot(text: &mut String, metadata: &Metadata, keyslot: &Keyslot) {
             let _ = writeln!(text, "\tAF stripes: {}", of(&["af", "stripes"]));
             let _ = writeln!(text, "\tAF hash:    {}", of(&["af", "hash"]));
         }
-        KeyslotKind::Other { kind } if kind == "reencrypt" => {
+        KeyslotKind::Reencrypt(_) => {
             let _ = writeln!(text, "\t{:<12}{}", "Mode:", of(&["mode"]));
             let _ = writeln!(text, "\t{:<12}{}", "Direction:", of(&["direction"]));
             let resilience = of(&["area", "type"]);

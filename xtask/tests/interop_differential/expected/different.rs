@@ -192,7 +192,7 @@ pub fn unlocked(luks: &Luks) -> Option<&'static str> {
 fn area_cipher(keyslot: &Keyslot) -> Option<&AreaCipher> {
     match &keyslot.kind {
         KeyslotKind::Luks2(slot) => Some(&slot.cipher),
-        KeyslotKind::Other { .. } => None,
+        KeyslotKind::Reencrypt(_) | KeyslotKind::Other { .. } => None,
     }
 }
 
@@ -207,9 +207,10 @@ fn is_built(cipher: &AreaCipher) -> bool {
 }
 
 fn has_reencryption(metadata: &Metadata) -> bool {
-    let is_keyslot = metadata.keyslots.iter().any(
-        |keyslot| matches!(&keyslot.kind, KeyslotKind::Other { kind } if kind.starts_with("reencrypt")),
-    );
+    let is_keyslot = metadata
+        .keyslots
+        .iter()
+        .any(|keyslot| keyslot.kind.name().starts_with("reencrypt"));
     let is_required = metadata
         .config
         .requirements
