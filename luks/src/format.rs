@@ -114,10 +114,17 @@ pub struct NewContainer {
     cipher: CipherSpec,
     sector_size: SectorSize,
     key: VolumeKey,
-    /// The keyslot's key material as it goes to disk.
-    area: Vec<u8>,
+    /// The keyslots' key material as it goes to disk, and where it lies.
+    areas: Vec<(u64, Vec<u8>)>,
+    header: NewHeader,
     /// Header copies and where they lie.
     copies: Vec<(u64, Vec<u8>)>,
+}
+
+/// What the copies say.
+pub(crate) enum NewHeader {
+    Luks1(luks1::Header),
+    Luks2(luks2::Header),
 }
 
 /// Makes keys and header in memory. `volume_key` is a random one unless given.
@@ -180,15 +187,11 @@ pub fn prepare(
     let digest = kdf::derive(&cost, key.expose(), &digest_salt, digest_bytes, effort)
         .map_err(Error::kdf(options.keyslot))?;
 
-    let copies = match options.version {
+    let header = match options.version {
         Version::Luks1 => {
             let uuid = uuid(options, random)?;
             let salts = [kdf_salt, digest_salt];
-            let header = luks1_header(options, &layout, salts, digest.expose(), uuid);
-            // The whole first block: nothing of what was there before stays behind the header.
-            let mut block = header.to_bytes();
-            block.resize(BinaryHeader::BYTES, 0);
-            vec![(0, block)]
+            NewHeader::Luks1(luks1_header(options, &layout, salts, digest.expose(), uuid))
         }
         Version::Luks2 => {
             let new = NewMetadata {
@@ -216,7 +219,7 @@ pub fn prepare(
                 cipher: &options.cipher.to_string(),
                 sector_size: u32::try_from(options.sector_size.bytes()).expect("at most 4096"),
             };
-            let header = luks2::Header {
+            NewHeader::Luks2(luks2::Header {
                 binary: BinaryHeader {
                     header_bytes: options.metadata_bytes,
                     epoch: 1,
@@ -225,17 +228,17 @@ pub fn prepare(
                     subsystem: options.subsystem.clone(),
                 },
                 metadata: new.build()?,
-            };
-            luks2_copies(&header, random)?
+            })
         }
     };
     Ok(NewContainer {
-        layout,
         cipher: options.cipher.clone(),
         sector_size: options.sector_size,
         key,
-        area,
-        copies,
+        areas: vec![(layout.area_offset, area)],
+        copies: header.copies(random)?,
+        header,
+        layout,
     })
 }
 
@@ -248,6 +251,24 @@ impl NewContainer {
     /// The volume key.
     pub fn volume_key(&self) -> &VolumeKey {
         &self.key
+    }
+
+    /// What the header says so far.
+    pub(crate) fn header(&self) -> &NewHeader {
+        &self.header
+    }
+
+    /// Takes another header of the same sizes in place of its own, and key material that it speaks of.
+    pub(crate) fn change(
+        &mut self,
+        header: NewHeader,
+        area: Option<(u64, Vec<u8>)>,
+        random: &mut dyn Random,
+    ) -> Result<(), Error> {
+        self.copies = header.copies(random)?;
+        self.header = header;
+        self.areas.extend(area);
+        Ok(())
     }
 
     /// The data segment for `payload_bytes` bytes of plaintext, whole sectors. A stream whose end is not known asks
@@ -327,6 +348,20 @@ fn luks1_header(
         mk_digest_iterations: options.digest_iterations,
         uuid,
         keyslots,
+    }
+}
+
+impl NewHeader {
+    fn copies(&self, random: &mut dyn Random) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        match self {
+            Self::Luks1(header) => {
+                // The whole first block: nothing of what was there before stays behind the header.
+                let mut block = header.to_bytes();
+                block.resize(BinaryHeader::BYTES, 0);
+                Ok(vec![(0, block)])
+            }
+            Self::Luks2(header) => luks2_copies(header, random),
+        }
     }
 }
 

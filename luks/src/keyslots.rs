@@ -39,7 +39,7 @@ use crate::defaults::{self, SALT_BYTES};
 use crate::device::{Header, Luks, Unlocked};
 use crate::edit::Edit;
 use crate::error::{Error, InvalidOption};
-use crate::format::check_kdf;
+use crate::format::{NewContainer, NewHeader, check_kdf};
 use crate::kdf::{Argon2Variant, Effort, KdfParams};
 use crate::luks2::{KeyslotKind, Priority};
 use crate::random::Random;
@@ -128,6 +128,41 @@ pub fn add(
             options,
             random,
         ),
+    }
+}
+
+/// Stores the key of a container that is not written yet in one more keyslot; its number.
+///
+/// # Errors
+///
+/// As [`add`].
+pub fn add_to_new(
+    new: &mut NewContainer,
+    passphrase: &Passphrase,
+    options: &KeyslotOptions<'_>,
+    random: &mut dyn Random,
+) -> Result<u32, Error> {
+    check_kdf(&options.kdf)?;
+    let key = new.volume_key();
+    match new.header() {
+        NewHeader::Luks1(header) => {
+            let keyslot = free_keyslot(&Header::Luks1(header.clone()), options.keyslot)?;
+            let (header, area) =
+                luks1::add_to_new(header, key, keyslot, passphrase, options, random)?;
+            new.change(NewHeader::Luks1(header), Some(area), random)?;
+            Ok(keyslot)
+        }
+        NewHeader::Luks2(header) => {
+            let keyslot = free_keyslot(&Header::Luks2(header.clone()), options.keyslot)?;
+            let metadata = &header.metadata;
+            let (json, area) =
+                luks2::add_to_new(metadata, key, keyslot, passphrase, options, random)?;
+            let header = header
+                .with_json(json)
+                .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
+            new.change(NewHeader::Luks2(header), Some(area), random)?;
+            Ok(keyslot)
+        }
     }
 }
 

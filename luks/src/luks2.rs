@@ -66,6 +66,18 @@ impl Header {
         self.binary.to_bytes(which, salt, &self.metadata.to_text())
     }
 
+    /// The same with other JSON, unknown members included.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub(crate) fn with_json(&self, json: Map<String, Value>) -> Result<Self, Corrupt> {
+        Ok(Self {
+            binary: self.binary.clone(),
+            metadata: Metadata::from_raw(json, self.binary.header_bytes)?,
+        })
+    }
+
     /// Whether `other` says the same; salts and places differ by design.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         self.binary.says_the_same_as(&other.binary) && self.metadata.raw() == other.metadata.raw()

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::device::Luks;
 use crate::edit::{Draft, Edit};
 use crate::error::{Corrupt, Error, InvalidOption, MemberProblem, TokenProblem};
+use crate::format::{NewContainer, NewHeader};
 use crate::luks2::{self, KeyslotKind};
 use crate::random::Random;
 
@@ -88,6 +89,38 @@ pub fn add(
         tokens.insert(id.to_string(), Value::Object(token));
         Ok(id)
     })
+}
+
+/// Adds a token to a container that is not written yet, under the lowest number that is free; that number. LUKS1 has
+/// none.
+///
+/// # Errors
+///
+/// As [`add`].
+pub fn add_to_new(
+    new: &mut NewContainer,
+    token: Map<String, Value>,
+    random: &mut dyn Random,
+) -> Result<u32, Error> {
+    check_type(&token)?;
+    let NewHeader::Luks2(header) = new.header() else {
+        return Err(InvalidOption::Luks1Cannot {
+            what: "tokens".into(),
+        }
+        .into());
+    };
+    let mut json = header.metadata.raw().clone();
+    let section = json.get_mut("tokens").and_then(Value::as_object_mut);
+    let tokens = section.expect("checked metadata has a tokens object");
+    let id = (0..=LAST)
+        .find(|id| !tokens.contains_key(&id.to_string()))
+        .ok_or(InvalidOption::from(TokenProblem::Full))?;
+    tokens.insert(id.to_string(), Value::Object(token));
+    let header = header
+        .with_json(json)
+        .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
+    new.change(NewHeader::Luks2(header), None, random)?;
+    Ok(id)
 }
 
 /// Removes a token.

@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 const SECTOR_BYTES: usize = 512;
 
 impl NewContainer {
-    /// Removes whatever header was there, fills the keyslots area with random bytes and writes the keyslot.
+    /// Removes whatever header was there, fills the keyslots area with random bytes and writes the keyslots.
     ///
     /// # Errors
     ///
@@ -47,9 +47,11 @@ impl NewContainer {
                 .punch_hole(keyslots_end, gap)
                 .map_err(Error::io("clear the space before the data"))?;
         }
-        header
-            .write_at(layout.area_offset, &self.area)
-            .map_err(Error::io("write the keyslot's area"))?;
+        for (at, area) in &self.areas {
+            header
+                .write_at(*at, area)
+                .map_err(Error::io("write the keyslot's area"))?;
+        }
         header
             .sync()
             .map_err(Error::io("write the keyslots area through to the disk"))
@@ -104,8 +106,8 @@ impl NewContainer {
         let pieces = self
             .copies
             .iter()
-            .map(|(at, bytes)| (*at, bytes))
-            .chain([(layout.area_offset, &self.area)]);
+            .chain(&self.areas)
+            .map(|(at, bytes)| (*at, bytes));
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut at = 0;
         while at < layout.reserved_bytes {

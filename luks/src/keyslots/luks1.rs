@@ -1,6 +1,6 @@
 //! The eight keyslots of LUKS1: their places are fixed, their hash and cipher are the header's.
 
-use dmcrypt::{Passphrase, VolumeKey};
+use dmcrypt::{CipherSpec, HashAlgorithm, Passphrase, VolumeKey};
 
 use super::{KeyslotOptions, Made, free_keyslot, luks1_cannot, new_salt};
 use crate::device::{Luks, luks1_digest};
@@ -54,23 +54,7 @@ fn enable(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<Edit, Error> {
-    let hash = header.hash()?;
-    let iterations = match options.kdf {
-        KdfParams::Pbkdf2 { hash: of_kdf, .. } if of_kdf != hash => {
-            return Err(
-                luks1_cannot("a key derivation with another hash than the header's").into(),
-            );
-        }
-        KdfParams::Pbkdf2 { iterations, .. } => iterations,
-        KdfParams::Argon2 { .. } => {
-            let what = format!("key derivation {}", options.kdf.name());
-            return Err(luks1_cannot(&what).into());
-        }
-    };
-    if options.cipher.is_some() {
-        return Err(luks1_cannot("a cipher of one keyslot").into());
-    }
-    let cipher = header.cipher()?;
+    let (hash, cipher, iterations) = fitting(header, options)?;
     let salt = new_salt(random)?;
     let key_bytes = to_usize(header.key_bytes);
     let sealing = Sealing {
@@ -98,6 +82,59 @@ fn enable(
     made.write(&mut edit, slot.area_offset())?;
     edit.commit_luks1(new)?;
     Ok(edit)
+}
+
+/// Makes a keyslot of a container that is not written yet: the header with it, and its area.
+pub(super) fn add_to_new(
+    header: &luks1::Header,
+    key: &VolumeKey,
+    keyslot: u32,
+    passphrase: &Passphrase,
+    options: &KeyslotOptions<'_>,
+    random: &mut dyn Random,
+) -> Result<(luks1::Header, (u64, Vec<u8>)), Error> {
+    let (hash, cipher, iterations) = fitting(header, options)?;
+    let salt = new_salt(random)?;
+    let sealing = Sealing {
+        keyslot,
+        kdf: &options.kdf,
+        salt: &salt,
+        cipher: &cipher,
+        cipher_key_bytes: to_usize(header.key_bytes),
+        af_hash: hash,
+    };
+    let sealed = sealing.seal(key, passphrase, random, options.effort())?;
+    let mut new = header.clone();
+    let slot = &mut new.keyslots[to_usize(keyslot)];
+    slot.active = true;
+    slot.iterations = iterations;
+    slot.salt = salt;
+    let offset = slot.area_offset();
+    Ok((new, (offset, sealed.area)))
+}
+
+/// What the header has for all keyslots, and the iterations, where it can have such a keyslot.
+fn fitting(
+    header: &luks1::Header,
+    options: &KeyslotOptions<'_>,
+) -> Result<(HashAlgorithm, CipherSpec, u32), Error> {
+    let hash = header.hash()?;
+    let iterations = match options.kdf {
+        KdfParams::Pbkdf2 { hash: of_kdf, .. } if of_kdf != hash => {
+            return Err(
+                luks1_cannot("a key derivation with another hash than the header's").into(),
+            );
+        }
+        KdfParams::Pbkdf2 { iterations, .. } => iterations,
+        KdfParams::Argon2 { .. } => {
+            let what = format!("key derivation {}", options.kdf.name());
+            return Err(luks1_cannot(&what).into());
+        }
+    };
+    if options.cipher.is_some() {
+        return Err(luks1_cannot("a cipher of one keyslot").into());
+    }
+    Ok((hash, header.cipher()?, iterations))
 }
 
 pub(super) fn remove(edit: &mut Edit, keyslot: u32, random: &mut dyn Random) -> Result<(), Error> {

@@ -34,10 +34,7 @@ pub(super) fn add(
     }
     let keyslot = free_keyslot(luks.header(), options.keyslot)?;
     let key = unlocked.volume_key();
-    let cipher = match &options.cipher {
-        Some(cipher) => cipher.clone(),
-        None => data_cipher(metadata, key.len()),
-    };
+    let cipher = cipher_of(options, metadata, key);
     let new = New {
         keyslot,
         key,
@@ -53,6 +50,38 @@ pub(super) fn add(
     refer(&mut draft.json, digest.id, keyslot);
     edit.commit_draft(draft, random)?;
     Ok(keyslot)
+}
+
+/// Makes a keyslot of a container that is not written yet: its area, and the JSON that speaks of it.
+pub(super) fn add_to_new(
+    metadata: &Metadata,
+    key: &VolumeKey,
+    keyslot: u32,
+    passphrase: &Passphrase,
+    options: &KeyslotOptions<'_>,
+    random: &mut dyn Random,
+) -> Result<(Map<String, Value>, (u64, Vec<u8>)), Error> {
+    let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
+    let cipher = cipher_of(options, metadata, key);
+    let new = New {
+        keyslot,
+        key,
+        cipher: &cipher,
+        digest: luks2_digest(digest)?,
+        place: place(metadata, key.len())?,
+        options,
+    };
+    new.check()?;
+    let salt = new_salt(random)?;
+    let sealed = new
+        .sealing(&salt)
+        .seal(key, passphrase, random, options.effort())?;
+    let mut object = new.object(&salt);
+    put_priority(&mut object, options.priority);
+    let mut json = metadata.raw().clone();
+    insert(&mut json, "keyslots", keyslot, object);
+    refer(&mut json, digest.id, keyslot);
+    Ok((json, (new.place.offset, sealed.area)))
 }
 
 pub(super) fn add_unbound(
@@ -208,31 +237,46 @@ struct New<'a> {
 impl New<'_> {
     /// Derives, takes the lock, writes the area and proves it; the keyslot's object, which the header does not have yet.
     fn write(
-        self,
+        &self,
         luks: &Luks,
         passphrase: &Passphrase,
         random: &mut dyn Random,
     ) -> Result<(Edit, Value), Error> {
-        sealing::check_area_cipher(self.cipher)?;
-        check_hash(self.options.hash)?;
-        let (cipher, cipher_key_bytes) = self.cipher;
+        self.check()?;
         let salt = new_salt(random)?;
-        let sealing = Sealing {
-            keyslot: self.keyslot,
-            kdf: &self.options.kdf,
-            salt: &salt,
-            cipher,
-            cipher_key_bytes: *cipher_key_bytes,
-            af_hash: self.options.hash,
-        };
+        let sealing = self.sealing(&salt);
         let made = Made {
             sealed: sealing.seal(self.key, passphrase, random, self.options.effort())?,
             sealing,
             key_bytes: self.key.len(),
-            digest: self.digest,
+            digest: self.digest.clone(),
             effort: self.options.effort(),
         };
-        let object = NewKeyslot {
+        let mut edit = Edit::begin(luks)?;
+        made.write(&mut edit, self.place.offset)?;
+        Ok((edit, self.object(&salt)))
+    }
+
+    fn check(&self) -> Result<(), InvalidOption> {
+        sealing::check_area_cipher(self.cipher)?;
+        check_hash(self.options.hash)
+    }
+
+    fn sealing<'b>(&'b self, salt: &'b [u8]) -> Sealing<'b> {
+        let (cipher, cipher_key_bytes) = self.cipher;
+        Sealing {
+            keyslot: self.keyslot,
+            kdf: &self.options.kdf,
+            salt,
+            cipher,
+            cipher_key_bytes: *cipher_key_bytes,
+            af_hash: self.options.hash,
+        }
+    }
+
+    fn object(&self, salt: &[u8]) -> Value {
+        let (cipher, cipher_key_bytes) = self.cipher;
+        NewKeyslot {
             key_bytes: self.key.len(),
             area_offset: self.place.offset,
             area_bytes: self.place.size,
@@ -240,11 +284,21 @@ impl New<'_> {
             area_key_bytes: *cipher_key_bytes,
             hash: self.options.hash.name(),
             kdf: &self.options.kdf,
-            kdf_salt: &salt,
-        };
-        let mut edit = Edit::begin(luks)?;
-        made.write(&mut edit, self.place.offset)?;
-        Ok((edit, object.to_json()))
+            kdf_salt: salt,
+        }
+        .to_json()
+    }
+}
+
+/// The cipher asked for, or the data's.
+fn cipher_of(
+    options: &KeyslotOptions<'_>,
+    metadata: &Metadata,
+    key: &VolumeKey,
+) -> (CipherSpec, usize) {
+    match &options.cipher {
+        Some(cipher) => cipher.clone(),
+        None => data_cipher(metadata, key.len()),
     }
 }
 
