@@ -6,6 +6,7 @@ use super::{KeyslotOptions, Made, free_keyslot, luks1_cannot, new_salt};
 use crate::device::{Luks, luks1_digest};
 use crate::edit::Edit;
 use crate::error::Error;
+use crate::format::Placed;
 use crate::kdf::KdfParams;
 use crate::luks1;
 use crate::luks2::Priority;
@@ -92,7 +93,7 @@ pub(super) fn add_to_new(
     passphrase: &Passphrase,
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
-) -> Result<(luks1::Header, (u64, Vec<u8>)), Error> {
+) -> Result<(luks1::Header, Placed), Error> {
     let (hash, cipher, iterations) = fitting(header, options)?;
     let salt = new_salt(random)?;
     let sealing = Sealing {

@@ -9,7 +9,7 @@ use crate::defaults::{AREA_ALIGNMENT, STRIPES};
 use crate::device::{Luks, Unlocked, luks2_digest};
 use crate::edit::{Edit, put_priority};
 use crate::error::{Error, InvalidOption, Unsupported};
-use crate::format::check_hash;
+use crate::format::{Placed, check_hash};
 use crate::kdf::{self, KdfParams};
 use crate::luks2::{Area, KeyslotKind, Metadata, NewDigest, NewKeyslot, Priority, SegmentKind};
 use crate::number::to_usize;
@@ -60,7 +60,7 @@ pub(super) fn add_to_new(
     passphrase: &Passphrase,
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
-) -> Result<(Map<String, Value>, (u64, Vec<u8>)), Error> {
+) -> Result<(Map<String, Value>, Placed), Error> {
     let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
     let cipher = cipher_of(options, metadata, key);
     let new = New {
