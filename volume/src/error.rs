@@ -64,6 +64,9 @@ pub enum CopyError {
         #[source]
         error: io::Error,
     },
+    /// None of several sinks is left that can be written; each has its own error.
+    #[error("no destination is left that can be written")]
+    NoBranchLeft,
     /// [`CopyOptions::cancel`](crate::CopyOptions::cancel) said so.
     #[error("cancelled")]
     Cancelled,

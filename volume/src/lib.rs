@@ -154,7 +154,7 @@ pub use cursor::StorageCursor;
 pub use error::{CopyError, Error, is_bad_place};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};
-pub use pipeline::{Copied, CopyOptions, Sink, Source, copy};
+pub use pipeline::{Branch, Copied, CopyOptions, Sink, Source, copy};
 pub use salvage::{Unread, read_around};
 pub use storage::{
     Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,

@@ -4,6 +4,7 @@
 //! it, transform it, write it. Storages and volumes are read and written at any position, without waiting for anybody.
 //! Streams are read by one worker at a time, and written in the order in which the chunks were claimed.
 
+mod branch;
 mod input;
 mod output;
 mod plan;
@@ -16,6 +17,7 @@ use std::thread;
 
 use dmcrypt::{SectorCipher, wipe_stack};
 
+pub use self::branch::Branch;
 use self::input::Input;
 use self::output::Output;
 use crate::buffer::AlignedBuffer;
@@ -67,6 +69,9 @@ pub enum Sink<'a> {
     },
     /// A volume, from its first byte on. It may be longer than the source; the rest stays as it is.
     Volume(&'a Volume),
+    /// Several volumes, each of which gets the same, from its first byte on. One that cannot be written gets no more, and
+    /// keeps its error to itself; the copy goes on as long as another one is left.
+    Branches(&'a [Branch]),
     /// A stream, in order.
     Stream(Box<dyn Write + Send + 'a>),
     /// A stream, encrypted, in order.
@@ -209,8 +214,13 @@ impl Job<'_> {
     fn work(&self) {
         let watch = StopOnPanic(self);
         let mut buffer = AlignedBuffer::new(self.chunk_bytes);
+        let mut scratch = AlignedBuffer::new(if self.output.needs_scratch() {
+            self.chunk_bytes
+        } else {
+            0
+        });
         while !self.is_stopped() {
-            match self.step(buffer.bytes()) {
+            match self.step(buffer.bytes(), scratch.bytes()) {
                 Ok(true) => (),
                 Ok(false) => break,
                 Err(error) => {
@@ -225,7 +235,7 @@ impl Job<'_> {
     }
 
     /// Moves one chunk; `false` at the end.
-    fn step(&self, buffer: &mut [u8]) -> Result<bool, CopyError> {
+    fn step(&self, buffer: &mut [u8], scratch: &mut [u8]) -> Result<bool, CopyError> {
         if (self.options.cancel)() {
             return Err(CopyError::Cancelled);
         }
@@ -251,7 +261,9 @@ impl Job<'_> {
             buffer[len..padded].fill(0);
             if !self
                 .output
-                .put(&chunk, &mut buffer[..padded], &|| self.is_stopped())?
+                .put(&chunk, &mut buffer[..padded], scratch, &|| {
+                    self.is_stopped()
+                })?
             {
                 return Ok(false);
             }

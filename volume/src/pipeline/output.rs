@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher};
 
+use super::branch::Branch;
 use super::{Chunk, Sink};
 use crate::error::CopyError;
 use crate::storage::Storage;
@@ -24,6 +25,7 @@ enum Target<'a> {
         sparse: bool,
     },
     Volume(&'a Volume),
+    Branches(&'a [Branch]),
     Ordered {
         cipher: Option<(Arc<dyn SectorCipher>, u64)>,
         stream: Mutex<Stream<'a>>,
@@ -58,6 +60,7 @@ impl<'a> Output<'a> {
                 sparse,
             },
             Sink::Volume(volume) => Target::Volume(volume),
+            Sink::Branches(branches) => Target::Branches(branches),
             Sink::Stream(writer) => ordered(writer, None),
             Sink::CipherStream {
                 writer,
@@ -73,6 +76,10 @@ impl<'a> Output<'a> {
         match &self.target {
             Target::Storage { .. } | Target::Ordered { cipher: None, .. } => 1,
             Target::Volume(volume) => volume.sector_size(),
+            Target::Branches(branches) => {
+                let sizes = branches.iter().map(|branch| branch.volume().sector_size());
+                sizes.max().unwrap_or(1)
+            }
             Target::Ordered {
                 cipher: Some((cipher, _)),
                 ..
@@ -84,6 +91,7 @@ impl<'a> Output<'a> {
     pub(super) fn capacity(&self) -> Option<u64> {
         match &self.target {
             Target::Volume(volume) => Some(volume.len()),
+            Target::Branches(branches) => branches.iter().map(|branch| branch.volume().len()).min(),
             Target::Storage { .. } | Target::Ordered { .. } => None,
         }
     }
@@ -92,9 +100,14 @@ impl<'a> Output<'a> {
     pub(super) fn leaves_holes(&self) -> bool {
         match &self.target {
             Target::Storage { sparse, .. } => *sparse || self.keep_holes,
-            Target::Volume(_) => self.keep_holes,
+            Target::Volume(_) | Target::Branches(_) => self.keep_holes,
             Target::Ordered { .. } => false,
         }
+    }
+
+    /// Is a chunk encrypted more than once, so that a copy of it is needed each time?
+    pub(super) fn needs_scratch(&self) -> bool {
+        matches!(&self.target, Target::Branches(branches) if branches.len() > 1)
     }
 
     /// Writes a chunk, padding included, and may encrypt it in the buffer; `false` when stopped while waiting for its
@@ -103,6 +116,7 @@ impl<'a> Output<'a> {
         &self,
         chunk: &Chunk,
         buffer: &mut [u8],
+        scratch: &mut [u8],
         stop: &dyn Fn() -> bool,
     ) -> Result<bool, CopyError> {
         match &self.target {
@@ -131,6 +145,12 @@ impl<'a> Output<'a> {
                     let at = chunk.position + range.start as u64;
                     let written = volume.write_in_place(at, &mut buffer[range]);
                     written.map_err(|error| CopyError::Write { offset: at, error })?;
+                }
+            }
+            Target::Branches(branches) => {
+                for range in self.written(chunk, buffer.len()) {
+                    let at = chunk.position + range.start as u64;
+                    write_to_each(branches, at, &mut buffer[range.clone()], &mut scratch[..])?;
                 }
             }
             Target::Ordered {
@@ -185,7 +205,17 @@ impl<'a> Output<'a> {
                 volume.storage().as_ref(),
                 volume.mapping().storage_end(bytes),
             ),
-            Target::Storage { .. } | Target::Volume(_) => Ok(()),
+            Target::Branches(branches) if leaves_holes => {
+                for branch in branches.iter().filter(|branch| branch.is_alive()) {
+                    let volume = branch.volume();
+                    let end = volume.mapping().storage_end(bytes);
+                    if let Err(error) = reach(volume.storage().as_ref(), end) {
+                        branch.fail(error);
+                    }
+                }
+                Ok(())
+            }
+            Target::Storage { .. } | Target::Volume(_) | Target::Branches(_) => Ok(()),
             Target::Ordered { stream, .. } => {
                 let mut stream = stream.into_inner().unwrap_or_else(PoisonError::into_inner);
                 stream.writer.flush().map_err(|error| CopyError::Write {
@@ -212,6 +242,26 @@ impl<'a> Output<'a> {
             _ => iter::once(0..len).collect(),
         }
     }
+}
+
+/// Writes the same to each that is left, the last of them out of the buffer itself.
+fn write_to_each(
+    branches: &[Branch],
+    at: u64,
+    buffer: &mut [u8],
+    scratch: &mut [u8],
+) -> Result<(), CopyError> {
+    let mut left = branches.iter().filter(|branch| branch.is_alive());
+    let Some(last) = left.next_back() else {
+        return Err(CopyError::NoBranchLeft);
+    };
+    for branch in left {
+        let copy = &mut scratch[..buffer.len()];
+        copy.copy_from_slice(buffer);
+        branch.write(at, copy);
+    }
+    last.write(at, buffer);
+    Ok(())
 }
 
 /// Makes a storage at least `end` bytes long.
