@@ -388,7 +388,11 @@ fn luks_payload(
 }
 
 /// The header must be of the version that is meant.
-fn check_version(luks: &Luks, version: Option<Version>, name: &str) -> Result<(), Error> {
+pub(crate) fn check_version(
+    luks: &Luks,
+    version: Option<Version>,
+    name: &str,
+) -> Result<(), Error> {
     match (version, luks.header()) {
         (Some(Version::Luks1), Header::Luks2(_)) | (Some(Version::Luks2), Header::Luks1(_)) => {
             Err(Error::OtherType {
@@ -400,7 +404,7 @@ fn check_version(luks: &Luks, version: Option<Version>, name: &str) -> Result<()
     }
 }
 
-fn kind_of(header: &Header) -> &'static str {
+pub(crate) fn kind_of(header: &Header) -> &'static str {
     match header {
         Header::Luks1(_) => "luks1",
         Header::Luks2(_) => "luks2",

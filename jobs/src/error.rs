@@ -3,6 +3,7 @@
 mod change;
 mod clash;
 mod confirm;
+mod clone;
 mod destination;
 mod plain;
 mod policy;
@@ -20,6 +21,7 @@ use crate::instead::Instead;
 pub use change::{ChangeError, Exchanged, is_exchanged};
 pub use clash::Clash;
 pub use confirm::Unconfirmed;
+pub use clone::CloneError;
 pub use destination::DestinationError;
 pub use plain::PlainError;
 pub use policy::PolicyError;
@@ -40,6 +42,9 @@ pub enum Error {
     /// The image whose header is to be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// A clone.
+    #[error(transparent)]
+    Clone(#[from] CloneError),
     /// The options of a plain container.
     #[error(transparent)]
     Plain(#[from] PlainError),
@@ -232,6 +237,7 @@ impl Error {
             Self::Source(error) => error.blame(),
             Self::Destination(error) => error.blame(),
             Self::Change(error) => error.blame(),
+            Self::Clone(error) => error.blame(),
             Self::Transfer(error) => error.blame(),
             Self::Secret(error) => error.blame(),
             Self::Luks { error, .. } => blame_of_luks(error),

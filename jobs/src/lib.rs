@@ -61,7 +61,7 @@
 //!
 //! | module | what is in it |
 //! | --- | --- |
-//! | [`encrypt`], [`decrypt`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
+//! | [`encrypt`], [`decrypt`], [`mod@clone`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
 //! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
@@ -80,6 +80,7 @@ pub mod benchmark;
 pub mod blame;
 pub mod block;
 pub mod change;
+pub mod clone;
 pub mod compare;
 pub mod confirm;
 pub mod create;

@@ -1,10 +1,11 @@
 //! A new LUKS container around a payload: areas first, then the payload, then the header, then the names.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, Passphrase};
 use luks::{NewContainer, OsRandom, format};
-use volume::Mapping;
+use volume::{Mapping, Storage};
 
 use crate::destination::{Bytes, Destination, Overwrite, Target};
 use crate::error::{DestinationError, Error};
@@ -99,45 +100,92 @@ pub fn write<T>(
     places: Places,
     fill: impl FnOnce(&Destination, &Mapping) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let mapping = container.mapping(payload_bytes.unwrap_or(payload::UNBOUNDED_BYTES));
-    let mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
-    let data = places.data.create(Content::Public)?;
-    let header = places.header.map(|header| header.create(Content::Public));
-    let header = header.transpose()?;
-    let name = header.as_ref().unwrap_or(&data).name.clone();
-    let failed = |error| Error::luks(&name, error);
-    let storage = match &header {
-        Some(header) => header.storage(),
-        None => data.storage(),
-    };
-    let filled = if let Some(storage) = storage {
-        let data_offset = container.layout().data_offset;
-        container
-            .write_areas(&*storage, &mut OsRandom)
-            .map_err(failed)?;
-        if header.is_some() {
-            lead_in(&data, data_offset)?;
-        }
-        let filled = fill(&data, &mapping)?;
-        sync(&data)?;
-        container.commit(&*storage).map_err(failed)?;
-        filled
-    } else {
-        // In a stream the header comes first, and whole.
-        if let Bytes::Stream(file) = &data.bytes {
-            let written = container.write_in_order(&mut &*file, &mut OsRandom);
+    let unfinished = Unfinished::begin(container, payload_bytes, places)?;
+    let filled = fill(&unfinished.data, &unfinished.mapping)?;
+    unfinished.finish(|_, _| Ok(()))?;
+    Ok(filled)
+}
+
+/// A container whose areas are written, or in a stream all that lies before the data. Elsewhere it has no header yet, and
+/// no name.
+pub struct Unfinished {
+    container: NewContainer,
+    /// The data segment.
+    pub mapping: Mapping,
+    /// Where the data go.
+    pub data: Destination,
+    header: Option<Destination>,
+}
+
+impl Unfinished {
+    /// Writes what lies before `payload_bytes` bytes of data.
+    pub fn begin(
+        container: NewContainer,
+        payload_bytes: Option<u64>,
+        places: Places,
+    ) -> Result<Self, Error> {
+        let mapping = container.mapping(payload_bytes.unwrap_or(payload::UNBOUNDED_BYTES));
+        let mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
+        let data = places.data.create(Content::Public)?;
+        let header = places.header.map(|header| header.create(Content::Public));
+        let unfinished = Self {
+            container,
+            mapping,
+            data,
+            header: header.transpose()?,
+        };
+        unfinished.write_areas()?;
+        Ok(unfinished)
+    }
+
+    fn write_areas(&self) -> Result<(), Error> {
+        let failed = |error| Error::luks(self.header_name(), error);
+        if let Some(storage) = self.header_storage() {
+            let written = self.container.write_areas(&*storage, &mut OsRandom);
+            written.map_err(failed)?;
+            if self.header.is_some() {
+                lead_in(&self.data, self.container.layout().data_offset)?;
+            }
+        } else if let Bytes::Stream(file) = &self.data.bytes {
+            // In a stream the header comes first, and whole.
+            let written = self.container.write_in_order(&mut &*file, &mut OsRandom);
             written.map_err(|error| match error {
-                luks::Error::Io { source, .. } => unwritten(&data, source),
+                luks::Error::Io { source, .. } => unwritten(&self.data, source),
                 error => failed(error),
             })?;
         }
-        fill(&data, &mapping)?
-    };
-    match header {
-        Some(header) => data.commit_with_header(header)?,
-        None => data.commit()?,
+        Ok(())
     }
-    Ok(filled)
+
+    /// Writes the header behind the data, has `prove` look at it and at the data, and gives both their names. Of a stream
+    /// nothing is looked at.
+    pub fn finish(
+        self,
+        prove: impl FnOnce(Arc<dyn Storage>, Arc<dyn Storage>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if let Some(storage) = self.header_storage() {
+            sync(&self.data)?;
+            let name = self.header_name().to_owned();
+            let committed = self.container.commit(&*storage);
+            committed.map_err(|error| Error::luks(&name, error))?;
+            if let Some(data) = self.data.storage() {
+                prove(storage, data)?;
+            }
+        }
+        match self.header {
+            Some(header) => self.data.commit_with_header(header)?,
+            None => self.data.commit()?,
+        }
+        Ok(())
+    }
+
+    fn header_storage(&self) -> Option<Arc<dyn Storage>> {
+        self.header.as_ref().unwrap_or(&self.data).storage()
+    }
+
+    fn header_name(&self) -> &str {
+        &self.header.as_ref().unwrap_or(&self.data).name
+    }
 }
 
 /// Refuses a cipher that no new container should have, unless it is allowed, and tells of its weaknesses.

@@ -381,7 +381,7 @@ fn check_cost(kdf: &KdfParams) -> Result<(), Error> {
 }
 
 /// A key derivation with its costs, for people.
-fn kdf_name(kdf: &KdfParams) -> String {
+pub(crate) fn kdf_name(kdf: &KdfParams) -> String {
     match kdf {
         KdfParams::Pbkdf2 { iterations, .. } => format!("pbkdf2 with {iterations} iterations"),
         KdfParams::Argon2 {

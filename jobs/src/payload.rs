@@ -92,19 +92,26 @@ pub fn encrypt(
             copied
         }
     };
-    if let Some(storage) = stored.filter(|_| destination.is_new()) {
-        // Trailing holes that were left out still belong to the payload.
-        let end = storage_end(copied.bytes + copied.padding_bytes);
-        let extended = storage.len().and_then(|len| {
-            if len < end {
-                storage.set_len(end)
-            } else {
-                Ok(())
-            }
-        });
-        extended.map_err(|source| destination_unwritable(destination, source))?;
-    }
+    reach(
+        destination,
+        storage_end(copied.bytes + copied.padding_bytes),
+    )?;
     Ok(copied)
+}
+
+/// Makes a new destination `end` bytes long: trailing holes that were left out still belong to the payload.
+pub fn reach(destination: &Destination, end: u64) -> Result<(), Error> {
+    let Some(storage) = destination.storage().filter(|_| destination.is_new()) else {
+        return Ok(());
+    };
+    let extended = storage.len().and_then(|len| {
+        if len < end {
+            storage.set_len(end)
+        } else {
+            Ok(())
+        }
+    });
+    extended.map_err(|source| destination_unwritable(destination, source))
 }
 
 /// Decrypts the whole payload of a container into `destination`, from its first byte on.

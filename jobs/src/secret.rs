@@ -2,6 +2,7 @@
 
 use dmcrypt::{LockedBytes, VolumeKey};
 
+use crate::blame::Blame;
 use crate::error::{Error, SecretError};
 
 /// Who has the secrets of a job: a prompt, a file, a function of another language, a key manager. Nothing is asked before
@@ -30,6 +31,14 @@ pub trait Secrets {
     /// How often [`Self::passphrase`] may be asked for until one fits.
     fn tries(&self) -> u32 {
         1
+    }
+
+    /// A recovery key was made for the container that messages call so, and is to be given to whom it is for. The container
+    /// is proven and not there yet: after an error there will be none.
+    fn keep_recovery_key(&self, image: &str, key: &dmcrypt::Passphrase) -> Result<(), SecretError> {
+        let _ = key;
+        let lost = format!("nobody takes the recovery key of {image}");
+        Err(SecretError::new(Blame::Request, lost))
     }
 
     /// A passphrase did not fit, and another one is asked for next.
