@@ -5,6 +5,7 @@
 
 pub mod bad_places;
 pub mod benchmark;
+pub mod clone;
 pub mod compare;
 pub mod container;
 pub mod header;
@@ -27,6 +28,7 @@ use jobs::Place;
 
 pub use bad_places::{BadPlacesArgs, OnReadError};
 pub use benchmark::BenchmarkArgs;
+pub use clone::{CloneArgs, LuksType, SourceType};
 pub use compare::{CompareArgs, KeyPairArgs, for_one};
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use header::{
@@ -36,12 +38,12 @@ pub use header::{
 pub use image::ImageArgs;
 pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
-    KeyVerb, NewKeyArgs,
+    KeyVerb, NewKeyArgs, NewKeyFileArgs,
 };
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
 pub use luks::{
-    CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, Pbkdf,
-    PolicyArgs, UnlockArgs,
+    CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, NewHeaderArgs,
+    Pbkdf, PolicyArgs, UnlockArgs,
 };
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
@@ -74,6 +76,9 @@ pub enum Verb {
     Encrypt(EncryptArgs),
     /// Decrypt a container into a raw image
     Decrypt(DecryptArgs),
+    /// Copy a container or a raw image into a container with a volume key of its own
+    #[command(long_about = clone::ABOUT)]
+    Clone(Box<CloneArgs>),
     /// Make an empty container
     Create(CreateArgs),
     /// Show what is in a LUKS container

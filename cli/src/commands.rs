@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 pub mod benchmark;
+pub mod clone;
 pub mod compare;
 pub mod completions;
 pub mod create;
@@ -27,6 +28,7 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Compare(args) => return compare::run(&args),
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
+        Verb::Clone(args) => clone::run(&args),
         Verb::Create(args) => create::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),

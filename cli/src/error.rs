@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
 use clap::builder::styling::{AnsiColor, Style};
+use jobs::clone;
 use jobs::error::Unconfirmed;
 use jobs::key_source::KeyError;
 use jobs::losses::BadPlaces;
@@ -35,6 +36,16 @@ pub enum Error {
         one: &'static str,
         /// The other.
         other: &'static str,
+    },
+    /// Some of many clones are not there.
+    #[error("{failed} of {count} clones could not be made")]
+    NotAll {
+        /// How many are not there.
+        failed: usize,
+        /// Of how many.
+        count: usize,
+        /// How each of them ended, where they ended alike.
+        exit: Exit,
     },
     /// Nobody is there to be asked.
     #[error("{question} There is no terminal to ask on")]
@@ -145,6 +156,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Job(error) => error.blame().into(),
+            Self::NotAll { exit, .. } => *exit,
             Self::Explained { .. } => Exit::NoKeyFits,
             Self::Lost { .. } | Self::NotSound { .. } | Self::Overwritten { .. } => Exit::BadImage,
             Self::Key(_)
@@ -202,7 +214,12 @@ fn option_for(wish: &'static str) -> &'static str {
         Cost::MEMORY => "--pbkdf-memory",
         Cost::LANES => "--pbkdf-parallel",
         Cost::PBKDF2 => "--pbkdf pbkdf2",
-        Places::HEADER => "--header",
+        Places::HEADER | clone::HEADER => "--header",
+        clone::KEEP => "--keep-passphrase",
+        clone::NEW_HEADER => "--new-header",
+        clone::UUID => "--uuid",
+        clone::RECOVERY => "--recovery-key",
+        clone::SERIES => "--count",
         other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use jobs::inputs::Inputs;
 
-use crate::args::{KeyArgs, NewKeyArgs, PolicyArgs};
+use crate::args::{KeyArgs, NewKeyFileArgs, PolicyArgs};
 use crate::options;
 
 /// What the options name, added to what a job reads.
@@ -13,7 +13,7 @@ pub trait InputsOf: Sized {
 
     /// Where a new key comes from.
     #[must_use]
-    fn new_keys(self, new: &NewKeyArgs) -> Self;
+    fn new_keys(self, new: &NewKeyFileArgs) -> Self;
 
     /// What a header is held to.
     #[must_use]
@@ -25,7 +25,7 @@ impl InputsOf for Inputs {
         self.key("the key file", &keys.into())
     }
 
-    fn new_keys(self, new: &NewKeyArgs) -> Self {
+    fn new_keys(self, new: &NewKeyFileArgs) -> Self {
         self.key("the new key file", &options::new_key(new))
     }
 

@@ -15,8 +15,8 @@ use luks::Version;
 
 use crate::args::{
     BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
-    KeyPairArgs, KeyslotCipherArgs, NewKeyArgs, OnReadError, Pbkdf, PlainArgs, ResultArgs,
-    SizeArgs, WorkArgs, for_one,
+    KeyPairArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, Pbkdf, PlainArgs,
+    ResultArgs, SizeArgs, WorkArgs, for_one,
 };
 use crate::output;
 
@@ -32,12 +32,20 @@ pub fn luks(version: Version, container: &ContainerArgs, format: &FormatArgs) ->
         align_sectors: None,
         cost: Cost::from(&format.cost),
         keyslot: format.key_slot,
-        uuid: format.uuid.clone(),
-        label: format.label.clone(),
-        subsystem: format.subsystem.clone(),
-        metadata_bytes: format.luks2_metadata_size,
-        keyslots_bytes: format.luks2_keyslots_size,
-        keyslot_cipher: keyslot_cipher(&format.keyslot_cipher),
+        ..header(&format.header)
+    }
+}
+
+/// What its header says.
+pub fn header(args: &NewHeaderArgs) -> LuksOptions {
+    LuksOptions {
+        uuid: args.uuid.clone(),
+        label: args.label.clone(),
+        subsystem: args.subsystem.clone(),
+        metadata_bytes: args.luks2_metadata_size,
+        keyslots_bytes: args.luks2_keyslots_size,
+        keyslot_cipher: keyslot_cipher(&args.keyslot_cipher),
+        ..LuksOptions::default()
     }
 }
 
@@ -86,7 +94,7 @@ pub fn size(args: &SizeArgs) -> Option<Given> {
 }
 
 /// Where a new key comes from, but for how it is spelled.
-pub fn new_key(args: &NewKeyArgs) -> KeySource {
+pub fn new_key(args: &NewKeyFileArgs) -> KeySource {
     KeySource {
         from: key_from(args.new_keyfile.as_deref(), args.new_key_fd),
         offset: args.new_keyfile_offset,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
 use jobs::Report;
+use jobs::clone::{CloneReport, Cloned, OpenedBy};
 
 use crate::args::{OutputArgs, WorkArgs};
 use crate::error::Error;
@@ -39,6 +40,44 @@ impl Said for Report {
     }
 }
 
+impl Said for CloneReport {
+    fn begin(&self, verb: &str, work: &WorkArgs, say: OutputArgs) {
+        self.report.begin(verb, work, say);
+    }
+
+    fn print(&self, verb: &str, work: &WorkArgs, say: OutputArgs) -> Result<(), Error> {
+        if say.json {
+            let members = serde_json::to_value(self).expect("a report is plain data");
+            output::json(verb, members)?;
+        } else if self.report.dry_run {
+            output::text(&text(&self.report))?;
+        } else if is_heard(work, say) {
+            let is_made = |clone: &&Cloned| clone.error.is_none();
+            let made: Vec<_> = self.clones.iter().filter(is_made).collect();
+            let line = line(&self.report, verb);
+            output::done(match (&made[..], self.clones.len()) {
+                ([one], 1) => format!("{line}; {}", opened_by(one)),
+                (made, count) => format!("{} of {count} clones in {line}", made.len()),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What opens a clone, by number.
+fn opened_by(clone: &Cloned) -> String {
+    let ways = clone.keyslots.iter().map(|way| {
+        let what = match way.opened_by {
+            OpenedBy::SourcePassphrase => "the passphrase of the source",
+            OpenedBy::NewPassphrase => "the new passphrase",
+            OpenedBy::RecoveryKey => "the recovery key",
+        };
+        format!("keyslot {}: {what}", way.keyslot)
+    });
+    let ways: Vec<_> = ways.collect();
+    ways.join(", ")
+}
+
 fn beginning(report: &Report, verb: &str) -> String {
     let sizes = report
         .payload_bytes
@@ -48,6 +87,9 @@ fn beginning(report: &Report, verb: &str) -> String {
     match (&report.source, verb) {
         (Some(source), "decrypt") => {
             format!("decrypting {source} ({what}) into {}", report.destination)
+        }
+        (Some(source), "clone") => {
+            format!("cloning {source}{size} into {}: {what}", report.destination)
         }
         (Some(source), _) => {
             format!(

@@ -2,8 +2,8 @@
 
 mod change;
 mod clash;
-mod confirm;
 mod clone;
+mod confirm;
 mod destination;
 mod plain;
 mod policy;
@@ -20,8 +20,8 @@ use crate::instead::Instead;
 
 pub use change::{ChangeError, Exchanged, is_exchanged};
 pub use clash::Clash;
-pub use confirm::Unconfirmed;
 pub use clone::CloneError;
+pub use confirm::Unconfirmed;
 pub use destination::DestinationError;
 pub use plain::PlainError;
 pub use policy::PolicyError;

@@ -4,7 +4,8 @@ use std::io;
 
 use jobs::block;
 use jobs::error::{
-    ChangeError, DestinationError, Meant, PlainError, PolicyError, SourceError, TransferError,
+    ChangeError, CloneError, DestinationError, Meant, PlainError, PolicyError, SourceError,
+    TransferError,
 };
 use jobs::instead::{Instead, quoted};
 use jobs::key_source::KeyError;
@@ -78,10 +79,20 @@ fn of_job(error: &jobs::Error) -> Option<String> {
             ));
         }
         jobs::Error::Luks { error, .. } => return of_luks(error),
-        jobs::Error::NotLuks { name, instead } => return of_instead(instead, name),
+        jobs::Error::NotLuks { name, instead } => {
+            let raw = "--source-type raw makes a container of a raw image".to_owned();
+            return Some(match of_instead(instead, name) {
+                Some(way) => format!("{way}; {raw}"),
+                None => raw,
+            });
+        }
+        jobs::Error::Clone(error) => return clone(error),
         jobs::Error::Cipher(error) => return of_key_size(error),
         jobs::Error::Secret(error) => {
             let error = error.get_ref();
+            if let Some(error) = error.downcast_ref::<Error>() {
+                return of(error);
+            }
             match error.downcast_ref::<PassphraseError>() {
                 Some(error) => of_passphrase(error)?,
                 None => of_key(error.downcast_ref()?)?,
@@ -108,6 +119,20 @@ fn of_job(error: &jobs::Error) -> Option<String> {
         }
         jobs::Error::Direct { .. } => "leave --direct out",
         jobs::Error::NoSize => "give --payload-size SIZE or --container-size SIZE",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn clone(error: &CloneError) -> Option<String> {
+    let advice = match error {
+        CloneError::SmallerKey { .. } => "--allow-smaller-key makes such a clone",
+        CloneError::WeakerCipher { .. } => "--allow-weak-cipher makes such a clone",
+        CloneError::CheaperKdf { .. } => "--allow-cheaper-kdf makes such a clone",
+        CloneError::Cut { .. } => "--allow-cut cuts them off",
+        CloneError::Pattern { .. } => "dev-{index:04}.luks is one",
+        CloneError::NoFolder { .. } => "make it first; with --count DST is the folder for all",
+        CloneError::NoRoom { .. } => "make room, or choose another place for the destination",
         _ => return None,
     };
     Some(advice.to_owned())

@@ -47,10 +47,10 @@ pub enum KeyVerb {
     Export(KeyExportArgs),
 }
 
-/// The new key, where there are two.
+/// Where the new key comes from, where there are two.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "New key")]
-pub struct NewKeyArgs {
+pub struct NewKeyFileArgs {
     /// Read the new key from a file, newlines and all; `-` is standard input, credential:NAME what systemd passed on
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file())]
     pub new_keyfile: Option<OsString>,
@@ -63,6 +63,15 @@ pub struct NewKeyArgs {
     /// Read exactly so many bytes of the new key
     #[arg(long, value_name = "SIZE", value_parser = number::keyfile_size)]
     pub new_keyfile_size: Option<u64>,
+}
+
+/// The new key, where there are two.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "New key")]
+pub struct NewKeyArgs {
+    /// Where it comes from.
+    #[command(flatten)]
+    pub file: NewKeyFileArgs,
     /// What the new key costs to guess.
     #[command(flatten)]
     pub cost: CostArgs,

@@ -121,6 +121,15 @@ pub struct FormatArgs {
     /// The volume key itself [default: a random one]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub volume_key_file: Option<PathBuf>,
+    /// What its header says.
+    #[command(flatten)]
+    pub header: NewHeaderArgs,
+}
+
+/// What the header of a new LUKS container says.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "New LUKS container")]
+pub struct NewHeaderArgs {
     /// UUID of the container [default: a random one]
     #[arg(long, value_name = "UUID")]
     pub uuid: Option<String>,
@@ -175,14 +184,20 @@ impl FormatArgs {
             ),
             ("--key-slot", self.key_slot.is_some()),
             ("--volume-key-file", self.volume_key_file.is_some()),
-            ("--uuid", self.uuid.is_some()),
-            ("--label", self.label.is_some()),
-            ("--subsystem", self.subsystem.is_some()),
-            ("--luks2-metadata-size", self.luks2_metadata_size.is_some()),
-            ("--luks2-keyslots-size", self.luks2_keyslots_size.is_some()),
+            ("--uuid", self.header.uuid.is_some()),
+            ("--label", self.header.label.is_some()),
+            ("--subsystem", self.header.subsystem.is_some()),
+            (
+                "--luks2-metadata-size",
+                self.header.luks2_metadata_size.is_some(),
+            ),
+            (
+                "--luks2-keyslots-size",
+                self.header.luks2_keyslots_size.is_some(),
+            ),
             (
                 "--keyslot-cipher",
-                self.keyslot_cipher.keyslot_cipher.is_some(),
+                self.header.keyslot_cipher.keyslot_cipher.is_some(),
             ),
         ])
     }

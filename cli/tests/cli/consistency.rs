@@ -304,7 +304,7 @@ const RULES: &[Rule] = &[
             NEW,
             READS,
             (
-                &["decrypt", "man", "key export", "token export"],
+                &["decrypt", "clone", "man", "key export", "token export"],
                 "no header is changed",
             ),
         ],
@@ -331,6 +331,14 @@ const DIFFER: &[(&str, &str)] = &[
         "of a new keyslot the hash of its header is the default; `benchmark` measures one",
     ),
     ("cipher", "`benchmark` measures one"),
+    (
+        "holes",
+        "`clone` knows those of containers too, which are what was never written in them",
+    ),
+    (
+        "keep-passphrase",
+        "`key change` keeps it in place of a new one, `clone` beside others",
+    ),
     ("key-size", "`benchmark` and the size of an unbound key"),
     ("pbkdf", "`benchmark` measures one"),
     ("iter-time", "`benchmark` measures for so long"),

@@ -38,6 +38,7 @@ fn every_verb_has_a_page() {
     std::fs::rename(place.path("deep/man"), place.path("man")).expect("the folder");
     let verbs = [
         "benchmark",
+        "clone",
         "compare",
         "completions",
         "create",

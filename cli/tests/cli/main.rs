@@ -1,6 +1,7 @@
 //! The program as its users see it: arguments in; exit code, output and files out.
 
 mod benchmark;
+mod clone;
 mod compare;
 mod conformance;
 mod consistency;

@@ -187,6 +187,11 @@ fn lines() -> Vec<String> {
         "encrypt - streamed --key-file key CHEAP --dry-run <raw",
         "decrypt box back2 --key-file key",
         "decrypt data back3 --header head --key-file key",
+        "clone box copy --key-file key --keep-passphrase --recovery-key recovered",
+        "clone box copy2 --key-file key --new-keyfile other --new-header head3",
+        "clone raw copy3 --source-type raw --new-keyfile key CHEAP --dry-run",
+        "clone box . --key-file key --new-keyfile other --count 2 --name-pattern series-{index} --manifest series",
+        "clone box . --key-file key --new-keyfile other --count 3 --name-pattern series-{index}",
         "create new --payload-size 4K --key-file key --label x --subsystem y OTHER",
         "create new2 --payload-size 4K --key-file key --header head2 CHEAP",
         "key add box --key-file key --new-keyfile other CHEAP",
@@ -312,6 +317,7 @@ fn every_member_is_in_the_page_and_the_reverse() {
                         "inspect missing",
                         "verify box --key-file third",
                         "encrypt raw box",
+                        "clone box . --key-file key --new-keyfile other --count 3",
                         "compare raw other"
                     ]
                     .iter()

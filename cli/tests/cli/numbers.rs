@@ -37,6 +37,19 @@ const LINES: &[(&str, &str)] = &[
     ("decrypt", "box new -q --key-file pw"),
     ("decrypt", "raw new -q PLAIN"),
     ("create", "new -q --payload-size 4096 --key-file pw KDF"),
+    ("clone", "box new -q --key-file pw --new-keyfile pw2"),
+    (
+        "clone",
+        "raw new -q --source-type raw --new-keyfile pw2 KDF",
+    ),
+    (
+        "clone",
+        "raw new -q --source-type plain --source-cipher aes-xts-plain64 --source-key-size 512 --key-file key --new-keyfile pw2 KDF",
+    ),
+    (
+        "clone",
+        ". -q --key-file pw --new-keyfile pw2 --name-pattern new-{index}",
+    ),
     ("measure", "--payload-size 4096"),
     ("measure", "--payload-size 4096 --type plain"),
     ("verify", "box --key-file pw"),

@@ -36,8 +36,9 @@ const CHANGE: [&str; 12] = [
     "token remove box --token-id 0",
     "token assign box --token-id 0 --key-slot 0",
 ];
-const OTHER: [&str; 5] = [
+const OTHER: [&str; 6] = [
     "compare box box --key-file pw",
+    "clone box back2 --key-file pw --keep-passphrase",
     "key export box --key-file pw --volume-key-file vk -q",
     "token export box --token-id 0",
     "token import box --json-file exact",

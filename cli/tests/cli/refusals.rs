@@ -127,7 +127,7 @@ fn e3_no_option_takes_a_secret() {
         "--new-keyfile-size <SIZE>",
         "--key-encoding <ENCODING>",
     ];
-    const NO_SECRETS: [&str; 9] = [
+    const NO_SECRETS: [&str; 12] = [
         "--key-slot <N>",
         "--new-key-slot <N>",
         "--key-size <BITS>",
@@ -137,6 +137,10 @@ fn e3_no_option_takes_a_secret() {
         "--keyslot-cipher <SPEC>",
         "--keyslot-key-size <BITS>",
         "--luks2-keyslots-size <SIZE>",
+        "--source-key-size <BITS>",
+        // Where one that is made goes.
+        "--recovery-key <FILE>",
+        "--recovery-key-dir <DIR>",
     ];
     let mut count = 0;
     for (verb, help) in every_verb() {

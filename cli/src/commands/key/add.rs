@@ -17,7 +17,7 @@ use crate::watch::Warner;
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
     let inputs = Inputs::none()
         .keys(&args.keys)
-        .new_keys(&args.new)
+        .new_keys(&args.new.file)
         .path("the volume key file", args.unlock.volume_key_file.as_ref());
     let options = AddOptions {
         change: change::options(&args.image, &args.change, inputs),
@@ -31,7 +31,7 @@ pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
     let say = args.change.output;
     let (keys, input) = (
         KeyInput::new(&args.keys, false)?,
-        new::input(&args.keys, &args.new)?,
+        new::input(&args.keys, &args.new.file)?,
     );
     let secrets = Keys::to_unlock(&keys, &args.unlock);
     let new = Keys::for_new_keyslot(&input, say);

@@ -18,7 +18,7 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     let volume_key = args.volume_key_file.as_deref();
     let inputs = Inputs::none()
         .keys(&args.keys)
-        .new_keys(&args.new)
+        .new_keys(&args.new.file)
         .path("the volume key file", volume_key);
     let options = ChangeKeyOptions {
         change: change::options(&args.image, &args.change, inputs),
@@ -30,7 +30,7 @@ pub fn run(args: &KeyChangeArgs) -> Result<(), Error> {
     let say = args.change.output;
     let (keys, input) = (
         KeyInput::new(&args.keys, false)?,
-        new::input(&args.keys, &args.new)?,
+        new::input(&args.keys, &args.new.file)?,
     );
     let secrets = Keys::opening(&keys, volume_key, args.limits.tries);
     let new = Keys::for_new_keyslot(&input, say);

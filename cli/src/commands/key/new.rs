@@ -3,13 +3,13 @@
 use jobs::key_source::KeySource;
 use jobs::new_keyslot::NewKeyslot;
 
-use crate::args::{KeyArgs, NewKeyArgs};
+use crate::args::{KeyArgs, NewKeyArgs, NewKeyFileArgs};
 use crate::error::Error;
 use crate::options;
 use crate::passphrase::KeyInput;
 
 /// Where the new key comes from. `keys` is where the other one does, with which it shares encoding and format.
-pub fn input(keys: &KeyArgs, new: &NewKeyArgs) -> Result<KeyInput, Error> {
+pub fn input(keys: &KeyArgs, new: &NewKeyFileArgs) -> Result<KeyInput, Error> {
     let stdin = |file: &Option<std::ffi::OsString>| file.as_ref().is_some_and(|file| file == "-");
     let is_stdin = stdin(&new.new_keyfile) || new.new_key_fd == Some(0);
     if is_stdin && (stdin(&keys.key_file) || keys.key_fd == Some(0)) {
