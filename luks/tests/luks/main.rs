@@ -74,6 +74,8 @@ mod repairs;
 mod round_trips;
 /// Each rule of the JSON met exactly and broken by one; rules between objects.
 mod rules;
+/// Keyslots and tokens of a container that is not written yet.
+mod several_keyslots;
 /// Keyslots tried at the same time.
 mod side_by_side;
 /// Every change of a header is refused under its exact policy.

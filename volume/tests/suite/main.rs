@@ -7,6 +7,8 @@
 
 /// Whole images through [`volume::copy`]: every kind of source and sink, padding, order.
 mod copy;
+/// To several volumes at once, of which each fails alone.
+mod copy_branches;
 /// The same with everything that can go wrong on the way.
 mod copy_faults;
 /// Holes of the source, and zeros that become holes.
