@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("libxkbcommon-tools", "xkbcli"),
     ("mandoc", "mandoc"),
+    ("systemd", "systemd-cryptenroll"),
     ("python3", "python3"),
     ("e2fsprogs", "mkfs.ext4"),
     ("xfsprogs", "mkfs.xfs"),

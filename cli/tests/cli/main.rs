@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod clone;
+mod clones;
 mod compare;
 mod conformance;
 mod consistency;

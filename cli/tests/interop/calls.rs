@@ -52,6 +52,16 @@ const JOBS: &[Job] = &[
         done: "luksmith compare raw old --key-file a",
     },
     Job {
+        line: "clone box new --key-file a --keep-passphrase --recovery-key key",
+        whole: "! test -e new || { luksmith compare raw new --key-file a && luksmith key test new --key-file key; }",
+        done: "test -e new && test -e key",
+    },
+    Job {
+        line: "clone box . --key-file a --new-keyfile c --count 2 --name-pattern many-{index} --manifest list",
+        whole: "for one in 1 2; do ! test -e many-$one || luksmith compare raw many-$one --key-file c || exit 1; done",
+        done: "test -e many-1 && test -e many-2 && test $(wc -l <list) = 2",
+    },
+    Job {
         line: "create new --payload-size 64K --key-file a $K",
         whole: "! test -e new || luksmith key test new --key-file a",
         done: "test -e new",

@@ -17,6 +17,8 @@ mod canary;
 mod cases;
 /// Every cipher, mode and IV that the kernel has, drawn at random, and LUKS containers of other ciphers than AES.
 mod ciphers;
+/// Clones, read by cryptsetup, QEMU and the kernel; recovery keys, by systemd.
+mod clone;
 /// Running the program, other tools, and a kernel.
 mod common;
 /// `compare` of what qemu-img makes.
