@@ -2,6 +2,7 @@
 
 mod drawing;
 mod gather;
+pub mod halfway;
 mod map;
 pub mod report;
 mod warnings;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use luks::{KdfLimits, Luks};
 
 pub use self::drawing::svg;
+use self::halfway::Halfway;
 pub use self::report::Report;
 use crate::error::Error;
 use crate::place::Place;
@@ -64,6 +66,10 @@ pub fn inspect(
     };
     let mut report = report(source.name.clone(), &luks, image_bytes, &limits.limits());
     report.data = Data::of(options.data.as_ref(), options.allow_in_use, watch)?;
+    if let Some(data) = &report.data {
+        report.reencryption =
+            Halfway::of(&luks, &report.image, Some(&data.image), Some(data.bytes));
+    }
     Ok(report)
 }
 
@@ -91,6 +97,10 @@ pub fn report(image: String, luks: &Luks, image_bytes: u64, limits: &KdfLimits) 
     let mut report = gather::gathered(luks.header(), limits);
     report.image = image;
     report.image_bytes = image_bytes;
+    // A detached header lies in an image of another size.
+    let data_bytes = luks.header().data_offset().filter(|start| *start > 0);
+    let data_bytes = data_bytes.map(|_| image_bytes);
+    report.reencryption = Halfway::of(luks, &report.image, None, data_bytes);
     report.warnings = warnings::of(&report, luks);
     report.map = map::regions(&report);
     report

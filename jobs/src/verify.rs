@@ -3,8 +3,9 @@
 mod areas;
 
 use luks::luks2::SegmentSize;
+use luks::reencryption::{self, State};
 use luks::verify::{Role, Stretch};
-use luks::{Header, Luks};
+use luks::{Header, Luks, Unfinished, Unlocked};
 use serde::{Serialize, Serializer};
 
 pub use self::areas::Area;
@@ -96,8 +97,9 @@ pub fn verify(
     }
     findings.cut_off(luks.header(), &stretches, image_bytes);
     let key = options.key.as_ref().map(|how| {
-        let unlocked = unlock::unlock(&luks, &source.name, secrets, how, watch);
-        Ok(unlocked?.0.keyslot())
+        let unlocked = unlock::unlock(&luks, &source.name, secrets, how, watch)?.0;
+        findings.proof(&luks, &unlocked);
+        Ok(unlocked.keyslot())
     });
     let (kind, epoch) = match luks.header() {
         Header::Luks1(_) => ("luks1", None),
@@ -144,6 +146,27 @@ fn key_members<S: Serializer>(
     key.serialize(serializer)
 }
 
+/// That one is under way, and how far it is.
+fn reencryption(luks: &Luks) -> Option<String> {
+    let Header::Luks2(header) = luks.header() else {
+        return None;
+    };
+    let state = header.metadata.reencryption.as_deref()?;
+    let slot = &state.slot;
+    let how_far = match reencryption::state(&header.metadata) {
+        _ if state.is_finished() => "all data is done, and its traces are left",
+        State::NeedsRecovery => "a crash left a zone half written",
+        State::NoDigest => "no digest proves its state",
+        _ => "it can go on",
+    };
+    Some(format!(
+        "a reencryption is in progress ({}, {}, resilience {}): {how_far}",
+        slot.mode,
+        slot.direction,
+        slot.resilience.name()
+    ))
+}
+
 #[derive(Default)]
 struct Findings {
     problems: Vec<String>,
@@ -158,6 +181,7 @@ impl Findings {
         if let Err(error) = luks.check_encrypted() {
             self.notes.push(format!("warning: {error}"));
         }
+        self.notes.extend(reencryption(luks));
         let unsupported = luks::verify::unsupported(luks.header());
         self.nothing_opens = !unsupported.is_empty();
         self.problems.extend(
@@ -171,6 +195,25 @@ impl Findings {
             )),
             Some(_) => self.segments(luks, image_bytes),
             None => {}
+        }
+    }
+
+    /// What both keys say of a reencryption that is under way.
+    fn proof(&mut self, luks: &Luks, unlocked: &Unlocked) {
+        let Header::Luks2(header) = luks.header() else {
+            return;
+        };
+        if header.metadata.reencryption.is_none() {
+            return;
+        }
+        match unlocked.check_reencryption() {
+            Ok(()) => self
+                .notes
+                .push("the digest of the reencryption fits its state".into()),
+            Err(error @ luks::Error::Unfinished(Unfinished::Key { .. })) => {
+                self.notes.push(format!("not proven: {error}"));
+            }
+            Err(error) => self.problems.push(error.to_string()),
         }
     }
 

@@ -6,7 +6,7 @@ use dmcrypt::Passphrase;
 
 use crate::device::{Header, Luks};
 use crate::error::{Error, Unfinished};
-use crate::luks2::{Metadata, ReencryptionVersion, Segment};
+use crate::luks2::{Metadata, Reencryption, ReencryptionVersion, Segment, is_alike};
 use crate::unlock::UnlockOptions;
 
 /// The state of a reencryption as far as it can be judged.
@@ -37,6 +37,41 @@ pub fn state(metadata: &Metadata) -> State {
         Some(_) if metadata.data_segments().any(Segment::is_hot) => State::NeedsRecovery,
         Some(_) => State::Clean,
     }
+}
+
+/// How far a piece of the data is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// As it was before.
+    Old,
+    /// A crash may have left it half written.
+    Hot,
+    /// As it will be.
+    New,
+}
+
+/// How far each segment of the data is, by its number: as the metadata say, which no digest proves.
+pub fn progress<'a>(
+    metadata: &'a Metadata,
+    state: &'a Reencryption,
+) -> impl Iterator<Item = (&'a Segment, Progress)> {
+    let after = &state.after;
+    let is_under = |segment: &Segment| {
+        after.digest.is_none_or(|id| {
+            let mut digests = metadata.digests.iter();
+            digests.any(|digest| digest.id == id && digest.segments.contains(&segment.id))
+        })
+    };
+    metadata.data_segments().map(move |segment| {
+        let progress = if segment.is_hot() {
+            Progress::Hot
+        } else if is_alike(segment, &after.segment) && is_under(segment) {
+            Progress::New
+        } else {
+            Progress::Old
+        };
+        (segment, progress)
+    })
 }
 
 /// Whether the data go from one key to another.

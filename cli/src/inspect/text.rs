@@ -6,6 +6,7 @@ use super::picture;
 use crate::human::{self, size};
 use crate::output::escape;
 use jobs::inspect::Report;
+use jobs::inspect::halfway::Halfway;
 use jobs::inspect::report::{Keyslot, Segment};
 
 /// One screen: the container, its data, its keyslots with what a guess costs, and everything else that is there.
@@ -52,6 +53,11 @@ pub fn render(report: &Report) -> String {
     if !report.requirements.is_empty() {
         line("requires", escape(&report.requirements.join(", ")));
     }
+    if let Some(halfway) = &report.reencryption {
+        for (name, value) in reencryption_rows(halfway) {
+            line(name, value);
+        }
+    }
     for segment in &report.segments {
         line(&format!("segment {}", segment.id), segment_line(segment));
     }
@@ -86,6 +92,45 @@ pub fn render(report: &Report) -> String {
         human::row(&mut text, "warning", &escape(warning));
     }
     text
+}
+
+/// A reencryption that is under way: what it is, which bytes are how far, and what finishes it.
+fn reencryption_rows(halfway: &Halfway) -> Vec<(&'static str, String)> {
+    let state = match halfway.state {
+        "finished" => "all data is done",
+        "hot" => "a crash left a zone half written",
+        _ => "under way",
+    };
+    let proof = if halfway.digest {
+        ""
+    } else {
+        ", no digest proves it"
+    };
+    let mut rows = vec![(
+        "reencrypts",
+        format!(
+            "{}, {}, resilience {}: {state}{proof}",
+            halfway.mode, halfway.direction, halfway.resilience
+        ),
+    )];
+    for part in &halfway.parts {
+        let name = match part.progress {
+            "hot" => "  hot",
+            "old" => "  old",
+            _ => "  new",
+        };
+        let bytes = part.bytes.map_or("to the end".into(), size);
+        rows.push((name, format!("{bytes} from {}", part.offset)));
+    }
+    if let Some(left) = halfway.left_bytes {
+        rows.push(("  left", size(left)));
+    }
+    let finished_by = match &halfway.finished_by {
+        Some(command) => escape(command),
+        None => "nothing that keeps the data; `luksmith decrypt` reads it".to_owned(),
+    };
+    rows.push(("  next", finished_by));
+    rows
 }
 
 fn segment_line(segment: &Segment) -> String {

@@ -16,6 +16,7 @@ mod destinations;
 mod dry_run;
 mod explain;
 mod generated;
+mod halfway;
 mod hostile_texts;
 mod inspect;
 mod key_tails;

@@ -70,6 +70,7 @@ fn an_encryption_half_way_is_told_and_nothing_of_it_changed() {
     place.write("box", &image);
     place.write("pw", "golden");
     place.write("new", "new");
+    place.write("token", r#"{"type":"x","keyslots":[]}"#);
     // Plaintext that is still to be encrypted is no linear segment of somebody else.
     place.run("key test box --key-file pw").expect(0);
     let said = place.run("inspect box").expect(0);
@@ -84,6 +85,8 @@ fn an_encryption_half_way_is_told_and_nothing_of_it_changed() {
         "header erase box -q",
         "header restore box --header-backup-file backup -q --force",
         "header config box --label x",
+        "header convert box --type luks1 -q",
+        "token import box --json-file token",
         "token add box --key-description x",
     ] {
         place

@@ -70,6 +70,14 @@ pub fn backup(
     let source = Source::open(place, options.allow_in_use, watch)?;
     let policies = options.policies.read()?;
     let luks = unlock::open(&source.name, source.seekable()?, &policies, watch)?;
+    if let luks::Header::Luks2(header) = luks.header()
+        && let Err(error) = header.metadata.config.refuse_reencryption()
+    {
+        watch.warn(&format_args!(
+            "{}: {error}: once it has gone on, this backup opens the data no more",
+            source.name
+        ));
+    }
     let back_up = if options.dry_run {
         would_back_up
     } else {

@@ -29,6 +29,7 @@ fn of_luks1(header: &luks1::Header, limits: &KdfLimits) -> Report {
                 id,
                 kind: "luks1".into(),
                 bound: true,
+                reencryption: None,
                 priority: "normal",
                 key_bits: bits(header.key_bytes),
                 area_offset: slot.area_offset(),
@@ -88,6 +89,7 @@ fn of_luks1(header: &luks1::Header, limits: &KdfLimits) -> Report {
         tokens: Vec::new(),
         flags: Vec::new(),
         requirements: Vec::new(),
+        reencryption: None,
         warnings: Vec::new(),
         metadata: None,
         map: Vec::new(),
@@ -119,7 +121,7 @@ fn of_luks2(header: &luks2::Header, limits: &KdfLimits) -> Report {
     let keyslots = metadata
         .keyslots
         .iter()
-        .map(|slot| luks2_keyslot(slot, metadata.is_bound(slot.id), limits));
+        .map(|slot| luks2_keyslot(metadata, slot, limits));
     Report {
         image: String::new(),
         kind: "luks2",
@@ -139,6 +141,7 @@ fn of_luks2(header: &luks2::Header, limits: &KdfLimits) -> Report {
         tokens: tokens.collect(),
         flags: metadata.config.flags.clone(),
         requirements: metadata.config.requirements.clone(),
+        reencryption: None,
         warnings: Vec::new(),
         metadata: Some(Value::Object(metadata.raw().clone())),
         map: Vec::new(),
@@ -167,7 +170,20 @@ fn luks2_segment(segment: &luks2::Segment) -> Segment {
     }
 }
 
-fn luks2_keyslot(slot: &luks2::Keyslot, bound: bool, limits: &KdfLimits) -> Keyslot {
+/// Which key of a reencryption that is under way a keyslot holds.
+fn half_of(metadata: &luks2::Metadata, keyslot: u32) -> Option<&'static str> {
+    let state = metadata.reencryption.as_deref()?;
+    let digest = metadata.digest_of_keyslot(keyslot).map(|digest| digest.id);
+    let is_of = |backup: &luks2::Backup| digest.is_some() && backup.digest == digest;
+    match (is_of(&state.before), is_of(&state.after)) {
+        (true, true) => Some("both"),
+        (true, false) => Some("old"),
+        (false, true) => Some("new"),
+        (false, false) => (keyslot == state.keyslot).then_some("none"),
+    }
+}
+
+fn luks2_keyslot(metadata: &luks2::Metadata, slot: &luks2::Keyslot, limits: &KdfLimits) -> Keyslot {
     let kind = slot.kind.name();
     let passphrase_slot = match &slot.kind {
         KeyslotKind::Luks2(passphrase_slot) => Some(passphrase_slot),
@@ -178,7 +194,8 @@ fn luks2_keyslot(slot: &luks2::Keyslot, bound: bool, limits: &KdfLimits) -> Keys
     Keyslot {
         id: slot.id,
         kind: kind.to_owned(),
-        bound,
+        bound: metadata.is_bound(slot.id),
+        reencryption: half_of(metadata, slot.id),
         priority: match slot.priority {
             Priority::Ignore => "ignore",
             Priority::Normal => "normal",

@@ -53,8 +53,19 @@ pub(super) fn regions(report: &Report) -> Vec<Region> {
         .filter(|segment| segment.offset < report.image_bytes)
     {
         let rest = report.image_bytes - segment.offset;
+        let parts = report
+            .reencryption
+            .iter()
+            .flat_map(|halfway| &halfway.parts);
+        let part = parts.into_iter().find(|part| part.segment == segment.id);
+        let progress = match part.map(|part| part.progress) {
+            Some("hot") => ", being written",
+            Some("old") => ", old",
+            Some(_) => ", new",
+            None => "",
+        };
         let name = format!(
-            "segment {} ({})",
+            "segment {} ({}{progress})",
             segment.id,
             segment.cipher.as_deref().unwrap_or(&segment.kind)
         );

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::halfway::Halfway;
 use crate::source::Data;
 
 /// Everything that a header says. All offsets and sizes are bytes.
@@ -47,6 +48,8 @@ pub struct Report {
     pub flags: Vec<String>,
     /// LUKS2: features without which the container must not be opened.
     pub requirements: Vec<String>,
+    /// LUKS2: the reencryption that is under way.
+    pub reencryption: Option<Halfway>,
     /// What is wrong and could be passed over.
     pub warnings: Vec<String>,
     /// LUKS2: the metadata as they stand, members that nobody knows included.
@@ -89,6 +92,9 @@ pub struct Keyslot {
     pub kind: String,
     /// Whether its key opens the data.
     pub bound: bool,
+    /// During a reencryption which key it holds: `old`, `new` or `both`, or `none` for the keyslot of its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reencryption: Option<&'static str>,
     /// `ignore`, `normal` or `prefer`.
     pub priority: &'static str,
     /// Size of the key in bits.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dmcrypt::{LockedBytes, Passphrase};
-use luks::Luks;
+use luks::{Luks, Unfinished, Unlocked};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -67,7 +67,18 @@ pub fn test(
         return explained(&luks, source.name, options, longest, secrets, watch);
     }
     let (unlocked, _) = unlock::unlock(&luks, &source.name, secrets, &options.unlock, watch)?;
+    check(&unlocked, &source.name)?;
     Ok(Tested::opened(source.name, unlocked.keyslot()))
+}
+
+/// What a reencryption that is under way says is proven by its keys. That there is another one makes this one no worse.
+fn check(unlocked: &Unlocked, image: &str) -> Result<(), Error> {
+    match unlocked.check_reencryption() {
+        Err(error @ luks::Error::Unfinished(Unfinished::Digest | Unfinished::NoDigest)) => {
+            Err(Error::luks(image, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A passphrase that does not fit is tried again in the ways that people get it wrong.
@@ -85,7 +96,10 @@ fn explained(
     let passphrase = Passphrase::from_locked(LockedBytes::copy_of(&secret));
     let clock = Stopwatch::start();
     let (tried, error) = match luks.unlock(&passphrase, &how) {
-        Ok(unlocked) => return Ok(Tested::opened(image, unlocked.keyslot())),
+        Ok(unlocked) => {
+            check(&unlocked, &image)?;
+            return Ok(Tested::opened(image, unlocked.keyslot()));
+        }
         Err(luks::Error::NoKeyFits { tried }) => (tried.clone(), luks::Error::NoKeyFits { tried }),
         Err(error) => return Err(Error::luks(&image, error)),
     };

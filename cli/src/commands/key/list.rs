@@ -23,10 +23,12 @@ pub fn run(args: &KeyListArgs) -> Result<(), Error> {
     }
     let lines = listed.keyslots.iter().map(|slot| {
         let kdf = slot.kdf.as_ref().map_or("unknown", |kdf| kdf.kind);
-        let bound = if slot.bound {
-            "opens the data"
-        } else {
-            "unbound"
+        let bound = match slot.reencryption {
+            Some("old") => "opens the data that is still to be done",
+            Some("new") => "opens the data that is done",
+            Some("none") => "how far the reencryption is",
+            _ if slot.bound => "opens the data",
+            _ => "unbound",
         };
         let (id, priority, bits) = (slot.id, slot.priority, slot.key_bits);
         format!("keyslot {id}: {bound}, priority {priority}, {kdf}, key of {bits} bits\n")
