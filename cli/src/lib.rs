@@ -6,7 +6,7 @@
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`args`] | what the user typed: clap's definitions, from which help, man pages and completions come too |
-//! | [`options`], [`inputs`], [`plain`], [`unlock`] | the same in the terms of the jobs |
+//! | [`options`], [`inputs`], [`unlock`] | the same in the terms of the jobs |
 //! | [`commands`] | one file per verb: options, the job, what is said of its result |
 //! | [`passphrase`], [`secrets`] | key material: terminal, standard input, key files, and the rules for each; what a job asks for |
 //! | [`descriptors`] | whether what the command line names is open |
