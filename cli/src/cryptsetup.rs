@@ -37,17 +37,17 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::descriptors;
-use crate::exit::Exit;
-use crate::output;
-use crate::passphrase;
-use crate::signals;
-
 use action::{Action, spelled};
 use failure::Failure;
 use open::not_built;
 use parse::{Given, Stop, Value};
 use session::Session;
+
+use crate::descriptors;
+use crate::exit::Exit;
+use crate::output;
+use crate::passphrase;
+use crate::signals;
 
 /// Whether these words, the program's name first, are for this command line; then how it calls itself and what follows.
 pub(crate) fn addressed(words: &[OsString]) -> Option<(String, &[OsString])> {

@@ -8,9 +8,9 @@ use std::io;
 
 use clap::Command;
 use clap_mangen::Man;
+use jobs::policy;
 
 use crate::exit::Exit;
-use jobs::policy;
 
 /// A page, with the name of its file.
 pub struct Page {

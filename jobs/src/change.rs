@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use luks::backup::MAX_BYTES;
 use luks::{Backup, Header, Luks, Policy};
+use named::Named;
 use serde::Serialize;
 use volume::{Access, FileStorage, ImageLock, ImageRole, LockMode, RehearsedStorage, Storage};
 
@@ -24,8 +25,6 @@ use crate::temporary::{Content, TemporaryFile, writing};
 use crate::text;
 use crate::unlock;
 use crate::watch::Watch;
-
-use named::Named;
 
 /// How a header is changed.
 #[derive(Clone, Debug, Default)]

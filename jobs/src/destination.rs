@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
+use new_file::NewFile;
 use rustix::fs::OFlags;
 use volume::{FileStorage, ImageLock, Storage};
 
@@ -19,8 +20,6 @@ use crate::folder::Folder;
 use crate::inputs::Inputs;
 use crate::place::Place;
 use crate::temporary::Content;
-
-use new_file::NewFile;
 
 /// What there is already and may be written over.
 #[derive(Clone, Copy, Debug, Default)]

@@ -12,12 +12,12 @@ pub mod search;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use dmcrypt::{HashAlgorithm, LockedBytes};
-
-use crate::secret_buffer::SecretBuffer;
 use code_pages::{CODE_PAGES, CodePage};
+use dmcrypt::{HashAlgorithm, LockedBytes};
 use keyboards::{LAYOUTS, Layout, US};
 use mistakes::{Kind, ROWS, Undo};
+
+use crate::secret_buffer::SecretBuffer;
 
 /// Two mistakes are put together for what people type and small key files hold; of a longer secret each guess is a copy.
 const LONGEST_OF_PAIRS: usize = 4096;

@@ -23,13 +23,12 @@ use std::path::{Path, PathBuf};
 use dmcrypt::{LockedBytes, VolumeKey};
 use rustix::fs::{FileType, SeekFrom};
 use rustix::io::Errno;
+use standard::WhatIsThere;
 
 use crate::error::SecretError;
 use crate::secret::{Asked, Secrets};
 use crate::secret_buffer::SecretBuffer;
 use crate::text;
-
-use standard::WhatIsThere;
 
 pub use encoding::{KeyEncoding, KeyFormat};
 pub use error::KeyError;

@@ -4,10 +4,9 @@
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 
-use jobs::new_luks::Cost;
-
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::value_parser;
+use jobs::new_luks::Cost;
 
 use super::size;
 

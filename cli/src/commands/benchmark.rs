@@ -1,6 +1,8 @@
 //! `benchmark`: what ciphers and key derivations do on this machine.
 
 use dmcrypt::{AesKernel, HashAlgorithm, SectorSize};
+use jobs::benchmark::{Argon2Costs, CIPHERS, CipherSpeed, HASHES, Pbkdf2Speed, cipher_spec};
+use jobs::limits;
 use luks::defaults;
 use luks::kdf::Argon2Variant;
 use serde_json::json;
@@ -11,8 +13,6 @@ use crate::benchmark::{
 };
 use crate::error::Error;
 use crate::output;
-use jobs::benchmark::{Argon2Costs, CIPHERS, CipherSpeed, HASHES, Pbkdf2Speed, cipher_spec};
-use jobs::limits;
 
 const KEY_BITS: u32 = 256;
 

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use jobs::Place;
 use jobs::compare::{CompareOptions, Comparison, compare};
+use jobs::unlock::Unlock;
 
 use crate::args::{CompareArgs, for_one};
 use crate::error::Error;
@@ -15,8 +17,6 @@ use crate::passphrase::KeyInput;
 use crate::secrets::Keys;
 use crate::unlock;
 use crate::watch::Teller;
-use jobs::Place;
-use jobs::unlock::Unlock;
 
 /// Compares: [`Exit::Done`] where they hold the same, [`Exit::Wrong`] where they do not. Nothing is written.
 pub fn run(args: &CompareArgs) -> Result<Exit, Error> {

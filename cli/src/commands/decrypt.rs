@@ -1,5 +1,6 @@
 //! `decrypt SRC DST`: a container to a raw image.
 
+use jobs::Place;
 use jobs::Report;
 use jobs::decrypt::{Container, DecryptOptions, decrypt};
 use jobs::inputs::Inputs;
@@ -16,7 +17,6 @@ use crate::report::Said as _;
 use crate::secrets::Keys;
 use crate::unlock;
 use crate::watch::Teller;
-use jobs::Place;
 
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {

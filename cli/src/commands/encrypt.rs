@@ -1,5 +1,6 @@
 //! `encrypt SRC DST`: a raw image to a new container.
 
+use jobs::Place;
 use jobs::Report;
 use jobs::encrypt::{Allow, EncryptOptions, Format, encrypt};
 use jobs::inputs::Inputs;
@@ -15,7 +16,6 @@ use crate::passphrase::KeyInput;
 use crate::report::Said as _;
 use crate::secrets::Keys;
 use crate::watch::Teller;
-use jobs::Place;
 
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {

@@ -8,14 +8,14 @@ use std::process;
 use std::sync::Arc;
 
 use clap::CommandFactory;
+use jobs::folder::Folder;
+use jobs::temporary::{Content, TemporaryFile};
 use serde_json::json;
 
 use crate::args::{Cli, ManArgs};
 use crate::error::Error;
 use crate::manual;
 use crate::output;
-use jobs::folder::Folder;
-use jobs::temporary::{Content, TemporaryFile};
 
 /// Writes every page; see [`manual`].
 pub fn run(args: &ManArgs) -> Result<(), Error> {

@@ -1,12 +1,12 @@
 //! `isLuks`, `luksUUID`: what a header says in one word.
 
+use jobs::block::Claim;
 use luks::{ConfigChanges, Luks, OsRandom, config};
 
 use super::failure::Failure;
 use super::session::{Session, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
-use jobs::block::Claim;
 
 /// `isLuks DEVICE`: the exit code is the answer.
 pub(super) fn is_luks(session: &Session) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! `benchmark`: what this machine's ciphers and key derivations do.
 
 use dmcrypt::{HashAlgorithm, SectorSize};
+use jobs::benchmark::{Argon2Costs, CIPHERS, CipherSpeed, HASHES, Pbkdf2Speed, cipher_spec};
+use jobs::limits;
 use luks::defaults;
 use luks::kdf::Argon2Variant;
 
@@ -10,8 +12,6 @@ use crate::benchmark::{
     CIPHERS_COLUMN, NOTE, argon2_line, cipher_line, cipher_table, heading, pbkdf2_line,
 };
 use crate::output;
-use jobs::benchmark::{Argon2Costs, CIPHERS, CipherSpeed, HASHES, Pbkdf2Speed, cipher_spec};
-use jobs::limits;
 
 /// Unless `--key-size` says another.
 const KEY_BITS: u32 = 256;

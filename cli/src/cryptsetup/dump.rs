@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use dmcrypt::VolumeKey;
+use jobs::change::write_new;
+use jobs::error::ChangeError;
+use jobs::temporary::Content;
 use luks::keyslots::unbound;
 use luks::{Header, Luks, Unlocked};
 
@@ -15,9 +18,6 @@ use super::failure::Failure;
 use super::key::unlocking;
 use super::session::Session;
 use crate::output;
-use jobs::change::write_new;
-use jobs::error::ChangeError;
-use jobs::temporary::Content;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let given = &session.given;

@@ -3,6 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use jobs::block::InUse;
+use jobs::error::ChangeError;
+use jobs::instead::Instead;
+use jobs::key_source::KeyError;
 use luks::{InvalidOption, Unfinished};
 use volume::Storage;
 
@@ -11,10 +15,6 @@ use crate::exit::Exit;
 use crate::output::{self, OutputError};
 use crate::passphrase::PassphraseError;
 use crate::unlock;
-use jobs::block::InUse;
-use jobs::error::ChangeError;
-use jobs::instead::Instead;
-use jobs::key_source::KeyError;
 
 /// How an action failed. There may be no message at all.
 #[derive(Debug)]

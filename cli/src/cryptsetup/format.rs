@@ -4,6 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, SectorSize};
+use jobs::Place;
+use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::error::ChangeError;
+use jobs::folder::Folder;
+use jobs::new_luks::{LuksOptions, NewLuks};
+use jobs::temporary::{self, TemporaryFile};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
 use recognise::{Class, look};
 use volume::Storage;
@@ -16,13 +23,6 @@ use super::session::{Session, say};
 use crate::exit::Exit;
 use crate::output;
 use crate::watch::Warner;
-use jobs::Place;
-use jobs::block::Claim;
-use jobs::change::Target;
-use jobs::error::ChangeError;
-use jobs::folder::Folder;
-use jobs::new_luks::{LuksOptions, NewLuks};
-use jobs::temporary::{self, TemporaryFile};
 
 /// A keyslots area below this is told of: room for sixteen keyslots of 512-bit keys in 4 MiB with two headers.
 const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;

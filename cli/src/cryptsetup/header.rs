@@ -4,6 +4,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jobs::Place;
+use jobs::block::Claim;
+use jobs::change::{Target, back_up, read_backup};
+use jobs::error::ChangeError;
+use jobs::header::backup::holes;
+use jobs::inputs::Inputs;
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
 use luks::luks1::Damage;
@@ -24,12 +30,6 @@ use crate::exit::Exit;
 use crate::losses;
 use crate::output;
 use crate::watch::Warner;
-use jobs::Place;
-use jobs::block::Claim;
-use jobs::change::{Target, back_up, read_backup};
-use jobs::error::ChangeError;
-use jobs::header::backup::holes;
-use jobs::inputs::Inputs;
 
 fn backup_file(session: &Session) -> Result<PathBuf, Failure> {
     let file = session.given.text("header-backup-file");

@@ -6,6 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use dmcrypt::{Passphrase, VolumeKey};
+use jobs::key_source::{self, KeyError, KeySource};
+use jobs::new_keyslot::NewKeyslot;
+use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
+use jobs::unlock::Unlock;
 use luks::luks2::Priority;
 use luks::{Header, KeyslotOptions, UnlockOptions};
 
@@ -16,10 +20,6 @@ use crate::output;
 use crate::passphrase::{KeyInput, PassphraseError, Prompt};
 use crate::unlock;
 use crate::watch::Warner;
-use jobs::key_source::{self, KeyError, KeySource};
-use jobs::new_keyslot::NewKeyslot;
-use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
-use jobs::unlock::Unlock;
 
 /// How many times a passphrase may be typed unless said.
 const TRIES: u32 = 3;

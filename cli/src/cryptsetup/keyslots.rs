@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 
 use dmcrypt::Passphrase;
+use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::key_source::MAX_VOLUME_KEY_BYTES;
 use luks::keyslots::{self, UnboundKey};
 use luks::{Header, InvalidOption, Luks, OsRandom, Unlocked, random_volume_key};
 
@@ -12,9 +15,6 @@ use super::failure::Failure;
 use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with};
 use super::session::{Session, say};
 use crate::exit::Exit;
-use jobs::block::Claim;
-use jobs::change::Target;
-use jobs::key_source::MAX_VOLUME_KEY_BYTES;
 
 const ANY: &str = "Enter any existing passphrase: ";
 const NEW: &str = "Enter new passphrase for key slot: ";

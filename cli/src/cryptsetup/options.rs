@@ -4,7 +4,6 @@ use super::action::Action::{
     self, AddKey, Benchmark, ChangeKey, Close, Config, ConvertKey, Dump, Erase, Format, Open,
     Reencrypt, Resize, Resume, TcryptDump, Token, Uuid,
 };
-
 use crate::args::number;
 
 /// What an option takes.

@@ -7,9 +7,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::args::size;
-
 use super::options::{Kind, OPTIONS, Spec, named};
+use crate::args::size;
 
 /// What was typed.
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,12 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jobs::Place;
+use jobs::block::Claim;
+use jobs::change::Target;
+use jobs::inputs::Inputs;
+use jobs::key_source::StandardInput;
+use jobs::secret_buffer::SecretBuffer;
 use luks::{Header, Luks, Unlocked, Warning};
 use volume::{Access, FileStorage, Storage};
 
@@ -13,12 +19,6 @@ use super::key::source;
 use super::parse::Given;
 use crate::exit::Exit;
 use crate::output;
-use jobs::Place;
-use jobs::block::Claim;
-use jobs::change::Target;
-use jobs::inputs::Inputs;
-use jobs::key_source::StandardInput;
-use jobs::secret_buffer::SecretBuffer;
 
 /// What was typed, understood.
 pub(super) struct Session {

@@ -3,13 +3,6 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
-use luks::luks2::Metadata;
-use luks::{Header, InvalidOption, Luks, OsRandom, TokenProblem, tokens};
-use serde_json::{Map, Value};
-
-use super::failure::Failure;
-use super::session::{Session, say};
-use crate::output;
 use jobs::Place;
 use jobs::block::{Claim, Ground};
 use jobs::change::Target;
@@ -17,6 +10,13 @@ use jobs::destination::{Overwrite, Target as Destination};
 use jobs::inputs::Inputs;
 use jobs::temporary::Content;
 use jobs::token::add::{open_json, read_json};
+use luks::luks2::Metadata;
+use luks::{Header, InvalidOption, Luks, OsRandom, TokenProblem, tokens};
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+use super::session::{Session, say};
+use crate::output;
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let verb = session.verb.as_ref().expect("a token action has one");

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use jobs::inspect::Report;
+
 use crate::human;
 use crate::output::escape;
-use jobs::inspect::Report;
 
 /// A line for each region, with a bar as long as the region's share.
 pub fn text(report: &Report) -> String {

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::human;
 use jobs::inspect::Report;
 use jobs::inspect::report::{Region, RegionKind as Kind};
+
+use crate::human;
 
 /// Columns of a band, where there are no more parts than that.
 const COLUMNS: u64 = 64;

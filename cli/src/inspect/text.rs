@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::picture;
-use crate::human::{self, size};
-use crate::output::escape;
 use jobs::inspect::Report;
 use jobs::inspect::halfway::Halfway;
 use jobs::inspect::report::{Keyslot, Segment};
+
+use super::picture;
+use crate::human::{self, size};
+use crate::output::escape;
 
 /// One screen: the container, its data, its keyslots with what a guess costs, and everything else that is there.
 pub fn render(report: &Report) -> String {
