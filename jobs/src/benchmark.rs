@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dmcrypt::{CipherSpec, HashAlgorithm, SectorOptions, SectorSize};
-use luks::KdfParams;
+use dmcrypt::{AesKernel, CipherSpec, HashAlgorithm, SectorOptions, SectorSize};
 use luks::kdf::{Argon2Variant, CalibrationTarget};
+use luks::{KdfParams, defaults};
 use serde::Serialize;
 
 use crate::limits::{self, Stopwatch};
@@ -38,6 +38,132 @@ pub const CIPHERS: [(&str, u32); 12] = [
 const AREA_KIB: u16 = 128;
 /// How long each direction of a cipher is measured.
 const ONE_DIRECTION: Duration = Duration::from_millis(200);
+
+/// What is measured. Unless said, all that cryptsetup measures.
+#[derive(Clone, Debug)]
+pub struct BenchmarkOptions {
+    /// The hashes of PBKDF2.
+    pub hashes: Vec<HashAlgorithm>,
+    /// The variants of Argon2.
+    pub variants: Vec<Argon2Variant>,
+    /// The ciphers, as [`cipher_spec`] reads them, and the bits of their keys.
+    pub ciphers: Vec<(String, u32)>,
+    /// Size of a derived key.
+    pub key_bits: u32,
+    /// Bytes that are encrypted as one.
+    pub sector_size: SectorSize,
+    /// The time that Argon2 is to take, in milliseconds.
+    pub time_ms: u64,
+    /// The most memory that it may take; what suits this machine unless said.
+    pub max_memory_kib: Option<u32>,
+    /// Its lanes; as many as suit this machine unless said.
+    pub lanes: Option<u32>,
+}
+
+impl Default for BenchmarkOptions {
+    fn default() -> Self {
+        let ciphers = CIPHERS.iter();
+        Self {
+            hashes: HASHES.to_vec(),
+            variants: vec![Argon2Variant::I, Argon2Variant::Id],
+            ciphers: ciphers
+                .map(|(text, bits)| ((*text).to_owned(), *bits))
+                .collect(),
+            key_bits: 256,
+            sector_size: SectorSize::B512,
+            time_ms: defaults::ITER_TIME_MS,
+            max_memory_kib: None,
+            lanes: None,
+        }
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Benchmark {
+    /// The inner loops of AES.
+    pub aes_kernels: AesKernels,
+    /// PBKDF2.
+    pub pbkdf2: Vec<Pbkdf2Speed>,
+    /// Argon2.
+    pub argon2: Vec<Argon2Costs>,
+    /// Ciphers.
+    pub ciphers: Vec<CipherSpeed>,
+}
+
+/// The inner loops of AES, by name.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct AesKernels {
+    /// Those that this processor has.
+    pub available: Vec<&'static str>,
+    /// The one that runs.
+    pub used: &'static str,
+}
+
+impl AesKernels {
+    /// Those of this processor.
+    pub fn here() -> Self {
+        let all = AesKernel::here();
+        Self {
+            available: all.iter().map(|kernel| kernel.name()).collect(),
+            used: AesKernel::best().name(),
+        }
+    }
+}
+
+/// One of the things that are measured.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Measured<'a> {
+    /// PBKDF2 with one hash.
+    Pbkdf2(&'a Pbkdf2Speed),
+    /// One variant of Argon2.
+    Argon2(&'a Argon2Costs),
+    /// One cipher.
+    Cipher(&'a CipherSpeed),
+}
+
+/// Measures one thing after the other; `told` hears of each as soon as it is known.
+///
+/// # Errors
+///
+/// A cipher that there is not, or that does not take the key; what `told` says.
+pub fn benchmark<E: From<dmcrypt::Error>>(
+    options: &BenchmarkOptions,
+    mut told: impl FnMut(Measured<'_>) -> Result<(), E>,
+) -> Result<Benchmark, E> {
+    let mut done = Benchmark {
+        aes_kernels: AesKernels::here(),
+        pbkdf2: Vec::new(),
+        argon2: Vec::new(),
+        ciphers: Vec::new(),
+    };
+    for &hash in &options.hashes {
+        let speed = Pbkdf2Speed::measure(hash, options.key_bits);
+        told(Measured::Pbkdf2(&speed))?;
+        done.pbkdf2.push(speed);
+    }
+    for &variant in &options.variants {
+        let memory = options.max_memory_kib;
+        let costs = Argon2Costs::measure(
+            variant,
+            options.key_bits,
+            options.time_ms,
+            memory.unwrap_or_else(limits::calibration_memory_kib),
+            options.lanes.unwrap_or_else(limits::calibration_lanes),
+        );
+        told(Measured::Argon2(&costs))?;
+        done.argon2.push(costs);
+    }
+    for (text, bits) in &options.ciphers {
+        let speed = CipherSpeed::measure(cipher_spec(text)?, *bits, options.sector_size)?;
+        told(Measured::Cipher(&speed))?;
+        done.ciphers.push(speed);
+    }
+    Ok(done)
+}
 
 /// What PBKDF2 does in a second.
 #[derive(Clone, Copy, Debug, Serialize)]
