@@ -40,7 +40,7 @@ pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
     KeyVerb, NewKeyArgs, NewKeyFileArgs,
 };
-pub use keys::{KeyArgs, KeyEncoding, KeyFormat};
+pub use keys::{KeyArgs, KeyEncoding, KeyFormat, KeyReadArgs};
 pub use luks::{
     CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, NewHeaderArgs,
     Pbkdf, PolicyArgs, UnlockArgs,

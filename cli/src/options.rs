@@ -15,7 +15,8 @@ use luks::Version;
 
 use crate::args::{
     BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
-    KeyPairArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, Pbkdf, PlainArgs,
+    KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, Pbkdf,
+    PlainArgs,
     ResultArgs, SizeArgs, WorkArgs, for_one,
 };
 use crate::output;
@@ -115,21 +116,20 @@ pub fn key_from(file: Option<&OsStr>, descriptor: Option<u32>) -> KeyFrom {
 
 impl From<&KeyArgs> for KeySource {
     fn from(args: &KeyArgs) -> Self {
-        Self {
-            from: key_from(args.key_file.as_deref(), args.key_fd),
-            offset: args.keyfile_offset,
-            size: args.keyfile_size,
-            encoding: args.key_encoding.into(),
-            format: args.key_format.into(),
-        }
+        key(key_from(args.key_file.as_deref(), args.key_fd), &args.read)
     }
 }
 
 /// Where the key of one of two images comes from: `index` is 0 for A and 1 for B.
 pub fn key_of_pair(args: &KeyPairArgs, index: usize) -> KeySource {
     let file = for_one(&args.key_file, index).map(OsString::as_os_str);
+    let descriptor = for_one(&args.key_fd, index).copied();
+    key(key_from(file, descriptor), &args.read)
+}
+
+fn key(from: KeyFrom, args: &KeyReadArgs) -> KeySource {
     KeySource {
-        from: key_from(file, for_one(&args.key_fd, index).copied()),
+        from,
         offset: args.keyfile_offset,
         size: args.keyfile_size,
         encoding: args.key_encoding.into(),

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::styling::{AnsiColor, Style};
-pub use jobs::text::{escape, escape_json, escape_toml, path};
+pub use jobs::text::{escape, escape_json, path};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;

@@ -7,8 +7,8 @@ use clap::{Args, ValueHint};
 
 use super::keys::key_file;
 use super::{
-    BadPlacesArgs, BusyArgs, KeyEncoding, KeyFormat, LimitArgs, OutputArgs, Place, PolicyArgs,
-    WorkArgs, number, operand,
+    BadPlacesArgs, BusyArgs, KeyReadArgs, LimitArgs, OutputArgs, Place, PolicyArgs, WorkArgs,
+    operand,
 };
 
 /// `compare A B`.
@@ -57,18 +57,9 @@ pub struct KeyPairArgs {
     /// Try this keyslot only; given twice: first for A, then for B
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Vec<u32>,
-    /// Leave out so many bytes at the start of the key file
-    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
-    pub keyfile_offset: u64,
-    /// Read exactly so many bytes of the key file
-    #[arg(long, short = 'l', value_name = "SIZE", value_parser = number::keyfile_size)]
-    pub keyfile_size: Option<u64>,
-    /// How the bytes that are read spell the key
-    #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]
-    pub key_encoding: KeyEncoding,
-    /// What becomes of the key before it is used
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = KeyFormat::AsIs)]
-    pub key_format: KeyFormat,
+    /// How it is read.
+    #[command(flatten)]
+    pub read: KeyReadArgs,
     /// The volume key itself instead of a passphrase; given twice: first for A, then for B
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
     pub volume_key_file: Vec<PathBuf>,

@@ -60,6 +60,14 @@ pub struct KeyArgs {
     /// Read the key from a file descriptor that the caller opened
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Option<u32>,
+    /// How it is read.
+    #[command(flatten)]
+    pub read: KeyReadArgs,
+}
+
+/// How much of a key file counts, and how it is spelled.
+#[derive(Args, Debug)]
+pub struct KeyReadArgs {
     /// Leave out so many bytes at the start of the key file
     #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
     pub keyfile_offset: u64,

@@ -25,8 +25,8 @@ pub fn input(keys: &KeyArgs, new: &NewKeyFileArgs) -> Result<KeyInput, Error> {
         });
     }
     let source = KeySource {
-        encoding: keys.key_encoding.into(),
-        format: keys.key_format.into(),
+        encoding: keys.read.key_encoding.into(),
+        format: keys.read.key_format.into(),
         ..options::new_key(new)
     };
     Ok(KeyInput::new(source, false)?)
