@@ -10,6 +10,25 @@
 //!
 //! Of each a [`KeySource::size`] reads exactly so many bytes; fewer are an error. A plain container differs (see
 //! [`crate::plain`]): there a key file is the key itself.
+//!
+//! ```
+//! use jobs::key_source::{KeyEncoding, KeyFiles, KeyFrom, KeySource};
+//! use jobs::{Asked, Secrets};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("key");
+//! std::fs::write(&path, "# 2026\n636f7272656374\n")?;
+//! // What a job takes for the secrets of a container.
+//! let keys = KeyFiles::from(KeySource {
+//!     from: KeyFrom::File(path),
+//!     offset: 7,
+//!     encoding: KeyEncoding::Hex,
+//!     ..KeySource::default()
+//! });
+//! let passphrase = keys.passphrase(&Asked::of("disk.img"))?;
+//! assert_eq!(*passphrase, *b"correct");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod encoding;
 mod error;

@@ -80,12 +80,12 @@ pub const PARSERS: [Parsers; 4] = [
         files: &["dmcrypt-plain/src/key.rs", "dmcrypt-plain/src/open.rs"],
     },
     Parsers {
-        package: "luksmith",
+        package: "luksmith-jobs",
         test: None,
         beside: &[],
         slow: &[],
         longest: &[],
-        files: &["cli/src/passphrase/encoding.rs"],
+        files: &["jobs/src/key_source/encoding.rs"],
     },
 ];
 
