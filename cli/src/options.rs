@@ -16,8 +16,7 @@ use luks::Version;
 use crate::args::{
     BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
     KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, Pbkdf,
-    PlainArgs,
-    ResultArgs, SizeArgs, WorkArgs, for_one,
+    PlainArgs, ResultArgs, SizeArgs, WorkArgs, for_one,
 };
 use crate::output;
 
