@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use crate::common::{Place, check_all, pattern};
+use crate::common::{PROGRAM, Place, check_all, pattern};
 
 const RAW_BYTES: usize = 256 << 10;
 const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
@@ -104,6 +104,23 @@ fn systemd_knows_a_recovery_key() {
     let listed = place.sh("systemd-cryptenroll \"$PWD/copy\"");
     let listed = String::from_utf8_lossy(&listed);
     assert!(listed.contains("recovery"), "{listed}");
+}
+
+/// The last of them fails when the clone has its name already: its key stays then.
+#[test]
+fn where_a_clone_is_there_is_its_recovery_key() {
+    let place = place(&("--type luks2", ""));
+    let mut seen = Vec::new();
+    for number in 1..=4 {
+        place.sh_code(&format!(
+            "rm -f copy recovery; strace -f -qq -o trace -e trace=fsync -e inject=fsync:error=EIO:when={number} \
+             '{PROGRAM}' clone box copy --key-file key --recovery-key recovery 2>said"
+        ));
+        let is_there = ["copy", "recovery"].map(|name| place.path(name).exists());
+        assert_eq!(is_there[0], is_there[1], "{number}");
+        seen.push(is_there[0]);
+    }
+    assert!(seen.contains(&true) && seen.contains(&false), "{seen:?}");
 }
 
 struct Shown((&'static str, &'static str));

@@ -417,7 +417,7 @@ impl Making<'_> {
         let recovery_path = self.options.keys.recovery.path(&places.names[index]);
         let mut cloned = Cloned::named(places.names[index].clone());
         let mut kept = None;
-        unfinished.finish(|header, data| {
+        let finished = unfinished.finish(|header, data| {
             let keeps_holes = self.options.keep_holes;
             let (plaintext, watch) = (self.plaintext, self.watch);
             let proven = prove(&name, header, &data, &opened, plaintext, keeps_holes, watch)?;
@@ -430,13 +430,30 @@ impl Making<'_> {
                 kept = Some(Kept::keep(path, &name, key, self.secrets)?);
             }
             Ok(())
-        })?;
-        if let Some(kept) = kept {
+        });
+        // An error may come after the name was given, and then nothing else opens it.
+        if let Some(kept) = kept
+            && (finished.is_ok() || self.may_be_there(places, index))
+        {
             kept.confirm();
         }
+        finished?;
         cloned.keyslots = ways;
         cloned.recovery_key_file = recovery_path.map(|path: PathBuf| text::path(&path));
         Ok(Finished { cloned, data })
+    }
+}
+
+impl Making<'_> {
+    /// Whether something has the name of a clone.
+    fn may_be_there(&self, places: &Places, index: usize) -> bool {
+        match &places.place {
+            Place::Path(folder) if self.options.series.is_some() => {
+                folder.join(&places.names[index]).symlink_metadata().is_ok()
+            }
+            Place::Path(path) => path.symlink_metadata().is_ok(),
+            _ => true,
+        }
     }
 }
 
