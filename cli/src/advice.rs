@@ -6,6 +6,7 @@
 mod errors;
 
 use clap::{Command, CommandFactory};
+use jobs::error::PlainError;
 
 use crate::args::Cli;
 use crate::error::{self, Error};
@@ -15,7 +16,8 @@ use crate::output;
 /// Prints an error on standard error: first what is wrong, then, where there is one, a line that says what to do; or for
 /// programs all of that as one line of JSON. `verb` ends with `exit`.
 pub fn report(error: &Error, verb: &str, exit: Exit) {
-    let advice = errors::of(error).and_then(|advice| fitting(&advice, verb));
+    let advice = errors::of(error).map(|advice| of_the_source(error, advice, verb));
+    let advice = advice.and_then(|advice| fitting(&advice, verb));
     if output::speaks_json() {
         output::error(verb, exit, &error.to_string(), advice.as_deref());
         return;
@@ -23,6 +25,16 @@ pub fn report(error: &Error, verb: &str, exit: Exit) {
     error::tell(error);
     if let Some(advice) = advice {
         output::done(advice);
+    }
+}
+
+/// Of `clone` the options of a plain container are those of its source, which have a word more.
+fn of_the_source(error: &Error, advice: String, verb: &str) -> String {
+    match error {
+        Error::Job(jobs::Error::Plain(PlainError::Missing { .. })) if verb == "clone" => {
+            advice.replace("it with --", "it with --source-")
+        }
+        _ => advice,
     }
 }
 

@@ -311,6 +311,10 @@ fn raw_and_plain_images_get_a_header() {
             .expect(1)
             .says(says);
     }
+    place
+        .run("clone raw copy3 -q --new-keyfile pw --source-type plain --key-file key")
+        .expect(1)
+        .advises("--source-cipher");
     assert!(!place.path("copy3").exists());
 }
 
