@@ -1,6 +1,7 @@
 //! The jobs as a program without a terminal calls them.
 
 mod changes;
+mod clones;
 mod keys;
 mod places;
 mod watching;
