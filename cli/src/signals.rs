@@ -3,7 +3,7 @@
 //! Every signal that can be caught and would end the process arrives on a thread of its own, so that neither a key
 //! derivation nor a blocked read delays it. The thread puts the terminal back as it was, removes what is not finished (see [`jobs::temporary`]), secrets overwritten
 //! before, and lets the signal do what it does by default: the caller's shell sees a death by that signal (128 + its
-//! number). Overwriting takes as long as writing did; a second signal ends it. Memory that ends, on which the runtime aborts,
+//! number). Overwriting takes as long as writing did; another signal ends it, if it comes a second later or more. Memory that ends, on which the runtime aborts,
 //! is cleaned up after likewise, and ends the process with its exit code.
 
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jobs::temporary;
 use rustix::termios::{self, OptionalActions, Termios};
@@ -29,6 +29,10 @@ use crate::output;
 /// A terminal whose settings are others for now, and what they were.
 static TERMINAL: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 static INSTALL: Once = Once::new();
+/// What comes within this time of a signal is the same request: `timeout` sends its signal to the process and once more
+/// to its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
 /// Takes the signals from now on. Signals that the caller had ignored (`nohup`) stay ignored.
 pub fn install() -> io::Result<()> {
     let mut outcome = Ok(());
@@ -80,9 +84,11 @@ fn start() -> io::Result<()> {
             let Some(signal) = wait(&mut signals) else {
                 end_without_memory();
             };
+            let came = Instant::now();
             let mut has_come = false;
             clean_up(&mut || {
-                has_come |= signals.pending().next().is_some();
+                let is_another = signals.pending().next().is_some();
+                has_come |= is_another && came.elapsed() > ONE_REQUEST;
                 has_come
             });
             let _ = emulate_default_handler(signal);

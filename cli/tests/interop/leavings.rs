@@ -44,7 +44,8 @@ fn e4_a_key_of_a_failed_job_is_overwritten() {
 }
 
 /// The signal comes while a write is held up. The process lives on for long enough that its bytes would come after the
-/// zeros if nobody waited for it.
+/// zeros if nobody waited for it. `timeout` sends two signals, one to the process and one to its group, that are one
+/// request: the second does not end the overwriting.
 #[test]
 fn e4_plaintext_of_an_interrupted_job_is_overwritten() {
     let faults = "-e inject=pwrite64:delay_enter=2000000:when=1";
