@@ -157,8 +157,8 @@ pub use mapping::{Mapping, Segment, SegmentKind};
 pub use pipeline::{Branch, Copied, CopyOptions, Sink, Source, copy};
 pub use salvage::{Unread, read_around};
 pub use storage::{
-    Access, CrashState, CrashStates, Fault, FaultOn, FileStorage, MemoryStorage, Operation,
-    RehearsedStorage, SimulatedStorage, Storage, Window,
+    Access, CrashState, CrashStates, CrashedDisks, DisksCrashStates, Fault, FaultOn, FileStorage,
+    MemoryStorage, Operation, RehearsedStorage, SimulatedDisks, SimulatedStorage, Storage, Window,
 };
 pub use volume::Volume;
 

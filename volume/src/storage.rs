@@ -14,7 +14,10 @@ use std::ops::Range;
 pub use file::{Access, FileStorage};
 pub use memory::MemoryStorage;
 pub use rehearsed::RehearsedStorage;
-pub use simulated::{CrashState, CrashStates, Fault, FaultOn, Operation, SimulatedStorage};
+pub use simulated::{
+    CrashState, CrashStates, CrashedDisks, DisksCrashStates, Fault, FaultOn, Operation,
+    SimulatedDisks, SimulatedStorage,
+};
 pub use window::Window;
 
 use crate::lock::{HeaderLock, LockMode};

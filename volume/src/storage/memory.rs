@@ -47,6 +47,11 @@ impl MemoryStorage {
         }
     }
 
+    /// What it holds, which both then share until either is written.
+    pub(super) fn to_pages(&self) -> Pages {
+        self.pages().clone()
+    }
+
     fn pages(&self) -> RwLockReadGuard<'_, Pages> {
         self.pages.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,13 +1,17 @@
 //! A disk that loses power and fails on request: for tests of everything that changes a disk.
 
+mod choice;
+mod clock;
 mod crash;
+mod disks;
 
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::crash::Change;
-pub use self::crash::{CrashState, CrashStates};
+use self::clock::{Change, Clock};
+pub use self::crash::{CrashState, CrashStates, CrashedDisks, DisksCrashStates};
+pub use self::disks::SimulatedDisks;
 use super::memory::Pages;
 use super::{Storage, end_of};
 use crate::lock::{HeaderLock, LockMode, SharedLock, SharedLockGuard};
@@ -30,22 +34,13 @@ use crate::lock::{HeaderLock, LockMode, SharedLock, SharedLockGuard};
 /// }
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// Several disks, of which a sync reaches one, are [`SimulatedDisks`].
 pub struct SimulatedStorage {
-    state: Arc<Mutex<State>>,
+    clock: Arc<Mutex<Clock>>,
+    /// Which of the clock's disks it is.
+    disk: usize,
     header_lock: Arc<SharedLock>,
-}
-
-struct State {
-    /// What reads see.
-    current: Pages,
-    /// What was there when the recording began.
-    base: Pages,
-    /// What was changed since, and when that was synced.
-    changes: Vec<Change>,
-    faults: Vec<Fault>,
-    /// Places that cannot be read, and the number of the error.
-    bad: Vec<(Range<u64>, i32)>,
-    operations: Vec<Operation>,
 }
 
 /// One call of a [`Storage`] method, in the order in which they came. Ranges are bytes.
@@ -110,35 +105,45 @@ impl SimulatedStorage {
     }
 
     /// Begins a new recording: what is there now counts as synced, the log of operations is empty, and no fault is
-    /// left.
+    /// left. Of disks that share a clock all begin.
     pub fn restart(&self) {
-        let mut state = self.state();
-        state.base = state.current.clone();
-        state.changes.clear();
-        state.faults.clear();
-        state.operations.clear();
+        self.clock().restart();
     }
 
     /// Plans a failure. An operation that fails changes nothing; a sync that fails makes nothing durable.
     pub fn fail(&self, fault: Fault) {
-        self.state().faults.push(fault);
+        self.clock().disks[self.disk].faults.push(fault);
     }
 
     /// From now on every read of any byte of `range` fails with this number of the system, until the byte is written:
     /// a bad place of a disk. [`SimulatedStorage::restart`] leaves
     /// it as it is.
     pub fn break_reads(&self, range: Range<u64>, os_error: i32) {
-        self.state().bad.push((range, os_error));
+        self.clock().disks[self.disk].bad.push((range, os_error));
+    }
+
+    /// From now on what is written within `range` reaches the disk in whole blocks of `block_bytes`, counted from the
+    /// start of the range, as a disk with such sectors writes it. Elsewhere each 512 bytes go by themselves, and any of
+    /// those may be torn within.
+    ///
+    /// # Panics
+    ///
+    /// When `block_bytes` is 0.
+    pub fn write_whole_blocks(&self, range: Range<u64>, block_bytes: u64) {
+        assert_ne!(block_bytes, 0, "a block has a size");
+        self.clock().disks[self.disk]
+            .blocks
+            .push((range, block_bytes));
     }
 
     /// What reads see now.
     pub fn snapshot(&self) -> Vec<u8> {
-        self.state().current.to_vec()
+        self.clock().disks[self.disk].current.to_vec()
     }
 
     /// The operations since the recording began, those that failed included.
     pub fn operations(&self) -> Vec<Operation> {
-        self.state().operations.clone()
+        self.clock().operations_of(self.disk).cloned().collect()
     }
 
     /// How many reads touched any byte of `range`.
@@ -147,7 +152,10 @@ impl SimulatedStorage {
             Operation::Read(read) => read.start < range.end && range.start < read.end,
             _ => false,
         };
-        self.state().operations.iter().filter(touches).count()
+        self.clock()
+            .operations_of(self.disk)
+            .filter(touches)
+            .count()
     }
 
     /// Has anything been changed since the recording began, or been tried to?
@@ -158,7 +166,7 @@ impl SimulatedStorage {
                 Operation::Write(_) | Operation::SetLen(_) | Operation::PunchHole(_)
             )
         };
-        !self.state().operations.iter().any(is_change)
+        !self.clock().operations_of(self.disk).any(is_change)
     }
 
     /// What the disk may hold after a loss of power at any moment since the recording began.
@@ -166,151 +174,97 @@ impl SimulatedStorage {
     /// The states are built one after another, and share the bytes that they have in common. Between two syncs they are
     ///
     /// - every prefix of the changes, nothing and all included;
-    /// - subsets of the sectors of 512 bytes that were written: all of them up to 12 sectors, else single ones, all but
-    ///   one, pairs, and random ones (of the kinds that are many, a selection);
+    /// - subsets of the sectors of 512 bytes that were written: all of them up to 12 sectors, else the first so many,
+    ///   single ones, all but one, pairs, and random ones (of the kinds that are many, a selection);
     /// - states in which one sector is torn: its first bytes are new and the others old.
     ///
     /// `seed` makes the selection, the same each time.
     pub fn crash_states(&self, seed: u64) -> CrashStates {
-        let state = self.state();
-        CrashStates::new(state.base.clone(), &state.changes, seed)
+        CrashStates(self.clock().states_of(self.disk, false, seed))
     }
 
     /// As [`SimulatedStorage::crash_states`], for a loss of power now: only what was not synced is in doubt.
     pub fn crash_states_now(&self, seed: u64) -> CrashStates {
-        let state = self.state();
-        let mut base = state.base.clone();
-        let synced = state
-            .changes
-            .iter()
-            .rposition(Change::is_sync)
-            .map_or(0, |last| last + 1);
-        for change in &state.changes[..synced] {
-            change.apply(&mut base);
-        }
-        CrashStates::new(base, &state.changes[synced..], seed)
+        CrashStates(self.clock().states_of(self.disk, true, seed))
     }
 
     fn with(pages: Pages) -> Self {
-        let state = State {
-            base: pages.clone(),
-            current: pages,
-            changes: Vec::new(),
-            faults: Vec::new(),
-            bad: Vec::new(),
-            operations: Vec::new(),
-        };
+        Self::on(&Arc::default(), pages)
+    }
+
+    /// One more disk of a clock.
+    fn on(clock: &Arc<Mutex<Clock>>, pages: Pages) -> Self {
         Self {
-            state: Arc::new(Mutex::new(state)),
+            clock: clock.clone(),
+            disk: clock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(pages),
             header_lock: SharedLock::new(None),
         }
     }
 
-    /// Logs an operation, and fails where that was planned.
-    fn begin(&self, operation: Operation) -> io::Result<MutexGuard<'_, State>> {
-        let mut state = self.state();
-        let mut failed = None;
-        state.faults.retain_mut(|fault| {
-            if !fault.on.covers(&operation) {
-                return true;
-            }
-            if fault.after > 0 {
-                fault.after -= 1;
-                return true;
-            }
-            failed.get_or_insert(fault.os_error);
-            fault.forever
-        });
-        state.operations.push(operation);
-        match failed {
-            Some(os_error) => Err(io::Error::from_raw_os_error(os_error)),
-            None => Ok(state),
-        }
+    fn begin(&self, operation: Operation) -> io::Result<MutexGuard<'_, Clock>> {
+        let mut clock = self.clock();
+        clock.begin(self.disk, operation)?;
+        Ok(clock)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Storage for SimulatedStorage {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state().current.len())
+        Ok(self.clock().disks[self.disk].current.len())
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = end_of(offset, buf.len())?;
-        let state = self.begin(Operation::Read(offset..end))?;
-        let hits = |(bad, _): &&(Range<u64>, i32)| bad.start < end && offset < bad.end;
-        match state.bad.iter().find(hits) {
-            Some((_, os_error)) => Err(io::Error::from_raw_os_error(*os_error)),
-            None => state.current.read(offset, buf),
-        }
+        let range = offset..end_of(offset, buf.len())?;
+        self.begin(Operation::Read(range.clone()))?.disks[self.disk].read(range, buf)
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let end = end_of(offset, data.len())?;
-        let mut state = self.begin(Operation::Write(offset..end))?;
-        state.mend(&(offset..end));
-        state.change(Change::Write {
+        let range = offset..end_of(offset, data.len())?;
+        let change = Change::Write {
             offset,
             data: data.into(),
-        });
+        };
+        let mut clock = self.begin(Operation::Write(range.clone()))?;
+        clock.change(self.disk, change)?;
+        clock.disks[self.disk].mend(&range);
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.begin(Operation::Sync)?.change(Change::Sync);
-        Ok(())
+        self.begin(Operation::Sync)?.sync(self.disk)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.begin(Operation::SetLen(len))?
-            .change(Change::SetLen(len));
-        Ok(())
+            .change(self.disk, Change::SetLen(len))
     }
 
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         let range = offset..offset.saturating_add(len);
         self.begin(Operation::PunchHole(range.clone()))?
-            .change(Change::PunchHole(range));
-        Ok(())
+            .change(self.disk, Change::PunchHole(range))
     }
 
     fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        Ok(self.state().current.data_extent(offset))
+        Ok(self.clock().disks[self.disk].current.data_extent(offset))
     }
 
     fn lock(&self, mode: LockMode) -> io::Result<HeaderLock> {
         let held = self.header_lock.acquire(mode)?;
-        self.state().operations.push(Operation::Lock(mode));
+        self.clock().log(self.disk, Operation::Lock(mode));
         Ok(HeaderLock::new(LoggedLock {
             _held: held,
             mode,
-            state: Arc::clone(&self.state),
+            disk: self.disk,
+            clock: Arc::clone(&self.clock),
         }))
-    }
-}
-
-impl State {
-    /// A sector that is written can be read again.
-    fn mend(&mut self, written: &Range<u64>) {
-        let bad = std::mem::take(&mut self.bad);
-        for (range, os_error) in bad {
-            let before = range.start..range.end.min(written.start);
-            let behind = range.start.max(written.end)..range.end;
-            self.bad.extend(
-                [before, behind]
-                    .into_iter()
-                    .filter(|rest| !rest.is_empty())
-                    .map(|rest| (rest, os_error)),
-            );
-        }
-    }
-
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.current);
-        self.changes.push(change);
     }
 }
 
@@ -328,14 +282,15 @@ impl FaultOn {
 
 /// A header lock whose release is logged, before anybody else can take it.
 struct LoggedLock {
-    state: Arc<Mutex<State>>,
+    clock: Arc<Mutex<Clock>>,
+    disk: usize,
     mode: LockMode,
     _held: SharedLockGuard,
 }
 
 impl Drop for LoggedLock {
     fn drop(&mut self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.operations.push(Operation::Unlock(self.mode));
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.log(self.disk, Operation::Unlock(self.mode));
     }
 }

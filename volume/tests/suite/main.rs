@@ -21,6 +21,7 @@ mod cursor;
 mod places;
 /// What the simulated disk promises to the tests that use it.
 mod simulated;
+mod simulated_disks;
 mod support;
 /// Reads and writes at any offset, against a model; many threads.
 mod volume;
