@@ -173,7 +173,7 @@ impl SimulatedStorage {
     ///
     /// The states are built one after another, and share the bytes that they have in common. Between two syncs they are
     ///
-    /// - every prefix of the changes, nothing and all included;
+    /// - every prefix of the changes, nothing and all included, each change alone, and all but each;
     /// - subsets of the sectors of 512 bytes that were written: all of them up to 12 sectors, else the first so many,
     ///   single ones, all but one, pairs, and random ones (of the kinds that are many, a selection);
     /// - states in which one sector is torn: its first bytes are new and the others old.

@@ -20,6 +20,8 @@ pub(super) struct Piece {
 pub(super) enum Choice {
     /// So many changes, all of each.
     First(usize),
+    /// These changes, all of each.
+    Whole(Vec<usize>),
     /// So many pieces.
     FirstPieces(usize),
     /// In the order of the changes.
@@ -81,7 +83,8 @@ fn left_in_block(at: u64, blocks: &[(Range<u64>, u64)]) -> (u64, bool) {
 }
 
 impl Choice {
-    /// What to try where nothing of `steps` was synced: every write boundary, then `most` of the others.
+    /// What to try where nothing of `steps` was synced: every write boundary, each change lost or kept alone, then `most`
+    /// of the others.
     pub(super) fn of(
         steps: usize,
         pieces: &[Piece],
@@ -89,28 +92,45 @@ impl Choice {
         random: &mut Random,
     ) -> Vec<Self> {
         let mut choices: Vec<Self> = (0..=steps).map(Self::First).collect();
+        // The first one alone and all but the last one are boundaries.
+        choices.extend((1..steps).map(|kept| Self::Whole(vec![kept])));
+        if steps > 2 {
+            choices.extend((0..steps - 1).map(|lost| Self::all_changes_but(lost, steps)));
+        }
         let others = Self::others(pieces, 0, random);
         choices.extend(random.thin(others, most));
         choices
     }
 
-    /// Of those only what has something of the last step: all of it, then `most` of the others.
+    /// Of those only what has something of the last step, `most` at most: first the states that have all of it.
     pub(super) fn with_the_last(
         steps: usize,
         pieces: &[Piece],
         most: usize,
         random: &mut Random,
     ) -> Vec<Self> {
-        let from = pieces.partition_point(|piece| piece.step + 1 < steps);
-        // Nothing was written.
-        if from == pieces.len() {
-            return vec![Self::First(steps)];
-        }
-        let mut others = Self::others(pieces, from, random);
-        others.retain(|choice| choice.has_any_from(from, pieces.len()));
         let mut choices = vec![Self::First(steps)];
-        choices.extend(random.thin(others, most.saturating_sub(1)));
+        let from = pieces.partition_point(|piece| piece.step + 1 < steps);
+        if from < pieces.len() {
+            if steps > 1 {
+                choices.push(Self::Whole(vec![steps - 1]));
+            }
+            if steps > 2 {
+                // The change that matters is more likely one of the last.
+                let lost = (0..steps - 1).rev();
+                choices.extend(lost.map(|lost| Self::all_changes_but(lost, steps)));
+            }
+            choices.truncate(most.max(1));
+            let mut others = Self::others(pieces, from, random);
+            others.retain(|choice| choice.has_any_from(from, pieces.len()));
+            let left = most.saturating_sub(choices.len());
+            choices.extend(random.thin(others, left));
+        }
         choices
+    }
+
+    fn all_changes_but(lost: usize, steps: usize) -> Self {
+        Self::Whole((0..steps).filter(|step| *step != lost).collect())
     }
 
     /// All but the boundaries; those that are many are chosen with a mind to the pieces from `from` on.
@@ -165,7 +185,7 @@ impl Choice {
     /// Does it have any piece from this one on?
     fn has_any_from(&self, from: usize, count: usize) -> bool {
         match self {
-            Self::First(_) => false,
+            Self::First(_) | Self::Whole(_) => false,
             Self::FirstPieces(pieces) => *pieces > from,
             Self::These(pieces) => pieces.last().is_some_and(|last| *last >= from),
             Self::AllBut(missing) => from + 1 < count || *missing != from,
@@ -181,6 +201,7 @@ impl fmt::Display for Choice {
         match self {
             Self::First(0) => write!(f, "no change"),
             Self::First(changes) => write!(f, "the first {changes} changes"),
+            Self::Whole(changes) => write!(f, "changes {changes:?}"),
             Self::FirstPieces(pieces) => write!(f, "the first {pieces} pieces"),
             Self::These(pieces) => write!(f, "pieces {pieces:?}"),
             Self::AllBut(missing) => write!(f, "all pieces but number {missing}"),

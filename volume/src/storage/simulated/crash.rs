@@ -115,8 +115,8 @@ impl DisksCrashStates {
         }
     }
 
-    /// Only every write boundary and, of the other states between two syncs, `most` that the seed chooses. To be called
-    /// before the first state is taken.
+    /// Only every write boundary, each change lost or kept alone and, of the other states between two syncs, `most` that
+    /// the seed chooses. To be called before the first state is taken.
     #[must_use]
     pub fn thinned(self, most: usize) -> Self {
         Self { most, ..self }
@@ -213,6 +213,11 @@ impl Epoch {
         let all = || 0..self.pieces.len();
         match choice {
             Choice::First(_) => {}
+            Choice::Whole(changes) => {
+                for change in changes {
+                    self.pending[*change].apply(&mut pages);
+                }
+            }
             Choice::FirstPieces(count) => self.put(&mut pages, 0..*count),
             Choice::These(chosen) => self.put(&mut pages, chosen.iter().copied()),
             Choice::AllBut(missing) => {

@@ -67,7 +67,7 @@ impl SimulatedDisks {
     }
 
     /// Has every change judged before it is made, in each state that a loss of power may leave while it is not synced,
-    /// `most` of them if there are more.
+    /// `most` of them if there are more: first those that have all of it and lack one change before it.
     ///
     /// The first change that is found guilty is not made: it fails, as does all that would change anything after it, with
     /// an error that names it. Nobody can make it forgotten, see [`SimulatedDisks::guilty`].
