@@ -409,13 +409,20 @@ pub fn write_new(
     content: Content,
     bytes: &[u8],
 ) -> Result<(), ChangeError> {
-    let failed = |source: io::Error| {
-        let name = text::path(path);
-        match source.kind() {
-            io::ErrorKind::AlreadyExists => ChangeError::Exists { name },
-            _ => ChangeError::Write { name, source },
-        }
-    };
+    let written = write_for_now(path, mode, content, bytes)?;
+    written
+        .keep(|_| Ok(()))
+        .map_err(|error| write_failed(path, error))
+}
+
+/// The same, and the file goes again unless it is kept.
+pub fn write_for_now(
+    path: &Path,
+    mode: u32,
+    content: Content,
+    bytes: &[u8],
+) -> Result<TemporaryFile, ChangeError> {
+    let failed = |error| write_failed(path, error);
     let (folder, name) = Folder::of(path).map_err(failed)?;
     let (mut file, temporary) =
         TemporaryFile::create(&Arc::new(folder), &name, mode, content).map_err(failed)?;
@@ -426,6 +433,14 @@ pub fn write_new(
     written
         .and_then(|()| file.sync_all())
         .and_then(|()| temporary.folder().sync(&file))
-        .and_then(|()| temporary.keep(|_| Ok(())))
-        .map_err(failed)
+        .map_err(failed)?;
+    Ok(temporary)
+}
+
+fn write_failed(path: &Path, source: io::Error) -> ChangeError {
+    let name = text::path(path);
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => ChangeError::Exists { name },
+        _ => ChangeError::Write { name, source },
+    }
 }

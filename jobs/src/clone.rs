@@ -26,7 +26,7 @@ use crate::destination::Overwrite;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::limits;
-use crate::losses::{BadPlaces, Losses};
+use crate::losses::{BadPlaces, Losses, Lost};
 use crate::new_container;
 use crate::new_luks::{self, LuksOptions};
 use crate::place::Place;
@@ -213,6 +213,9 @@ pub struct Cloned {
     /// The file with its recovery key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_key_file: Option<String>,
+    /// What of the source could not be read, and is zeros in it; of one of many, where there is such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Vec<Lost>>,
     /// Why it is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -245,7 +248,7 @@ pub enum OpenedBy {
 pub struct Outcome {
     /// What there is.
     pub report: CloneReport,
-    /// Why some of many are not there, one for each.
+    /// Why some of many are not there: a reason for each that failed by itself, and one for all that were not begun.
     pub failed: Vec<Error>,
 }
 

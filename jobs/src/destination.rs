@@ -5,6 +5,7 @@ mod check;
 pub mod held;
 mod new_file;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
@@ -19,7 +20,7 @@ use crate::error::DestinationError;
 use crate::folder::Folder;
 use crate::inputs::Inputs;
 use crate::place::Place;
-use crate::temporary::Content;
+use crate::temporary::{Content, TemporaryFile};
 
 /// What there is already and may be written over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -248,6 +249,18 @@ impl Destination {
             name: self.name.clone(),
             source,
         })
+    }
+
+    /// `file`, which tells of what is written here, is kept once a new destination has its name, and goes otherwise. What
+    /// has its name already is there, and so is the file.
+    pub fn take_along(&mut self, file: TemporaryFile) {
+        match &mut self.bytes {
+            Bytes::File(_, new, _) => new.take_along(file),
+            Bytes::Device(..) | Bytes::Storage(..) | Bytes::Stream(_) => {
+                let kept: Result<(), Infallible> = file.keep(|_| Ok(()));
+                let Ok(()) = kept;
+            }
+        }
     }
 
     /// Makes what was written durable and, for a file, visible under its name.

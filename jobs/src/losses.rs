@@ -92,7 +92,7 @@ impl Losses {
     pub fn list(&self) -> Option<Vec<Lost>> {
         self.may_lose.then(|| {
             let ranges = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
-            joined(ranges.clone())
+            in_order(ranges.clone())
         })
     }
 
@@ -113,7 +113,17 @@ impl Losses {
     }
 }
 
-fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Lost> {
+/// What was lost in one reading or in another.
+pub(crate) fn joined(one: Option<Vec<Lost>>, other: Option<Vec<Lost>>) -> Option<Vec<Lost>> {
+    let (Some(one), Some(other)) = (&one, &other) else {
+        return one.or(other);
+    };
+    let all = one.iter().chain(other);
+    let ranges = all.map(|lost| lost.offset..lost.offset + lost.length);
+    Some(in_order(ranges.collect()))
+}
+
+fn in_order(mut ranges: Vec<Range<u64>>) -> Vec<Lost> {
     ranges.sort_by_key(|range| range.start);
     let mut all: Vec<Lost> = Vec::new();
     for range in ranges {
@@ -204,10 +214,20 @@ mod tests {
 
     #[test]
     fn places_are_joined_and_in_order() {
-        let lost = joined(vec![4096..8192, 512..1024, 8192..8704, 0..512]);
+        let lost = in_order(vec![4096..8192, 512..1024, 8192..8704, 0..512]);
         let expected = [(0, 1024), (4096, 4608)].map(|(offset, length)| Lost { offset, length });
         assert_eq!(lost, expected);
-        assert_eq!(joined(Vec::new()), []);
+        assert_eq!(in_order(Vec::new()), []);
+        let [one, two] = [512, 4096].map(|offset| {
+            vec![Lost {
+                offset,
+                length: 512,
+            }]
+        });
+        let both = joined(Some(two.clone()), Some(one.clone()));
+        assert_eq!(both, Some([one, two].concat()));
+        assert_eq!(joined(None, Some(Vec::new())), Some(Vec::new()));
+        assert_eq!(joined(None, None), None);
     }
 
     #[test]

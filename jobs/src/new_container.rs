@@ -14,7 +14,7 @@ use crate::new_luks::NewLuks;
 use crate::payload;
 use crate::place::Place;
 use crate::secret::{Asked, Secrets};
-use crate::temporary::Content;
+use crate::temporary::{Content, TemporaryFile};
 use crate::watch::Watch;
 
 /// Where a container goes: one place, or two with a detached header. Nothing has been written yet.
@@ -102,7 +102,7 @@ pub fn write<T>(
 ) -> Result<T, Error> {
     let unfinished = Unfinished::begin(container, payload_bytes, places)?;
     let filled = fill(&unfinished.data, &unfinished.mapping)?;
-    unfinished.finish(|_, _| Ok(()))?;
+    unfinished.seal(|_, _| Ok(()))?.name(None)?;
     Ok(filled)
 }
 
@@ -157,12 +157,11 @@ impl Unfinished {
         Ok(())
     }
 
-    /// Writes the header behind the data, has `prove` look at it and at the data, and gives both their names. Of a stream
-    /// nothing is looked at.
-    pub fn finish(
+    /// Writes the header behind the data, and has `prove` look at it and at the data. Of a stream nothing is looked at.
+    pub fn seal(
         self,
         prove: impl FnOnce(Arc<dyn Storage>, Arc<dyn Storage>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Sealed, Error> {
         if let Some(storage) = self.header_storage() {
             sync(&self.data)?;
             let name = self.header_name().to_owned();
@@ -172,11 +171,10 @@ impl Unfinished {
                 prove(storage, data)?;
             }
         }
-        match self.header {
-            Some(header) => self.data.commit_with_header(header)?,
-            None => self.data.commit()?,
-        }
-        Ok(())
+        Ok(Sealed {
+            data: self.data,
+            header: self.header,
+        })
     }
 
     fn header_storage(&self) -> Option<Arc<dyn Storage>> {
@@ -185,6 +183,40 @@ impl Unfinished {
 
     fn header_name(&self) -> &str {
         &self.header.as_ref().unwrap_or(&self.data).name
+    }
+}
+
+/// A container that is whole and has no name yet.
+pub struct Sealed {
+    data: Destination,
+    header: Option<Destination>,
+}
+
+impl Sealed {
+    /// Where the data are.
+    pub fn data(&self) -> Option<Arc<dyn Storage>> {
+        self.data.storage()
+    }
+
+    /// Gives data and header their names, and keeps `along` with them.
+    pub fn name(self, along: Option<TemporaryFile>) -> Result<(), Error> {
+        let Self {
+            mut data,
+            mut header,
+        } = self;
+        if let Some(file) = along {
+            let named = match (&data.bytes, &mut header) {
+                // The file is kept with what gets a name.
+                (Bytes::Device(..) | Bytes::Storage(..), Some(header)) => header,
+                _ => &mut data,
+            };
+            named.take_along(file);
+        }
+        match header {
+            Some(header) => data.commit_with_header(header)?,
+            None => data.commit()?,
+        }
+        Ok(())
     }
 }
 

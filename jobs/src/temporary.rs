@@ -123,6 +123,7 @@ pub struct TemporaryFile {
     number: u64,
     leaving: Arc<Leaving>,
     kept: bool,
+    companions: Vec<Self>,
 }
 
 impl TemporaryFile {
@@ -155,6 +156,7 @@ impl TemporaryFile {
                 number,
                 leaving,
                 kept: false,
+                companions: Vec::new(),
             },
         ))
     }
@@ -175,6 +177,11 @@ impl TemporaryFile {
         file.expect("it is made before this value is").file()
     }
 
+    /// From now on `other`, which has its name and all that it is to hold, is kept with this one, or goes with it.
+    pub fn take_along(&mut self, other: Self) {
+        self.companions.push(other);
+    }
+
     /// Lets `keep` make the file permanent (a rename); if it fails the file is removed.
     pub fn keep<E>(self, keep: impl FnOnce(&Self) -> Result<(), E>) -> Result<(), E> {
         Self::keep_all([self], |[file]| keep(file))
@@ -188,10 +195,17 @@ impl TemporaryFile {
         let mut leavings = leavings();
         keep(&files)?;
         for file in &mut files {
-            leavings.forget(file.number);
-            file.kept = true;
+            file.forget(&mut leavings);
         }
         Ok(())
+    }
+
+    fn forget(&mut self, leavings: &mut Leavings) {
+        leavings.forget(self.number);
+        self.kept = true;
+        for companion in &mut self.companions {
+            companion.forget(leavings);
+        }
     }
 }
 
@@ -283,6 +297,23 @@ mod tests {
         let file = make(&path)?;
         file.keep(|file| file.folder().rename(file.name(), "kept".as_ref()))?;
         assert!(directory.path().join("kept").exists() && !path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn companions_are_kept_together_or_go_together() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let at = |name: &str| directory.path().join(name);
+        for outcome in [Ok(()), Err(io::Error::from(io::ErrorKind::AlreadyExists))] {
+            let is_kept = outcome.is_ok();
+            let mut file = make(&at("file"))?;
+            file.take_along(make(&at("companion"))?);
+            assert_eq!(file.keep(|_| outcome).is_ok(), is_kept);
+            for name in ["file", "companion"] {
+                assert_eq!(at(name).exists(), is_kept, "{name}");
+                let _ = fs::remove_file(at(name));
+            }
+        }
         Ok(())
     }
 

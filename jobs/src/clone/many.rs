@@ -3,22 +3,21 @@
 mod sum;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use dmcrypt::Passphrase;
 use rustix::fs::statvfs;
-use volume::{Branch, Sink, Storage, Volume};
+use volume::{Branch, Sink, Volume};
 
 use super::manifest::Manifest;
 use super::plaintext::Plaintext;
 use super::proof::prove;
-use super::recovery::{Kept, Recovery};
+use super::recovery::{Recovery, hand_over};
 use super::{CloneOptions, CloneReport, Cloned, Format, Keys, Outcome, Way};
 use crate::error::{ChangeError, CloneError, Error, TransferError};
 use crate::inputs::Inputs;
-use crate::losses::{BadPlaces, Losses, Lost};
-use crate::new_container::{self, Unfinished};
+use crate::losses::{BadPlaces, Losses, Lost, joined};
+use crate::new_container::{self, Sealed, Unfinished};
 use crate::payload;
 use crate::place::Place;
 use crate::report::Report;
@@ -179,14 +178,20 @@ pub(super) struct Making<'a> {
     pub(super) watch: &'a dyn Watch,
 }
 
-/// A clone that has its name, and its data.
-struct Finished {
+/// A clone that is proven, and has no name yet.
+struct Proven {
     cloned: Cloned,
-    data: Option<Arc<dyn Storage>>,
+    /// How messages name it.
+    name: String,
+    sealed: Sealed,
+    recovery: Option<Passphrase>,
 }
 
-/// What came of a group, by name.
-type Outcomes = Vec<(String, Result<Cloned, Error>)>;
+/// What came of each of a group, and what of the source was lost.
+struct Group {
+    made: Vec<Result<Proven, Error>>,
+    lost: Option<Vec<Lost>>,
+}
 
 /// A clone whose areas are written.
 struct Begun {
@@ -207,45 +212,49 @@ impl Making<'_> {
     ) -> Result<Outcome, Error> {
         let series = self.options.series.as_ref();
         let manifest = series.and_then(|series| series.manifest.as_ref());
-        let mut manifest = manifest.map(|path| Manifest::create(path)).transpose()?;
-        let count = places.names.len();
-        let mut clones = Vec::with_capacity(count);
-        let mut failed = Vec::new();
+        let mut told = Told {
+            manifest: manifest.map(|path| Manifest::create(path)).transpose()?,
+            clones: Vec::with_capacity(places.names.len()),
+            failed: Vec::new(),
+        };
         let mut lost = None;
-        let mut next = 0;
-        while next < count {
+        let count = places.names.len();
+        while told.clones.len() < count {
+            let next = told.clones.len();
             let group = next..count.min(next + self.group(&places));
-            next = group.end;
-            let (made, losses) = self.group_of(&mut places, group)?;
-            lost = lost.or(losses);
-            for (name, outcome) in made {
-                let cloned = match outcome {
-                    Ok(cloned) => cloned,
+            let group = match self.group_of(&mut places, group) {
+                Ok(group) => group,
+                Err(error) if series.is_none() || matches!(error, Error::Cancelled) => {
+                    return Err(error);
+                }
+                // No other one could be made either.
+                Err(error) => {
+                    told.end(error, &places.names[next..])?;
+                    break;
+                }
+            };
+            for (index, one) in (next..).zip(group.made) {
+                match one.and_then(|proven| self.name(proven)) {
+                    Ok(cloned) => told.made(Cloned {
+                        lost: series
+                            .and(group.lost.clone())
+                            .filter(|lost| !lost.is_empty()),
+                        ..cloned
+                    })?,
                     // The only one is the whole job.
                     Err(error) if series.is_none() => return Err(error),
-                    Err(error) => {
-                        let error_text = error.to_string();
-                        failed.push(error);
-                        Cloned {
-                            error: Some(error_text),
-                            ..Cloned::named(name)
-                        }
-                    }
-                };
-                if let Some(manifest) = &mut manifest {
-                    manifest.add(&cloned)?;
+                    Err(error) => told.failed(error, &places.names[index])?,
                 }
-                clones.push(cloned);
             }
+            lost = joined(lost, group.lost);
         }
-        let report = report.with_lost(lost);
         Ok(Outcome {
             report: CloneReport {
-                report,
+                report: report.with_lost(lost),
                 source_type,
-                clones,
+                clones: told.clones,
             },
-            failed,
+            failed: told.failed,
         })
     }
 
@@ -260,20 +269,16 @@ impl Making<'_> {
         usize::try_from(fit).unwrap_or(GROUP).clamp(1, GROUP)
     }
 
-    /// Makes the clones of one reading; what came of each, and what of the source was lost.
-    fn group_of(
-        &self,
-        places: &mut Places,
-        group: Range<usize>,
-    ) -> Result<(Outcomes, Option<Vec<Lost>>), Error> {
-        let mut outcomes: Vec<Option<Result<Cloned, Error>>> = Vec::new();
-        outcomes.resize_with(group.len(), || None);
+    /// Makes the clones of one reading, as far as their names.
+    fn group_of(&self, places: &mut Places, group: Range<usize>) -> Result<Group, Error> {
+        let mut made: Vec<Option<Result<Proven, Error>>> = Vec::new();
+        made.resize_with(group.len(), || None);
         let mut begun = Vec::new();
         for index in group.clone() {
             match self.begin(places, index) {
                 Ok(one) => begun.push(one),
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
-                Err(error) => outcomes[index - group.start] = Some(Err(error)),
+                Err(error) => made[index - group.start] = Some(Err(error)),
             }
         }
         let losses = Losses::begin(&self.options.bad_places)?;
@@ -282,40 +287,30 @@ impl Making<'_> {
         } else {
             self.copy(&begun, &losses)?
         };
-        let finished: Vec<_> = begun
+        for (one, error) in begun.into_iter().zip(copied) {
+            let index = one.index - group.start;
+            made[index] = Some(match error {
+                Some(error) => Err(Error::from(TransferError {
+                    source_name: self.source.to_owned(),
+                    destination: one.name,
+                    error,
+                })),
+                None => self.prove(one, places),
+            });
+        }
+        let mut made: Vec<_> = made
             .into_iter()
-            .zip(copied)
-            .map(|(one, error)| {
-                let (index, name) = (one.index, one.name.clone());
-                let finished = match error {
-                    Some(error) => Err(Error::from(TransferError {
-                        source_name: self.source.to_owned(),
-                        destination: name,
-                        error,
-                    })),
-                    None => self.finish(one, places),
-                };
-                (index, finished)
-            })
+            .map(|one| one.expect("each was begun or failed"))
             .collect();
-        losses.keep()?;
         let series = self.options.series.as_ref();
-        let mut finished = finished;
         if series.is_some_and(|series| series.manifest.is_some()) {
-            let made = finished
-                .iter_mut()
-                .filter_map(|(_, one)| one.as_mut().ok())
-                .collect();
-            sum::add(made, self.options.work.threads(), self.watch)?;
+            sum::add(&mut made, self.options.work.threads(), self.watch)?;
         }
-        for (index, finished) in finished {
-            outcomes[index - group.start] = Some(finished.map(|finished| finished.cloned));
-        }
-        let names = group.map(|index| places.names[index].clone());
-        let outcomes = outcomes
-            .into_iter()
-            .map(|outcome| outcome.expect("each was begun or failed"));
-        Ok((names.zip(outcomes).collect(), losses.list()))
+        losses.keep()?;
+        Ok(Group {
+            made,
+            lost: losses.list(),
+        })
     }
 
     /// Makes keys and header in memory, and writes the areas.
@@ -397,8 +392,8 @@ impl Making<'_> {
         Ok(errors.collect())
     }
 
-    /// Writes the header, proves it, keeps the recovery key and gives the name.
-    fn finish(&self, one: Begun, places: &Places) -> Result<Finished, Error> {
+    /// Writes the header and proves it.
+    fn prove(&self, one: Begun, places: &Places) -> Result<Proven, Error> {
         let Begun {
             index,
             name,
@@ -408,16 +403,17 @@ impl Making<'_> {
         } = one;
         let end = unfinished.mapping.storage_end(self.format.payload_bytes);
         payload::reach(&unfinished.data, end.max(self.format.container_bytes()))?;
-        let data = unfinished.data.storage();
         let passphrases = self.keys.with(recovery.as_ref());
         let opened = ways.iter().zip(&passphrases);
         let opened: Vec<_> = opened
             .map(|(way, (_, passphrase))| (way.keyslot, *passphrase))
             .collect();
         let recovery_path = self.options.keys.recovery.path(&places.names[index]);
-        let mut cloned = Cloned::named(places.names[index].clone());
-        let mut kept = None;
-        let finished = unfinished.finish(|header, data| {
+        let mut cloned = Cloned {
+            recovery_key_file: recovery_path.map(|path| text::path(&path)),
+            ..Cloned::named(places.names[index].clone())
+        };
+        let sealed = unfinished.seal(|header, data| {
             let keeps_holes = self.options.keep_holes;
             let (plaintext, watch) = (self.plaintext, self.watch);
             let proven = prove(&name, header, &data, &opened, plaintext, keeps_holes, watch)?;
@@ -425,35 +421,60 @@ impl Making<'_> {
             cloned.fingerprint = proven
                 .fingerprint
                 .map(|fingerprint| fingerprint.to_string());
-            if let Some(key) = &recovery {
-                let path = recovery_path.as_deref();
-                kept = Some(Kept::keep(path, &name, key, self.secrets)?);
-            }
             Ok(())
-        });
-        // An error may come after the name was given, and then nothing else opens it.
-        if let Some(kept) = kept
-            && (finished.is_ok() || self.may_be_there(places, index))
-        {
-            kept.confirm();
-        }
-        finished?;
+        })?;
         cloned.keyslots = ways;
-        cloned.recovery_key_file = recovery_path.map(|path: PathBuf| text::path(&path));
-        Ok(Finished { cloned, data })
+        Ok(Proven {
+            cloned,
+            name,
+            sealed,
+            recovery,
+        })
+    }
+
+    /// Keeps the recovery key and gives the name, of which there are both or none.
+    fn name(&self, proven: Proven) -> Result<Cloned, Error> {
+        let path = self.options.keys.recovery.path(&proven.cloned.name);
+        let along = match &proven.recovery {
+            Some(key) => hand_over(path.as_deref(), &proven.name, key, self.secrets)?,
+            None => None,
+        };
+        proven.sealed.name(along)?;
+        Ok(proven.cloned)
     }
 }
 
-impl Making<'_> {
-    /// Whether something has the name of a clone.
-    fn may_be_there(&self, places: &Places, index: usize) -> bool {
-        match &places.place {
-            Place::Path(folder) if self.options.series.is_some() => {
-                folder.join(&places.names[index]).symlink_metadata().is_ok()
-            }
-            Place::Path(path) => path.symlink_metadata().is_ok(),
-            _ => true,
+/// What is known of clones, in their order.
+struct Told {
+    manifest: Option<Manifest>,
+    clones: Vec<Cloned>,
+    failed: Vec<Error>,
+}
+
+impl Told {
+    fn made(&mut self, cloned: Cloned) -> Result<(), Error> {
+        if let Some(manifest) = &mut self.manifest {
+            manifest.add(&cloned)?;
         }
+        self.clones.push(cloned);
+        Ok(())
+    }
+
+    fn failed(&mut self, error: Error, name: &str) -> Result<(), Error> {
+        self.end(error, &[name.to_owned()])
+    }
+
+    /// None of these is made, for one reason.
+    fn end(&mut self, error: Error, names: &[String]) -> Result<(), Error> {
+        let reason = error.to_string();
+        self.failed.push(error);
+        for name in names {
+            self.made(Cloned {
+                error: Some(reason.clone()),
+                ..Cloned::named(name.clone())
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -466,6 +487,7 @@ impl Cloned {
             sha256: None,
             keyslots: Vec::new(),
             recovery_key_file: None,
+            lost: None,
             error: None,
         }
     }

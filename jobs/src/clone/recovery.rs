@@ -6,10 +6,10 @@ use dmcrypt::{LockedBytes, Passphrase};
 use luks::{OsRandom, Random};
 use serde_json::{Map, Value, json};
 
-use crate::change::write_new;
+use crate::change::write_for_now;
 use crate::error::Error;
 use crate::secret::Secrets;
-use crate::temporary::Content;
+use crate::temporary::{Content, TemporaryFile};
 
 /// Where recovery keys go.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -64,11 +64,6 @@ pub fn token(keyslot: u32) -> Map<String, Value> {
     }
 }
 
-/// A recovery key that is kept: it goes again unless the clone that it opens is made.
-pub(super) struct Kept {
-    path: Option<PathBuf>,
-}
-
 impl Recovery {
     pub(super) fn generate(&self) -> Result<Option<Passphrase>, Error> {
         if *self == Self::None {
@@ -89,36 +84,19 @@ impl Recovery {
     }
 }
 
-impl Kept {
-    /// Writes the key of a clone into a file, or gives it to whoever asked for it.
-    pub(super) fn keep(
-        path: Option<&Path>,
-        name: &str,
-        key: &Passphrase,
-        secrets: &dyn Secrets,
-    ) -> Result<Self, Error> {
-        match path {
-            Some(path) => write_new(path, 0o600, Content::Secret, key.expose())?,
-            None => secrets.keep_recovery_key(name, key)?,
-        }
-        Ok(Self {
-            path: path.map(Path::to_owned),
-        })
-    }
-
-    /// The clone is there.
-    pub(super) fn confirm(mut self) {
-        self.path = None;
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // A key that opens nothing: where it cannot be removed, it does no harm.
-            let _ = std::fs::remove_file(path);
-        }
-    }
+/// Writes the key of a clone into a file, which is kept with the clone, or gives it to whoever asked for it.
+pub(super) fn hand_over(
+    path: Option<&Path>,
+    name: &str,
+    key: &Passphrase,
+    secrets: &dyn Secrets,
+) -> Result<Option<TemporaryFile>, Error> {
+    let Some(path) = path else {
+        secrets.keep_recovery_key(name, key)?;
+        return Ok(None);
+    };
+    let written = write_for_now(path, 0o600, Content::Secret, key.expose())?;
+    Ok(Some(written))
 }
 
 #[cfg(test)]

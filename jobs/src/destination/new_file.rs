@@ -110,6 +110,11 @@ impl NewFile {
         }
     }
 
+    /// `file` is kept once this one has its name, and goes otherwise.
+    pub(super) fn take_along(&mut self, file: TemporaryFile) {
+        self.temporary.take_along(file);
+    }
+
     /// Gives the file its name. Its content must be synced. Without leave to replace, a file that has appeared under
     /// the name meanwhile is left alone, and so is one that took the place of the one to be replaced.
     pub(super) fn commit(self) -> Result<(), Unnamed> {

@@ -7,27 +7,33 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 use volume::Storage;
 
-use super::Finished;
+use super::Proven;
 use crate::error::{DestinationError, Error};
 use crate::watch::Watch;
 
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Adds it to each, several at once.
+/// Adds it to each, several at once. One that cannot be read is not made.
 pub(super) fn add(
-    finished: Vec<&mut Finished>,
+    made: &mut [Result<Proven, Error>],
     threads: usize,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
-    let left = Mutex::new(finished.into_iter());
+    let left = Mutex::new(made.iter_mut());
     let work = || -> Result<(), Error> {
         loop {
             let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(Finished { cloned, data }) = next else {
+            let Some(one) = next else {
                 return Ok(());
             };
-            if let Some(storage) = data {
-                cloned.sha256 = Some(of(&cloned.name, &**storage, watch)?);
+            let Ok(proven) = one else { continue };
+            let Some(storage) = proven.sealed.data() else {
+                continue;
+            };
+            match of(&proven.name, &*storage, watch) {
+                Ok(sum) => proven.cloned.sha256 = Some(sum),
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(error) => *one = Err(error),
             }
         }
     };
