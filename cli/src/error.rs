@@ -46,6 +46,8 @@ pub enum Error {
         count: usize,
         /// How each of them ended, where they ended alike.
         exit: Exit,
+        /// Why the first of them is not there, which was said.
+        first: Option<Box<Self>>,
     },
     /// Nobody is there to be asked.
     #[error("{question} There is no terminal to ask on")]

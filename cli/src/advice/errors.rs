@@ -32,6 +32,11 @@ pub(super) fn of(error: &Error) -> Option<String> {
             });
         }
         Error::NeedsAnswer { .. } => "-q (--batch-mode) says yes to it",
+        Error::NotAll { first, .. } => return of(first.as_ref()?),
+        Error::Conflict {
+            one,
+            other: "--count",
+        } => of_many(one)?,
         Error::ClosedStream { .. } => "open it on /dev/null where it is not wanted",
         Error::Overwritten { .. } => {
             "header restore brings it back where there is a backup of the header from before"
@@ -39,6 +44,21 @@ pub(super) fn of(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+/// Why an option is not for many clones.
+fn of_many(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "--uuid" => "leave it out: each clone gets a UUID of its own, and --manifest FILE tells it",
+        "--new-header" => {
+            "leave it out: one file is the header of one clone, and with --count each has its own inside"
+        }
+        "--recovery-key" => "--recovery-key-dir DIR takes a key of each",
+        "--error-map" => {
+            "leave it out: SRC may be read more than once, and --manifest FILE tells for each clone what it lacks"
+        }
+        _ => return None,
+    })
 }
 
 fn of_passphrase(error: &PassphraseError) -> Option<&'static str> {
@@ -151,6 +171,7 @@ fn source(error: &SourceError) -> Option<String> {
             ..
         } => "leave --type plain out to open it; --allow-any-source decrypts its bytes as they are",
         SourceError::NotRaw { .. } => "--allow-any-source encrypts its bytes as they are",
+        SourceError::Read { source, .. } if is_bad_place(source) => GO_ON,
         SourceError::Empty { .. } => "--allow-empty makes a container all the same",
         SourceError::PartialSector { .. } => "--pad fills the last sector with zeros",
         _ => return None,
@@ -184,12 +205,12 @@ fn transfer(error: &TransferError) -> Option<String> {
         CopyError::Write { error, .. } if error.kind() == io::ErrorKind::StorageFull => {
             Some("make room, or choose another place for the destination".to_owned())
         }
-        CopyError::Read { error, .. } if is_bad_place(error) => {
-            Some("--on-read-error zero goes on, with zeros for what cannot be read".to_owned())
-        }
+        CopyError::Read { error, .. } if is_bad_place(error) => Some(GO_ON.to_owned()),
         _ => None,
     }
 }
+
+const GO_ON: &str = "--on-read-error zero goes on, with zeros for what cannot be read";
 
 fn policy(error: &PolicyError) -> Option<String> {
     match error {

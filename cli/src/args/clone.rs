@@ -180,7 +180,7 @@ pub struct CloneKeyArgs {
     pub keep_passphrase: bool,
     /// Make a recovery key of 256 bits, as systemd writes them, into this new file that only its owner can read; `-` prints
     /// it on standard output
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["recovery_key_dir", "count"])]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "recovery_key_dir")]
     pub recovery_key: Option<PathBuf>,
     /// Make a recovery key for each of many clones, in this folder: the clone's name and .recovery
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "count")]
@@ -192,7 +192,7 @@ pub struct CloneKeyArgs {
 #[command(next_help_heading = "Many")]
 pub struct SeriesArgs {
     /// Make so many clones, each with keys of its own, and read SRC as seldom as memory and room allow
-    #[arg(long, value_name = "N", requires = "name_pattern", conflicts_with_all = ["new_header", "uuid", "error_map"])]
+    #[arg(long, value_name = "N", requires = "name_pattern")]
     pub count: Option<u64>,
     /// Their names in the folder DST: `dev-{index:04}.luks` is dev-0001.luks and so on
     #[arg(long, value_name = "PATTERN", requires = "count")]

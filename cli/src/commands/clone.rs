@@ -7,7 +7,7 @@ use std::path::Path;
 
 use dmcrypt::{LockedBytes, Passphrase, VolumeKey};
 use jobs::clone::{
-    Allow, CloneOptions, NewKeys, Original, Outcome, Pattern, Recovery, Series, clone,
+    Allow, CloneOptions, Cloned, NewKeys, Original, Outcome, Pattern, Recovery, Series, clone,
 };
 use jobs::inputs::Inputs;
 use jobs::new_luks::{Cost, LuksOptions};
@@ -97,7 +97,7 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
         clone(&args.source, &args.destination, &options, &secrets, &teller)?;
     report.print("clone", &args.work, say)?;
     if !failed.is_empty() {
-        return Err(some_failed(failed, report.clones.len()));
+        return Err(some_failed(failed, &report.clones));
     }
     losses::say(
         report.report.lost.as_deref(),
@@ -106,9 +106,8 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
     )
 }
 
-/// Says why each is not there, and ends as they did where all ended alike.
-fn some_failed(failed: Vec<jobs::Error>, count: usize) -> Error {
-    let number = failed.len();
+/// Says why they are not there, and ends as they did where all ended alike.
+fn some_failed(failed: Vec<jobs::Error>, clones: &[Cloned]) -> Error {
     let mut blames = failed.iter().map(jobs::Error::blame);
     let first = blames.next().unwrap_or(Blame::Request);
     let blame = if blames.all(|blame| blame == first) {
@@ -116,13 +115,16 @@ fn some_failed(failed: Vec<jobs::Error>, count: usize) -> Error {
     } else {
         Blame::Request
     };
-    for error in failed {
-        output::warn(Error::from(error));
+    let errors: Vec<_> = failed.into_iter().map(Error::from).collect();
+    for error in &errors {
+        output::warn(error);
     }
+    let first = errors.into_iter().next();
     Error::NotAll {
-        failed: number,
-        count,
+        failed: clones.iter().filter(|one| one.error.is_some()).count(),
+        count: clones.len(),
         exit: blame.into(),
+        first: first.map(Box::new),
     }
 }
 
