@@ -155,6 +155,34 @@ fn a_source_that_blocks_does_not_hold_it_up() {
     assert_eq!(place.names(), ["key", "pipe", "raw"]);
 }
 
+/// Of several clones none is there before all that were read at once are proven. What tells of them is, and is empty.
+#[test]
+fn an_interrupted_clone_is_not_there() {
+    for (line, left) in [
+        (
+            "clone sparse box --source-type raw --recovery-key recovery --pbkdf-force-iterations 1000",
+            &["key", "keys", "raw", "sparse"][..],
+        ),
+        // The second key derivation begins behind the first file.
+        (
+            "clone raw . --source-type raw --count 16 --name-pattern box.{index} --recovery-key-dir keys --manifest list \
+             --pbkdf-force-iterations 5000000",
+            &["key", "keys", "list", "raw", "sparse"],
+        ),
+    ] {
+        let place = plain_place(512);
+        place.sh("mkdir keys").expect(0);
+        let child = long_work(&place, &format!("{line} --pbkdf pbkdf2 --new-keyfile key"));
+        interrupt(child, "INT").0.expect(130);
+        assert_eq!(place.names(), left, "{line}");
+        let keys = fs::read_dir(place.path("keys")).expect("a folder");
+        assert_eq!(keys.count(), 0, "{line}");
+        if left.contains(&"list") {
+            assert_eq!(place.read("list"), b"");
+        }
+    }
+}
+
 #[test]
 fn an_ignored_signal_stays_ignored() {
     let place = plain_place(512);

@@ -7,7 +7,7 @@ const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
 const RAW_BYTES: usize = 256 << 10;
 const SECTOR: usize = 512;
 /// A device whose sectors from $2 on, $3 of them, cannot be read, over the disk $1: device-mapper's error target.
-const BAD: &str = r#"
+pub const BAD: &str = r#"
 bad() {
   dmsetup remove --noudevsync bad 2>/dev/null
   all=$(blockdev --getsz $1)
@@ -233,7 +233,7 @@ fn a_disk_with_bad_sectors() {
 }
 
 /// The bad sectors of a map, as ddrescue's own tool lists them.
-fn blocks(place: &Place, map: &str) -> Vec<usize> {
+pub fn blocks(place: &Place, map: &str) -> Vec<usize> {
     let mode = std::os::unix::fs::MetadataExt::mode(&place.path(map).metadata().unwrap());
     assert_eq!(mode & 0o777, 0o600);
     let mut command = Command::new("ddrescuelog");
