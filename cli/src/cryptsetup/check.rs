@@ -29,6 +29,7 @@ pub(super) fn check(
             "Options --cancel-deferred and --deferred cannot be used at the same time.",
         ),
         Action::Format => format(given),
+        Action::Reencrypt => reencrypt(given),
         Action::AddKey => rule(
             given.has("unbound") && !given.has("key-size") && !given.has("volume-key-file"),
             "Key size is required with --unbound option.",
@@ -111,10 +112,6 @@ fn values(given: &Given) -> Result<(), String> {
         "Only one --key-file argument is allowed.",
     )?;
     rule(
-        given.has("use-random") && given.has("use-urandom"),
-        "Only one of --use-[u]random options is allowed.",
-    )?;
-    rule(
         given.signed("key-slot").is_some_and(i32::is_negative),
         "Key slot is invalid.",
     )?;
@@ -154,7 +151,23 @@ fn values(given: &Given) -> Result<(), String> {
     )
 }
 
+fn reencrypt(given: &Given) -> Result<(), String> {
+    // That is how it is called there.
+    rule(
+        given.has("reduce-device-size") && given.has("device-size"),
+        "Options --reduce-device-size and --data-size cannot be combined.",
+    )?;
+    rule(
+        given.has("active-name") && given.has("force-offline-reencrypt"),
+        "Options --active-name and --force-offline-reencrypt cannot be combined.",
+    )
+}
+
 fn format(given: &Given) -> Result<(), String> {
+    rule(
+        given.has("use-random") && given.has("use-urandom"),
+        "Only one of --use-[u]random options is allowed.",
+    )?;
     rule(
         given.has("align-payload") && given.has("offset"),
         "Options --align-payload and --offset cannot be combined.",

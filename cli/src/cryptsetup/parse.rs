@@ -10,6 +10,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::options::{Kind, OPTIONS, Spec, named};
 use crate::args::size;
 
+/// The first number of bytes that is too much for `--reduce-device-size`.
+const MOST_REDUCED: u64 = (1 << 30) + 1;
+
 /// What was typed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given {
@@ -207,6 +210,18 @@ fn take(given: &mut Given, spec: &'static Spec, text: OsString) -> Result<(), St
                 let reason = format!("Invalid size specification in parameter --{}.", spec.name);
                 Stop::Wrong(None, reason)
             })?;
+            match (spec.name, size) {
+                ("device-size", 0) => return Err(not_a_number()),
+                ("hotzone-size", 0) => {
+                    let reason = "Invalid max reencryption hotzone size specification.";
+                    return Err(Stop::Wrong(None, reason.to_owned()));
+                }
+                ("reduce-device-size", MOST_REDUCED..) => {
+                    let reason = "Maximum device reduce size is 1 GiB.";
+                    return Err(Stop::Wrong(None, reason.to_owned()));
+                }
+                _ => {}
+            }
             let whole = match spec.name {
                 "device-size" => Some("Device"),
                 "reduce-device-size" => Some("Reduce"),
