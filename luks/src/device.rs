@@ -2,7 +2,7 @@
 
 mod halfway;
 mod keys;
-mod segments;
+pub(crate) mod segments;
 mod zone;
 
 use std::fmt;

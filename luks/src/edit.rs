@@ -64,6 +64,14 @@ pub struct Edit {
     _lock: HeaderLock,
 }
 
+/// What a header is changed for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Purpose {
+    Change,
+    /// The next step of what its requirement says.
+    Reencryption,
+}
+
 /// What can be changed in a LUKS2 header.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -119,11 +127,28 @@ impl Edit {
     /// or a copy of an unknown version; [`Error::Overwritten`] when a LUKS2 copy is gone, which only a repair may write
     /// again; [`Corrupt::Truncated`] when the storage has no room for both; what [`Luks::open`] says.
     pub fn begin(luks: &Luks) -> Result<Self, Error> {
-        let storage = Arc::clone(luks.storage());
+        Self::begin_for(Arc::clone(luks.storage()), luks.header(), Purpose::Change)
+    }
+
+    /// The same for the next step of a reencryption that is under way, or of what is left of one: its own requirements are
+    /// no obstacle, and a copy that is gone is written again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::begin`].
+    pub(crate) fn go_on(storage: Arc<dyn Storage>, before: &Header) -> Result<Self, Error> {
+        Self::begin_for(storage, before, Purpose::Reencryption)
+    }
+
+    fn begin_for(
+        storage: Arc<dyn Storage>,
+        before: &Header,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         let lock = storage
             .lock(LockMode::Exclusive)
             .map_err(Error::io("lock the header"))?;
-        let (header, copies) = match (store::read_locked(&*storage)?, luks.header()) {
+        let (header, copies) = match (store::read_locked(&*storage)?, before) {
             (Found::Luks1(now), Header::Luks1(before)) if now == *before => {
                 (Header::Luks1(now), None)
             }
@@ -132,12 +157,15 @@ impl Edit {
             (Found::Luks2(copies), Header::Luks2(before))
                 if copies.header().says_the_same_as(before) =>
             {
-                copies.header().metadata.config.refuse_requirements()?;
+                if purpose == Purpose::Change {
+                    copies.header().metadata.config.refuse_requirements()?;
+                }
                 // Before an area is written or wiped for a header that could not be written then.
                 copies.header().binary.check_epoch()?;
                 let both = copies.header().binary.header_bytes.saturating_mul(2);
                 check_room(&*storage, "the two header copies", both)?;
                 match &copies {
+                    _ if purpose == Purpose::Reencryption => {}
                     Copies::Both(_) => {}
                     Copies::PrimaryOnly(_, fault) => refuse_copy(fault, "secondary")?,
                     Copies::SecondaryOnly(_, fault) => refuse_copy(fault, "primary")?,

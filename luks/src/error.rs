@@ -1,6 +1,7 @@
 //! Errors by blame: the disk, the header, what is not built, the passphrase, the cost, the caller.
 
 mod corrupt;
+mod obstacle;
 mod policy;
 mod refused;
 mod unfinished;
@@ -13,6 +14,7 @@ use crate::random::RandomError;
 use crate::text::{self, ImageText};
 
 pub use corrupt::{Corrupt, MemberProblem, ReencryptionProblem};
+pub use obstacle::ReencryptionObstacle;
 pub use policy::PolicyViolation;
 pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
 pub use unfinished::Unfinished;
@@ -417,6 +419,9 @@ pub enum InvalidOption {
     /// A token that was named, or is to be added.
     #[error(transparent)]
     Token(#[from] TokenProblem),
+    /// A reencryption that cannot be begun, or gone on with, as it is asked for.
+    #[error(transparent)]
+    Reencryption(#[from] ReencryptionObstacle),
     /// A key for a cipher that has none, of a size that no header holds.
     #[error("a volume key of {bytes} bytes for the null cipher is outside 1 to 64")]
     NullKeySize {

@@ -155,7 +155,8 @@
 //! ## Inside
 //!
 //! Floors, lowest first: low, number, defaults, random, fingerprint; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format; edit, policy; backup, config, convert, erase, keyslots, repair, tokens, verify.
+//! luks2; store, unlock; device, format; edit, policy; backup, config, convert, erase, keyslots, reencryption, repair, tokens,
+//! verify; reencrypt.
 
 // Every number here may come from a disk.
 #![warn(clippy::arithmetic_side_effects, clippy::as_conversions)]
@@ -182,6 +183,7 @@ pub mod luks2;
 mod number;
 pub mod policy;
 pub mod random;
+pub mod reencrypt;
 pub mod reencryption;
 pub mod repair;
 mod sealing;
@@ -197,7 +199,7 @@ pub use device::{Header, Luks, Unlocked, Warning};
 pub use edit::Edit;
 pub use error::{
     ConversionObstacle, Corrupt, Error, InvalidOption, MemberProblem, Mismatch, PolicyViolation,
-    ReencryptionProblem, Refused, TokenProblem, Unfinished, Unsupported,
+    ReencryptionObstacle, ReencryptionProblem, Refused, TokenProblem, Unfinished, Unsupported,
 };
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use format::{FormatOptions, Layout, NewContainer, Version};

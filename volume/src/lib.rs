@@ -94,10 +94,12 @@
 //! | [`mod@volume`] | [`Volume`]: the plaintext, which is a storage too |
 //! | [`cursor`] | [`StorageCursor`]: `Read`, `Write` and `Seek` for what wants those |
 //! | [`pipeline`] | [`copy`]: whole images, with several threads |
+//! | [`blocks`] | hashes of blocks, with several threads |
 //! | [`salvage`] | what can be read of a storage with bad places |
 //! | [`lock`] | header locks, and the image locks that QEMU takes |
 //! | [`error`] | what can go wrong |
 
+pub mod blocks;
 mod buffer;
 pub mod cursor;
 pub mod error;
@@ -149,6 +151,7 @@ pub fn has_aborted() -> bool {
     return false;
 }
 
+pub use blocks::BlockHashes;
 pub use buffer::AlignedBuffer;
 pub use cursor::StorageCursor;
 pub use error::{CopyError, Error, is_bad_place};

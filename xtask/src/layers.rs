@@ -78,6 +78,7 @@ const LUKS_FLOORS: &[&[&str]] = &[
         "erase",
         "verify",
     ],
+    &["reencrypt"],
 ];
 
 /// The only package that may build C, and the feature it does so by: peers that are measured beside us.

@@ -112,7 +112,33 @@ impl Unlocked {
         segments::leftover_bytes(&self.header, data_bytes)
     }
 
-    pub(super) fn key_of(&self, digest: u32) -> Option<&VolumeKey> {
+    /// The same of a header that its holder has just written, with another key that its holder has made.
+    pub(crate) fn of(mut self, header: Header, another: Option<(u32, VolumeKey)>) -> Self {
+        let another = another.map(|(digest, key)| Opened {
+            digest,
+            key,
+            keyslot: None,
+        });
+        self.opened.extend(another);
+        Self {
+            header,
+            proof: Ok(()),
+            ..self
+        }
+    }
+
+    /// What keeps its reencryption from being trusted.
+    pub(crate) fn proof(&self) -> &Result<(), Unfinished> {
+        &self.proof
+    }
+
+    /// The header that it was unlocked by.
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The key of a digest.
+    pub(crate) fn key_of(&self, digest: u32) -> Option<&VolumeKey> {
         let mut opened = self.opened.iter();
         let found = opened.find(|opened| opened.digest == digest);
         found.map(|opened| &opened.key)

@@ -169,7 +169,7 @@ fn crypt_kind(id: u32, crypt: &Crypt, key: &VolumeKey) -> Result<volume::Segment
 }
 
 /// The cipher of a segment under a key.
-pub(super) fn cipher_of(
+pub(crate) fn cipher_of(
     id: u32,
     crypt: &Crypt,
     key: &VolumeKey,

@@ -62,12 +62,37 @@ pub(super) fn add_to_new(
     random: &mut dyn Random,
 ) -> Result<(Map<String, Value>, Placed), Error> {
     let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
+    let (object, area) = make(
+        metadata,
+        key,
+        luks2_digest(digest)?,
+        keyslot,
+        passphrase,
+        options,
+        random,
+    )?;
+    let mut json = metadata.raw().clone();
+    insert(&mut json, "keyslots", keyslot, object);
+    refer(&mut json, digest.id, keyslot);
+    Ok((json, area))
+}
+
+/// Makes a keyslot in memory, in the first gap that there is: its object and its area.
+pub(crate) fn make(
+    metadata: &Metadata,
+    key: &VolumeKey,
+    digest: KeyDigest,
+    keyslot: u32,
+    passphrase: &Passphrase,
+    options: &KeyslotOptions<'_>,
+    random: &mut dyn Random,
+) -> Result<(Value, Placed), Error> {
     let cipher = cipher_of(options, metadata, key);
     let new = New {
         keyslot,
         key,
         cipher: &cipher,
-        digest: luks2_digest(digest)?,
+        digest,
         place: place(metadata, key.len())?,
         options,
     };
@@ -78,10 +103,7 @@ pub(super) fn add_to_new(
         .seal(key, passphrase, random, options.effort())?;
     let mut object = new.object(&salt);
     put_priority(&mut object, options.priority);
-    let mut json = metadata.raw().clone();
-    insert(&mut json, "keyslots", keyslot, object);
-    refer(&mut json, digest.id, keyslot);
-    Ok((json, (new.place.offset, sealed.area)))
+    Ok((object, (new.place.offset, sealed.area)))
 }
 
 pub(super) fn add_unbound(
@@ -342,21 +364,21 @@ fn place(metadata: &Metadata, key_bytes: usize) -> Result<Area, InvalidOption> {
     Ok(Area { offset, size })
 }
 
-fn free_number(taken: impl Iterator<Item = u32>) -> u32 {
+pub(crate) fn free_number(taken: impl Iterator<Item = u32>) -> u32 {
     let taken: Vec<u32> = taken.collect();
     (0..=u32::MAX)
         .find(|number| !taken.contains(number))
         .expect("there are at most 32")
 }
 
-fn insert(json: &mut Map<String, Value>, section: &str, id: u32, object: Value) {
+pub(crate) fn insert(json: &mut Map<String, Value>, section: &str, id: u32, object: Value) {
     if let Some(Value::Object(section)) = json.get_mut(section) {
         section.insert(id.to_string(), object);
     }
 }
 
 /// Adds `keyslot` to a digest's keyslots.
-fn refer(json: &mut Map<String, Value>, digest: u32, keyslot: u32) {
+pub(crate) fn refer(json: &mut Map<String, Value>, digest: u32, keyslot: u32) {
     let digest = json
         .get_mut("digests")
         .and_then(|digests| digests.get_mut(digest.to_string()));
@@ -366,7 +388,7 @@ fn refer(json: &mut Map<String, Value>, digest: u32, keyslot: u32) {
 }
 
 /// Removes a keyslot and every reference to it, and a digest that nothing needs then.
-fn take_out(json: &mut Map<String, Value>, keyslot: u32) {
+pub(crate) fn take_out(json: &mut Map<String, Value>, keyslot: u32) {
     let name = keyslot.to_string();
     if let Some(Value::Object(keyslots)) = json.get_mut("keyslots") {
         keyslots.shift_remove(&name);

@@ -10,7 +10,7 @@ use crate::common::{passphrase, plaintext, sha256, test_vectors, unlock, unxz};
 use crate::tampering::{json_of, with_json};
 
 /// What the archive holds, by name.
-fn images() -> BTreeMap<String, Vec<u8>> {
+pub fn images() -> BTreeMap<String, Vec<u8>> {
     let archive = unxz(&test_vectors().join("reencrypt/images.tar.xz"));
     let mut rest = &archive[..];
     let mut files = BTreeMap::new();
@@ -28,20 +28,20 @@ fn images() -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn index() -> Vec<toml::Value> {
+pub fn index() -> Vec<toml::Value> {
     let text = std::fs::read_to_string(test_vectors().join("reencrypt/images.toml")).unwrap();
     let table: toml::Table = text.parse().unwrap();
     table["image"].as_array().unwrap().clone()
 }
 
 /// Data and header, which are one where the header is not detached.
-struct Disks {
-    data: Arc<SimulatedStorage>,
-    header: Arc<SimulatedStorage>,
+pub struct Disks {
+    pub data: Arc<SimulatedStorage>,
+    pub header: Arc<SimulatedStorage>,
 }
 
 impl Disks {
-    fn new(data: Vec<u8>, header: Option<Vec<u8>>) -> Self {
+    pub fn new(data: Vec<u8>, header: Option<Vec<u8>>) -> Self {
         let data = Arc::new(SimulatedStorage::from_vec(data));
         let header = match header {
             Some(header) => Arc::new(SimulatedStorage::from_vec(header)),
@@ -50,26 +50,26 @@ impl Disks {
         Self { data, header }
     }
 
-    fn luks(&self) -> Result<Luks, Error> {
+    pub fn luks(&self) -> Result<Luks, Error> {
         Luks::open(self.header.clone())
     }
 
-    fn read(&self, secret: &[u8]) -> Result<Vec<u8>, Error> {
+    pub fn read(&self, secret: &[u8]) -> Result<Vec<u8>, Error> {
         let volume = unlock(&self.luks()?, secret)?.volume(self.data.clone())?;
         Ok(plaintext(&volume))
     }
 
-    fn assert_untouched(&self, what: &str) {
+    pub fn assert_untouched(&self, what: &str) {
         assert!(self.data.is_untouched(), "{what}");
         assert!(self.header.is_untouched(), "{what}");
     }
 }
 
-fn text<'a>(entry: &'a toml::Value, key: &str) -> Option<&'a str> {
+pub fn text<'a>(entry: &'a toml::Value, key: &str) -> Option<&'a str> {
     entry.get(key).and_then(toml::Value::as_str)
 }
 
-fn disks(images: &BTreeMap<String, Vec<u8>>, entry: &toml::Value) -> Disks {
+pub fn disks(images: &BTreeMap<String, Vec<u8>>, entry: &toml::Value) -> Disks {
     let file = |name: &str| images[name].clone();
     Disks::new(
         file(text(entry, "path").unwrap()),

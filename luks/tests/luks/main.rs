@@ -66,6 +66,8 @@ mod policy;
 mod proofs;
 /// What holds for inputs of any kind.
 mod properties;
+/// Reencryptions begun, gone on with from every zone, and finished from what cryptsetup left.
+mod reencrypt;
 /// What a reencryption that is under way must have left in the metadata.
 mod reencryption;
 /// Every damage that can be mended, and some that cannot.
