@@ -182,6 +182,11 @@ r_set(); cs(*rr,'--resilience','checksum','--resilience-hash','sha512',kill=('fd
 for i in range(o,o+n,4096):
     if (i//4096)%2: b[i:i+4096]=old[i:i+4096]
 wr('image',b); save('reencrypt-sha512-hot-torn',{'img':'image'},P64,'checksums of sha512','resumed with --resilience-hash sha512, killed at fdatasync 2, torn by hand')
+# each key has a passphrase of its own: the other keyslots are killed half way, which cryptsetup lets through
+wr('second',b'second'); shutil.copy('c.base','image'); cs('luksAddKey','--batch-mode','image','second',*K,*KDF)
+subprocess.run(['cryptsetup',*[x for x in rk if x not in K],'--init-only'],input='golden\nsecond\n',text=True,check=True,capture_output=True); cs(*rr,kill=('fdatasync',2))
+for slot in '12': cs('luksKillSlot','--batch-mode','image',slot)
+save('reencrypt-two-passphrases',{'img':'image'},P64,'second hot zone; the old key is opened by golden only, the new one by second only','cryptsetup '+' '.join(x for x in rk if x not in K)+' --init-only with two keyslots, resumed, killed at fdatasync 2, two keyslots killed',other='second')
 # keep the key, sectors of 4096
 shutil.copy('c.base','image'); cs('reencrypt','--batch-mode','image',*K,*OFF,'--keep-key','--sector-size','4096','--hotzone-size','16384',kill=('fdatasync',2)); b=bytearray(rd('image')); o2,n2,_=hotoff('image')
 for i in range(o2,o2+n2,4096):
@@ -247,9 +252,9 @@ open(HERE+'/images.tar.xz','wb').write(packed)
 q=lambda s: '"'+str(s).replace('\\','\\\\').replace('"','\\"')+'"'
 L=['# The images of images.tar.xz. payload: the plaintext that must come out, before any write and after the reencryption is finished.','# expect: read = it can be read; refuse = it cannot, and not a byte is changed; noise = nothing tells that it is forged.','']
 for e in E:
-    n=e['name']; x='noise' if n=='forged-progress' else 'refuse' if n.startswith('forged') or not e['payload_bytes'] or not e['opens'] else 'read'
+    n=e['name']; x='noise' if n=='forged-progress' else 'refuse' if n.startswith('forged') or not e['payload_bytes'] or not e['opens'] or 'other' in e else 'read'
     L+=['[[image]]','path = '+q(n)]+(['header = '+q(e['files']['hdr'])] if 'hdr' in e['files'] else [])
-    L+=['shows = '+q(e['what']),'make = '+q(e['how']),'passphrase = "golden"','expect = '+q(x)]
+    L+=['shows = '+q(e['what']),'make = '+q(e['how']),'passphrase = "golden"','expect = '+q(x)]+(['other_passphrase = '+q(e['other'])] if 'other' in e else [])
     if e['payload_bytes']: L+=['payload_bytes = %d'%e['payload_bytes'],'payload_sha256 = '+q(e['payload_sha256'])]
     L.append('')
 open(HERE+'/images.toml','w').write('\n'.join(L))
