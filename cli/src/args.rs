@@ -29,7 +29,7 @@ use jobs::Place;
 pub use bad_places::{BadPlacesArgs, OnReadError};
 pub use benchmark::BenchmarkArgs;
 pub use clone::{CloneArgs, LuksType, SourceType};
-pub use compare::{CompareArgs, KeyPairArgs, for_one};
+pub use compare::{CompareArgs, KeyPairArgs, for_one, others};
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
@@ -40,7 +40,7 @@ pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
     KeyVerb, NewKeyArgs, NewKeyFileArgs,
 };
-pub use keys::{KeyArgs, KeyEncoding, KeyFormat, KeyReadArgs};
+pub use keys::{KeyArgs, KeyEncoding, KeyFormat, KeyReadArgs, OpenKeyArgs};
 pub use luks::{
     CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, NewHeaderArgs,
     Pbkdf, PolicyArgs, UnlockArgs,
@@ -197,7 +197,7 @@ pub struct DecryptArgs {
     pub plain: PlainArgs,
     /// Where the key comes from.
     #[command(flatten)]
-    pub keys: KeyArgs,
+    pub keys: OpenKeyArgs,
     /// How a LUKS container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,

@@ -61,13 +61,15 @@ pub enum Error {
     /// A descriptor that the command line names.
     #[error(transparent)]
     Descriptor(#[from] Closed),
-    /// An option that may stand twice stands more often.
-    #[error("{option} stands {times} times, for two images")]
+    /// An option stands more often than it may.
+    #[error("{option} stands {times} times, and {most} at most have a meaning")]
     TooOften {
         /// The option.
         option: &'static str,
         /// How often it stands.
         times: usize,
+        /// How often it may.
+        most: usize,
     },
     /// Parts of an image could not be read, and the job went on without them.
     #[error("{source_name}: {bytes} bytes in {places} places cannot be read: {result}")]

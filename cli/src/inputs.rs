@@ -2,7 +2,8 @@
 
 use jobs::inputs::Inputs;
 
-use crate::args::{KeyArgs, NewKeyFileArgs, PolicyArgs};
+use crate::args::{KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, UnlockArgs};
+use crate::error::Error;
 use crate::options;
 
 /// What the options name, added to what a job reads.
@@ -10,6 +11,9 @@ pub trait InputsOf: Sized {
     /// Where a key comes from.
     #[must_use]
     fn keys(self, keys: &KeyArgs) -> Self;
+
+    /// Where the keys come from that open a container.
+    fn open_keys(self, keys: &OpenKeyArgs, unlock: &UnlockArgs) -> Result<Self, Error>;
 
     /// Where a new key comes from.
     #[must_use]
@@ -23,6 +27,17 @@ pub trait InputsOf: Sized {
 impl InputsOf for Inputs {
     fn keys(self, keys: &KeyArgs) -> Self {
         self.key("the key file", &keys.into())
+    }
+
+    fn open_keys(mut self, keys: &OpenKeyArgs, unlock: &UnlockArgs) -> Result<Self, Error> {
+        let (first, others) = options::keys_to_open(keys)?;
+        for source in std::iter::once(&first).chain(&others) {
+            self = self.key("the key file", source);
+        }
+        for file in &unlock.volume_key_file {
+            self = self.path("the volume key file", Some(file));
+        }
+        Ok(self)
     }
 
     fn new_keys(self, new: &NewKeyFileArgs) -> Self {

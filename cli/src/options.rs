@@ -15,9 +15,10 @@ use luks::Version;
 
 use crate::args::{
     BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
-    KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, Pbkdf,
-    PlainArgs, ResultArgs, SizeArgs, WorkArgs, for_one,
+    KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError,
+    OpenKeyArgs, Pbkdf, PlainArgs, ResultArgs, SizeArgs, WorkArgs, for_one, others,
 };
+use crate::error::Error;
 use crate::output;
 
 /// A new LUKS container.
@@ -119,11 +120,52 @@ impl From<&KeyArgs> for KeySource {
     }
 }
 
-/// Where the key of one of two images comes from: `index` is 0 for A and 1 for B.
-pub fn key_of_pair(args: &KeyPairArgs, index: usize) -> KeySource {
+/// Where the key of one of two images comes from, and where that of another one may: `index` is 0 for A and 1 for B.
+pub fn keys_of_pair(args: &KeyPairArgs, index: usize) -> (KeySource, Vec<KeySource>) {
     let file = for_one(&args.key_file, index).map(OsString::as_os_str);
     let descriptor = for_one(&args.key_fd, index).copied();
-    key(key_from(file, descriptor), &args.read)
+    let other_files = others(&args.key_file, index).map(|file| key_from(Some(file), None));
+    let other_descriptors =
+        others(&args.key_fd, index).map(|descriptor| key_from(None, Some(*descriptor)));
+    (
+        key(key_from(file, descriptor), &args.read),
+        other_files
+            .chain(other_descriptors)
+            .map(|from| key(from, &args.read))
+            .collect(),
+    )
+}
+
+/// Where the key of a container comes from, and where that of the other key of a reencryption does.
+pub fn keys_to_open(args: &OpenKeyArgs) -> Result<(KeySource, Vec<KeySource>), Error> {
+    at_most_two("--key-file", args.key_file.len())?;
+    at_most_two("--key-fd", args.key_fd.len())?;
+    let files = args
+        .key_file
+        .iter()
+        .map(|file| key_from(Some(file.as_os_str()), None));
+    let descriptors = args.key_fd.iter().map(|fd| key_from(None, Some(*fd)));
+    let mut sources: Vec<_> = files
+        .chain(descriptors)
+        .map(|from| key(from, &args.read))
+        .collect();
+    if sources.is_empty() {
+        return Ok((key(KeyFrom::FirstLine, &args.read), sources));
+    }
+    let first = sources.remove(0);
+    Ok((first, sources))
+}
+
+/// There are two keys of a reencryption.
+pub fn at_most_two(option: &'static str, times: usize) -> Result<(), Error> {
+    if times > 2 {
+        return Err(Error::TooOften {
+            option,
+            times,
+            most: 2,
+        });
+    }
+    Ok(())
 }
 
 fn key(from: KeyFrom, args: &KeyReadArgs) -> KeySource {

@@ -10,9 +10,15 @@ use std::time::Duration;
 use dmcrypt::LockedBytes;
 use jobs::key_source::{KeyError, KeyFrom, KeySource};
 
+use crate::args::OpenKeyArgs;
+use crate::error::Error;
+use crate::options;
+
 /// Where a key comes from: a [`KeySource`], or in place of standard input the terminal.
 pub struct KeyInput {
     source: KeySource,
+    /// Where the other key of a reencryption comes from, as far as that is said.
+    others: Vec<KeySource>,
     /// Standard input is an image.
     stdin_is_data: bool,
 }
@@ -31,12 +37,31 @@ pub struct Prompt<'a> {
 impl KeyInput {
     /// Takes it from there. `stdin_is_data`: standard input is an image, so no key can come from it.
     pub fn new(source: impl Into<KeySource>, stdin_is_data: bool) -> Result<Self, KeyError> {
-        let source = source.into();
+        Self::with_others((source.into(), Vec::new()), stdin_is_data)
+    }
+
+    /// The same with places of the other key of a reencryption.
+    pub fn with_others(
+        (source, others): (KeySource, Vec<KeySource>),
+        stdin_is_data: bool,
+    ) -> Result<Self, KeyError> {
         source.check_beside(stdin_is_data)?;
+        for other in &others {
+            other.check_beside(stdin_is_data)?;
+        }
         Ok(Self {
             source,
+            others,
             stdin_is_data,
         })
+    }
+
+    /// What opens a container, as the options say.
+    pub fn to_open(args: &OpenKeyArgs, stdin_is_data: bool) -> Result<Self, Error> {
+        Ok(Self::with_others(
+            options::keys_to_open(args)?,
+            stdin_is_data,
+        )?)
     }
 
     /// Where it comes from if nobody types it.
@@ -67,6 +92,37 @@ impl KeyInput {
             timeout: None,
         };
         self.read(prompt, exactly)
+    }
+
+    /// Reads the other key of a reencryption: from where it was said to be, or where it `may_be_asked` for and nothing was
+    /// said of it, from where the first one came, as long as there is one. The first `attempt` is 0, and `tries` of them
+    /// may be typed.
+    pub fn read_other(
+        &self,
+        image: &str,
+        attempt: u32,
+        may_be_asked: bool,
+        tries: u32,
+    ) -> Result<Option<LockedBytes>, PassphraseError> {
+        if !self.others.is_empty() {
+            let other = self.others.get(attempt as usize);
+            return Ok(other.map(|other| other.read(None)).transpose()?);
+        }
+        let is_line = self.source.from == KeyFrom::FirstLine;
+        let times = if self.is_typed() { tries } else { 1 };
+        if !may_be_asked || !is_line || attempt >= times {
+            return Ok(None);
+        }
+        let prompt = Prompt {
+            text: &format!("Passphrase for the other key of {image}: "),
+            again: None,
+            timeout: None,
+        };
+        match self.read(prompt, None) {
+            // There is no further line.
+            Err(PassphraseError::Source(KeyError::Nothing { .. })) => Ok(None),
+            read => read.map(Some),
+        }
     }
 
     /// Reads the key: asks for it, or takes it from where it is. `exactly` as in [`KeySource::read`].

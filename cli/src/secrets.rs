@@ -1,10 +1,10 @@
 //! The secrets of a job, from where the options say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dmcrypt::{LockedBytes, VolumeKey};
 use jobs::key_source::{KeyEncoding, KeySource, read_volume_key};
-use jobs::{Asked, Blame, SecretError, Secrets};
+use jobs::{Asked, AskedOther, Blame, SecretError, Secrets};
 
 use crate::args::{FormatArgs, OutputArgs, UnlockArgs};
 use crate::error::{self, Error};
@@ -15,6 +15,8 @@ use crate::passphrase::{KeyInput, PassphraseError};
 pub struct Keys<'a> {
     input: &'a KeyInput,
     volume_key_file: Option<&'a Path>,
+    /// Files that may have the other volume key of a reencryption.
+    other_volume_key_files: Vec<&'a Path>,
     tries: u32,
     /// A new passphrase that is typed is typed twice.
     is_asked_twice: bool,
@@ -25,7 +27,11 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// What opens a container.
     pub fn to_unlock(input: &'a KeyInput, args: &'a UnlockArgs) -> Self {
-        Self::opening(input, args.volume_key_file.as_deref(), args.limits.tries)
+        let mut files = args.volume_key_file.iter().map(PathBuf::as_path);
+        Self {
+            other_volume_key_files: files.clone().skip(1).collect(),
+            ..Self::opening(input, files.next(), args.limits.tries)
+        }
     }
 
     /// What opens a new one.
@@ -41,10 +47,18 @@ impl<'a> Keys<'a> {
         Self {
             input,
             volume_key_file,
+            other_volume_key_files: Vec::new(),
             tries,
             is_asked_twice: false,
             is_other: false,
         }
+    }
+
+    /// Files that may have the other volume key of a reencryption.
+    #[must_use]
+    pub fn with_other_volume_keys(mut self, files: impl Iterator<Item = &'a PathBuf>) -> Self {
+        self.other_volume_key_files = files.map(PathBuf::as_path).collect();
+        self
     }
 
     /// The new passphrase, where another one opens the container already.
@@ -88,6 +102,18 @@ impl Secrets for Keys<'_> {
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
         let key = self.volume_key_file.map(read_volume_key).transpose();
         Ok(key?)
+    }
+
+    fn other_passphrase(&self, asked: &AskedOther<'_>) -> Result<Option<LockedBytes>, SecretError> {
+        let (attempt, is_needed) = (asked.attempt, asked.is_needed);
+        Ok(self
+            .input
+            .read_other(asked.image, attempt, is_needed, self.tries)?)
+    }
+
+    fn other_volume_key(&self, attempt: u32) -> Result<Option<VolumeKey>, SecretError> {
+        let file = self.other_volume_key_files.get(attempt as usize);
+        Ok(file.map(|file| read_volume_key(file)).transpose()?)
     }
 
     fn tries(&self) -> u32 {

@@ -10,6 +10,7 @@ use luks::{UnlockOptions, UnusableKeyslot};
 
 use crate::args::{LimitArgs, MAX_KDF_TIME, UnlockArgs};
 use crate::error::Error;
+use crate::options;
 use crate::output;
 
 /// How a container is unlocked where nothing is typed: as the environment says.
@@ -23,6 +24,7 @@ pub fn unless_typed() -> Result<Unlock, Error> {
 
 /// How a container is unlocked.
 pub fn how(args: &UnlockArgs) -> Result<Unlock, Error> {
+    options::at_most_two("--volume-key-file", args.volume_key_file.len())?;
     how_for(args.key_slot, &args.limits)
 }
 

@@ -237,8 +237,18 @@ fn unlocked(
             let cancel = || watch.is_cancelled();
             let unusable = |unusable: &UnusableKeyslot| watch.warn(unusable);
             let unlocked = luks.unlock(&secret, &how.options(&cancel, &unusable));
+            let unlocked = unlocked.map_err(failed)?;
+            let unlocked = unlock::complete(
+                unlocked,
+                luks,
+                &name,
+                Some(&secret),
+                secrets[index],
+                how,
+                watch,
+            )?;
             shared = Some(secret);
-            unlocked.map_err(failed)?
+            unlocked
         } else {
             let (unlocked, secret) = unlock::unlock(luks, &name, secrets[index], how, watch)?;
             shared = secret.filter(|_| options.is_one_key);

@@ -108,6 +108,12 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// Two keys of a container that has one.
+    #[error("{name} is not under two keys: no reencryption is in progress that changes the key")]
+    OneKey {
+        /// The container.
+        name: String,
+    },
     /// A header whose data are in another file, taken for a container.
     #[error("{name} is a detached header: its data lie in another file")]
     Detached {
@@ -262,6 +268,7 @@ impl Error {
             | Self::KdfTooCostly { .. }
             | Self::Direct { .. }
             | Self::Cancelled
+            | Self::OneKey { .. }
             | Self::Unconfirmed(_)
             | Self::EmptyPassphrase { .. } => Blame::Request,
         }

@@ -45,7 +45,7 @@ use rustix::io::Errno;
 use standard::WhatIsThere;
 
 use crate::error::SecretError;
-use crate::secret::{Asked, Secrets};
+use crate::secret::{Asked, AskedOther, Secrets};
 use crate::secret_buffer::SecretBuffer;
 use crate::text;
 
@@ -343,13 +343,17 @@ pub struct KeyFiles {
     pub key: KeySource,
     /// A file that has the volume key: to open a container instead of a passphrase, or to be the key of a new one.
     pub volume_key: Option<PathBuf>,
+    /// Where the passphrase of the other key comes from, where a reencryption is under way.
+    pub other_key: Option<KeySource>,
+    /// A file that has the other volume key.
+    pub other_volume_key: Option<PathBuf>,
 }
 
 impl From<KeySource> for KeyFiles {
     fn from(key: KeySource) -> Self {
         Self {
             key,
-            volume_key: None,
+            ..Self::default()
         }
     }
 }
@@ -371,6 +375,16 @@ impl Secrets for KeyFiles {
         let key = self.volume_key.as_deref().map(read_volume_key);
         Ok(key.transpose()?)
     }
+
+    fn other_passphrase(&self, asked: &AskedOther<'_>) -> Result<Option<LockedBytes>, SecretError> {
+        let other = self.other_key.as_ref().filter(|_| asked.attempt == 0);
+        Ok(other.map(|key| key.read(None)).transpose()?)
+    }
+
+    fn other_volume_key(&self, attempt: u32) -> Result<Option<VolumeKey>, SecretError> {
+        let other = self.other_volume_key.as_deref().filter(|_| attempt == 0);
+        Ok(other.map(read_volume_key).transpose()?)
+    }
 }
 
 #[cfg(test)]
@@ -387,7 +401,7 @@ mod tests {
                 from: KeyFrom::File(path.clone()),
                 ..KeySource::default()
             },
-            volume_key: None,
+            ..KeyFiles::default()
         };
         let asked = Asked::of("image");
         let read = |files: &KeyFiles, asked| files.passphrase(asked).map(|key| key.to_vec());

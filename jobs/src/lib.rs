@@ -127,7 +127,7 @@ pub use confirm::Confirm;
 pub use error::{Error, SecretError};
 pub use place::Place;
 pub use report::Report;
-pub use secret::{Asked, Secrets};
+pub use secret::{Asked, AskedOther, Secrets};
 pub use watch::Watch;
 
 /// The example of the README.

@@ -22,6 +22,19 @@ pub trait Secrets {
         Ok(None)
     }
 
+    /// Another passphrase, where a reencryption is under way and what was given opens one of its two keys; none where there
+    /// is no other one, or no further one.
+    fn other_passphrase(&self, asked: &AskedOther<'_>) -> Result<Option<LockedBytes>, SecretError> {
+        let _ = asked;
+        Ok(None)
+    }
+
+    /// The same of volume keys: the one that [`Self::volume_key`] does not give.
+    fn other_volume_key(&self, attempt: u32) -> Result<Option<VolumeKey>, SecretError> {
+        let _ = attempt;
+        Ok(None)
+    }
+
     /// All that there is where `read`, the passphrase, came from, if that is more.
     fn whole(&self, read: &LockedBytes) -> Option<LockedBytes> {
         let _ = read;
@@ -76,6 +89,18 @@ impl<'a> Asked<'a> {
             ..Self::of(image)
         }
     }
+}
+
+/// What the passphrase of the other key of a reencryption is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct AskedOther<'a> {
+    /// What it opens, as messages name it.
+    pub image: &'a str,
+    /// How many were given that do not open it.
+    pub attempt: u32,
+    /// Without it nothing can be done: somebody may be asked. Else it is taken where it was given already.
+    pub is_needed: bool,
 }
 
 /// A secret that is there already. It is never shown.

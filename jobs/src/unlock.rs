@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmcrypt::Passphrase;
-use luks::{KdfLimits, Luks, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
+use luks::{Header, KdfLimits, Luks, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::error::Error;
 use crate::limits;
 use crate::policy;
-use crate::secret::{Asked, Secrets};
+use crate::secret::{Asked, AskedOther, Secrets};
 use crate::watch::Watch;
 
 /// How a container is unlocked.
@@ -85,7 +85,164 @@ pub fn check_attached(luks: &Luks, name: &str) -> Result<(), Error> {
 
 /// Unlocks with the volume key or the passphrase that `secrets` has: where it is a passphrase that does not fit, with
 /// the next one as long as there are any. Also the passphrase, where it was one.
+///
+/// Where a reencryption is under way and that is one of its two keys, the other one is asked for, too; where nobody has
+/// it, [`Unlocked::missing_key`] says so, and so does whatever needs it.
 pub fn unlock(
+    luks: &Luks,
+    name: &str,
+    secrets: &dyn Secrets,
+    how: &Unlock,
+    watch: &dyn Watch,
+) -> Result<(Unlocked, Option<Passphrase>), Error> {
+    let (unlocked, passphrase) = unlock_with_one(luks, name, secrets, how, watch)?;
+    let unlocked = complete(
+        unlocked,
+        luks,
+        name,
+        passphrase.as_ref(),
+        secrets,
+        how,
+        watch,
+    )?;
+    Ok((unlocked, passphrase))
+}
+
+/// The same where one of two keys will do: nobody is asked for the other one, which is taken where it was given.
+pub fn unlock_as_given(
+    luks: &Luks,
+    name: &str,
+    secrets: &dyn Secrets,
+    how: &Unlock,
+    watch: &dyn Watch,
+) -> Result<Unlocked, Error> {
+    let (unlocked, _) = unlock_with_one(luks, name, secrets, how, watch)?;
+    let (cancel, unusable) = (|| watch.is_cancelled(), telling_once(watch));
+    let other = Other {
+        luks,
+        name,
+        secrets,
+        options: how.options(&cancel, &unusable),
+    };
+    other.given(unlocked, false)
+}
+
+/// What a passphrase has opened, with the other key of a reencryption that is under way.
+pub fn complete(
+    mut unlocked: Unlocked,
+    luks: &Luks,
+    name: &str,
+    passphrase: Option<&Passphrase>,
+    secrets: &dyn Secrets,
+    how: &Unlock,
+    watch: &dyn Watch,
+) -> Result<Unlocked, Error> {
+    if unlocked.missing_key().is_none() {
+        return Ok(unlocked);
+    }
+    let (cancel, unusable) = (|| watch.is_cancelled(), telling_once(watch));
+    let other = Other {
+        luks,
+        name,
+        secrets,
+        options: UnlockOptions {
+            // It has one of the keys only.
+            keyslot: None,
+            ..how.options(&cancel, &unusable)
+        },
+    };
+    // One passphrase may open both, where it was held to the keyslot that was named.
+    if let Some(passphrase) = passphrase.filter(|_| how.keyslot.is_some()) {
+        match luks.unlock_missing(&unlocked, passphrase, &other.options) {
+            Ok(found) => unlocked = other.joined(unlocked, found)?,
+            Err(luks::Error::NoKeyFits { .. } | luks::Error::NoUsableKeyslot(_)) => {}
+            Err(error) => return Err(Error::luks(name, error)),
+        }
+    }
+    other.given(unlocked, true)
+}
+
+/// Where the other key of a reencryption comes from.
+struct Other<'a> {
+    luks: &'a Luks,
+    name: &'a str,
+    secrets: &'a dyn Secrets,
+    options: UnlockOptions<'a>,
+}
+
+impl Other<'_> {
+    /// With the other key as far as it was given, or, where it `is_needed`, as somebody has it who is asked.
+    fn given(&self, mut unlocked: Unlocked, is_needed: bool) -> Result<Unlocked, Error> {
+        let mut failed = None;
+        for attempt in 0.. {
+            if unlocked.missing_key().is_none() {
+                return Ok(unlocked);
+            }
+            let Some(key) = self.secrets.other_volume_key(attempt)? else {
+                break;
+            };
+            match self.luks.unlock_with_volume_key(key, &self.options) {
+                Ok(found) => unlocked = self.joined(unlocked, found)?,
+                Err(error @ luks::Error::NoKeyFits { .. }) => failed = Some(error),
+                Err(error) => return Err(Error::luks(self.name, error)),
+            }
+        }
+        let is_needed = is_needed && failed.is_none();
+        for attempt in 0.. {
+            let asked = AskedOther {
+                image: self.name,
+                attempt,
+                is_needed,
+            };
+            let secret = match unlocked.missing_key() {
+                None => return Ok(unlocked),
+                Some(digest) if !has_keyslot(self.luks, digest) => break,
+                Some(_) => self.secrets.other_passphrase(&asked)?,
+            };
+            let Some(secret) = secret else {
+                break;
+            };
+            let passphrase = Passphrase::from_locked(secret);
+            match self
+                .luks
+                .unlock_missing(&unlocked, &passphrase, &self.options)
+            {
+                Ok(found) => unlocked = self.joined(unlocked, found)?,
+                Err(error @ luks::Error::NoKeyFits { .. }) => {
+                    if attempt.saturating_add(1) < self.secrets.tries() {
+                        self.secrets.did_not_fit(&Error::luks(self.name, error));
+                    } else {
+                        failed = Some(error);
+                    }
+                }
+                Err(error) => return Err(Error::luks(self.name, error)),
+            }
+        }
+        match failed {
+            Some(error) => Err(Error::luks(self.name, error)),
+            None => Ok(unlocked),
+        }
+    }
+
+    fn joined(&self, one: Unlocked, other: Unlocked) -> Result<Unlocked, Error> {
+        one.with(other, &self.options)
+            .map_err(|error| Error::luks(self.name, error))
+    }
+}
+
+/// Whether a passphrase may open the key of a digest.
+fn has_keyslot(luks: &Luks, digest: u32) -> bool {
+    let Header::Luks2(header) = luks.header() else {
+        return false;
+    };
+    let mut slots = header.metadata.keyslots.iter();
+    slots.any(|slot| {
+        let own = header.metadata.digest_of_keyslot(slot.id);
+        own.is_some_and(|own| own.id == digest)
+    })
+}
+
+fn unlock_with_one(
     luks: &Luks,
     name: &str,
     secrets: &dyn Secrets,

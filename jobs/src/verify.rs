@@ -97,7 +97,7 @@ pub fn verify(
     }
     findings.cut_off(luks.header(), &stretches, image_bytes);
     let key = options.key.as_ref().map(|how| {
-        let unlocked = unlock::unlock(&luks, &source.name, secrets, how, watch)?.0;
+        let unlocked = unlock::unlock_as_given(&luks, &source.name, secrets, how, watch)?;
         findings.proof(&luks, &unlocked);
         Ok(unlocked.keyslot())
     });

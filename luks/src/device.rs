@@ -199,7 +199,7 @@ impl Luks {
         }
         let opened = match self.reencryption() {
             Some(state) if options.keyslot.is_none() => {
-                self.open_halfway(state, passphrase, options)?
+                self.open_keys(&state.key_digests(), passphrase, options)?
             }
             _ => {
                 let candidates = self.candidates(options.keyslot)?;

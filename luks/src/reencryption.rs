@@ -7,6 +7,7 @@ use dmcrypt::Passphrase;
 use crate::device::{Header, Luks};
 use crate::error::{Error, Unfinished};
 use crate::luks2::{Metadata, Reencryption, ReencryptionVersion, Segment, is_alike};
+use crate::number::to_usize;
 use crate::unlock::UnlockOptions;
 
 /// The state of a reencryption as far as it can be judged.
@@ -78,6 +79,30 @@ pub fn progress<'a>(
 pub fn has_two_keys(metadata: &Metadata) -> bool {
     let state = metadata.reencryption.as_ref();
     state.is_some_and(|state| state.key_digests().len() > 1)
+}
+
+/// Sizes of its keys in bytes, each once, as far as keyslots tell them.
+pub fn key_bytes(metadata: &Metadata) -> Vec<usize> {
+    let state = metadata.reencryption.as_deref();
+    let mut sizes = Vec::new();
+    for digest in state.map(Reencryption::key_digests).unwrap_or_default() {
+        let mut slots = metadata.keyslots.iter();
+        let of_it = slots.find(|slot| {
+            let own = metadata.digest_of_keyslot(slot.id);
+            own.is_some_and(|own| own.id == digest)
+        });
+        let bytes = of_it.map(|slot| to_usize(slot.key_bytes));
+        sizes.extend(bytes.filter(|bytes| !sizes.contains(bytes)));
+    }
+    sizes
+}
+
+/// Whether a digest is that of the key that the data will be under, and is under no other one.
+pub fn is_key_after(metadata: &Metadata, digest: u32) -> bool {
+    let state = metadata.reencryption.as_deref();
+    state.is_some_and(|state| {
+        state.after.digest == Some(digest) && state.before.digest != Some(digest)
+    })
 }
 
 /// Whether the state is what its digest was made of. `passphrase` opens the keyslots of both keys.

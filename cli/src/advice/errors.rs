@@ -277,7 +277,9 @@ fn of_luks(error: &luks::Error) -> Option<String> {
             "let the program that began the reencryption finish it"
         }
         luks::Error::Unfinished(error) => match error {
-            luks::Unfinished::Key { .. } => "both keys' keyslots need the same passphrase here",
+            luks::Unfinished::Key { .. } => {
+                "a second --key-file, or a second --volume-key-file, gives the other key; a second line of standard input does"
+            }
             luks::Unfinished::NoDigest => {
                 "only who knows that nobody changed the image lets cryptsetup repair make one"
             }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
-    AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, CostArgs, HeaderArgs, Holes, KeyArgs,
-    NewHeaderArgs, NewKeyFileArgs, Place, PlainArgs, PolicyArgs, ResultArgs, SizeArgs, UnlockArgs,
-    WeakArgs, WorkArgs, number, operand,
+    AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, CostArgs, HeaderArgs, Holes,
+    NewHeaderArgs, NewKeyFileArgs, OpenKeyArgs, Place, PlainArgs, PolicyArgs, ResultArgs, SizeArgs,
+    UnlockArgs, WeakArgs, WorkArgs, number, operand,
 };
 
 /// What it does, at length.
@@ -71,7 +71,7 @@ pub struct CloneArgs {
     pub plain: PlainArgs,
     /// Where the key of SRC comes from.
     #[command(flatten)]
-    pub keys: KeyArgs,
+    pub keys: OpenKeyArgs,
     /// How SRC is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,

@@ -48,10 +48,11 @@ pub struct CompareArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Keys")]
 pub struct KeyPairArgs {
-    /// Read the key from a file, newlines and all; given twice: first for A, then for B
+    /// Read the key from a file, newlines and all; given twice: first for A, then for B; the others, four at most, are
+    /// tried where one of them is being reencrypted and under two keys
     #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file())]
     pub key_file: Vec<OsString>,
-    /// Read the key from a file descriptor that the caller opened; given twice: first for A, then for B
+    /// Read the key from a file descriptor that the caller opened; given more than once as --key-file
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Vec<u32>,
     /// Try this keyslot only; given twice: first for A, then for B
@@ -60,7 +61,7 @@ pub struct KeyPairArgs {
     /// How it is read.
     #[command(flatten)]
     pub read: KeyReadArgs,
-    /// The volume key itself instead of a passphrase; given twice: first for A, then for B
+    /// The volume key itself instead of a passphrase; given more than once as --key-file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
     pub volume_key_file: Vec<PathBuf>,
     /// What the headers may ask for.
@@ -76,6 +77,15 @@ impl CompareArgs {
             both => both.get(index),
         }
     }
+}
+
+/// The others, any of which may be of the other key of that image: the likeliest first.
+pub fn others<T>(values: &[T], index: usize) -> impl Iterator<Item = &T> {
+    let own = if index < values.len() { index } else { 0 };
+    [index + 2, 1 - index, 3 - index]
+        .into_iter()
+        .filter(move |place| *place != own)
+        .filter_map(|place| values.get(place))
 }
 
 /// What is typed for one of two images: `index` is 0 for A and 1 for B.

@@ -9,7 +9,7 @@ use luks::luks2::Priority;
 use super::keys::key_file;
 use super::{
     BusyArgs, ChangeArgs, CostArgs, DryArgs, ImageArgs, KeyArgs, KeyslotCipherArgs, LimitArgs,
-    OutputArgs, UnlockArgs, number,
+    OpenKeyArgs, OutputArgs, UnlockArgs, number,
 };
 
 /// `key VERB IMG`.
@@ -216,7 +216,7 @@ pub struct KeyTestArgs {
     pub image: ImageArgs,
     /// Where the key comes from.
     #[command(flatten)]
-    pub keys: KeyArgs,
+    pub keys: OpenKeyArgs,
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
@@ -266,12 +266,12 @@ pub struct KeyExportArgs {
     /// The container.
     #[command(flatten)]
     pub image: ImageArgs,
-    /// The new file
-    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
-    pub volume_key_file: PathBuf,
+    /// The new file; given twice: of a container that is being reencrypted the key before and the key after it
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath, required = true)]
+    pub volume_key_file: Vec<PathBuf>,
     /// Where the key comes from that opens the container.
     #[command(flatten)]
-    pub keys: KeyArgs,
+    pub keys: OpenKeyArgs,
     /// Try this keyslot only, even one that is not tried unasked: an unbound one gives its own key
     #[arg(long, short = 'S', value_name = "N", help_heading = "LUKS")]
     pub key_slot: Option<u32>,

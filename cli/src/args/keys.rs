@@ -65,6 +65,29 @@ pub struct KeyArgs {
     pub read: KeyReadArgs,
 }
 
+/// What opens a container: a key, or the two of a reencryption that is under way.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Key")]
+pub struct OpenKeyArgs {
+    /// Read the key from a file, newlines and all; `-` is standard input, credential:NAME what systemd passed on; given
+    /// twice: both keys of a container that is being reencrypted
+    #[arg(long, short = 'd', value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file())]
+    pub key_file: Vec<OsString>,
+    /// Read the key from a file descriptor that the caller opened; given twice as --key-file
+    #[arg(long, value_name = "N", conflicts_with = "key_file")]
+    pub key_fd: Vec<u32>,
+    /// How it is read.
+    #[command(flatten)]
+    pub read: KeyReadArgs,
+}
+
+impl OpenKeyArgs {
+    /// Whether a key is given.
+    pub fn is_given(&self) -> bool {
+        !self.key_file.is_empty() || !self.key_fd.is_empty()
+    }
+}
+
 /// How much of a key file counts, and how it is spelled.
 #[derive(Args, Debug)]
 pub struct KeyReadArgs {

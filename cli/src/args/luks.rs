@@ -15,9 +15,9 @@ pub struct UnlockArgs {
     /// Try this keyslot only, even one that is not tried unasked
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Option<u32>,
-    /// The volume key itself instead of a passphrase
+    /// The volume key itself instead of a passphrase; given twice: both of a container that is being reencrypted
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
-    pub volume_key_file: Option<PathBuf>,
+    pub volume_key_file: Vec<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -164,7 +164,7 @@ impl UnlockArgs {
     pub fn given(&self) -> Option<&'static str> {
         first_given(&[
             ("--key-slot", self.key_slot.is_some()),
-            ("--volume-key-file", self.volume_key_file.is_some()),
+            ("--volume-key-file", !self.volume_key_file.is_empty()),
             ("--max-kdf-memory", self.limits.max_kdf_memory.is_some()),
         ])
     }

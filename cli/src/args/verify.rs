@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{BusyArgs, ImageArgs, KeyArgs, OutputArgs, UnlockArgs};
+use super::{BusyArgs, ImageArgs, OpenKeyArgs, OutputArgs, UnlockArgs};
 
 /// `verify IMG`.
 #[derive(Args, Debug)]
@@ -12,7 +12,7 @@ pub struct VerifyArgs {
     pub image: ImageArgs,
     /// Where the key comes from; nobody is asked for one.
     #[command(flatten)]
-    pub keys: KeyArgs,
+    pub keys: OpenKeyArgs,
     /// How the container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
@@ -27,9 +27,8 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     /// Whether there is a key to be checked.
     pub fn has_key(&self) -> bool {
-        self.keys.key_file.is_some()
-            || self.keys.key_fd.is_some()
-            || self.unlock.volume_key_file.is_some()
+        self.keys.is_given()
+            || !self.unlock.volume_key_file.is_empty()
             || self.unlock.key_slot.is_some()
     }
 }

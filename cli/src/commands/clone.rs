@@ -11,7 +11,7 @@ use jobs::clone::{
 };
 use jobs::inputs::Inputs;
 use jobs::new_luks::{Cost, LuksOptions};
-use jobs::{Asked, Blame, Place, SecretError, Secrets};
+use jobs::{Asked, AskedOther, Blame, Place, SecretError, Secrets};
 use luks::Version;
 
 use super::check_stdout;
@@ -39,8 +39,9 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
             other: "--recovery-key -",
         });
     }
-    let keys = KeyInput::new(&args.keys, args.source == Place::Standard)?;
-    let new = new::input(&args.keys, &args.new_key)?;
+    let keys = KeyInput::to_open(&args.keys, args.source == Place::Standard)?;
+    let (files, descriptors) = (&args.keys.key_file, &args.keys.key_fd);
+    let new = new::input_beside(files, descriptors, &args.keys.read, &args.new_key)?;
     let options = CloneOptions {
         original: original(args, &keys)?,
         header: args.header.header.clone().map(Place::Path),
@@ -83,9 +84,8 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
             cut: args.weaker.allow_cut,
         },
         inputs: Inputs::none()
-            .keys(&args.keys)
+            .open_keys(&args.keys, &args.unlock)?
             .new_keys(&args.new_key)
-            .path("the volume key file", args.unlock.volume_key_file.as_ref())
             .policies(&args.policy),
     };
     let secrets = CloneKeys {
@@ -154,8 +154,8 @@ fn original(args: &CloneArgs, keys: &KeyInput) -> Result<Original, Error> {
         Some(SourceType::Luks2) => Original::Luks(Some(Version::Luks2)),
         None => Original::Luks(None),
         Some(SourceType::Raw) => {
-            let key = args.keys.key_file.as_ref().map(|_| "--key-file");
-            let key = key.or(args.keys.key_fd.map(|_| "--key-fd"));
+            let key = args.keys.key_file.first().map(|_| "--key-file");
+            let key = key.or(args.keys.key_fd.first().map(|_| "--key-fd"));
             if let Some(one) = header_options(args).or(key) {
                 return Err(Error::Conflict {
                     one,
@@ -230,6 +230,14 @@ impl Secrets for CloneKeys<'_> {
 
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
         self.source.volume_key()
+    }
+
+    fn other_passphrase(&self, asked: &AskedOther<'_>) -> Result<Option<LockedBytes>, SecretError> {
+        self.source.other_passphrase(asked)
+    }
+
+    fn other_volume_key(&self, attempt: u32) -> Result<Option<VolumeKey>, SecretError> {
+        self.source.other_volume_key(attempt)
     }
 
     fn tries(&self) -> u32 {

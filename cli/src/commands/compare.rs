@@ -7,7 +7,7 @@ use jobs::Place;
 use jobs::compare::{CompareOptions, Comparison, compare};
 use jobs::unlock::Unlock;
 
-use crate::args::{CompareArgs, for_one};
+use crate::args::{CompareArgs, for_one, others};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::losses;
@@ -27,8 +27,19 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         ("--volume-key-file", args.keys.volume_key_file.len()),
         ("--header", args.header.len()),
     ];
-    if let Some((option, times)) = given.into_iter().find(|(_, times)| *times > 2) {
-        return Err(Error::TooOften { option, times });
+    for (option, times) in given {
+        // Two images may have two keys each.
+        let most = match option {
+            "--key-slot" | "--header" => 2,
+            _ => 4,
+        };
+        if times > most {
+            return Err(Error::TooOften {
+                option,
+                times,
+                most,
+            });
+        }
     }
     let of_containers = given.iter().take(4).find(|(_, times)| *times > 0);
     let policy = args.policy.policy.first().map(|_| "--policy");
@@ -43,12 +54,14 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         work: (&args.work).into(),
         allow_in_use: args.busy.read_in_use,
     };
-    let input = |index| KeyInput::new(options::key_of_pair(&args.keys, index), false);
+    let input = |index| KeyInput::with_others(options::keys_of_pair(&args.keys, index), false);
     let inputs = [input(0)?, input(1)?];
     let secrets = [0, 1].map(|index| {
         let volume_key = for_one(&args.keys.volume_key_file, index);
         let tries = args.keys.limits.tries;
+        let others = others(&args.keys.volume_key_file, index);
         Keys::opening(&inputs[index], volume_key.map(PathBuf::as_path), tries)
+            .with_other_volume_keys(others)
     });
     let teller = Teller::new("compare", &args.work, args.output);
     let places = [&args.a, &args.b];

@@ -22,8 +22,7 @@ use crate::watch::Teller;
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     let say = args.result.output;
     check_stdout(&args.destination, say)?;
-    let keys = KeyInput::new(&args.keys, args.source == Place::Standard)?;
-    let volume_key = args.unlock.volume_key_file.as_ref();
+    let keys = KeyInput::to_open(&args.keys, args.source == Place::Standard)?;
     let options = DecryptOptions {
         container: container(args, &keys)?,
         header: args.header.header.clone().map(Place::Path),
@@ -37,8 +36,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
         allow_in_use: args.busy.read_in_use,
         allow_any_source: args.any.allow_any_source,
         inputs: Inputs::none()
-            .keys(&args.keys)
-            .path("the volume key file", volume_key)
+            .open_keys(&args.keys, &args.unlock)?
             .policies(&args.policy),
     };
     let secrets = Keys::to_unlock(&keys, &args.unlock);

@@ -23,7 +23,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
         allow_in_use: args.busy.read_in_use,
     };
     // An image on standard input is refused before any key is read.
-    let keys = KeyInput::new(&args.keys, false)?;
+    let keys = KeyInput::to_open(&args.keys, false)?;
     let secrets = Keys::to_unlock(&keys, &args.unlock);
     let verified = verify(&args.image.header(), &options, &secrets, &Warner)?;
     if args.output.json {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use luks::keyslots::unbound;
 use luks::reencryption;
-use luks::{Header, Luks};
+use luks::{Header, Luks, Unfinished, Unlocked};
 
 use super::action::Action;
 use super::failure::Failure;
-use super::key::{read_key_of_data, unlocking, unlocking_with};
+use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with};
 use super::mapping;
 use super::session::{Session, open_for_reading, say};
 use crate::exit::Exit;
@@ -97,6 +97,9 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
     let luks = session.read()?;
     let device = session.device();
     let failed = |error| Failure::luks(&device, error);
+    if has_two_keys(luks.header()) && session.given.has("volume-key-file") {
+        return test_both_keys(session, &luks);
+    }
     if let Some(path) = session.given.text("volume-key-file") {
         let key = read_key_of_data(session, path, luks.header())?;
         let bytes = key.len();
@@ -133,13 +136,56 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
             })
         },
     )?;
-    if matches!(
-        unlocked.check_reencryption(),
-        Err(luks::Error::Unfinished(_))
-    ) {
-        unlocked.check_reencryption().map_err(failed)?;
+    match (unlocked.check_reencryption(), luks.header()) {
+        // The key after it is asked for when the one before it is known.
+        (Err(luks::Error::Unfinished(Unfinished::Key { digest })), Header::Luks2(header))
+            if reencryption::is_key_after(&header.metadata, digest) =>
+        {
+            return Err(failed(luks::Error::NoKeyFits {
+                tried: unlocked.keyslot().into_iter().collect(),
+            }));
+        }
+        (Err(error @ luks::Error::Unfinished(_)), _) => return Err(failed(error)),
+        _ => {}
     }
     session.tell_unlocked(&unlocked)
+}
+
+/// Both volume keys of a reencryption, in any order.
+fn test_both_keys(session: &Session, luks: &Luks) -> Result<(), Failure> {
+    let device = session.device();
+    let failed = |error| Failure::luks(&device, error);
+    let Header::Luks2(header) = luks.header() else {
+        return Err(Failure::not_luks2(&device));
+    };
+    let mut opened: Option<Unlocked> = None;
+    for path in session.given.texts("volume-key-file") {
+        let mut found = Err(Failure::no_keyslot());
+        for bytes in reencryption::key_bytes(&header.metadata) {
+            let options = unlocking_with(bytes)?;
+            found = read_volume_key(path, bytes)
+                .and_then(|key| luks.unlock_with_volume_key(key, &options).map_err(failed));
+            if found.is_ok() {
+                break;
+            }
+        }
+        let found = found?;
+        opened = Some(match opened {
+            None => found,
+            Some(one) => one.with(found, &unlocking(None)?).map_err(failed)?,
+        });
+    }
+    let opened = opened.ok_or_else(Failure::no_keyslot)?;
+    match opened.missing_key() {
+        // That of before matches no data that is done.
+        Some(digest) if reencryption::is_key_after(&header.metadata, digest) => {
+            Err(failed(luks::Error::NoKeyFits { tried: Vec::new() }))
+        }
+        Some(_) => Err(Failure::wrong(format!(
+            "Device {device} is in reencryption: --volume-key-file is needed twice, for both of its keys."
+        ))),
+        None => opened.check_reencryption().map_err(failed),
+    }
 }
 
 fn has_two_keys(header: &Header) -> bool {

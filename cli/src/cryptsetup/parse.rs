@@ -54,6 +54,15 @@ impl Given {
         }
     }
 
+    /// The texts of an option, wherever it stands.
+    pub(super) fn texts(&self, name: &'static str) -> impl Iterator<Item = &OsStr> {
+        let of_it = self.options.iter().filter(move |(other, _)| *other == name);
+        of_it.filter_map(|(_, value)| match value {
+            Value::Text(text) => Some(text.as_os_str()),
+            _ => None,
+        })
+    }
+
     /// The text of an option that is none of this system's file names.
     pub(super) fn string(&self, name: &str) -> Option<String> {
         self.text(name)

@@ -1,7 +1,7 @@
 use crate::support::{Place, golden};
 
 /// Unpacks the half-way images; their passphrase lies in `pw`.
-fn unpacked() -> Place {
+pub fn unpacked() -> Place {
     let place = Place::new();
     let archive = golden("reencrypt/images.tar.xz");
     let mut rest = &archive[..];
@@ -19,7 +19,7 @@ fn unpacked() -> Place {
     place
 }
 
-fn pattern(bytes: usize) -> Vec<u8> {
+pub fn pattern(bytes: usize) -> Vec<u8> {
     let lines = (0..bytes / 16).map(|line| format!("{line:015}\n"));
     lines.collect::<String>().into_bytes()
 }

@@ -38,5 +38,6 @@ mod signals;
 mod support;
 mod system;
 mod terminal;
+mod two_keys;
 mod unencrypted;
 mod verify;

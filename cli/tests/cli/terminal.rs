@@ -352,3 +352,31 @@ fn without_escapes(text: &str) -> String {
     }
     shown
 }
+
+#[test]
+fn the_other_key_of_a_reencryption_is_asked_for() {
+    let place = crate::halfway::unpacked();
+    let image = "reencrypt-two-passphrases";
+    let first = format!("Passphrase for {image}: ");
+    let other = format!("Passphrase for the other key of {image}: ");
+    let (code, seen) = type_at(
+        &place,
+        &format!("decrypt {image} back"),
+        &[
+            (&first, "second\n"),
+            (&other, "wrong\n"),
+            (&other, "golden\n"),
+        ],
+    );
+    assert_eq!(code, 0, "{seen}");
+    assert!(seen.contains("no key fits: keyslot 0"), "{seen}");
+    let back = place.read("back");
+    assert!(back == crate::halfway::pattern(65_536));
+    let (code, seen) = type_at(
+        &place,
+        &format!("decrypt {image} again -T 1"),
+        &[(&first, "golden\n"), (&other, "wrong\n")],
+    );
+    assert_eq!(code, 2, "{seen}");
+    assert!(!place.path("again").exists());
+}

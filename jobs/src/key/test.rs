@@ -40,6 +40,12 @@ pub struct Tested {
     pub opens: bool,
     /// The keyslot that it opens; none for the volume key itself.
     pub keyslot: Option<u32>,
+    /// The keyslot of the other key of a reencryption that is under way, where that was given as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_keyslot: Option<u32>,
+    /// A reencryption is under way, and its other key was not given.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub other_missing: bool,
     /// Why it does not, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
@@ -66,9 +72,9 @@ pub fn test(
     if let Some(longest) = options.explain {
         return explained(&luks, source.name, options, longest, secrets, watch);
     }
-    let (unlocked, _) = unlock::unlock(&luks, &source.name, secrets, &options.unlock, watch)?;
+    let unlocked = unlock::unlock_as_given(&luks, &source.name, secrets, &options.unlock, watch)?;
     check(&unlocked, &source.name)?;
-    Ok(Tested::opened(source.name, unlocked.keyslot()))
+    Ok(Tested::opened(source.name, &unlocked))
 }
 
 /// What a reencryption that is under way says is proven by its keys. That there is another one makes this one no worse.
@@ -98,7 +104,7 @@ fn explained(
     let (tried, error) = match luks.unlock(&passphrase, &how) {
         Ok(unlocked) => {
             check(&unlocked, &image)?;
-            return Ok(Tested::opened(image, unlocked.keyslot()));
+            return Ok(Tested::opened(image, &unlocked));
         }
         Err(luks::Error::NoKeyFits { tried }) => (tried.clone(), luks::Error::NoKeyFits { tried }),
         Err(error) => return Err(Error::luks(&image, error)),
@@ -113,6 +119,8 @@ fn explained(
     Ok(Tested {
         opens: false,
         keyslot: None,
+        other_keyslot: None,
+        other_missing: false,
         explanation: Some(explanation),
         error: Some(Error::luks(&image, error)),
         image,
@@ -120,11 +128,13 @@ fn explained(
 }
 
 impl Tested {
-    fn opened(image: String, keyslot: Option<u32>) -> Self {
+    fn opened(image: String, unlocked: &Unlocked) -> Self {
         Self {
             image,
             opens: true,
-            keyslot,
+            keyslot: unlocked.keyslot(),
+            other_keyslot: unlocked.keys().nth(1).and_then(|(_, _, keyslot)| keyslot),
+            other_missing: unlocked.missing_key().is_some(),
             explanation: None,
             error: None,
         }

@@ -65,8 +65,17 @@ impl Unlocked {
                 self.opened.push(opened);
             }
         }
+        sort(&mut self.opened, &self.header);
         self.proof = prove(&self.header, &self.opened, options)?;
         Ok(self)
+    }
+
+    /// The digest of the key that a reencryption that is under way needs as well, where only one of its two is known.
+    pub fn missing_key(&self) -> Option<u32> {
+        match &self.header {
+            Header::Luks1(_) => None,
+            Header::Luks2(header) => missing_keys(&header.metadata, &self.opened).next(),
+        }
     }
 
     /// Whether the data of a reencryption that is under way may be read: both keys are there, and its state is what its
@@ -163,11 +172,7 @@ impl Luks {
         mut opened: Vec<Opened>,
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
-        let of_data = match &self.header {
-            Header::Luks1(_) => None,
-            Header::Luks2(header) => header.metadata.digest_of_data().map(|digest| digest.id),
-        };
-        opened.sort_by_key(|opened| Some(opened.digest) != of_data);
+        sort(&mut opened, &self.header);
         Ok(Unlocked {
             header: self.header.clone(),
             storage: Arc::clone(&self.storage),
@@ -176,10 +181,26 @@ impl Luks {
         })
     }
 
-    /// Both keys of a reencryption, or the one that the passphrase opens.
-    pub(super) fn open_halfway(
+    /// The key that [`Unlocked::missing_key`] tells of, from the keyslots that hold it: [`Unlocked::with`] takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::unlock`].
+    pub fn unlock_missing(
         &self,
-        state: &Reencryption,
+        unlocked: &Unlocked,
+        passphrase: &Passphrase,
+        options: &UnlockOptions<'_>,
+    ) -> Result<Unlocked, Error> {
+        let digests: Vec<u32> = unlocked.missing_key().into_iter().collect();
+        let opened = self.open_keys(&digests, passphrase, options)?;
+        self.unlocked(opened, options)
+    }
+
+    /// The keys of `digests` that the passphrase opens, one at least.
+    pub(super) fn open_keys(
+        &self,
+        digests: &[u32],
         passphrase: &Passphrase,
         options: &UnlockOptions<'_>,
     ) -> Result<Vec<Opened>, Error> {
@@ -187,7 +208,7 @@ impl Luks {
             return Ok(Vec::new());
         };
         let (mut opened, mut tried) = (Vec::new(), Vec::new());
-        for digest in state.key_digests() {
+        for &digest in digests {
             let candidates = keyslots_of(&header.metadata, digest)
                 .map(|slot| luks2_candidate(&header.metadata, slot))
                 .collect();
@@ -334,27 +355,15 @@ fn prove(
         let found = opened.find(|opened| opened.digest == digest);
         found.map(|opened| &opened.key)
     };
-    let missing: Vec<u32> = state
+    if let Some(digest) = missing_keys(metadata, opened).next() {
+        return Ok(Err(Unfinished::Key { digest }));
+    }
+    if state
         .key_digests()
         .into_iter()
-        .filter(|digest| key_of(*digest).is_none())
-        .collect();
-    if let [digest, ..] = missing[..] {
-        // Where all is done, nothing is read with the key before any more, and nobody can have it when no keyslot does:
-        // what is left is a container as any other, encrypted under its one key.
-        let is_gone = state.is_finished()
-            && Some(digest) == state.before.digest
-            && missing.len() == 1
-            && matches!(state.after.segment.kind, SegmentKind::Crypt(_))
-            && !metadata.keyslots.iter().any(|slot| {
-                let own = metadata.digest_of_keyslot(slot.id);
-                own.is_some_and(|own| own.id == digest)
-            });
-        return Ok(if is_gone {
-            Ok(())
-        } else {
-            Err(Unfinished::Key { digest })
-        });
+        .any(|it| key_of(it).is_none())
+    {
+        return Ok(Ok(()));
     }
     let after = state
         .after
@@ -366,6 +375,38 @@ fn prove(
         Err(Error::NoKeyFits { .. }) => Ok(Err(Unfinished::Digest)),
         Err(error) => Err(error),
     }
+}
+
+/// The digests of the keys that a reencryption that is under way needs as well.
+///
+/// Where all is done, nothing is read with the key before any more, and nobody can have it when no keyslot does: what is
+/// left is a container as any other, encrypted under its one key.
+fn missing_keys(metadata: &Metadata, opened: &[Opened]) -> impl Iterator<Item = u32> {
+    let state = metadata.reencryption.as_deref();
+    let digests = state.map(Reencryption::key_digests).unwrap_or_default();
+    let is_known = |digest: &u32| opened.iter().any(|opened| opened.digest == *digest);
+    let missing: Vec<u32> = digests.into_iter().filter(|it| !is_known(it)).collect();
+    let is_gone = |digest: u32| {
+        state.is_some_and(|state| {
+            state.is_finished()
+                && Some(digest) == state.before.digest
+                && matches!(state.after.segment.kind, SegmentKind::Crypt(_))
+        }) && !metadata.keyslots.iter().any(|slot| {
+            let own = metadata.digest_of_keyslot(slot.id);
+            own.is_some_and(|own| own.id == digest)
+        })
+    };
+    let is_all_gone = matches!(missing[..], [digest] if is_gone(digest));
+    missing.into_iter().filter(move |_| !is_all_gone)
+}
+
+/// The key of the data comes first.
+fn sort(opened: &mut [Opened], header: &Header) {
+    let of_data = match header {
+        Header::Luks1(_) => None,
+        Header::Luks2(header) => header.metadata.digest_of_data().map(|digest| digest.id),
+    };
+    opened.sort_by_key(|opened| Some(opened.digest) != of_data);
 }
 
 fn check_key_size(key: &VolumeKey, need: usize) -> Result<(), InvalidOption> {

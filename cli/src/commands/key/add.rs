@@ -15,10 +15,18 @@ use crate::watch::Warner;
 
 /// Adds a keyslot.
 pub fn run(args: &KeyAddArgs) -> Result<(), Error> {
+    let volume_keys = &args.unlock.volume_key_file;
+    if let [_, _, ..] = volume_keys[..] {
+        return Err(Error::TooOften {
+            option: "--volume-key-file",
+            times: volume_keys.len(),
+            most: 1,
+        });
+    }
     let inputs = Inputs::none()
         .keys(&args.keys)
         .new_keys(&args.new.file)
-        .path("the volume key file", args.unlock.volume_key_file.as_ref());
+        .path("the volume key file", volume_keys.first());
     let options = AddOptions {
         change: change::options(&args.image, &args.change, inputs),
         unlock: unlock::how(&args.unlock)?,

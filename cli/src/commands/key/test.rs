@@ -1,6 +1,6 @@
 //! `key test IMG`: does this key open a keyslot?
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
         allow_in_use: args.busy.read_in_use,
     };
     let place = args.image.header();
-    let keys = KeyInput::new(&args.keys, place == Place::Standard)?;
+    let keys = KeyInput::to_open(&args.keys, place == Place::Standard)?;
     let secrets = Keys::to_unlock(&keys, &args.unlock);
     let guesser = Guesser {
         longest,
@@ -41,6 +41,8 @@ pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
     let Tested {
         image,
         keyslot,
+        other_keyslot,
+        other_missing,
         explanation,
         error,
         ..
@@ -48,10 +50,22 @@ pub fn run(args: &KeyTestArgs) -> Result<(), Error> {
     match (explanation, error) {
         (Some(explanation), Some(error)) => Err(say(&image, explanation, error)),
         _ if args.output.json => Ok(()),
-        _ => Ok(output::text(&match keyslot {
-            Some(keyslot) => format!("keyslot {keyslot} of {image} is opened by this key\n"),
-            None => format!("this is the volume key of {image}\n"),
-        })?),
+        _ => {
+            let mut text = match keyslot {
+                Some(keyslot) => format!("keyslot {keyslot} of {image} is opened by this key\n"),
+                None => format!("this is the volume key of {image}\n"),
+            };
+            if let Some(keyslot) = other_keyslot {
+                let _ = writeln!(
+                    text,
+                    "so is keyslot {keyslot}, of the other key of its reencryption"
+                );
+            }
+            if other_missing {
+                text.push_str("a reencryption is in progress, and its other key was not given\n");
+            }
+            Ok(output::text(&text)?)
+        }
     }
 }
 
