@@ -78,6 +78,20 @@ pub trait Storage: Send + Sync {
         write_zeros(self, offset..offset.saturating_add(len))
     }
 
+    /// Makes it `len` bytes long, if it is shorter, and gives its holes the room that they need to be written: a write below
+    /// `len` does not fail for want of it later. What it holds stays. Without a method of its own a storage has all the room
+    /// that it needs.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::StorageFull`], and those of [`Self::set_len`]. It may be longer then than it was.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if self.len()? < len {
+            self.set_len(len)?;
+        }
+        Ok(())
+    }
+
     /// The first run of bytes at or after `offset` that may hold data; `None` when only a hole, which reads as zeros,
     /// follows to the end. A storage that knows of no holes answers with all the rest, and so does one without a method
     /// of its own.

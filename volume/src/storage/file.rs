@@ -213,6 +213,24 @@ impl Storage for FileStorage {
         }
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if self.is_block_device {
+            return self.set_len(len.max(self.len()?));
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                if self.len()? < len {
+                    self.set_len(len)?;
+                }
+                fill_holes(self, len)
+            }
+            result => Ok(result?),
+        }
+    }
+
     fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         let start = match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(start) => start,
@@ -236,6 +254,17 @@ impl Storage for FileStorage {
     fn lock(&self, mode: LockMode) -> io::Result<HeaderLock> {
         Ok(HeaderLock::new(self.header_lock.acquire(mode)?))
     }
+}
+
+/// Writes zeros into the holes below `end`.
+fn fill_holes(storage: &FileStorage, end: u64) -> io::Result<()> {
+    let mut at = 0;
+    while at < end {
+        let data = storage.data_extent(at)?.unwrap_or(end..end);
+        write_zeros(storage, at..data.start.min(end))?;
+        at = data.end;
+    }
+    Ok(())
 }
 
 fn open_with(path: &Path, access: Access, flags: OFlags) -> io::Result<File> {
@@ -346,6 +375,32 @@ mod tests {
         let mut expected = vec![0; 3 << 20];
         expected[..1 << 20].fill(7);
         assert!(std::fs::read(named.path()).unwrap() == expected);
+    }
+
+    #[test]
+    fn holes_get_their_room_and_what_is_there_stays() {
+        use std::os::unix::fs::MetadataExt;
+
+        type Give = fn(&FileStorage) -> io::Result<()>;
+        let by_system: Give = |storage| storage.allocate(4 << 20);
+        let by_zeros: Give = |storage| {
+            storage.set_len(4 << 20)?;
+            fill_holes(storage, 4 << 20)
+        };
+        for give in [by_system, by_zeros] {
+            let (named, storage) = file_of(b"");
+            storage.write_at(1 << 20, &[7; 5000]).unwrap();
+            storage.write_at(3 << 20, &[8; 4096]).unwrap();
+            let mut expected = std::fs::read(named.path()).unwrap();
+            expected.resize(4 << 20, 0);
+            give(&storage).unwrap();
+            assert!(std::fs::read(named.path()).unwrap() == expected);
+            let blocks = named.path().metadata().unwrap().blocks();
+            assert!(blocks >= (4 << 20) / 512, "{blocks} blocks");
+            // Nothing becomes shorter.
+            storage.allocate(1).unwrap();
+            assert_eq!(storage.len().unwrap(), 4 << 20);
+        }
     }
 
     #[test]

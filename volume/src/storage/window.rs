@@ -108,6 +108,13 @@ impl Storage for Window {
         self.below.punch_hole(start, end - start)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        if len > self.bytes() {
+            return Err(no_room(0, 0, self.bytes()));
+        }
+        self.below.allocate(self.clip(len))
+    }
+
     fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         let start = self.clip(offset);
         if start == self.range.end {
