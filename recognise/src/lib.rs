@@ -26,6 +26,7 @@
 //! | --- | --- |
 //! | [`content`] | [`Found`], [`Content`] and its [`Class`] |
 //! | [`sector`] | [`largest_sector`]: what the contents allow |
+//! | [`extent`] | [`file_system_bytes`]: how far a file system reaches |
 //! | [`partitions`](mod@partitions) | [`partitions()`]: GPT, MBR |
 //! | [`headers`] | [`luks_headers`]: containers that do not start where the disk does |
 //! | `fat` | what a FAT file system and a partition table have in common |
@@ -33,6 +34,7 @@
 //! | `view` | the bytes of a storage, each block read once |
 
 pub mod content;
+pub mod extent;
 mod fat;
 pub mod headers;
 mod marks;
@@ -46,6 +48,7 @@ use std::ops::Range;
 use volume::Storage;
 
 pub use content::{Class, Content, Found};
+pub use extent::file_system_bytes;
 pub use headers::luks_headers;
 pub use partitions::{Partition, Table, partitions};
 pub use sector::{SectorLimit, largest_sector};
