@@ -1,23 +1,28 @@
 //! An interrupted command ends at once and leaves nothing.
 //!
 //! Every signal that can be caught and would end the process arrives on a thread of its own, so that neither a key
-//! derivation nor a blocked read delays it. The thread puts the terminal back as it was, removes what is not finished (see [`jobs::temporary`]), secrets overwritten
-//! before, and lets the signal do what it does by default: the caller's shell sees a death by that signal (128 + its
-//! number). Overwriting takes as long as writing did; another signal ends it, if it comes a second later or more. Memory that ends, on which the runtime aborts,
-//! is cleaned up after likewise, and ends the process with its exit code.
+//! derivation nor a blocked read delays it. The thread puts the terminal back as it was, removes what is not finished
+//! (see [`jobs::temporary`]), secrets overwritten before, and lets the signal do what it does by default: the caller's
+//! shell sees a death by that signal (128 + its number). Overwriting takes as long as writing did; another signal ends
+//! it, if it comes a second later or more. Memory that ends, on which the runtime aborts, is cleaned up after likewise,
+//! and ends the process with its exit code.
+//!
+//! A job that changes data where they lie has SIGINT and SIGTERM held for it ([`hold`]): it ends by itself, when what it
+//! has written is whole. Another one, a second later or more, ends the process after all.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jobs::temporary;
 use rustix::termios::{self, OptionalActions, Termios};
-use signal_hook::consts::{SIGABRT, SIGXFSZ};
+use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -29,6 +34,10 @@ use crate::output;
 /// A terminal whose settings are others for now, and what they were.
 static TERMINAL: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 static INSTALL: Once = Once::new();
+/// A signal that asks for an end is held for the job.
+static IS_HELD: AtomicBool = AtomicBool::new(false);
+/// One has come.
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
 /// What comes within this time of a signal is the same request: `timeout` sends its signal to the process and once more
 /// to its group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
@@ -81,10 +90,16 @@ fn start() -> io::Result<()> {
         .spawn(move || {
             volume::hold_aborts(wake.into());
             ready.wait();
-            let Some(signal) = wait(&mut signals) else {
-                end_without_memory();
+            let mut asked = None;
+            let (signal, came) = loop {
+                let Some(signal) = wait(&mut signals) else {
+                    end_without_memory();
+                };
+                let came = Instant::now();
+                if !is_for_job(signal, came, &mut asked) {
+                    break (signal, came);
+                }
             };
-            let came = Instant::now();
             let mut has_come = false;
             clean_up(&mut || {
                 let is_another = signals.pending().next().is_some();
@@ -98,6 +113,26 @@ fn start() -> io::Result<()> {
     // Nothing is begun before somebody can undo it.
     is_ready.wait();
     Ok(())
+}
+
+/// From now on SIGINT and SIGTERM only ask the job to end, which [`is_asked`] tells it.
+pub fn hold() {
+    IS_HELD.store(true, Ordering::SeqCst);
+}
+
+/// Whether a signal that was held has asked for an end.
+pub fn is_asked() -> bool {
+    IS_ASKED.load(Ordering::SeqCst)
+}
+
+/// Whether a signal is the job's affair. `asked` is when the first such one came.
+fn is_for_job(signal: i32, came: Instant, asked: &mut Option<Instant>) -> bool {
+    if !IS_HELD.load(Ordering::SeqCst) || !matches!(signal, SIGINT | SIGTERM) {
+        return false;
+    }
+    IS_ASKED.store(true, Ordering::SeqCst);
+    let first = *asked.get_or_insert(came);
+    came.duration_since(first) <= ONE_REQUEST
 }
 
 /// From now on memory that ends is an error like others. Before anything else takes signals, whose handler calls the one

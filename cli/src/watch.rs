@@ -9,6 +9,7 @@ use crate::args::{OutputArgs, WorkArgs};
 use crate::output;
 use crate::progress::Progress;
 use crate::report::Said;
+use crate::signals;
 
 /// Prints warnings, and what is heard of the job of one verb.
 pub struct Teller<'a> {
@@ -50,6 +51,14 @@ impl Watch for Teller<'_> {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *place = Some(progress);
+    }
+
+    fn changes_in_place(&self) {
+        signals::hold();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        signals::is_asked()
     }
 
     fn advance(&self, done: u64) {

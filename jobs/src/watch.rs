@@ -45,6 +45,11 @@ pub trait Watch: Sync {
         let _ = done;
     }
 
+    /// From now on until it is over the job changes data where they lie. Where it is to end it does so when what it has
+    /// written is whole, as far as it is, and can be gone on with: it asks [`Self::is_cancelled`] there, and may take a
+    /// second. To end the process leaves what a crash leaves.
+    fn changes_in_place(&self) {}
+
     /// Whether the job is to end, and leave nothing. Asked again and again, by several threads.
     fn is_cancelled(&self) -> bool {
         false
