@@ -10,6 +10,7 @@ pub mod compare;
 pub mod container;
 pub mod header;
 pub mod image;
+pub mod in_place;
 pub mod key;
 pub mod keys;
 pub mod luks;
@@ -36,6 +37,10 @@ pub use header::{
     HeaderRepairArgs, HeaderRestoreArgs, HeaderVerb, PersistentFlag,
 };
 pub use image::ImageArgs;
+pub use in_place::{
+    DecryptInPlaceArgs, EncryptInPlaceArgs, InitArgs, ReencryptArgs, Resilience, ResumeArgs,
+    ZonesArgs, only_in_place,
+};
 pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
     KeyVerb, NewKeyArgs, NewKeyFileArgs,
@@ -79,6 +84,12 @@ pub enum Verb {
     /// Copy a container or a raw image into a container with a volume key of its own
     #[command(long_about = clone::ABOUT)]
     Clone(Box<CloneArgs>),
+    /// Give a container another volume key, cipher or sector size in its own place
+    #[command(long_about = in_place::REENCRYPT)]
+    Reencrypt(Box<ReencryptArgs>),
+    /// Finish what was begun in place
+    #[command(long_about = in_place::RESUME)]
+    Resume(Box<ResumeArgs>),
     /// Make an empty container
     Create(CreateArgs),
     /// Show what is in a LUKS container
@@ -130,8 +141,12 @@ pub struct EncryptArgs {
     #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub source: Place,
     /// The new container: a file that does not exist yet, a block device, or `-` for standard output
-    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub destination: Place,
+    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand(),
+        required_unless_present = "in_place")]
+    pub destination: Option<Place>,
+    /// Whether there is no other image.
+    #[command(flatten)]
+    pub in_place: EncryptInPlaceArgs,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -184,8 +199,12 @@ pub struct DecryptArgs {
     #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub source: Place,
     /// The raw image: a file that does not exist yet, a block device, or `-` for standard output
-    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub destination: Place,
+    #[arg(value_name = "DST", value_hint = ValueHint::FilePath, value_parser = operand(),
+        required_unless_present = "in_place")]
+    pub destination: Option<Place>,
+    /// Whether there is no other image.
+    #[command(flatten)]
+    pub in_place: DecryptInPlaceArgs,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,

@@ -67,6 +67,23 @@ fn text(question: &Question<'_>) -> String {
             };
             format!("The header of {image} will be converted to {version}.")
         }
+        Loss::OtherKeyslots(keyslots) => {
+            let numbers: Vec<_> = keyslots.iter().map(u32::to_string).collect();
+            format!(
+                "Keyslots of {image} that go, with their passphrases: {}.",
+                numbers.join(", ")
+            )
+        }
+        Loss::Unprotected => format!(
+            "Nothing will protect {image} while it is written: a crash may lose data, and nothing tells which."
+        ),
+        Loss::Unproven { what } => format!(
+            "Nothing proves that what is under way in {image} is what was begun: whoever could write it can have chosen \
+             it. What will be done: {what}."
+        ),
+        Loss::Rest { bytes } => {
+            format!("What lies behind the first {bytes} bytes of {image} becomes noise.")
+        }
         Loss::VolumeKey { file } => format!(
             "Whoever has {file} opens {image}, whatever passphrases are changed or removed later."
         ),

@@ -8,10 +8,13 @@ pub mod create;
 pub mod decrypt;
 pub mod encrypt;
 pub mod header;
+pub(crate) mod in_place;
 pub mod inspect;
 pub mod key;
 pub mod man;
 pub mod measure;
+pub mod reencrypt;
+pub mod resume;
 pub mod token;
 pub mod verify;
 
@@ -29,6 +32,8 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
         Verb::Clone(args) => clone::run(&args),
+        Verb::Reencrypt(args) => reencrypt::run(&args),
+        Verb::Resume(args) => resume::run(&args),
         Verb::Create(args) => create::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),

@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 use clap::builder::styling::{AnsiColor, Style};
 use jobs::clone;
 use jobs::error::Unconfirmed;
+use jobs::in_place::Zones;
+use jobs::in_place::encrypt::EncryptInPlaceOptions;
 use jobs::key_source::KeyError;
 use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
@@ -224,6 +226,10 @@ fn option_for(wish: &'static str) -> &'static str {
         clone::UUID => "--uuid",
         clone::RECOVERY => "--recovery-key",
         clone::SERIES => "--count",
+        EncryptInPlaceOptions::REDUCE => "--reduce-device-size",
+        EncryptInPlaceOptions::OFFSET => "--offset",
+        Zones::HASH => "--resilience-hash",
+        Zones::OTHER => "another --resilience than checksum",
         other => other,
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use dmcrypt::LockedBytes;
+use jobs::Asked;
 use jobs::key_source::{KeyError, KeyFrom, KeySource};
 
 use crate::args::OpenKeyArgs;
@@ -78,20 +79,20 @@ impl KeyInput {
         }
     }
 
-    /// Reads the key, asking as the verbs do: for the passphrase of `image`; `twice`, because a typing error would
-    /// make a container that nobody can open. `exactly` as in [`KeySource::read`].
-    pub fn read_for(
-        &self,
-        image: &str,
-        twice: bool,
-        exactly: Option<usize>,
-    ) -> Result<LockedBytes, PassphraseError> {
+    /// Reads the key that is asked for, asking as the verbs do; `twice`, because a typing error would make a container that
+    /// nobody can open.
+    pub fn read_for(&self, asked: &Asked<'_>, twice: bool) -> Result<LockedBytes, PassphraseError> {
+        let image = asked.image;
+        let text = match asked.keyslot {
+            Some(keyslot) => format!("Passphrase for keyslot {keyslot} of {image}: "),
+            None => format!("Passphrase for {image}: "),
+        };
         let prompt = Prompt {
-            text: &format!("Passphrase for {image}: "),
+            text: &text,
             again: twice.then_some("The same again: "),
             timeout: None,
         };
-        self.read(prompt, exactly)
+        self.read(prompt, asked.exactly)
     }
 
     /// Reads the other key of a reencryption: from where it was said to be, or where it `may_be_asked` for and nothing was

@@ -75,7 +75,7 @@ impl Secrets for Keys<'_> {
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
         let source = self.input.source();
         let twice = asked.is_new && self.is_asked_twice;
-        let read = self.input.read_for(asked.image, twice, asked.exactly);
+        let read = self.input.read_for(asked, twice);
         let secret = read.map_err(|error| {
             if self.is_other {
                 SecretError::new(Blame::Request, Error::NewKey(error))
@@ -118,6 +118,10 @@ impl Secrets for Keys<'_> {
 
     fn tries(&self) -> u32 {
         if self.input.is_typed() { self.tries } else { 1 }
+    }
+
+    fn is_one(&self) -> bool {
+        !self.input.is_typed() && self.input.source().is_one()
     }
 
     fn did_not_fit(&self, error: &jobs::Error) {

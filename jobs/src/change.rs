@@ -148,6 +148,27 @@ impl Target {
         image.is_some_and(|image| image.file.is_block_device())
     }
 
+    /// The file or block device, where it is one.
+    pub fn file(&self) -> Option<&Arc<FileStorage>> {
+        self.image.as_ref().map(|image| &image.file)
+    }
+
+    /// Its path, where it is a file or a block device.
+    pub fn path(&self) -> Option<&Path> {
+        self.image.as_ref().map(|image| image.path.as_path())
+    }
+
+    /// Whether both are one file or device, by whatever name.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self.file(), other.file()) {
+            (Some(one), Some(other)) => {
+                let ground = |file: &FileStorage| Ground::of(file.file());
+                matches!((ground(one), ground(other)), (Some(one), Some(other)) if one.meets(&other))
+            }
+            _ => Arc::ptr_eq(&self.storage, &other.storage),
+        }
+    }
+
     /// Refuses an image that somebody uses as `claim` forbids.
     pub fn claim(&self, claim: Claim) -> Result<(), ChangeError> {
         let Some(image) = &self.image else {

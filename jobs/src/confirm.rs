@@ -44,6 +44,21 @@ pub enum Loss<'a> {
     LastKeyslot(u32),
     /// The header becomes one of another version.
     Version(Version),
+    /// These keyslots go, and with them their passphrases.
+    OtherKeyslots(&'a [u32]),
+    /// The data are changed in place, and nothing protects what is being written.
+    Unprotected,
+    /// Nothing proves that the job which is gone on with is the one that was begun: whoever could write the image can have
+    /// chosen what is done to the data.
+    Unproven {
+        /// What will be done, as messages say it.
+        what: &'a str,
+    },
+    /// The data behind the first bytes become noise.
+    Rest {
+        /// How many bytes are done.
+        bytes: u64,
+    },
     /// The volume key leaves the container for a file, and opens it whatever passphrases are changed later.
     VolumeKey {
         /// The file, as messages name it.

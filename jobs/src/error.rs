@@ -5,6 +5,7 @@ mod clash;
 mod clone;
 mod confirm;
 mod destination;
+mod in_place;
 mod plain;
 mod policy;
 mod secret;
@@ -23,6 +24,7 @@ pub use clash::Clash;
 pub use clone::CloneError;
 pub use confirm::Unconfirmed;
 pub use destination::DestinationError;
+pub use in_place::InPlaceError;
 pub use plain::PlainError;
 pub use policy::PolicyError;
 pub use secret::SecretError;
@@ -45,6 +47,9 @@ pub enum Error {
     /// A clone.
     #[error(transparent)]
     Clone(#[from] CloneError),
+    /// A job that changes data where they lie.
+    #[error(transparent)]
+    InPlace(#[from] InPlaceError),
     /// The options of a plain container.
     #[error(transparent)]
     Plain(#[from] PlainError),
@@ -244,6 +249,7 @@ impl Error {
             Self::Destination(error) => error.blame(),
             Self::Change(error) => error.blame(),
             Self::Clone(error) => error.blame(),
+            Self::InPlace(error) => error.blame(),
             Self::Transfer(error) => error.blame(),
             Self::Secret(error) => error.blame(),
             Self::Luks { error, .. } => blame_of_luks(error),

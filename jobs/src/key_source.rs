@@ -117,6 +117,11 @@ impl KeySource {
         matches!(self.from, KeyFrom::File(_) | KeyFrom::Descriptor(_))
     }
 
+    /// Whether it has one key, however often it is read: not one in each line.
+    pub fn is_one(&self) -> bool {
+        !matches!(self.from, KeyFrom::FirstLine)
+    }
+
     /// How messages name it.
     pub fn name(&self) -> String {
         match self.from.path() {
@@ -359,6 +364,10 @@ impl From<KeySource> for KeyFiles {
 }
 
 impl Secrets for KeyFiles {
+    fn is_one(&self) -> bool {
+        self.key.is_one()
+    }
+
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
         Ok(self.key.read(asked.exactly)?)
     }

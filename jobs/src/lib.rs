@@ -62,6 +62,7 @@
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`encrypt`], [`decrypt`], [`mod@clone`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
+//! | [`in_place`] | the jobs that change data where they lie, and finish what is under way |
 //! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
@@ -92,6 +93,7 @@ pub mod error;
 pub mod explain;
 pub mod folder;
 pub mod header;
+pub mod in_place;
 pub mod inputs;
 pub mod inspect;
 pub mod instead;

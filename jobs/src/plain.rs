@@ -120,6 +120,7 @@ impl Plain {
             image,
             is_new,
             exactly,
+            keyslot: None,
         })?;
         let passphrase;
         let (source, hash) = match &self.key {

@@ -46,6 +46,11 @@ pub trait Secrets {
         1
     }
 
+    /// Whether there is one passphrase, however often it is asked for: of several keyslots it can be that of one only.
+    fn is_one(&self) -> bool {
+        false
+    }
+
     /// A recovery key was made for the container that messages call so, and is to be given to whom it is for. The container
     /// is proven and not there yet: after an error there will be none.
     fn keep_recovery_key(&self, image: &str, key: &dmcrypt::Passphrase) -> Result<(), SecretError> {
@@ -70,6 +75,8 @@ pub struct Asked<'a> {
     pub is_new: bool,
     /// So many bytes are wanted, no more and no fewer: they are the key itself.
     pub exactly: Option<usize>,
+    /// It is that of this keyslot, where those of several are asked for.
+    pub keyslot: Option<u32>,
 }
 
 impl<'a> Asked<'a> {
@@ -79,6 +86,7 @@ impl<'a> Asked<'a> {
             image,
             is_new: false,
             exactly: None,
+            keyslot: None,
         }
     }
 
@@ -112,5 +120,9 @@ pub struct Passphrase<'a>(
 impl Secrets for Passphrase<'_> {
     fn passphrase(&self, _asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
         Ok(LockedBytes::copy_of(self.0))
+    }
+
+    fn is_one(&self) -> bool {
+        true
     }
 }

@@ -82,6 +82,18 @@ impl SectorChoice {
         }
     }
 
+    /// For data that are encrypted already, in sectors of `old`.
+    pub fn kept(asked: Option<u32>, old: SectorSize) -> Result<Self, Error> {
+        match asked {
+            Some(bytes) => Self::asked(bytes),
+            None => Ok(Self {
+                size: old,
+                reason: "as before".to_owned(),
+                may_fill: false,
+            }),
+        }
+    }
+
     /// Refuses a size with which Linux cannot use what was recognised in the payload that messages call `name`, unless
     /// it is allowed.
     pub fn check(

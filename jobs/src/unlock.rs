@@ -279,11 +279,21 @@ pub fn telling_once(watch: &dyn Watch) -> impl Fn(&UnusableKeyslot) + Sync {
 pub fn with_passphrase<T>(
     name: &str,
     secrets: &dyn Secrets,
+    attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
+) -> Result<(T, Passphrase), Error> {
+    with_asked(&Asked::of(name), secrets, attempt)
+}
+
+/// The same, where it says more of what is asked for.
+pub fn with_asked<T>(
+    asked: &Asked<'_>,
+    secrets: &dyn Secrets,
     mut attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
 ) -> Result<(T, Passphrase), Error> {
+    let name = asked.image;
     let mut left = secrets.tries();
     loop {
-        let passphrase = Passphrase::from_locked(secrets.passphrase(&Asked::of(name))?);
+        let passphrase = Passphrase::from_locked(secrets.passphrase(asked)?);
         left = left.saturating_sub(1);
         match attempt(&passphrase) {
             Ok(done) => return Ok((done, passphrase)),

@@ -4,8 +4,8 @@ use std::io;
 
 use jobs::block;
 use jobs::error::{
-    ChangeError, CloneError, DestinationError, Meant, PlainError, PolicyError, SourceError,
-    TransferError,
+    ChangeError, CloneError, DestinationError, InPlaceError, Meant, PlainError, PolicyError,
+    SourceError, TransferError,
 };
 use jobs::instead::{Instead, quoted};
 use jobs::key_source::KeyError;
@@ -14,6 +14,7 @@ use luks::kdf::Excess;
 use recognise::Class;
 use volume::{CopyError, is_bad_place};
 
+use crate::commands::in_place::resume_command;
 use crate::error::Error;
 use crate::passphrase::PassphraseError;
 
@@ -107,6 +108,7 @@ fn of_job(error: &jobs::Error) -> Option<String> {
             });
         }
         jobs::Error::Clone(error) => return clone(error),
+        jobs::Error::InPlace(error) => return in_place(error),
         jobs::Error::Cipher(error) => return of_key_size(error),
         jobs::Error::Secret(error) => {
             let error = error.get_ref();
@@ -156,6 +158,50 @@ fn clone(error: &CloneError) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+fn in_place(error: &InPlaceError) -> Option<String> {
+    let advice = match error {
+        InPlaceError::Luks1 { .. } => "header convert IMG --type luks2 makes LUKS2 of it",
+        InPlaceError::UnderWay { name, header } | InPlaceError::Stopped { name, header, .. } => {
+            return Some(goes_on(name, header.as_deref()));
+        }
+        InPlaceError::HeaderBeside { name, header } => return Some(goes_on(name, Some(header))),
+        InPlaceError::HeaderOfAnother { .. } => "--header FILE says which header it is",
+        InPlaceError::OneKey { .. } => {
+            "--key-slot N keeps that one and drops the others; without --key-file and --key-fd each passphrase is asked for"
+        }
+        InPlaceError::Rest { .. } => "--force lets them",
+        InPlaceError::CannotGrow { .. } => {
+            "--reduce-device-size SIZE gives up its last bytes; --header FILE puts the header elsewhere"
+        }
+        InPlaceError::NoRoom { .. } => "make room on it",
+        InPlaceError::Limit { .. } => "raise the limit: ulimit -f unlimited",
+        InPlaceError::CryptsetupHas { .. } => "wait for it, or stop it",
+        InPlaceError::Broken {
+            name,
+            header,
+            error,
+        } => {
+            let way = goes_on(name, header.as_deref());
+            let is_full = matches!(&**error, luks::Error::Io { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull);
+            return Some(if is_full {
+                format!("make room on it; {way}")
+            } else {
+                format!(
+                    "first drop the page cache (echo 1 >/proc/sys/vm/drop_caches as root) or reboot, since it may hold \
+                     what the disk does not; {way}"
+                )
+            });
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn goes_on(name: &str, header: Option<&str>) -> String {
+    format!("{} goes on", resume_command(name, header))
 }
 
 fn source(error: &SourceError) -> Option<String> {

@@ -6,8 +6,8 @@ use jobs::decrypt::{Container, DecryptOptions, decrypt};
 use jobs::inputs::Inputs;
 use luks::Version;
 
-use super::check_stdout;
-use crate::args::{ContainerType, DecryptArgs};
+use super::{check_stdout, in_place};
+use crate::args::{ContainerType, DecryptArgs, only_in_place};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::losses::{self, zeros_in};
@@ -20,8 +20,17 @@ use crate::watch::Teller;
 
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {
+    let Some(destination) = &args.destination else {
+        return in_place::decrypt(args);
+    };
+    if let Some(one) = only_in_place(&args.in_place.zones, args.in_place.init) {
+        return Err(Error::Conflict {
+            one,
+            other: "a new image: --in-place is what has it",
+        });
+    }
     let say = args.result.output;
-    check_stdout(&args.destination, say)?;
+    check_stdout(destination, say)?;
     let keys = KeyInput::to_open(&args.keys, args.source == Place::Standard)?;
     let options = DecryptOptions {
         container: container(args, &keys)?,
@@ -41,7 +50,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     };
     let secrets = Keys::to_unlock(&keys, &args.unlock);
     let teller = Teller::new("decrypt", &args.work, say);
-    let report = decrypt(&args.source, &args.destination, &options, &secrets, &teller)?;
+    let report = decrypt(&args.source, destination, &options, &secrets, &teller)?;
     report.print("decrypt", &args.work, say)?;
     let Report {
         source,

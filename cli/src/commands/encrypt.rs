@@ -6,8 +6,8 @@ use jobs::encrypt::{Allow, EncryptOptions, Format, encrypt};
 use jobs::inputs::Inputs;
 use luks::Version;
 
-use super::check_stdout;
-use crate::args::{ContainerType, EncryptArgs, Holes};
+use super::{check_stdout, in_place};
+use crate::args::{ContainerType, EncryptArgs, Holes, only_in_place};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::losses::{self, zeros_in};
@@ -19,8 +19,17 @@ use crate::watch::Teller;
 
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {
+    let Some(destination) = &args.destination else {
+        return in_place::encrypt(args);
+    };
+    if let Some(one) = only_in_place(&args.in_place.zones, args.in_place.init) {
+        return Err(Error::Conflict {
+            one,
+            other: "a new image: --in-place is what has it",
+        });
+    }
     let say = args.result.output;
-    check_stdout(&args.destination, say)?;
+    check_stdout(destination, say)?;
     let keys = KeyInput::new(&args.keys, args.source == Place::Standard)?;
     let volume_key = args.format.volume_key_file.as_ref();
     let options = EncryptOptions {
@@ -47,7 +56,7 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     };
     let secrets = Keys::for_new(&keys, &args.format, say);
     let teller = Teller::new("encrypt", &args.work, say);
-    let report = encrypt(&args.source, &args.destination, &options, &secrets, &teller)?;
+    let report = encrypt(&args.source, destination, &options, &secrets, &teller)?;
     report.print("encrypt", &args.work, say)?;
     let Report {
         source,

@@ -76,6 +76,10 @@ const CHANGES: (&[&str], &str) = (
     ],
     "what is changed must not be in use",
 );
+const IN_PLACE: (&[&str], &str) = (
+    &["reencrypt", "resume"],
+    "what is changed must not be in use",
+);
 const PAIR: (&[&str], &str) = (&["compare"], "there are two images");
 
 const RULES: &[Rule] = &[
@@ -123,6 +127,7 @@ const RULES: &[Rule] = &[
             FACE,
             NO_IMAGE,
             CHANGES,
+            IN_PLACE,
             (
                 &["header restore", "header repair"],
                 "what is changed must not be in use",
@@ -213,6 +218,7 @@ const RULES: &[Rule] = &[
                 "there is no container",
             ),
             NO_KEY,
+            (&["reencrypt"], "each keyslot's passphrase is needed"),
         ],
         other: &[
             PAIR,
@@ -264,6 +270,7 @@ const RULES: &[Rule] = &[
                 "the number of the new keyslot",
             ),
             (&["key remove"], "the keyslot that goes"),
+            (&["reencrypt"], "the keyslot that stays"),
             (&["key export"], "an unbound keyslot has a key of its own"),
             (
                 &[
@@ -285,15 +292,19 @@ const RULES: &[Rule] = &[
             READS,
             (&["man"], "pages are always replaced"),
             CHANGES,
+            (&["resume"], "nothing is lost that was not to be"),
             (
                 &["key export", "header backup", "token export"],
                 "a key or a backup is the only one of its kind: it is never replaced",
             ),
         ],
-        other: &[(
-            &["header restore", "header repair"],
-            "no file is replaced, but what a header is laid over",
-        )],
+        other: &[
+            (
+                &["header restore", "header repair"],
+                "no file is replaced, but what a header is laid over",
+            ),
+            (&["reencrypt"], "no file is replaced, but data become noise"),
+        ],
     },
     Rule {
         option: "header-backup-file",
@@ -304,8 +315,15 @@ const RULES: &[Rule] = &[
             NEW,
             READS,
             (
-                &["decrypt", "clone", "man", "key export", "token export"],
-                "no header is changed",
+                &[
+                    "decrypt",
+                    "clone",
+                    "man",
+                    "key export",
+                    "token export",
+                    "resume",
+                ],
+                "no header is changed, or none that brings anything back",
             ),
         ],
         other: &[

@@ -187,6 +187,18 @@ fn lines() -> Vec<String> {
         "encrypt - streamed --key-file key CHEAP --dry-run <raw",
         "decrypt box back2 --key-file key",
         "decrypt data back3 --header head --key-file key",
+        "encrypt --in-place here --key-file key CHEAP --dry-run",
+        "encrypt --in-place here --key-file key CHEAP",
+        "encrypt --in-place there --header head4 --key-file key CHEAP --init-only",
+        "resume there --header head4 --key-file key --dry-run",
+        "resume there --header head4 --key-file key",
+        "key add here --key-file key --new-keyfile other CHEAP",
+        "reencrypt here -q -S 0 --key-file key CHEAP",
+        "reencrypt there --header head4 --key-file key CHEAP --init-only",
+        "resume there --header head4 --key-file key --recover-only",
+        "resume there --header head4 --key-file key",
+        "decrypt --in-place here --key-file key --dry-run",
+        "decrypt --in-place here --key-file key",
         "clone box copy --key-file key --keep-passphrase --recovery-key recovered",
         "clone box copy2 --key-file key --new-keyfile other --new-header head3",
         "clone raw copy3 --source-type raw --new-keyfile key CHEAP --dry-run",
@@ -268,6 +280,9 @@ fn every_member_is_in_the_page_and_the_reverse() {
     let place = plain_place(8192);
     for (name, text) in [("other", "other"), ("third", "third"), ("fourth", "fourth")] {
         place.write(name, text);
+    }
+    for name in ["here", "there"] {
+        place.write(name, crate::support::pattern(8192));
     }
     place.write(
         "stopped",

@@ -62,6 +62,10 @@ impl Storage for Named {
         self.file.punch_hole(offset, len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
     fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         self.file.data_extent(offset)
     }

@@ -1,0 +1,103 @@
+//! The passphrases of a job in place: of every keyslot that is kept, or what opens both keys of what is under way.
+
+use dmcrypt::Passphrase;
+use luks::reencrypt::Leavings;
+use luks::{Header, Luks, UnlockOptions, Unlocked};
+
+use crate::error::{Error, InPlaceError};
+use crate::secret::{Asked, Secrets};
+use crate::unlock::{self, Unlock};
+use crate::watch::Watch;
+
+/// Asks for the passphrase of each of these keyslots. There is one at least.
+pub(super) fn of_each(
+    luks: &Luks,
+    name: &str,
+    keyslots: &[u32],
+    secrets: &dyn Secrets,
+    how: &Unlock,
+    watch: &dyn Watch,
+) -> Result<(Unlocked, Vec<Passphrase>), Error> {
+    if keyslots.len() > 1 && secrets.is_one() {
+        return Err(InPlaceError::OneKey {
+            name: name.to_owned(),
+            keyslots: keyslots.to_vec(),
+        }
+        .into());
+    }
+    let (cancel, unusable) = (|| watch.is_cancelled(), unlock::telling_once(watch));
+    let (mut first, mut passphrases) = (None, Vec::with_capacity(keyslots.len()));
+    for keyslot in keyslots {
+        let how = Unlock {
+            keyslot: Some(*keyslot),
+            ..how.clone()
+        };
+        let options = how.options(&cancel, &unusable);
+        let asked = Asked {
+            keyslot: (keyslots.len() > 1).then_some(*keyslot),
+            ..Asked::of(name)
+        };
+        let (unlocked, passphrase) = unlock::with_asked(&asked, secrets, |passphrase| {
+            luks.unlock(passphrase, &options)
+        })?;
+        first.get_or_insert(unlocked);
+        passphrases.push(passphrase);
+    }
+    let unlocked = first
+        .ok_or_else(|| Error::luks(name, luks::Error::NoUsableKeyslot("none opens the data")))?;
+    Ok((unlocked, passphrases))
+}
+
+/// The keyslots of a key that opens nothing any more, where all is decrypted and they are still to be wiped.
+fn of_decrypted(luks: &Luks) -> Option<Vec<u32>> {
+    let Header::Luks2(header) = luks.header() else {
+        return None;
+    };
+    let metadata = &header.metadata;
+    let (_, leavings) = Leavings::of(metadata)?;
+    let is_decrypted = metadata.reencryption.is_none() && metadata.digest_of_data().is_none();
+    is_decrypted.then_some(leavings.keyslots)
+}
+
+/// Opens one of these keyslots, which are not tried unasked.
+fn of_any(
+    luks: &Luks,
+    name: &str,
+    keyslots: &[u32],
+    secrets: &dyn Secrets,
+    how: &Unlock,
+    watch: &dyn Watch,
+) -> Result<Unlocked, Error> {
+    let (cancel, unusable) = (|| watch.is_cancelled(), unlock::telling_once(watch));
+    let (unlocked, _) = unlock::with_passphrase(name, secrets, |passphrase| {
+        let mut outcome = Err(luks::Error::NoUsableKeyslot("none is left"));
+        for keyslot in keyslots {
+            let options = UnlockOptions {
+                keyslot: Some(*keyslot),
+                unencrypted_data: true,
+                ..how.options(&cancel, &unusable)
+            };
+            outcome = luks.unlock(passphrase, &options);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    })?;
+    Ok(unlocked)
+}
+
+/// Opens both keys of what is under way.
+pub(super) fn of_both(
+    luks: &Luks,
+    name: &str,
+    secrets: &dyn Secrets,
+    how: &Unlock,
+    watch: &dyn Watch,
+) -> Result<Unlocked, Error> {
+    if let Some(keyslots) = of_decrypted(luks) {
+        return of_any(luks, name, &keyslots, secrets, how, watch);
+    }
+    let (unlocked, _) = unlock::unlock(luks, name, secrets, how, watch)?;
+    Ok(unlocked)
+}

@@ -1,0 +1,440 @@
+//! Another key, cipher or sector size for what is encrypted.
+
+use dmcrypt::{CipherSpec, Passphrase, SectorSize};
+use luks::kdf::Argon2Variant;
+use luks::luks2::{Crypt, KeyslotKind, Metadata, SegmentKind, SegmentSize};
+use luks::reencrypt::{NewKey, NewSlot, start_reencrypt};
+use luks::{Header, InvalidOption, KdfParams, KeyslotOptions, Luks, OsRandom, Unlocked, defaults};
+use recognise::largest_sector;
+
+use super::site::Site;
+use super::{InPlaceReport, Zones, finish, keys};
+use crate::change::ChangeOptions;
+use crate::confirm::{Confirm, Loss};
+use crate::error::{Error, InPlaceError, SourceError};
+use crate::new_container;
+use crate::new_keyslot::NewKeyslot;
+use crate::new_luks::Kdf;
+use crate::place::Place;
+use crate::secret::Secrets;
+use crate::sector_size::SectorChoice;
+use crate::unlock::Unlock;
+use crate::watch::Watch;
+
+/// What a container is given.
+#[derive(Clone, Debug, Default)]
+pub struct ReencryptOptions {
+    /// What every change takes.
+    pub change: ChangeOptions,
+    /// How it is unlocked. The keyslot that is named is the only one that is kept; all of them are unless one is.
+    pub unlock: Unlock,
+    /// Cipher specification; the one that it has unless said.
+    pub cipher: Option<String>,
+    /// Size of the new key in bits; that of the old one unless said.
+    pub key_bits: Option<u32>,
+    /// Bytes that are encrypted as one; as before unless said.
+    pub sector_bytes: Option<u32>,
+    /// What the new keyslots are to be; each as the one that it takes the place of, as far as that is not said.
+    pub new: NewKeyslot,
+    /// The key stays.
+    pub keep_key: bool,
+    /// How it is done.
+    pub zones: Zones,
+    /// It is only begun.
+    pub init_only: bool,
+    /// Only so many bytes of the data are done; the rest becomes noise.
+    pub device_bytes: Option<u64>,
+    /// What is refused unless it is allowed.
+    pub allow: ReencryptAllow,
+}
+
+/// What is refused unless it is allowed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ReencryptAllow {
+    /// The rest becomes noise.
+    pub lose_rest: bool,
+    /// Sectors in which Linux cannot use what is in the data.
+    pub any_sector_size: bool,
+    /// A cipher that protects little or nothing, or more data under one key than it is good for.
+    pub weak_cipher: bool,
+}
+
+/// Gives the data of a container a new key, in their own place, and every keyslot the new key. Each keyslot's passphrase is
+/// asked for, by its number.
+///
+/// # Errors
+///
+/// What is wrong with the place, the options, the header, the data or a secret, before anything is written; then
+/// [`InPlaceError::Stopped`] and [`InPlaceError::Broken`].
+pub fn reencrypt(
+    image: &Place,
+    header: Option<&Place>,
+    options: &ReencryptOptions,
+    secrets: &dyn Secrets,
+    confirm: &dyn Confirm,
+    watch: &dyn Watch,
+) -> Result<InPlaceReport, Error> {
+    let change = &options.change;
+    let site = Site::open(image, header, change)?;
+    let luks = site.settled(&change.policies.read()?, watch)?;
+    let plan = Plan::of(&site, &luks, options, watch)?;
+    let mut report = InPlaceReport {
+        dry_run: options.change.dry_run,
+        operation: "reencrypt",
+        cipher: plan.cipher.to_string(),
+        key_bits: plan.key_bytes as u64 * 8,
+        sector_size: plan.sector.size.bytes() as u64,
+        dropped: plan.dropped.clone(),
+        ..InPlaceReport::about(&site, luks.header(), plan.data_bytes, "begun")
+    };
+    if options.zones.is_unprotected() {
+        site.data.confirm(confirm, Loss::Unprotected)?;
+    }
+    if !plan.dropped.is_empty() {
+        site.data
+            .confirm(confirm, Loss::OtherKeyslots(&plan.dropped))?;
+    }
+    if change.dry_run {
+        return Ok(report);
+    }
+    let _lock = site.keep_cryptsetup_out(&luks, watch)?;
+
+    let (unlocked, passphrases) = plan.open(&luks, options, secrets, watch)?;
+    plan.check_content(&site, &unlocked, options, watch)?;
+    let digest_cost = options.new.cost.digest_iterations(defaults::HASH);
+    let start = options
+        .zones
+        .start(&site.data.name, digest_cost, options.device_bytes)?;
+    let digest = start.digest;
+    let new = plan.new_key(&luks, &passphrases, options, watch)?;
+    site.bypass_page_cache(options.zones.work)?;
+    site.header()
+        .back_up(&luks, change.backup.as_deref(), watch)?;
+    watch.changes_in_place();
+    let data = site.data.storage.clone();
+    let mut running = start_reencrypt(&luks, unlocked, data, new, &start, &mut OsRandom)
+        .map_err(|error| site.luks_error(error))?;
+    report.payload_bytes = running.volume_bytes();
+    if options.init_only {
+        report.left_bytes = running.left_bytes();
+        return Ok(report);
+    }
+    finish(&site, &mut running, &options.zones, digest, watch)?;
+    site.data.check_named()?;
+    report.left_bytes = 0;
+    report.state = "finished";
+    report.keyslots = opening(running.header());
+    Ok(report)
+}
+
+/// What will be, checked as far as that needs no key.
+struct Plan {
+    name: String,
+    cipher: CipherSpec,
+    key_bytes: usize,
+    sector: SectorChoice,
+    old_sector: u32,
+    /// The keyslots that are kept.
+    kept: Vec<u32>,
+    /// Those that go.
+    dropped: Vec<u32>,
+    /// Bytes of data.
+    data_bytes: u64,
+}
+
+impl Plan {
+    fn of(
+        site: &Site,
+        luks: &Luks,
+        options: &ReencryptOptions,
+        watch: &dyn Watch,
+    ) -> Result<Self, Error> {
+        let name = site.header().name.clone();
+        let invalid = |error: InvalidOption| Error::luks(&name, error.into());
+        let metadata = metadata(luks.header());
+        let (crypt, offset, size) = one_segment(metadata)
+            .ok_or_else(|| Error::luks(&name, luks::Unsupported::NoSegment.into()))?;
+        let unsupported = |error: luks::Unsupported| Error::luks(&name, error.into());
+        let old_cipher = crypt.spec.clone().map_err(unsupported)?;
+        let cipher: CipherSpec = match &options.cipher {
+            Some(text) => text
+                .parse()
+                .map_err(|error| invalid(InvalidOption::Cipher(error)))?,
+            None => old_cipher.clone(),
+        };
+        if cipher.is_null() {
+            return Err(InPlaceError::NewNullCipher.into());
+        }
+        let old_bytes = metadata.volume_key_bytes().unwrap_or(0);
+        let key_bytes = match options.key_bits {
+            Some(bits) if bits % 8 != 0 => return Err(Error::KeyBits { bits }),
+            Some(bits) => bits as usize / 8,
+            None if options.keep_key || cipher.check_key_bytes(old_bytes).is_ok() => old_bytes,
+            None if cipher.check_key_bytes(defaults::XTS_KEY_BYTES).is_ok() => {
+                defaults::XTS_KEY_BYTES
+            }
+            None => defaults::KEY_BYTES,
+        };
+        cipher
+            .check_supported()
+            .and_then(|()| cipher.check_key_bytes(key_bytes))
+            .map_err(|error| invalid(InvalidOption::Cipher(error)))?;
+        new_container::check_cipher(&cipher, options.allow.weak_cipher, watch)?;
+        let old_sector = SectorSize::new(crypt.sector_size).ok_or(Error::SectorSize {
+            bytes: crypt.sector_size,
+        })?;
+        let sector = SectorChoice::kept(options.sector_bytes, old_sector)?;
+        if options.keep_key {
+            if key_bytes != old_bytes {
+                return Err(InPlaceError::KeptKey {
+                    name,
+                    have: old_bytes * 8,
+                    asked: key_bytes * 8,
+                }
+                .into());
+            }
+            if cipher == old_cipher && sector.size == old_sector {
+                return Err(InPlaceError::Nothing { name }.into());
+            }
+        }
+        let opening = opening(luks.header());
+        let (kept, dropped) = match options.unlock.keyslot {
+            None => (opening, Vec::new()),
+            Some(keyslot) if !opening.contains(&keyslot) => {
+                luks::keyslots::check_in_use(luks.header(), keyslot).map_err(invalid)?;
+                return Err(InPlaceError::OtherKeyslot { name, keyslot }.into());
+            }
+            // A key that stays needs no keyslot but one to be opened with.
+            Some(keyslot) if options.keep_key => (vec![keyslot], Vec::new()),
+            Some(keyslot) => (
+                vec![keyslot],
+                opening.into_iter().filter(|id| *id != keyslot).collect(),
+            ),
+        };
+        if kept.is_empty() {
+            let none = luks::Error::NoUsableKeyslot("none opens the data");
+            return Err(Error::luks(&name, none));
+        }
+        let data_bytes = data_bytes(site, offset, size)?;
+        let sector_bytes = sector.size.bytes().max(old_sector.bytes());
+        if data_bytes == 0 {
+            return Err(SourceError::Empty {
+                name: site.data.name.clone(),
+            }
+            .into());
+        }
+        if !data_bytes.is_multiple_of(sector_bytes as u64) {
+            return Err(SourceError::PartialSector {
+                name: site.data.name.clone(),
+                bytes: data_bytes,
+                sector_bytes,
+            }
+            .into());
+        }
+        check_part(site, options, data_bytes, sector_bytes as u64)?;
+        new_container::check_amount(
+            &cipher,
+            dmcrypt::SECTOR_BYTES,
+            Some(data_bytes),
+            options.allow.weak_cipher,
+            watch,
+        )?;
+        // Also the hash, before anything is asked.
+        options.zones.wanted(&name)?;
+        Ok(Self {
+            name,
+            cipher,
+            key_bytes,
+            sector,
+            old_sector: crypt.sector_size,
+            kept,
+            dropped,
+            data_bytes,
+        })
+    }
+
+    fn open(
+        &self,
+        luks: &Luks,
+        options: &ReencryptOptions,
+        secrets: &dyn Secrets,
+        watch: &dyn Watch,
+    ) -> Result<(Unlocked, Vec<Passphrase>), Error> {
+        let how = &options.unlock;
+        if options.keep_key {
+            let (unlocked, _) = crate::unlock::unlock(luks, &self.name, secrets, how, watch)?;
+            return Ok((unlocked, Vec::new()));
+        }
+        keys::of_each(luks, &self.name, &self.kept, secrets, how, watch)
+    }
+
+    /// Larger sectors must not be larger than the blocks of what is in them.
+    fn check_content(
+        &self,
+        site: &Site,
+        unlocked: &Unlocked,
+        options: &ReencryptOptions,
+        watch: &dyn Watch,
+    ) -> Result<(), Error> {
+        if self.sector.size.bytes() <= self.old_sector as usize {
+            return Ok(());
+        }
+        let volume = unlocked
+            .volume(site.data.storage.clone())
+            .map_err(|error| site.luks_error(error))?;
+        let known = largest_sector(&volume).map_err(|source| SourceError::Read {
+            name: site.data.name.clone(),
+            source,
+        })?;
+        let allow = options.allow.any_sector_size;
+        self.sector
+            .check(&site.data.name, known.as_ref(), allow, watch)
+    }
+
+    /// The new key, with a keyslot for each passphrase, its key derivation measured.
+    fn new_key<'a>(
+        &self,
+        luks: &Luks,
+        passphrases: &'a [Passphrase],
+        options: &ReencryptOptions,
+        watch: &dyn Watch,
+    ) -> Result<NewKey<'a>, Error> {
+        let mut measured: Vec<(Kdf, KeyslotOptions<'static>)> = Vec::new();
+        let mut keyslots = Vec::with_capacity(passphrases.len());
+        for (replaces, passphrase) in self.kept.iter().zip(passphrases) {
+            let kind = options
+                .new
+                .cost
+                .kdf
+                .unwrap_or_else(|| kdf_of(luks.header(), *replaces));
+            if !measured.iter().any(|(known, _)| *known == kind) {
+                let mut new = options.new.clone();
+                new.cost.kdf = Some(kind);
+                measured.push((kind, new.options(luks.header(), &self.name, watch)?));
+            }
+            let known = measured.iter().find(|(known, _)| *known == kind);
+            let (_, made) = known.expect("it was measured");
+            keyslots.push(NewSlot {
+                replaces: *replaces,
+                passphrase,
+                options: KeyslotOptions {
+                    kdf: made.kdf.clone(),
+                    hash: made.hash,
+                    cipher: made.cipher.clone(),
+                    threads: made.threads,
+                    ..KeyslotOptions::default()
+                },
+            });
+        }
+        let hash = keyslots
+            .first()
+            .map_or(defaults::HASH, |slot| slot.options.hash);
+        Ok(NewKey {
+            key: None,
+            keep_key: options.keep_key,
+            cipher: self.cipher.clone(),
+            key_bytes: self.key_bytes,
+            sector_size: self.sector.size,
+            keyslots,
+            digest: (hash, options.new.cost.digest_iterations(hash)),
+        })
+    }
+}
+
+/// Bytes of the data, as the header and their storage have it.
+pub(super) fn data_bytes(site: &Site, offset: u64, size: SegmentSize) -> Result<u64, Error> {
+    let storage = &site.data.storage;
+    let len = storage.len().map_err(|source| SourceError::Read {
+        name: site.data.name.clone(),
+        source,
+    })?;
+    let there = len.saturating_sub(offset);
+    Ok(match size {
+        SegmentSize::Bytes(bytes) => bytes.min(there),
+        SegmentSize::Dynamic => there,
+    })
+}
+
+/// A part of the data is whole sectors, and only done alone where the rest may go.
+fn check_part(
+    site: &Site,
+    options: &ReencryptOptions,
+    data_bytes: u64,
+    sector_bytes: u64,
+) -> Result<(), Error> {
+    let Some(bytes) = options.device_bytes else {
+        return Ok(());
+    };
+    let name = || site.data.name.clone();
+    let problem = if bytes > data_bytes {
+        format!("more than the data, which have {data_bytes}")
+    } else if bytes == 0 || !bytes.is_multiple_of(sector_bytes) {
+        format!("no whole number of sectors of {sector_bytes} bytes")
+    } else if bytes < data_bytes && !options.allow.lose_rest {
+        return Err(InPlaceError::Rest {
+            name: name(),
+            bytes,
+            rest: data_bytes - bytes,
+        }
+        .into());
+    } else {
+        return Ok(());
+    };
+    Err(InPlaceError::Size {
+        name: name(),
+        what: "a part",
+        bytes,
+        problem,
+    }
+    .into())
+}
+
+/// The keyslots that hold the key of the data.
+pub(super) fn opening(header: &Header) -> Vec<u32> {
+    let Header::Luks2(header) = header else {
+        return Vec::new();
+    };
+    let metadata = &header.metadata;
+    let digest = metadata.digest_of_data();
+    let slots = metadata.keyslots.iter();
+    let passphrase_slots = slots.filter(|slot| matches!(slot.kind, KeyslotKind::Luks2(_)));
+    passphrase_slots
+        .map(|slot| slot.id)
+        .filter(|id| digest.is_some_and(|digest| digest.keyslots.contains(id)))
+        .collect()
+}
+
+pub(super) fn metadata(header: &Header) -> &Metadata {
+    match header {
+        Header::Luks2(header) => &header.metadata,
+        Header::Luks1(_) => unreachable!("LUKS1 was refused"),
+    }
+}
+
+/// The one segment of the data, which nothing but a job in place has more of.
+pub(super) fn one_segment(metadata: &Metadata) -> Option<(&Crypt, u64, SegmentSize)> {
+    let mut segments = metadata.data_segments();
+    match (segments.next(), segments.next()) {
+        (Some(segment), None) => match &segment.kind {
+            SegmentKind::Crypt(crypt) => Some((crypt, segment.offset, segment.size)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn kdf_of(header: &Header, keyslot: u32) -> Kdf {
+    let slot = metadata(header).keyslot(keyslot);
+    let kdf = slot.and_then(|slot| match &slot.kind {
+        KeyslotKind::Luks2(slot) => slot.kdf.as_ref().ok(),
+        _ => None,
+    });
+    match kdf {
+        Some(KdfParams::Pbkdf2 { .. }) => Kdf::Pbkdf2,
+        Some(KdfParams::Argon2 {
+            variant: Argon2Variant::I,
+            ..
+        }) => Kdf::Argon2i,
+        _ => Kdf::Argon2id,
+    }
+}

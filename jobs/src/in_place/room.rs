@@ -1,0 +1,101 @@
+//! Whether there is room for what a job in place needs: judged first, taken next.
+
+use std::io;
+
+use rustix::fs::fstatvfs;
+use rustix::process::{Resource, getrlimit};
+use volume::{FileStorage, Storage};
+
+use crate::change::Target;
+use crate::error::{ChangeError, Error, InPlaceError};
+
+/// Whether a file can become `len` bytes long and have no holes. Of a device and of what was open already nothing is
+/// known.
+pub(super) fn check(target: &Target, len: u64) -> Result<(), Error> {
+    let Some(file) = target.file().filter(|file| !file.is_block_device()) else {
+        return Ok(());
+    };
+    let name = || target.name.clone();
+    let now = file.len().map_err(|source| unread(target, source))?;
+    if let Some(limit) = getrlimit(Resource::Fsize).current
+        && limit < len
+    {
+        return Err(InPlaceError::Limit {
+            name: name(),
+            needed: len,
+            limit,
+        }
+        .into());
+    }
+    let holes = holes(file, now).map_err(|source| unread(target, source))?;
+    let needed = holes.saturating_add(len.saturating_sub(now));
+    let system = fstatvfs(file.file()).map_err(|error| unread(target, error.into()))?;
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    if needed > free {
+        return Err(InPlaceError::NoRoom {
+            name: name(),
+            needed,
+            free,
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// Takes it. Where there is none after all the file is as long as it was.
+pub(super) fn take(target: &Target, len: u64) -> Result<(), Error> {
+    let storage = &target.storage;
+    let before = storage.len().map_err(|source| unread(target, source))?;
+    storage.allocate(len).map_err(|source| {
+        let _ = storage.set_len(before);
+        ChangeError::Write {
+            name: target.name.clone(),
+            source,
+        }
+        .into()
+    })
+}
+
+fn holes(file: &FileStorage, len: u64) -> io::Result<u64> {
+    let (mut at, mut holes) = (0, 0_u64);
+    while at < len {
+        let data = file.data_extent(at)?.unwrap_or(len..len);
+        holes = holes.saturating_add(data.start.saturating_sub(at));
+        at = data.end;
+    }
+    Ok(holes)
+}
+
+fn unread(target: &Target, source: io::Error) -> Error {
+    ChangeError::Read {
+        name: target.name.clone(),
+        source,
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Place;
+    use crate::block::Claim;
+    use crate::inputs::Inputs;
+
+    #[test]
+    fn holes_count_and_what_no_disk_has_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(4 << 20).unwrap();
+        let place = Place::from(file.path().to_owned());
+        let target = Target::open(&place, false, Claim::Whole, &Inputs::none()).unwrap();
+        let storage = target.file().unwrap();
+        assert_eq!(holes(storage, 4 << 20).unwrap(), 4 << 20);
+        check(&target, 5 << 20).unwrap();
+        let refused = check(&target, 1 << 60).unwrap_err();
+        assert!(
+            matches!(refused, Error::InPlace(InPlaceError::NoRoom { needed, .. }) if needed == 1 << 60)
+        );
+        assert_eq!(storage.len().unwrap(), 4 << 20);
+        take(&target, 5 << 20).unwrap();
+        assert_eq!(storage.len().unwrap(), 5 << 20);
+    }
+}
