@@ -31,6 +31,7 @@ replayed! {
     luks2_header
     luks2_json
     plain_volume
+    reencrypt_resume
     sector_kernels
 }
 

@@ -142,7 +142,11 @@ fn json() -> Value {
 }
 
 /// Changes a value so many members below this one, or where there are no further ones.
-fn change(value: &mut Value, depth: u8, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+pub(super) fn change(
+    value: &mut Value,
+    depth: u8,
+    input: &mut Unstructured<'_>,
+) -> arbitrary::Result<()> {
     match value {
         Value::Object(members) if depth > 0 && !members.is_empty() => {
             let index = input.choose_index(members.len())?;
