@@ -1,5 +1,6 @@
 //! The subjects, one file for each.
 
+mod clones;
 mod headers;
 mod images;
 mod in_place;
@@ -20,7 +21,7 @@ pub struct Subject {
 }
 
 /// All of them.
-pub const ALL: [Subject; 6] = [
+pub const ALL: [Subject; 7] = [
     Subject {
         name: "sector-ciphers",
         measure: sector_ciphers::measure,
@@ -44,6 +45,10 @@ pub const ALL: [Subject; 6] = [
     Subject {
         name: "images",
         measure: images::measure,
+    },
+    Subject {
+        name: "clones",
+        measure: clones::measure,
     },
 ];
 

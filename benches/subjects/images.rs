@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dmcrypt::SectorSize;
+use dmcrypt::{SectorCipher, SectorSize};
 use tempfile::TempDir;
 use volume::{
     CopyOptions, FileStorage, Mapping, Segment, SegmentKind, Sink, Source, Storage, Volume, copy,
@@ -161,29 +161,33 @@ fn read_and_write(from: &File, to: &File, bytes: u64, threads: usize) {
 
 /// A program that makes `out` of `raw` or of a container, and the one whose absence is told.
 #[derive(Clone, Copy)]
-struct Tool {
-    name: &'static str,
-    program: &'static str,
-    package: &'static str,
+pub(super) struct Tool {
+    pub(super) name: &'static str,
+    pub(super) program: &'static str,
+    pub(super) package: &'static str,
     /// What is not counted.
-    before: &'static str,
-    line: &'static str,
+    pub(super) before: &'static str,
+    pub(super) line: &'static str,
+    /// Succeeds where it made what it should, unless that is what all should make.
+    pub(super) check: Option<&'static str>,
 }
 
-const OURS: Tool = Tool {
+pub(super) const OURS: Tool = Tool {
     name: "luksmith",
     program: "luksmith",
     package: "",
     before: "rm -f out",
     line: "",
+    check: None,
 };
 
-const CP: Tool = Tool {
+pub(super) const CP: Tool = Tool {
     name: "cp",
     program: "cp",
     package: "coreutils",
     before: "rm -f out",
     line: "cp --reflink=never --sparse=never raw out",
+    check: Some(IS_RAW),
 };
 
 /// QEMU measures its key derivation for two seconds when it creates; that is no part of a conversion.
@@ -193,6 +197,7 @@ const QEMU: Tool = Tool {
     package: "qemu-utils",
     before: "rm -f out; qemu-img create SECRET -f luks -o key-secret=key,iter-time=10 out $(stat -c %s raw)",
     line: "qemu-img convert SECRET -n -f raw --target-image-opts raw driver=luks,key-secret=key,file.filename=out",
+    check: None,
 };
 
 const NBD: Tool = Tool {
@@ -201,10 +206,11 @@ const NBD: Tool = Tool {
     package: "nbdkit libnbd-bin",
     before: QEMU.before,
     line: "nbdkit --unix - file out --filter=luks passphrase=+key --run 'nbdcopy raw \"$uri\"'",
+    check: None,
 };
 
 /// Whether a container that was made holds `raw`, and after it what cryptsetup needed room for.
-const IS_ENCRYPTED: &str =
+pub(super) const IS_ENCRYPTED: &str =
     "\"$LUKSMITH\" decrypt out back --key-file key && cmp -n $(stat -c %s raw) raw back && rm back";
 const IS_RAW: &str = "cmp raw out";
 
@@ -235,6 +241,7 @@ fn programs(effort: &Effort, folder: &Path, each: &mut dyn FnMut(Chart)) {
                     package: "cryptsetup-bin",
                     before: "rm -f out; cp raw out; truncate -s +32M out",
                     line: "cryptsetup reencrypt --encrypt -q out --reduce-device-size 32M --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --resilience none",
+                    check: None,
                 },
             ],
         ),
@@ -304,7 +311,13 @@ fn programs(effort: &Effort, folder: &Path, each: &mut dyn FnMut(Chart)) {
     }
 }
 
-fn contest(effort: &Effort, folder: &Path, title: String, list: &[Tool], check: &str) -> Chart {
+pub(super) fn contest(
+    effort: &Effort,
+    folder: &Path,
+    title: String,
+    list: &[Tool],
+    check: &str,
+) -> Chart {
     let mut contest = Contest::new(title, Work::Bytes(effort.image_bytes));
     // It makes what is decrypted, and looks at what was encrypted.
     let ours = tools::luksmith();
@@ -314,7 +327,7 @@ fn contest(effort: &Effort, folder: &Path, title: String, list: &[Tool], check: 
             (Ok(_), "luksmith") => Ok(()),
             (Ok(_), program) => tools::find(program, tool.package),
         };
-        let check = if tool.program == "cp" { IS_RAW } else { check };
+        let check = tool.check.unwrap_or(check);
         match found {
             Ok(()) => contest.add_checked(
                 tool.name,
@@ -355,12 +368,17 @@ pub fn new_file(path: &Path) -> File {
 
 /// All of a storage as an AES-256-XTS volume.
 pub fn aes_xts_volume(storage: &Arc<dyn Storage>, size: SectorSize, bytes: u64) -> Volume {
+    volume_by(storage, aes_xts(None, size), bytes)
+}
+
+/// All of a storage as a volume of that cipher.
+pub fn volume_by(storage: &Arc<dyn Storage>, cipher: Box<dyn SectorCipher>, bytes: u64) -> Volume {
     let segment = Segment {
         length: bytes,
         storage_offset: 0,
         elsewhere: None,
         kind: SegmentKind::Crypt {
-            cipher: Arc::from(aes_xts(None, size)),
+            cipher: Arc::from(cipher),
             first_iv_sector: 0,
         },
     };
