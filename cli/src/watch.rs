@@ -40,6 +40,12 @@ impl Watch for Teller<'_> {
         busy(warning);
     }
 
+    fn has_no_data(&self, name: &str, warning: &dyn Display) {
+        output::warn(format_args!(
+            "{warning}; decrypt DATA --header {name} reads data in another file"
+        ));
+    }
+
     fn planned(&self, report: &Report) {
         report.begin(self.verb, self.work, self.say);
     }

@@ -209,9 +209,8 @@ impl Job<'_> {
             len,
         )?;
         if header.is_none() && wanted.is_none() && payload.bytes == Some(0) {
-            watch.warn(&format_args!(
-                "{header_name} ends where its data begin; decrypt DATA --header {header_name} reads data in another file"
-            ));
+            let warning = format_args!("{header_name} ends where its data begin");
+            watch.has_no_data(&header_name, &warning);
         }
         if let Some(bytes) = payload.bytes {
             target.check_room(bytes)?;

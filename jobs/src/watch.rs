@@ -18,6 +18,12 @@ pub trait Watch: Sync {
         self.warn(warning);
     }
 
+    /// The header in the image that messages call `name` has data elsewhere, it seems: a warning.
+    fn has_no_data(&self, name: &str, warning: &dyn Display) {
+        let _ = name;
+        self.warn(warning);
+    }
+
     /// It is known that the job can run, and this is what will come of it. Nothing was asked for or written yet.
     fn planned(&self, report: &Report) {
         let _ = report;

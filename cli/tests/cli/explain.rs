@@ -56,6 +56,26 @@ fn programs_are_told_the_mistakes_by_name() {
     );
 }
 
+/// Where there is an option that takes a key so in the first place, it is named.
+#[test]
+fn the_option_that_would_have_helped_is_named() {
+    for (passphrase, given, option) in [
+        (&b"key"[..], &b"6b6579"[..], "--key-encoding hex"),
+        (b"key", b"a2V5", "--key-encoding base64"),
+        (b"6b6579", b"key", "--key-format openstack"),
+        (b"16b6579", b"\x01key", "--key-format openstack-mangled"),
+    ] {
+        let run = made(passphrase)
+            .run_with("key test box --explain", given)
+            .expect(2);
+        assert!(
+            run.stderr.contains(&format!(" ({option}) it opens")),
+            "{option}: {}",
+            run.stderr
+        );
+    }
+}
+
 /// What was not read of the input may have been the rest of the passphrase.
 #[test]
 fn the_rest_of_the_input_is_looked_at() {

@@ -145,7 +145,10 @@ fn say(name: &str, explanation: Explanation, error: jobs::Error) -> Error {
         let mistakes: Vec<_> = explanation
             .mistakes
             .into_iter()
-            .map(|done| done.text)
+            .map(|done| match option_for(&done.name) {
+                Some(option) => format!("{} ({option})", done.text),
+                None => done.text,
+            })
             .collect();
         return Error::Explained {
             name: name.to_owned(),
@@ -164,4 +167,15 @@ fn say(name: &str, explanation: Explanation, error: jobs::Error) -> Error {
         )
     });
     error.into()
+}
+
+/// The option by which a key is taken so in the first place.
+fn option_for(mistake: &str) -> Option<&'static str> {
+    Some(match mistake {
+        "hexadecimal-decoded" => "--key-encoding hex",
+        "base64-decoded" => "--key-encoding base64",
+        "hexadecimal-encoded" => "--key-format openstack",
+        "hexadecimal-encoded-without-zeros" => "--key-format openstack-mangled",
+        _ => return None,
+    })
 }
