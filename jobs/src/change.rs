@@ -19,7 +19,6 @@ use crate::confirm::{Confirm, Loss, Question};
 use crate::error::{ChangeError, Error, Unconfirmed};
 use crate::folder::Folder;
 use crate::inputs::Inputs;
-use crate::place::Place;
 use crate::policy::Policies;
 use crate::temporary::{Content, TemporaryFile, writing};
 use crate::text;
@@ -78,54 +77,50 @@ struct Image {
 }
 
 impl Target {
-    /// Opens the image that is in `place`, unless somebody uses it as `claim` forbids, or it is one of the inputs or the
-    /// policies. In a dry run its changes are kept in memory, and what would not let them be written is an error all the
-    /// same.
-    pub fn of(place: &Place, options: &ChangeOptions, claim: Claim) -> Result<Self, ChangeError> {
-        let mut inputs = options.inputs.clone();
-        for policy in &options.policies.files {
-            inputs = inputs.path("the policy", Some(policy));
-        }
-        Self::open(place, options.dry_run, claim, &inputs)
-    }
-
-    /// The same without policies.
-    pub fn open(
-        place: &Place,
+    /// A file or a device.
+    pub(crate) fn at(
+        path: &Path,
+        name: String,
         dry_run: bool,
         claim: Claim,
         inputs: &Inputs,
     ) -> Result<Self, ChangeError> {
-        let name = place.source_name();
-        let failed = |source| ChangeError::Open {
-            name: name.clone(),
-            source,
-        };
-        let clash = |clash| ChangeError::Input {
-            name: name.clone(),
-            clash,
-        };
-        let (image, storage) = match place {
-            Place::Standard => return Err(ChangeError::Stream { name }),
-            Place::Path(path) => {
-                let image = Image::open(path, &name, dry_run)?;
-                let ground = Ground::of(image.file.file());
-                if let Some(found) = ground.and_then(|ground| inputs.clash(&ground)) {
-                    return Err(clash(found));
-                }
-                let named = Named::new(image.file.clone(), path);
-                (Some(image), Arc::new(named) as Arc<dyn Storage>)
-            }
-            Place::Storage { storage, .. } => {
-                if let Some(found) = inputs.clash_with(storage) {
-                    return Err(clash(found));
-                }
-                (None, storage.clone())
-            }
-        };
+        let image = Image::open(path, &name, dry_run)?;
+        let ground = Ground::of(image.file.file());
+        if let Some(clash) = ground.and_then(|ground| inputs.clash(&ground)) {
+            return Err(ChangeError::Input { name, clash });
+        }
+        let storage = Arc::new(Named::new(image.file.clone(), path));
+        Self::of(name, storage, Some(image), dry_run, claim)
+    }
+
+    /// Something that is open already.
+    pub(crate) fn of_storage(
+        storage: &Arc<dyn Storage>,
+        name: String,
+        dry_run: bool,
+        claim: Claim,
+        inputs: &Inputs,
+    ) -> Result<Self, ChangeError> {
+        match inputs.clash_with(storage) {
+            Some(clash) => Err(ChangeError::Input { name, clash }),
+            None => Self::of(name, Arc::clone(storage), None, dry_run, claim),
+        }
+    }
+
+    fn of(
+        name: String,
+        storage: Arc<dyn Storage>,
+        image: Option<Image>,
+        dry_run: bool,
+        claim: Claim,
+    ) -> Result<Self, ChangeError> {
         let rehearsed = if dry_run {
-            let rehearsed = RehearsedStorage::new(storage.clone()).map_err(failed)?;
-            Some(Arc::new(rehearsed))
+            let rehearsed = RehearsedStorage::new(storage.clone());
+            Some(Arc::new(rehearsed.map_err(|source| ChangeError::Open {
+                name: name.clone(),
+                source,
+            })?))
         } else {
             None
         };

@@ -12,6 +12,7 @@ use volume::{ImageLock, Storage, Volume};
 use self::first_difference::first_difference;
 use crate::error::Error;
 use crate::losses::{BadPlaces, Losses, Lost};
+use crate::open;
 use crate::place::Place;
 use crate::policy::{self, Policies};
 use crate::secret::Secrets;
@@ -138,12 +139,12 @@ impl Image {
         policies: &[Policy],
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
-        let source = Source::open(place, options.allow_in_use, watch)?;
+        let source = open::source(place, options.allow_in_use, watch)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
         bypass_page_cache(options.work, &source.name, source.file())?;
         let header = options.headers[index].as_ref();
-        let header = header.map(|header| Source::open(header, options.allow_in_use, watch));
+        let header = header.map(|header| open::source(header, options.allow_in_use, watch));
         let header = header.transpose()?;
         let (name, header_storage) = match &header {
             Some(header) => (&header.name, header.seekable()?),

@@ -10,6 +10,7 @@ use crate::destination::{Overwrite, Target};
 use crate::error::{Error, Meant, SourceError};
 use crate::inputs::Inputs;
 use crate::losses::{BadPlaces, Losses};
+use crate::open;
 use crate::payload::{self, Ciphertext};
 use crate::place::Place;
 use crate::plain::Plain;
@@ -80,9 +81,9 @@ pub fn decrypt(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Report, Error> {
-    let mut source = Source::open(source, options.allow_in_use, watch)?;
+    let mut source = open::source(source, options.allow_in_use, watch)?;
     let header = options.header.as_ref();
-    let header = header.map(|header| Source::open(header, options.allow_in_use, watch));
+    let header = header.map(|header| open::source(header, options.allow_in_use, watch));
     let header = header.transpose()?;
     let mut inputs = options
         .inputs
@@ -91,7 +92,7 @@ pub fn decrypt(
     if let Some(header) = &header {
         inputs = inputs.origin("the header", header.origin.clone());
     }
-    let target = Target::check(destination, options.overwrite, &inputs)?;
+    let target = open::target(destination, options.overwrite, &inputs)?;
     Losses::check(&options.bad_places, source.storage().is_none())?;
     let job = Job {
         options,

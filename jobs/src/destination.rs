@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use new_file::NewFile;
@@ -19,7 +20,6 @@ use crate::block::Ground;
 use crate::error::DestinationError;
 use crate::folder::Folder;
 use crate::inputs::Inputs;
-use crate::place::Place;
 use crate::temporary::{Content, TemporaryFile};
 
 /// What there is already and may be written over.
@@ -87,18 +87,31 @@ pub enum Bytes {
 }
 
 impl Target {
-    /// Finds out whether `place` may be written by a job that reads `inputs`.
-    pub fn check(
-        place: &Place,
+    /// Standard output, if a job that reads `inputs` may write it.
+    pub(crate) fn stdout(name: String, inputs: &Inputs) -> Result<Self, DestinationError> {
+        let kind = check::stdout(&name, inputs)?;
+        Ok(Self { name, kind })
+    }
+
+    /// A file, a device or a pipe, likewise.
+    pub(crate) fn at(
+        path: &Path,
+        name: String,
         overwrite: Overwrite,
         inputs: &Inputs,
     ) -> Result<Self, DestinationError> {
-        let name = place.destination_name();
-        let kind = match place {
-            Place::Standard => check::stdout(&name, inputs)?,
-            Place::Path(path) => check::path(path, &name, overwrite, inputs)?,
-            Place::Storage { storage, .. } => check::storage(storage, &name, overwrite, inputs)?,
-        };
+        let kind = check::path(path, &name, overwrite, inputs)?;
+        Ok(Self { name, kind })
+    }
+
+    /// Something that is open already, likewise.
+    pub(crate) fn of_storage(
+        storage: &Arc<dyn Storage>,
+        name: String,
+        overwrite: Overwrite,
+        inputs: &Inputs,
+    ) -> Result<Self, DestinationError> {
+        let kind = check::storage(storage, &name, overwrite, inputs)?;
         Ok(Self { name, kind })
     }
 

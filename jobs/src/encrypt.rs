@@ -11,6 +11,7 @@ use crate::inputs::Inputs;
 use crate::losses::{BadPlaces, Losses};
 use crate::new_container::{self, Places};
 use crate::new_luks::{self, LuksOptions, NewLuks};
+use crate::open;
 use crate::payload;
 use crate::place::Place;
 use crate::plain::Plain;
@@ -94,7 +95,7 @@ pub fn encrypt(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Report, Error> {
-    let mut source = Source::open(source, options.allow.in_use, watch)?;
+    let mut source = open::source(source, options.allow.in_use, watch)?;
     let inputs = options
         .inputs
         .clone()

@@ -15,9 +15,10 @@ pub use self::drawing::svg;
 use self::halfway::Halfway;
 pub use self::report::Report;
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::policy::{self, Policies};
-use crate::source::{Data, Source};
+use crate::source::Source;
 use crate::unlock::Unlock;
 use crate::watch::Watch;
 
@@ -65,7 +66,7 @@ pub fn inspect(
         ..Unlock::default()
     };
     let mut report = report(source.name.clone(), &luks, image_bytes, &limits.limits());
-    report.data = Data::of(options.data.as_ref(), options.allow_in_use, watch)?;
+    report.data = open::data(options.data.as_ref(), options.allow_in_use, watch)?;
     if let Some(data) = &report.data {
         report.reencryption =
             Halfway::of(&luks, &report.image, Some(&data.image), Some(data.bytes));
@@ -111,7 +112,7 @@ fn open(
     options: &InspectOptions,
     watch: &dyn Watch,
 ) -> Result<(Source, Luks, u64), Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let storage = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage.clone())

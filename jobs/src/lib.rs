@@ -66,7 +66,7 @@
 //! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
-//! | [`place`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
+//! | [`place`], [`open`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
 //! | [`new_luks`], [`new_keyslot`], [`plain`], [`sizes`], [`sector_size`] | what is wanted of something new, complete or refused |
 //! | [`new_container`] | the order in which a new one is written |
@@ -105,6 +105,7 @@ pub mod measure;
 pub mod new_container;
 pub mod new_keyslot;
 pub mod new_luks;
+pub mod open;
 pub mod payload;
 pub mod place;
 pub mod plain;

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::new_luks::LuksOptions;
+use crate::open;
 use crate::place::Place;
 use crate::sector_size::SectorChoice;
 use crate::sizes::{Given, Sizes};
-use crate::source::Source;
 use crate::watch::Watch;
 
 /// What is measured.
@@ -108,7 +108,7 @@ struct Image {
 impl Image {
     fn look(place: &Place, watch: &dyn Watch) -> Result<Self, Error> {
         // Nothing of it is kept: it does not matter who writes it meanwhile.
-        let source = Source::open(place, true, watch)?;
+        let source = open::source(place, true, watch)?;
         let storage = source.seekable()?;
         let len = storage.len().map_err(|error| source.unreadable(error))?;
         let sectors = largest_sector(&*storage).map_err(|error| source.unreadable(error))?;

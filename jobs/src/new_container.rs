@@ -11,6 +11,7 @@ use crate::destination::{Bytes, Destination, Overwrite, Target};
 use crate::error::{DestinationError, Error};
 use crate::inputs::Inputs;
 use crate::new_luks::NewLuks;
+use crate::open;
 use crate::payload;
 use crate::place::Place;
 use crate::secret::{Asked, Secrets};
@@ -36,8 +37,8 @@ impl Places {
         overwrite: Overwrite,
         inputs: &Inputs,
     ) -> Result<Self, Error> {
-        let data = Target::check(destination, overwrite, inputs)?;
-        let header = header.map(|header| Target::check(header, overwrite, inputs));
+        let data = open::target(destination, overwrite, inputs)?;
+        let header = header.map(|header| open::target(header, overwrite, inputs));
         let header = header.transpose()?;
         if let Some(header) = &header {
             if header.is_stream() {

@@ -9,8 +9,7 @@ use volume::Storage;
 
 use crate::text;
 
-/// Where an image is: what a job reads or writes is opened from this small value, by
-/// [`Source::open`](crate::source::Source::open) and [`Target::check`](crate::destination::Target::check).
+/// Where an image is: what a job reads, writes or changes is opened from this small value by [`open`](crate::open).
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Place {

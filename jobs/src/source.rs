@@ -1,9 +1,8 @@
 //! The image that is read.
 
-use std::fs::File;
-use std::io::{self, Cursor, IsTerminal, Read};
+use std::fs::{File, FileType};
+use std::io::{self, Cursor, Read};
 use std::mem;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use volume::{FileStorage, ImageLock, ImageRole, MemoryStorage, Storage};
 use crate::block::Ground;
 use crate::error::{Meant, SourceError};
 use crate::inputs::Origin;
-use crate::place::Place;
 use crate::watch::Watch;
 
 /// So much of a stream is looked at: what tells what is in an image stands there.
@@ -51,49 +49,40 @@ pub struct Image {
 }
 
 impl Source {
-    /// Opens the image in `place`. `in_use`: read it even while somebody else may be writing it, which `watch` is told.
-    pub fn open(place: &Place, in_use: bool, watch: &dyn Watch) -> Result<Self, SourceError> {
-        let name = place.source_name();
-        let file = match place {
-            Place::Storage { storage, .. } => {
-                return Ok(Self {
-                    name,
-                    origin: Some(Origin::Storage(Arc::clone(storage))),
-                    bytes: Bytes::Image(Image {
-                        storage: Arc::clone(storage),
-                        file: None,
-                        lock: None,
-                    }),
-                });
-            }
-            Place::Path(path) => File::open(path).map_err(|source| SourceError::Open {
-                name: name.clone(),
-                source,
-            })?,
-            Place::Standard if io::stdin().is_terminal() => return Err(SourceError::Terminal),
-            Place::Standard => {
-                let stdin = io::stdin().as_fd().try_clone_to_owned();
-                File::from(stdin.map_err(|source| SourceError::Open {
-                    name: name.clone(),
-                    source,
-                })?)
-            }
-        };
-        let metadata = file.metadata().map_err(|source| SourceError::Open {
-            name: name.clone(),
-            source,
-        })?;
-        let origin = Ground::of_metadata(&metadata).map(Origin::Ground);
-        let kind = metadata.file_type();
-        if kind.is_dir() {
-            return Err(SourceError::Directory { name });
+    /// Anything that is open already.
+    pub(crate) fn of_storage(name: String, storage: &Arc<dyn Storage>) -> Self {
+        Self {
+            name,
+            origin: Some(Origin::Storage(Arc::clone(storage))),
+            bytes: Bytes::Image(Image {
+                storage: Arc::clone(storage),
+                file: None,
+                lock: None,
+            }),
         }
-        if *place == Place::Standard || !(kind.is_file() || kind.is_block_device()) {
-            return Ok(Self {
-                name,
-                origin,
-                bytes: Bytes::Stream(Box::new(file)),
-            });
+    }
+
+    /// What is read in order, whatever it is.
+    pub(crate) fn of_stream(name: String, file: File) -> Result<Self, SourceError> {
+        let (origin, _) = look(&name, &file)?;
+        Ok(Self {
+            name,
+            origin,
+            bytes: Bytes::Stream(Box::new(file)),
+        })
+    }
+
+    /// A file or a device, kept from writers; a stream, if it is one. `in_use`: read it even while somebody else may be
+    /// writing it, which `watch` is told.
+    pub(crate) fn of_file(
+        name: String,
+        file: File,
+        in_use: bool,
+        watch: &dyn Watch,
+    ) -> Result<Self, SourceError> {
+        let (origin, kind) = look(&name, &file)?;
+        if !(kind.is_file() || kind.is_block_device()) {
+            return Self::of_stream(name, file);
         }
         let storage = FileStorage::from_file(file).map_err(|source| SourceError::Open {
             name: name.clone(),
@@ -227,21 +216,28 @@ pub struct Data {
 }
 
 impl Data {
-    /// Looks at the file in `place`, where there is one. Only its size is asked for.
-    pub fn of(
-        place: Option<&Place>,
-        in_use: bool,
-        watch: &dyn Watch,
-    ) -> Result<Option<Self>, SourceError> {
-        let Some(place) = place else {
-            return Ok(None);
-        };
-        let source = Source::open(place, in_use, watch)?;
+    /// Looks at the file. Only its size is asked for.
+    pub(crate) fn of(source: Source) -> Result<Self, SourceError> {
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
-        Ok(Some(Self {
+        Ok(Self {
             image: source.name,
             bytes,
-        }))
+        })
     }
+}
+
+/// What an open file is by whatever name, and its kind: no directory.
+fn look(name: &str, file: &File) -> Result<(Option<Origin>, FileType), SourceError> {
+    let metadata = file.metadata().map_err(|source| SourceError::Open {
+        name: name.to_owned(),
+        source,
+    })?;
+    if metadata.is_dir() {
+        return Err(SourceError::Directory {
+            name: name.to_owned(),
+        });
+    }
+    let origin = Ground::of_metadata(&metadata).map(Origin::Ground);
+    Ok((origin, metadata.file_type()))
 }

@@ -10,10 +10,10 @@ use serde::{Serialize, Serializer};
 
 pub use self::areas::Area;
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::policy::{self, Policies};
 use crate::secret::Secrets;
-use crate::source::{Data, Source};
 use crate::unlock::{self, Unlock};
 use crate::watch::Watch;
 
@@ -78,7 +78,7 @@ pub fn verify(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Verified, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let storage = source.seekable()?;
     let image_bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = Luks::open(storage.clone())
@@ -90,7 +90,7 @@ pub fn verify(
         .map_err(|error| Error::luks(&source.name, error))?;
 
     let mut findings = Findings::default();
-    let data = Data::of(options.data.as_ref(), options.allow_in_use, watch)?;
+    let data = open::data(options.data.as_ref(), options.allow_in_use, watch)?;
     findings.header(&luks, data.as_ref().map_or(image_bytes, |data| data.bytes));
     for stretch in &stretches {
         areas::judge(stretch, &mut findings);

@@ -10,6 +10,7 @@ use jobs::change::Target;
 use jobs::error::ChangeError;
 use jobs::folder::Folder;
 use jobs::new_luks::{LuksOptions, NewLuks};
+use jobs::open;
 use jobs::temporary::{self, TemporaryFile};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
 use recognise::{Class, look};
@@ -32,7 +33,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let version = version(session)?;
     let given = &session.given;
     let path = Place::Path(session.device_path());
-    let data = Target::open(&path, false, Claim::Nothing, &session.inputs())?;
+    let data = open::changed(&path, false, Claim::Nothing, &session.inputs())?;
     let (header, made) = match header_target(session)? {
         Some((header, made)) => (Some(header), made),
         None => (None, None),
@@ -182,7 +183,7 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
         made = Some(temporary);
     }
     let path = Place::Path(path);
-    let target = Target::open(&path, false, Claim::Nothing, &session.inputs())?;
+    let target = open::changed(&path, false, Claim::Nothing, &session.inputs())?;
     Ok(Some((target, made)))
 }
 

@@ -10,6 +10,7 @@ use jobs::change::{Target, back_up, read_backup};
 use jobs::error::ChangeError;
 use jobs::header::backup::holes;
 use jobs::inputs::Inputs;
+use jobs::open;
 use luks::backup::{Comparison, restore};
 use luks::defaults::STRIPES;
 use luks::luks1::Damage;
@@ -403,7 +404,7 @@ fn mended(damage: &Damage) -> Vec<String> {
 
 /// What would be mended; the type that was asked for must be the one that is there.
 fn plan(session: &Session) -> Result<Repair, Failure> {
-    let rehearsed = Target::open(
+    let rehearsed = open::changed(
         &Place::Path(session.header_path()),
         true,
         Claim::Nothing,

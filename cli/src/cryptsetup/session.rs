@@ -10,6 +10,7 @@ use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::inputs::Inputs;
 use jobs::key_source::StandardInput;
+use jobs::open;
 use jobs::secret_buffer::SecretBuffer;
 use luks::{Header, Luks, Unlocked, Warning};
 use volume::{Access, FileStorage, Storage};
@@ -104,7 +105,7 @@ impl Session {
     /// Opens the image whose header is to be changed.
     pub(super) fn target(&self, claim: Claim) -> Result<Target, Failure> {
         let path = Place::Path(self.header_path());
-        Ok(Target::open(&path, false, claim, &self.inputs())?)
+        Ok(open::changed(&path, false, claim, &self.inputs())?)
     }
 
     /// What the action reads beside the device.

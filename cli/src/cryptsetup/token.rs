@@ -6,8 +6,9 @@ use std::path::Path;
 use jobs::Place;
 use jobs::block::{Claim, Ground};
 use jobs::change::Target;
-use jobs::destination::{Overwrite, Target as Destination};
+use jobs::destination::Overwrite;
 use jobs::inputs::Inputs;
+use jobs::open;
 use jobs::temporary::Content;
 use jobs::token::add::{open_json, read_json};
 use luks::luks2::Metadata;
@@ -156,7 +157,7 @@ fn export(session: &Session) -> Result<(), Failure> {
     let opened = Ground::of_path(&session.header_path());
     let inputs = Inputs::none().ground("the device", opened);
     let operand = Place::Path(path.into());
-    let file = Destination::check(&operand, overwrite, &inputs)
+    let file = open::target(&operand, overwrite, &inputs)
         .and_then(|file| file.create(Content::Public))
         .map_err(|error| {
             Failure::wrong(format!("Failed to open file {name} in write mode."))

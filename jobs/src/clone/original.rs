@@ -14,6 +14,7 @@ use super::{CloneOptions, Original};
 use crate::decrypt::{check_version, kind_of};
 use crate::error::{Error, Meant, SourceError};
 use crate::inputs::Inputs;
+use crate::open;
 use crate::place::Place;
 use crate::plain::Plain;
 use crate::policy;
@@ -55,9 +56,9 @@ impl<'a> Opened<'a> {
         options: &'a CloneOptions,
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
-        let mut source = Source::open(place, options.allow.in_use, watch)?;
+        let mut source = open::source(place, options.allow.in_use, watch)?;
         let header = options.header.as_ref();
-        let header = header.map(|header| Source::open(header, options.allow.in_use, watch));
+        let header = header.map(|header| open::source(header, options.allow.in_use, watch));
         let header = header.transpose()?;
         // It is read once for each group of clones, and once more to prove them.
         let storage = source.seekable()?;

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::change::{back_up, would_back_up};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::policy::Policies;
-use crate::source::Source;
 use crate::text;
 use crate::unlock;
 use crate::watch::Watch;
@@ -67,7 +67,7 @@ pub fn backup(
     options: &BackupOptions,
     watch: &dyn Watch,
 ) -> Result<BackedUp, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let policies = options.policies.read()?;
     let luks = unlock::open(&source.name, source.seekable()?, &policies, watch)?;
     if let luks::Header::Luks2(header) = luks.header()

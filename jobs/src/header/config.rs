@@ -6,8 +6,9 @@ use luks::{OsRandom, keyslots};
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::watch::Watch;
 
@@ -50,7 +51,7 @@ pub fn config(
     options: &ChangeOptions,
     watch: &dyn Watch,
 ) -> Result<Configured, Error> {
-    let target = Target::of(place, options, Claim::Header)?;
+    let target = open::changed_by(place, options, Claim::Header)?;
     let luks =
         target.luks_after_backup(&options.policies.read()?, options.backup.as_deref(), watch)?;
     match change {

@@ -5,9 +5,10 @@ use luks::{OsRandom, Version};
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::confirm::{Confirm, Loss};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::watch::Watch;
 
@@ -38,7 +39,7 @@ pub fn convert(
     confirm: &dyn Confirm,
     watch: &dyn Watch,
 ) -> Result<Converted, Error> {
-    let target = Target::of(place, options, Claim::Whole)?;
+    let target = open::changed_by(place, options, Claim::Whole)?;
     let luks = target.luks(&options.policies.read()?, watch)?;
     target.refuse_mapped(&luks)?;
     target.confirm(confirm, Loss::Version(to))?;

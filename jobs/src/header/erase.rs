@@ -5,9 +5,10 @@ use luks::erase::erase as overwrite;
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::confirm::{Confirm, Loss};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::watch::Watch;
 
@@ -35,7 +36,7 @@ pub fn erase(
     confirm: &dyn Confirm,
     watch: &dyn Watch,
 ) -> Result<Erased, Error> {
-    let target = Target::of(place, options, Claim::Header)?;
+    let target = open::changed_by(place, options, Claim::Header)?;
     let luks = target.luks(&options.policies.read()?, watch)?;
     target.warn_of_mapping(watch)?;
     target.confirm(confirm, Loss::Keyslots)?;

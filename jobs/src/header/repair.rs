@@ -10,6 +10,7 @@ use volume::RehearsedStorage;
 use crate::block::Claim;
 use crate::change::{ChangeOptions, Rehearsed, Target};
 use crate::error::{ChangeError, Error};
+use crate::open;
 use crate::place::Place;
 use crate::policy;
 use crate::watch::Watch;
@@ -50,7 +51,7 @@ pub fn repair(
     watch: &dyn Watch,
 ) -> Result<Repaired, Error> {
     let change = &options.change;
-    let target = Target::of(place, change, Claim::Header)?;
+    let target = open::changed_by(place, change, Claim::Header)?;
     check_policies(&target, options)?;
     if let Some(path) = &change.backup {
         let luks = Luks::open(target.storage.clone()).map_err(target.failed())?;

@@ -16,6 +16,7 @@ use crate::change::{ChangeOptions, Rehearsed, Target, read_backup};
 use crate::confirm::{Confirm, Loss};
 use crate::error::{ChangeError, Error};
 use crate::inputs::Inputs;
+use crate::open;
 use crate::place::Place;
 use crate::policy::{self, Policies};
 use crate::text;
@@ -65,7 +66,7 @@ pub fn restore(
     confirm: &dyn Confirm,
     watch: &dyn Watch,
 ) -> Result<Restored, Error> {
-    let target = Target::of(
+    let target = open::changed_by(
         place,
         &ChangeOptions {
             policies: options.policies.clone(),

@@ -16,6 +16,7 @@ use crate::destination::{self, Overwrite};
 use crate::error::{ChangeError, Error};
 use crate::folder::Folder;
 use crate::inputs::Inputs;
+use crate::open;
 use crate::place::Place;
 use crate::temporary::Content;
 
@@ -100,7 +101,7 @@ pub(super) fn create(
 /// Whether it can be made.
 pub(super) fn check(path: &Path, inputs: &Inputs) -> Result<destination::Target, Error> {
     let place = Place::Path(path.to_owned());
-    let target = destination::Target::check(&place, Overwrite::default(), inputs)?;
+    let target = open::target(&place, Overwrite::default(), inputs)?;
     if target.is_stream() || target.capacity()?.is_some() {
         return Err(ChangeError::Exists {
             name: target.name.clone(),

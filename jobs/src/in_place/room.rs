@@ -80,13 +80,14 @@ mod tests {
     use crate::Place;
     use crate::block::Claim;
     use crate::inputs::Inputs;
+    use crate::open;
 
     #[test]
     fn holes_count_and_what_no_disk_has_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(4 << 20).unwrap();
         let place = Place::from(file.path().to_owned());
-        let target = Target::open(&place, false, Claim::Whole, &Inputs::none()).unwrap();
+        let target = open::changed(&place, false, Claim::Whole, &Inputs::none()).unwrap();
         let storage = target.file().unwrap();
         assert_eq!(holes(storage, 4 << 20).unwrap(), 4 << 20);
         check(&target, 5 << 20).unwrap();

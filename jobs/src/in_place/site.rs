@@ -7,6 +7,7 @@ use super::lock::{self, CryptsetupLock};
 use crate::block::Claim;
 use crate::change::{ChangeOptions, Target};
 use crate::error::{Error, InPlaceError};
+use crate::open;
 use crate::place::Place;
 use crate::transfer::Work;
 use crate::unlock;
@@ -29,7 +30,7 @@ impl Site {
         header: Option<&Place>,
         change: &ChangeOptions,
     ) -> Result<Self, Error> {
-        let data = Target::of(image, change, Claim::Whole)?;
+        let data = open::changed_by(image, change, Claim::Whole)?;
         let mut site = Self {
             data,
             header: None,
@@ -47,7 +48,7 @@ impl Site {
         header: &Place,
         change: &ChangeOptions,
     ) -> Result<(), Error> {
-        let target = Target::of(header, change, Claim::Whole)?;
+        let target = open::changed_by(header, change, Claim::Whole)?;
         if target.is_same_as(&self.data) {
             return Err(Error::Conflict {
                 one: crate::new_container::Places::HEADER,

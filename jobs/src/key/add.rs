@@ -12,6 +12,7 @@ use crate::change::{ChangeOptions, Rehearsed, Target};
 use crate::error::Error;
 use crate::key_source::MAX_VOLUME_KEY_BYTES;
 use crate::new_keyslot::NewKeyslot;
+use crate::open;
 use crate::place::Place;
 use crate::secret::Secrets;
 use crate::unlock::{self, Unlock};
@@ -64,7 +65,7 @@ pub fn add(
     watch: &dyn Watch,
 ) -> Result<Added, Error> {
     let change = &options.change;
-    let target = Target::of(place, change, Claim::Header)?;
+    let target = open::changed_by(place, change, Claim::Header)?;
     let luks = target.luks(&change.policies.read()?, watch)?;
     let keyslot = if let Some(bits) = options.unbound {
         let key = match secrets.volume_key()? {

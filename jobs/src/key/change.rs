@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::new_passphrase;
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::error::Error;
 use crate::new_keyslot::NewKeyslot;
+use crate::open;
 use crate::place::Place;
 use crate::secret::Secrets;
 use crate::unlock::{self, Unlock};
@@ -56,7 +57,7 @@ pub fn change(
     watch: &dyn Watch,
 ) -> Result<Changed, Error> {
     let change = &options.change;
-    let target = Target::of(place, change, Claim::Header)?;
+    let target = open::changed_by(place, change, Claim::Header)?;
     let luks = target.luks(&change.policies.read()?, watch)?;
     let (unlocked, old) = unlock::unlock(&luks, &target.name, secrets, &options.unlock, watch)?;
     let named = unlocked.keyslot().or(options.unlock.keyslot);

@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::change::{check_new, write_new};
 use crate::confirm::{Confirm, Loss, Question};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::policy::Policies;
 use crate::secret::Secrets;
-use crate::source::Source;
 use crate::temporary::Content;
 use crate::text;
 use crate::unlock::{self, Unlock};
@@ -67,7 +67,7 @@ pub fn export(
     confirm: &dyn Confirm,
     watch: &dyn Watch,
 ) -> Result<Exported, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let file = text::path(path);
     let storage = source.seekable()?;
     let luks = unlock::open(&source.name, storage, &options.policies.read()?, watch)?;

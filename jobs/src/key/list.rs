@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::inspect;
 use crate::inspect::report::Keyslot;
+use crate::open;
 use crate::place::Place;
 use crate::policy::Policies;
-use crate::source::Source;
 use crate::unlock::{self, Unlock};
 use crate::watch::Watch;
 
@@ -45,7 +45,7 @@ pub struct Listed {
 ///
 /// What is wrong with the place, the policies or the header.
 pub fn list(place: &Place, options: &ListOptions, watch: &dyn Watch) -> Result<Listed, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let storage = source.seekable()?;
     let bytes = storage.len().map_err(|error| source.unreadable(error))?;
     let luks = unlock::open(&source.name, storage, &options.policies.read()?, watch)?;

@@ -4,9 +4,10 @@ use luks::{Luks, OsRandom, keyslots};
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::confirm::{Confirm, Loss};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::secret::Secrets;
 use crate::unlock::{self, Unlock};
@@ -51,7 +52,7 @@ pub fn remove(
     watch: &dyn Watch,
 ) -> Result<Removed, Error> {
     let change = &options.change;
-    let target = Target::of(place, change, Claim::Header)?;
+    let target = open::changed_by(place, change, Claim::Header)?;
     let luks = target.luks(&change.policies.read()?, watch)?;
     let keyslot = opened_or_named(&target.name, &luks, options, secrets, watch)?;
     let last = keyslots::is_last(luks.header(), keyslot);

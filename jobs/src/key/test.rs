@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::explain::Given;
 use crate::explain::search::{Explanation, explain};
 use crate::limits::Stopwatch;
+use crate::open;
 use crate::place::Place;
 use crate::policy::Policies;
 use crate::secret::{Asked, Secrets};
-use crate::source::Source;
 use crate::unlock::{self, Unlock};
 use crate::watch::Watch;
 
@@ -66,7 +66,7 @@ pub fn test(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Tested, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let storage = source.seekable()?;
     let luks = unlock::open(&source.name, storage, &options.policies.read()?, watch)?;
     if let Some(longest) = options.explain {

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::metadata;
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::error::{ChangeError, Error};
+use crate::open;
 use crate::place::Place;
 use crate::watch::Watch;
 
@@ -71,7 +72,7 @@ pub fn add(
     if let NewToken::Json(Place::Path(path)) = new {
         change.inputs = change.inputs.path("the token file", Some(path));
     }
-    let target = Target::of(place, &change, Claim::Header)?;
+    let target = open::changed_by(place, &change, Claim::Header)?;
     let luks =
         target.luks_after_backup(&change.policies.read()?, change.backup.as_deref(), watch)?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;

@@ -4,8 +4,9 @@ use luks::{OsRandom, tokens};
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed, Target};
+use crate::change::{ChangeOptions, Rehearsed};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::watch::Watch;
 
@@ -46,7 +47,7 @@ pub fn edit(
     options: &ChangeOptions,
     watch: &dyn Watch,
 ) -> Result<Edited, Error> {
-    let target = Target::of(place, options, Claim::Header)?;
+    let target = open::changed_by(place, options, Claim::Header)?;
     let policies = options.policies.read()?;
     let luks = target.luks_after_backup(&policies, options.backup.as_deref(), watch)?;
     match edit {

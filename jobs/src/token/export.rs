@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::metadata;
 use crate::change::{check_new, write_new};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::policy::Policies;
-use crate::source::Source;
 use crate::temporary::Content;
 use crate::text;
 use crate::unlock;
@@ -64,7 +64,7 @@ pub fn export(
     options: &ExportOptions,
     watch: &dyn Watch,
 ) -> Result<Exported, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let storage = source.seekable()?;
     let luks = unlock::open(&source.name, storage, &options.policies.read()?, watch)?;
     let json = metadata(&luks)

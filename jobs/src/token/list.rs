@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
 use crate::policy::Policies;
-use crate::source::Source;
 use crate::unlock;
 use crate::watch::Watch;
 
@@ -53,7 +53,7 @@ pub struct ListedToken {
 ///
 /// What is wrong with the place, the policies or the header.
 pub fn list(place: &Place, options: &ListOptions, watch: &dyn Watch) -> Result<Listed, Error> {
-    let source = Source::open(place, options.allow_in_use, watch)?;
+    let source = open::source(place, options.allow_in_use, watch)?;
     let storage = source.seekable()?;
     let luks = unlock::open(&source.name, storage, &options.policies.read()?, watch)?;
     let tokens = match luks.header() {
