@@ -1,10 +1,21 @@
 //! What is said of what an image has lost.
 
+use jobs::Report;
 use jobs::header::backup::Hole;
 use jobs::losses::Lost;
 
 use crate::error::Error;
 use crate::output;
+
+/// Says what was lost of the source of what was made, and ends with an error where something was.
+pub fn of_report(report: &Report) -> Result<(), Error> {
+    let destination = &report.destination;
+    say(
+        report.lost.as_deref(),
+        report.source.as_deref().unwrap_or_default(),
+        &format!("it is zeros in {destination}, which holds all the rest"),
+    )
+}
 
 /// Says what was lost of `source`, and ends with an error where something was. `result` says what there is instead.
 pub fn say(lost: Option<&[Lost]>, source: &str, result: &str) -> Result<(), Error> {
@@ -32,11 +43,6 @@ pub fn say(lost: Option<&[Lost]>, source: &str, result: &str) -> Result<(), Erro
         places: lost.len(),
         result: result.to_owned(),
     })
-}
-
-/// What there is in place of what was lost.
-pub fn zeros_in(destination: &str) -> String {
-    format!("it is zeros in {destination}, which holds all the rest")
 }
 
 /// A backup without something that is needed is made, and is no success.

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
+use jobs::Allow;
 use jobs::destination::Overwrite;
 use jobs::error::PlainError;
 use jobs::key_source::{self, KeyFrom, KeySource};
@@ -14,9 +15,10 @@ use jobs::transfer::Work;
 use luks::Version;
 
 use crate::args::{
-    BadPlacesArgs, Compat, ContainerArgs, CostArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
-    KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError,
-    OpenKeyArgs, Pbkdf, PlainArgs, ResultArgs, SizeArgs, WorkArgs, for_one, others,
+    AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs, CostArgs,
+    FormatArgs, KeyArgs, KeyEncoding, KeyFormat, KeyPairArgs, KeyReadArgs, KeyslotCipherArgs,
+    NewHeaderArgs, NewKeyFileArgs, OnReadError, OpenKeyArgs, Pbkdf, PlainArgs, ResultArgs,
+    SizeArgs, WeakArgs, WorkArgs, for_one, others,
 };
 use crate::error::Error;
 use crate::output;
@@ -211,6 +213,22 @@ impl From<&CostArgs> for Cost {
             lanes: args.pbkdf_parallel,
             iterations: args.pbkdf_force_iterations,
         }
+    }
+}
+
+/// What may be odd about a source, and weak about a container.
+pub fn allow(
+    busy: &BusyArgs,
+    any: &AnySourceArgs,
+    sectors: &AnySectorArgs,
+    weak: &WeakArgs,
+) -> Allow {
+    Allow {
+        in_use: busy.read_in_use,
+        any_source: any.allow_any_source,
+        any_sector_size: sectors.allow_any_sector_size,
+        empty_passphrase: weak.allow_empty_passphrase,
+        weak_cipher: weak.allow_weak_cipher,
     }
 }
 

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use self::like::Likeness;
 use self::original::Opened;
+use crate::allow::Allow;
 use crate::decrypt::Container;
 use crate::destination::Overwrite;
 use crate::error::Error;
@@ -154,29 +155,20 @@ pub struct CloneOptions {
     pub dry_run: bool,
     /// What is refused unless it is allowed.
     pub allow: Allow,
+    /// How it may be weaker than the source.
+    pub weaker: Weaker,
     /// What is read beside the source, and must not be written: key files.
     pub inputs: Inputs,
 }
 
-/// What is refused unless it is allowed.
+/// How a clone may be weaker, or less, than its source, which is refused otherwise.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is allowed by itself")]
-pub struct Allow {
-    /// A source that somebody may be writing.
-    pub in_use: bool,
-    /// A raw or plain source that is an image in a format of its own, or a container.
-    pub any_source: bool,
-    /// Sectors in which Linux cannot use what is in the source.
-    pub any_sector_size: bool,
-    /// An empty passphrase, with which everybody opens the clone.
-    pub empty_passphrase: bool,
-    /// A cipher that protects little or nothing or less than the source's, or more data under one key than it is good for.
-    pub weak_cipher: bool,
-    /// A key that is easier to guess than the source's.
+pub struct Weaker {
+    /// A key that is easier to guess.
     pub smaller_key: bool,
-    /// A key derivation that costs less than the source's.
+    /// A key derivation that costs less.
     pub cheaper_kdf: bool,
-    /// Data that no room is left for.
+    /// Data are cut off that no room is left for.
     pub cut: bool,
 }
 
@@ -300,7 +292,7 @@ pub fn clone(
     planned.check(options, &())?;
     planned.check_content(options, &opened, watch)?;
     let plaintext = unlocked.plaintext.resized(planned.sizes.payload_bytes);
-    if !options.allow.cut {
+    if !options.weaker.cut {
         plaintext.check_cut(&opened.source.name)?;
     }
     let report = planned.report(options, &opened, places.name());
@@ -395,9 +387,9 @@ impl Planned {
         let made = self.sizes.new.options();
         let weak = options.allow.weak_cipher;
         if let Some(likeness) = &self.likeness {
-            likeness.check_cipher(&self.source, made, options.allow)?;
+            likeness.check_cipher(&self.source, made, options)?;
             // What is measured is known later.
-            if self.is_cost_known && !options.allow.cheaper_kdf {
+            if self.is_cost_known && !options.weaker.cheaper_kdf {
                 likeness.check_kdf(&self.source, &made.kdf)?;
             }
         }
@@ -447,7 +439,7 @@ impl Planned {
         let mut made = self.sizes.new.measured(watch);
         if let Some(likeness) = &self.likeness {
             likeness.fill_digest(&mut made);
-            if !options.allow.cheaper_kdf {
+            if !options.weaker.cheaper_kdf {
                 likeness.check_kdf(source, &made.kdf)?;
             }
         }

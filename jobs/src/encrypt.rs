@@ -5,6 +5,7 @@ use luks::Layout;
 use recognise::{SectorLimit, largest_sector};
 use volume::Copied;
 
+use crate::allow::Allow;
 use crate::destination::Overwrite;
 use crate::error::{Error, Meant, SourceError};
 use crate::inputs::Inputs;
@@ -40,6 +41,7 @@ impl Default for Format {
 
 /// How a raw image is encrypted.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish by itself")]
 pub struct EncryptOptions {
     /// What the new container is to be.
     pub format: Format,
@@ -61,26 +63,10 @@ pub struct EncryptOptions {
     pub dry_run: bool,
     /// What is refused unless it is allowed.
     pub allow: Allow,
+    /// A source without a byte is allowed.
+    pub allow_empty: bool,
     /// What is read beside the source, and must not be written: key files.
     pub inputs: Inputs,
-}
-
-/// What is refused unless it is allowed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is allowed by itself")]
-pub struct Allow {
-    /// A source that somebody may be writing.
-    pub in_use: bool,
-    /// A source that is an image in a format of its own, or a container: its bytes are taken as they are.
-    pub any_source: bool,
-    /// A source without a byte.
-    pub empty: bool,
-    /// Sectors in which Linux cannot use what is in the source.
-    pub any_sector_size: bool,
-    /// An empty passphrase, with which everybody opens the container.
-    pub empty_passphrase: bool,
-    /// A cipher that protects little or nothing, or more data under one key than it is good for.
-    pub weak_cipher: bool,
 }
 
 /// Encrypts the image at `source` into a new container at `destination`, which is there whole or not at all.
@@ -104,7 +90,7 @@ pub fn encrypt(
     let places = Places::check(destination, header, options.overwrite, &inputs)?;
     Losses::check(&options.bad_places, source.storage().is_none())?;
     let start = source.start()?;
-    if !options.allow.empty {
+    if !options.allow_empty {
         source.check_not_empty(&*start)?;
     }
     let may_lose = options.bad_places.go_on;

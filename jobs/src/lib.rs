@@ -69,7 +69,7 @@
 //! | [`place`], [`open`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
 //! | [`new_luks`], [`new_keyslot`], [`plain`], [`sizes`], [`sector_size`] | what is wanted of something new, complete or refused |
-//! | [`new_container`] | the order in which a new one is written |
+//! | [`new_container`], [`allow`] | the order in which a new one is written; what is refused unless it is allowed |
 //! | [`payload`], [`transfer`], [`losses`] | one copy of a payload, and what of it is lost |
 //! | [`instead`], [`data_facts`], [`stream_header`] | what there is in place of a container; what a header says of its data; a header that comes in a stream |
 //! | [`policy`] | what a header must look like, as text and file |
@@ -77,6 +77,7 @@
 //! | [`key_source`], [`secret_buffer`] | keys out of files and pipes; where secret bytes are put |
 //! | [`secret`], [`confirm`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
 
+pub mod allow;
 pub mod benchmark;
 pub mod blame;
 pub mod block;
@@ -125,6 +126,7 @@ pub mod unlock;
 pub mod verify;
 pub mod watch;
 
+pub use allow::Allow;
 pub use blame::Blame;
 pub use confirm::Confirm;
 pub use error::{Error, SecretError};

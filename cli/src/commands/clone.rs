@@ -7,7 +7,7 @@ use std::path::Path;
 
 use dmcrypt::{LockedBytes, Passphrase, VolumeKey};
 use jobs::clone::{
-    Allow, CloneOptions, Cloned, NewKeys, Original, Outcome, Pattern, Recovery, Series, clone,
+    CloneOptions, Cloned, NewKeys, Original, Outcome, Pattern, Recovery, Series, Weaker, clone,
 };
 use jobs::inputs::Inputs;
 use jobs::new_luks::{Cost, LuksOptions};
@@ -19,7 +19,7 @@ use super::key::new;
 use crate::args::{CloneArgs, ContainerArgs, ContainerType, Holes, LuksType, SourceType};
 use crate::error::{self, Error};
 use crate::inputs::InputsOf as _;
-use crate::losses::{self, zeros_in};
+use crate::losses;
 use crate::options;
 use crate::output;
 use crate::passphrase::KeyInput;
@@ -73,12 +73,8 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
         work: (&args.work).into(),
         overwrite: (&args.result).into(),
         dry_run: args.result.dry.run,
-        allow: Allow {
-            in_use: args.busy.read_in_use,
-            any_source: args.any.allow_any_source,
-            any_sector_size: args.sectors.allow_any_sector_size,
-            empty_passphrase: args.weak.allow_empty_passphrase,
-            weak_cipher: args.weak.allow_weak_cipher,
+        allow: options::allow(&args.busy, &args.any, &args.sectors, &args.weak),
+        weaker: Weaker {
             smaller_key: args.weaker.allow_smaller_key,
             cheaper_kdf: args.weaker.allow_cheaper_kdf,
             cut: args.weaker.allow_cut,
@@ -99,11 +95,7 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
     if !failed.is_empty() {
         return Err(some_failed(failed, &report.clones));
     }
-    losses::say(
-        report.report.lost.as_deref(),
-        report.report.source.as_deref().unwrap_or_default(),
-        &zeros_in(&report.report.destination),
-    )
+    losses::of_report(&report.report)
 }
 
 /// Says why they are not there, and ends as they did where all ended alike.

@@ -1,7 +1,6 @@
 //! `decrypt SRC DST`: a container to a raw image.
 
 use jobs::Place;
-use jobs::Report;
 use jobs::decrypt::{Container, DecryptOptions, decrypt};
 use jobs::inputs::Inputs;
 use luks::Version;
@@ -10,7 +9,7 @@ use super::{check_stdout, in_place};
 use crate::args::{ContainerType, DecryptArgs, only_in_place};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
-use crate::losses::{self, zeros_in};
+use crate::losses;
 use crate::options;
 use crate::passphrase::KeyInput;
 use crate::report::Said as _;
@@ -52,17 +51,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     let teller = Teller::new("decrypt", &args.work, say);
     let report = decrypt(&args.source, destination, &options, &secrets, &teller)?;
     report.print("decrypt", &args.work, say)?;
-    let Report {
-        source,
-        destination,
-        lost,
-        ..
-    } = report;
-    losses::say(
-        lost.as_deref(),
-        &source.unwrap_or_default(),
-        &zeros_in(&destination),
-    )
+    losses::of_report(&report)
 }
 
 /// What the source is.

@@ -1,8 +1,7 @@
 //! `encrypt SRC DST`: a raw image to a new container.
 
 use jobs::Place;
-use jobs::Report;
-use jobs::encrypt::{Allow, EncryptOptions, Format, encrypt};
+use jobs::encrypt::{EncryptOptions, Format, encrypt};
 use jobs::inputs::Inputs;
 use luks::Version;
 
@@ -10,7 +9,7 @@ use super::{check_stdout, in_place};
 use crate::args::{ContainerType, EncryptArgs, Holes, only_in_place};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
-use crate::losses::{self, zeros_in};
+use crate::losses;
 use crate::options;
 use crate::passphrase::KeyInput;
 use crate::report::Said as _;
@@ -42,14 +41,8 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
         work: (&args.work).into(),
         overwrite: (&args.result).into(),
         dry_run: args.result.dry.run,
-        allow: Allow {
-            in_use: args.busy.read_in_use,
-            any_source: args.odd.any.allow_any_source,
-            empty: args.odd.allow_empty,
-            any_sector_size: args.odd.sectors.allow_any_sector_size,
-            empty_passphrase: args.weak.allow_empty_passphrase,
-            weak_cipher: args.weak.allow_weak_cipher,
-        },
+        allow: options::allow(&args.busy, &args.odd.any, &args.odd.sectors, &args.weak),
+        allow_empty: args.odd.allow_empty,
         inputs: Inputs::none()
             .keys(&args.keys)
             .path("the volume key file", volume_key),
@@ -58,17 +51,7 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     let teller = Teller::new("encrypt", &args.work, say);
     let report = encrypt(&args.source, destination, &options, &secrets, &teller)?;
     report.print("encrypt", &args.work, say)?;
-    let Report {
-        source,
-        destination,
-        lost,
-        ..
-    } = report;
-    losses::say(
-        lost.as_deref(),
-        &source.unwrap_or_default(),
-        &zeros_in(&destination),
-    )
+    losses::of_report(&report)
 }
 
 /// What the new container is to be.

@@ -1,7 +1,7 @@
 //! What the verbs that change data in place have in common, and `encrypt` and `decrypt` with --in-place.
 
+use jobs::Allow;
 use jobs::change::ChangeOptions;
-use jobs::encrypt::Allow;
 use jobs::in_place::decrypt::{DecryptInPlaceOptions, decrypt as decrypt_in_place};
 use jobs::in_place::encrypt::{EncryptInPlaceOptions, encrypt as encrypt_in_place};
 use jobs::in_place::{self, InPlaceReport, Zones};
@@ -70,11 +70,7 @@ pub(super) fn encrypt(args: &EncryptArgs) -> Result<(), Error> {
         init_only: args.in_place.init.init_only,
         allow: Allow {
             in_use: false,
-            any_source: args.odd.any.allow_any_source,
-            empty: false,
-            any_sector_size: args.odd.sectors.allow_any_sector_size,
-            empty_passphrase: args.weak.allow_empty_passphrase,
-            weak_cipher: args.weak.allow_weak_cipher,
+            ..options::allow(&args.busy, &args.odd.any, &args.odd.sectors, &args.weak)
         },
     };
     let say = args.result.output;

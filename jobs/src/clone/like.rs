@@ -171,13 +171,13 @@ impl Likeness {
         &self,
         name: &str,
         made: &FormatOptions,
-        allow: super::Allow,
+        options: &super::CloneOptions,
     ) -> Result<(), Error> {
         let Some(own) = self.spec() else {
             return Ok(());
         };
         let (cipher, bits) = (&made.cipher, made.key_bytes as u64 * 8);
-        if !allow.smaller_key && strength(cipher, bits) < strength(&own, self.key_bits) {
+        if !options.weaker.smaller_key && strength(cipher, bits) < strength(&own, self.key_bits) {
             return Err(CloneError::SmallerKey {
                 name: name.to_owned(),
                 cipher: cipher.to_string(),
@@ -188,7 +188,7 @@ impl Likeness {
             .into());
         }
         if let (Some(weakness), None, false) =
-            (cipher.weakness(), own.weakness(), allow.weak_cipher)
+            (cipher.weakness(), own.weakness(), options.allow.weak_cipher)
         {
             return Err(CloneError::WeakerCipher {
                 name: name.to_owned(),
