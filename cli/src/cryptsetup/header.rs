@@ -2,11 +2,10 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jobs::Place;
 use jobs::block::Claim;
-use jobs::change::{Target, back_up, read_backup};
+use jobs::change::{back_up, read_backup};
 use jobs::error::ChangeError;
 use jobs::header::backup::holes;
 use jobs::inputs::Inputs;
@@ -21,7 +20,6 @@ use luks::{
     Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair,
     Unfinished, Version, convert as converting, erase as erasing,
 };
-use volume::RehearsedStorage;
 
 use super::failure::Failure;
 use super::key::unlocking;
@@ -205,7 +203,7 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
     if target.refuse_mapped(&luks).is_err() {
         // What stands against a conversion to LUKS1 is said before.
         if to == Version::Luks1 {
-            convert(&rehearsed(&target)?)?;
+            convert(&target.rehearse()?)?;
         }
         return Err(Failure::new(
             Exit::ExistsOrBusy,
@@ -216,17 +214,6 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
         ));
     }
     convert(&luks)
-}
-
-/// The container, where nothing is written to it.
-fn rehearsed(target: &Target) -> Result<Luks, Failure> {
-    let failed = |error| Failure::luks(&target.name, error);
-    let storage = RehearsedStorage::new(target.storage.clone());
-    let storage = storage.map_err(|source| {
-        let name = target.name.clone();
-        Failure::from(ChangeError::Read { name, source })
-    })?;
-    Luks::open(Arc::new(storage)).map_err(failed)
 }
 
 fn obstacle(refused: &Refused) -> String {
