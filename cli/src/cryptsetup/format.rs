@@ -1,17 +1,16 @@
 //! `luksFormat DEVICE [NEW KEY FILE]`: a new header in a file or on a device that there is.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, SectorSize};
 use jobs::Place;
 use jobs::block::Claim;
-use jobs::change::Target;
+use jobs::change::{Target, write_for_now};
 use jobs::error::ChangeError;
-use jobs::folder::Folder;
 use jobs::new_luks::{LuksOptions, NewLuks};
 use jobs::open;
-use jobs::temporary::{self, TemporaryFile};
+use jobs::temporary::{Content, TemporaryFile};
 use luks::{Layout, OsRandom, Version, defaults, format as making};
 use recognise::{Class, look};
 use volume::Storage;
@@ -129,11 +128,8 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         .map_err(failed)?;
     container.commit(&*place.storage).map_err(failed)?;
     if let Some(made) = made {
-        made.keep(|_| Ok::<_, std::io::Error>(()))
-            .map_err(|error| {
-                Failure::wrong(format!("Cannot create header file {}.", place.name))
-                    .and(format!("{error}."))
-            })?;
+        let kept: Result<(), Infallible> = made.keep(|_| Ok(()));
+        let Ok(()) = kept;
     }
     session.tell(format!(
         "Key slot {} created.",
@@ -172,19 +168,20 @@ fn header_target(session: &Session) -> Result<Option<(Target, Option<TemporaryFi
             "Header file does not exist, do you want to create it?",
             || Failure::aborted(Exit::NoKeyFits),
         )?;
-        let failed = |error: std::io::Error| {
-            let name = output::path(&path);
-            Failure::wrong(format!("Cannot create header file {name}.")).and(format!("{error}."))
-        };
-        let (folder, name) = Folder::of(&path).map_err(failed)?;
-        let content = temporary::Content::Public;
-        let (_, temporary) =
-            TemporaryFile::create(&Arc::new(folder), &name, 0o600, content).map_err(failed)?;
-        made = Some(temporary);
+        let temporary = write_for_now(&path, 0o600, Content::Public, &[]);
+        made = Some(temporary.map_err(|error| not_made(&output::path(&path), &error))?);
     }
     let path = Place::Path(path);
     let target = open::changed(&path, false, Claim::Nothing, &session.inputs())?;
     Ok(Some((target, made)))
+}
+
+fn not_made(name: &str, error: &ChangeError) -> Failure {
+    let failure = Failure::wrong(format!("Cannot create header file {name}."));
+    failure.and(match error {
+        ChangeError::Write { source, .. } => format!("{source}."),
+        error => format!("{error}."),
+    })
 }
 
 fn sector_size(
