@@ -145,13 +145,29 @@ pub fn remove(luks: &Luks, id: u32, random: &mut dyn Random) -> Result<(), Error
 pub fn assign(luks: &Luks, id: u32, keyslot: u32, random: &mut dyn Random) -> Result<(), Error> {
     change(luks, random, |draft| {
         let keyslots = keyslots(draft, id)?;
-        let name = Value::from(keyslot.to_string());
-        if keyslots.contains(&name) {
-            return Err(TokenProblem::Assigned { token: id, keyslot });
+        if push(keyslots, keyslot) {
+            Ok(())
+        } else {
+            Err(TokenProblem::Assigned { token: id, keyslot })
         }
-        keyslots.push(name);
-        Ok(())
     })
+}
+
+/// The same of a token that is not in a header yet: one that names keyslots names this one too.
+pub fn assign_new(token: &mut Map<String, Value>, keyslot: u32) {
+    if let Some(Value::Array(keyslots)) = token.get_mut("keyslots") {
+        push(keyslots, keyslot);
+    }
+}
+
+/// Whether it was not there.
+fn push(keyslots: &mut Vec<Value>, keyslot: u32) -> bool {
+    let name = Value::from(keyslot.to_string());
+    let is_new = !keyslots.contains(&name);
+    if is_new {
+        keyslots.push(name);
+    }
+    is_new
 }
 
 /// Takes a keyslot off a token.

@@ -104,11 +104,8 @@ fn import(session: &Session, target: &Target, luks: &Luks) -> Result<(), Failure
     let failed = || Failure::wrong("Failed to import token from file.");
     let mut token =
         tokens::parse(&json_of(session)?).map_err(|error| failed().and(format!("{error}.")))?;
-    if let (Some(keyslot), Some(Value::Array(keyslots))) = (keyslot, token.get_mut("keyslots")) {
-        let name = Value::from(keyslot.to_string());
-        if !keyslots.contains(&name) {
-            keyslots.push(name);
-        }
+    if let Some(keyslot) = keyslot {
+        tokens::assign_new(&mut token, keyslot);
     }
     store(session, luks, token)
         .map_err(|error| match error {
