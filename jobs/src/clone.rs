@@ -22,6 +22,7 @@ use serde::Serialize;
 use self::like::Likeness;
 use self::original::Opened;
 use crate::allow::Allow;
+use crate::blame::Blame;
 use crate::decrypt::Container;
 use crate::destination::Overwrite;
 use crate::error::Error;
@@ -242,6 +243,16 @@ pub struct Outcome {
     pub report: CloneReport,
     /// Why some of many are not there: a reason for each that failed by itself, and one for all that were not begun.
     pub failed: Vec<Error>,
+}
+
+impl Outcome {
+    /// Whom it is to blame on that some are not there: what each is where all are alike, else the request.
+    pub fn blame(&self) -> Option<Blame> {
+        let mut blames = self.failed.iter().map(Error::blame);
+        let first = blames.next()?;
+        let is_one = blames.all(|blame| blame == first);
+        Some(if is_one { first } else { Blame::Request })
+    }
 }
 
 /// Clones the image at `source` into a new container at `destination`, which is there whole or not at all; or into many

@@ -89,24 +89,18 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
         new: Keys::for_new_keyslot(&new, say),
     };
     let teller = Teller::new("clone", &args.work, say);
-    let Outcome { report, failed } =
-        clone(&args.source, &args.destination, &options, &secrets, &teller)?;
+    let outcome = clone(&args.source, &args.destination, &options, &secrets, &teller)?;
+    let blame = outcome.blame();
+    let Outcome { report, failed } = outcome;
     report.print("clone", &args.work, say)?;
-    if !failed.is_empty() {
-        return Err(some_failed(failed, &report.clones));
+    if let Some(blame) = blame {
+        return Err(some_failed(blame, failed, &report.clones));
     }
     losses::of_report(&report.report)
 }
 
 /// Says why they are not there, and ends as they did where all ended alike.
-fn some_failed(failed: Vec<jobs::Error>, clones: &[Cloned]) -> Error {
-    let mut blames = failed.iter().map(jobs::Error::blame);
-    let first = blames.next().unwrap_or(Blame::Request);
-    let blame = if blames.all(|blame| blame == first) {
-        first
-    } else {
-        Blame::Request
-    };
+fn some_failed(blame: Blame, failed: Vec<jobs::Error>, clones: &[Cloned]) -> Error {
     let errors: Vec<_> = failed.into_iter().map(Error::from).collect();
     for error in &errors {
         output::warn(error);
