@@ -116,11 +116,12 @@ impl Begin<'_> {
             };
             add((object, digest), piece.position, None);
         }
-        add(self.before, 0, Some("backup-previous"));
-        add(self.after, 0, Some("backup-final"));
+        // In the order in which cryptsetup begins; it goes on in another one.
         if let Some(moved) = self.moved {
             add(moved, 0, Some("backup-moved-segment"));
         }
+        add(self.before, 0, Some("backup-previous"));
+        add(self.after, 0, Some("backup-final"));
         json.insert("segments".into(), Value::Object(segments));
         assign(&mut json, &digests);
         let name = match (self.mode, &self.resilience) {

@@ -60,6 +60,8 @@ mod opening;
 mod options;
 /// One byte range of a good header changed, one exact error expected.
 mod patches;
+/// Half-way headers beside those that cryptsetup writes for the same progress.
+mod peace;
 /// Each rule of a policy.
 mod policy;
 /// What a checksum proves of a damaged header, and what nothing does.
