@@ -80,6 +80,17 @@ const IN_PLACE: (&[&str], &str) = (
     &["reencrypt", "resume"],
     "what is changed must not be in use",
 );
+const BOTH: (&[&str], &str) = (
+    &[
+        "decrypt",
+        "clone",
+        "resume",
+        "verify",
+        "key test",
+        "key export",
+    ],
+    "given twice it opens both keys of a reencryption",
+);
 const PAIR: (&[&str], &str) = (&["compare"], "there are two images");
 
 const RULES: &[Rule] = &[
@@ -141,14 +152,14 @@ const RULES: &[Rule] = &[
         short: Some('d'),
         help: "Read the key from a file, newlines and all; `-` is standard input, credential:NAME what systemd passed on",
         nothing: &[FACE, NO_IMAGE, NO_KEY],
-        other: &[PAIR],
+        other: &[PAIR, BOTH],
     },
     Rule {
         option: "key-fd",
         short: None,
         help: "Read the key from a file descriptor that the caller opened",
         nothing: &[FACE, NO_IMAGE, NO_KEY],
-        other: &[PAIR],
+        other: &[PAIR, BOTH],
     },
     Rule {
         option: "keyfile-offset",
@@ -222,6 +233,12 @@ const RULES: &[Rule] = &[
         ],
         other: &[
             PAIR,
+            (
+                &[
+                    "decrypt", "clone", "resume", "verify", "key add", "key test",
+                ],
+                "given twice it is both keys of a reencryption",
+            ),
             (
                 &["encrypt", "create", "measure"],
                 "the volume key of the new container",

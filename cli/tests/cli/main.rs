@@ -18,6 +18,7 @@ mod explain;
 mod generated;
 mod halfway;
 mod hostile_texts;
+mod in_place;
 mod inspect;
 mod key_tails;
 mod keys;

@@ -39,6 +39,8 @@ mod faults;
 mod headers;
 /// Images that others made, where the extra conformance run has them.
 mod images;
+/// Jobs in place, begun, killed and ended by us and by cryptsetup in turn.
+mod in_place;
 /// What is mounted, mapped, swapped on or part of an array, in user-mode-linux.
 mod in_use;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
