@@ -319,9 +319,7 @@ fn of_luks(error: &luks::Error) -> Option<String> {
         luks::Error::Corrupt(luks::Corrupt::EpochEnd { .. }) => {
             "header repair begins to count anew"
         }
-        luks::Error::NeedsRecovery { .. } => {
-            "let the program that began the reencryption finish it"
-        }
+        luks::Error::NeedsRecovery { .. } => "luksmith resume IMG finishes it",
         luks::Error::Unfinished(error) => match error {
             luks::Unfinished::Key { .. } => {
                 "a second --key-file, or a second --volume-key-file, gives the other key; a second line of standard input does"

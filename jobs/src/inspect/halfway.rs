@@ -1,11 +1,11 @@
 //! A reencryption that is under way, as far as the header tells.
 
-use luks::luks2::{
-    Metadata, Reencryption, ReencryptionMode, ReencryptionVersion, Segment, SegmentSize,
-};
+use luks::luks2::{Metadata, Reencryption, ReencryptionVersion, Resilience, Segment, SegmentSize};
 use luks::reencryption::{Progress, progress};
 use luks::{Header, Luks};
 use serde::Serialize;
+
+use crate::instead::quoted;
 
 /// A reencryption that is under way. Which segments are done stands in no digest.
 #[derive(Debug, Serialize)]
@@ -92,7 +92,7 @@ impl Halfway {
                 _ => "clean",
             },
             digest: state.digest.is_some() && state.version != ReencryptionVersion::V1,
-            finished_by: finished_by(metadata, state, image, data),
+            finished_by: finished_by(metadata, state, is_hot, image, data),
             parts,
             left_bytes,
         })
@@ -107,68 +107,28 @@ fn name(progress: Progress) -> &'static str {
     }
 }
 
-/// cryptsetup's command, where it does not lose the data and comes to an end.
+/// The command that finishes it, unless nothing does: what no digest proves, what lies where nothing was shifted to, and
+/// what was being written without protection.
 fn finished_by(
     metadata: &Metadata,
     state: &Reencryption,
+    is_hot: bool,
     image: &str,
     data: Option<&str>,
 ) -> Option<String> {
-    let segments: Vec<_> = progress(metadata, state).collect();
-    let is = |which| move |(_, progress): &&(&Segment, Progress)| *progress == which;
-    let hot = segments.iter().find(is(Progress::Hot));
-    let old = segments.iter().filter(is(Progress::Old)).count();
-    let resilience = &state.slot.resilience;
-    let shift = resilience.shift_bytes();
-    let moved = state.moved.as_ref().map(|moved| moved.segment.size);
-    let is_decryption = state.slot.mode == ReencryptionMode::Decrypt;
-    let (is_at_start, is_cut) = match hot {
-        None => (false, false),
-        Some((segment, _)) => {
-            let block = resilience.checksum().map(|checksum| checksum.block_bytes);
-            let is_cut = match (segment.size, block) {
-                (SegmentSize::Bytes(bytes), Some(block)) => !bytes.is_multiple_of(block.into()),
-                _ => false,
-            };
-            (segment.offset == 0, is_cut)
-        }
-    };
-    // All is transformed once more, or it has no key for that.
-    let is_done_again = state.is_finished();
-    // The last zone of a decryption in place is taken for unfinished, and then what is decrypted for encrypted.
-    let is_decrypted_again = is_decryption && shift.is_none() && is_at_start;
-    // The zone is filled from where nothing was put aside.
-    let is_filled_wrongly = shift.is_some() && moved.is_none();
-    // There is no zone as short as what was put aside.
-    let is_short =
-        matches!((shift, moved), (Some(shift), Some(SegmentSize::Bytes(moved))) if moved < shift);
-    let is_stuck = is_decryption && is_short && old == 1;
     let is_unproven = state.digest.is_none() || state.version == ReencryptionVersion::V1;
-    let is_lost = is_done_again || is_decrypted_again || is_filled_wrongly;
-    if is_lost || is_stuck || is_cut || is_unproven {
+    let resilience = &state.slot.resilience;
+    let is_unshifted = resilience.shift_bytes().is_some() && state.moved.is_none();
+    let is_lost = is_hot && matches!(resilience, Resilience::None);
+    if is_unproven || is_unshifted || is_lost {
         return None;
     }
     let image = quoted(image);
-    let place = match data {
-        Some(data) => format!("{} --header {image}", quoted(data)),
-        None if metadata.data_offset() == Some(0) => format!("DATA --header {image}"),
-        None => image,
-    };
-    let repair = format!("cryptsetup repair {place}");
-    let resume = format!("cryptsetup reencrypt --resume-only --force-offline-reencrypt {place}");
-    Some(match hot {
-        None => resume,
-        // The recovery of the last zone comes to the end by itself.
-        Some(_) if old == 0 => repair,
-        Some(_) => format!("{repair} && {resume}"),
+    Some(match data {
+        Some(data) => format!("luksmith resume {} --header {image}", quoted(data)),
+        None if metadata.data_offset() == Some(0) => {
+            format!("luksmith resume DATA --header {image}")
+        }
+        None => format!("luksmith resume {image}"),
     })
-}
-
-/// As a shell takes it for one word.
-fn quoted(name: &str) -> String {
-    let is_plain = |character: char| character.is_alphanumeric() || "._/-+=:@".contains(character);
-    if !name.is_empty() && name.chars().all(is_plain) {
-        return name.to_owned();
-    }
-    format!("'{}'", name.replace('\'', "'\\''"))
 }
