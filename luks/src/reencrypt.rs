@@ -253,6 +253,7 @@ impl Running {
         options: &RunOptions<'_>,
         random: &mut dyn Random,
     ) -> Result<bool, Error> {
+        sync_header(&*self.storage)?;
         let Some(job) = &mut self.job else {
             self.wipe(random)?;
             return Ok(false);
@@ -404,7 +405,8 @@ impl Running {
         let metadata = &edit.luks2()?.metadata;
         let of_keyslots = leavings.keyslots.iter();
         let of_keyslots = of_keyslots.filter_map(|id| Some(metadata.keyslot(*id)?.area));
-        let areas: Vec<_> = of_keyslots.chain(leavings.areas.iter().copied()).collect();
+        // Keyslots last: where data was decrypted, nothing opens the header without them and finds what is left.
+        let areas: Vec<_> = leavings.areas.iter().copied().chain(of_keyslots).collect();
         for area in areas {
             edit.wipe(area.offset..area.end(), random)?;
         }
@@ -451,6 +453,13 @@ fn not_in_progress() -> Error {
 
 fn obstacle(obstacle: ReencryptionObstacle) -> Error {
     InvalidOption::from(obstacle).into()
+}
+
+/// What was read may be in memory only, when who wrote it was killed before it was synced: data that lies as a header says
+/// must not outlive it.
+fn sync_header(storage: &dyn Storage) -> Result<(), Error> {
+    let synced = storage.sync();
+    synced.map_err(Error::io("write the header through to the disk"))
 }
 
 fn storage_bytes(storage: &dyn Storage) -> Result<u64, Error> {

@@ -11,7 +11,7 @@ use super::leavings::{self, DECRYPT_IN_PLACE, ENCRYPT_IN_PLACE};
 use super::metadata::{self, Begin, SegmentObject, crypt_of};
 use super::state::sector_bytes;
 use super::zones::{Moved, Shape};
-use super::{Protection, Running, limits, obstacle, protect, storage_bytes};
+use super::{Protection, Running, limits, obstacle, protect, storage_bytes, sync_header};
 use crate::defaults::{self, SALT_BYTES};
 use crate::device::{Header, Luks, Unlocked};
 use crate::edit::Edit;
@@ -322,6 +322,7 @@ pub fn start_decrypt_shift(
     let header_bytes = header.binary.header_bytes;
     let json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
 
+    sync_header(&**luks.storage())?;
     wipe_magics(&*data, header_bytes)?;
     protect::put(&*data, shift, 0, bytes)?;
     let mut edit = Edit::begin(luks)?;
@@ -463,6 +464,7 @@ pub fn put_aside(
         return Ok(());
     }
     unlocked.proof().clone()?;
+    sync_header(&**luks.storage())?;
     let metadata = &luks2_of(luks.header())?.metadata;
     let state = metadata.reencryption.as_ref();
     let moved = state.and_then(|state| state.moved.as_ref());
@@ -500,6 +502,7 @@ pub fn put_header(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
     }
     let copies = header.binary.header_bytes.saturating_mul(2);
     let from = &**luks.storage();
+    sync_header(from)?;
     let there_is = storage_bytes(from)?.min(need);
     for (range, what) in [
         (copies..there_is, "write the keyslots to the image"),
