@@ -4,6 +4,7 @@
 
 mod bench;
 mod campaign;
+mod crash;
 mod fuzz;
 mod interop;
 mod layers;
@@ -41,6 +42,8 @@ usage: cargo xtask TASK
                                          mutants [FILE...]: their mutants against the tests, for hours;
                                          differential [--count N] [--seed S] [--only N]: headers changed at random,
                                          beside libcryptsetup
+  crash [--count N] [--seed S]           what a loss of power may leave of reencryptions in place, 1000000 states
+                                         unless said: each is read and a share gone on from, with a second crash
   fuzz [--seconds N] [--runs N] [--seed N] [--sanitizer NAME] [TARGET...]
                                          a fuzz campaign (60 seconds, every target); sanitizer: address where
                                          nightly is installed, else none
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         "uml" => uml::run(rest),
         "bench" => bench::run(rest),
         "campaign" => campaign::run(rest),
+        "crash" => crash::run(rest),
         "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -70,6 +70,8 @@ mod proofs;
 mod properties;
 /// Reencryptions begun, gone on with from every zone, and finished from what cryptsetup left.
 mod reencrypt;
+/// A crash at any write of a reencryption, and at any write of what goes on from there.
+mod reencrypt_crash;
 /// What a reencryption that is under way must have left in the metadata.
 mod reencryption;
 /// Every damage that can be mended, and some that cannot.

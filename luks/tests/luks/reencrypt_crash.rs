@@ -1,0 +1,377 @@
+mod cases;
+mod judge;
+mod meddle;
+
+use std::sync::{Arc, Mutex};
+
+use luks::reencrypt::Protection;
+use volume::{CrashedDisks, SimulatedDisks};
+
+use self::cases::{Before, Case, Job, Seeded, World};
+use self::judge::Judge;
+use self::meddle::{Asked, Meddling, meddled};
+
+/// A case, and what must come of it.
+struct Rig {
+    case: Case,
+    before: Before,
+    judge: Arc<Judge>,
+}
+
+/// How much is tried of what is too much.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// States between two syncs besides the boundaries.
+    others: usize,
+    /// It is gone on from one of so many.
+    resume_one_of: u64,
+    /// Of the states that a crash then leaves, from one of so many.
+    again_one_of: u64,
+}
+
+/// What is said of a meddling that no sync was in the way of.
+const NOTHING: &str = "nothing was changed";
+
+/// States that were read, and states that were gone on from.
+type Counts = [usize; 2];
+
+impl Rig {
+    fn new(case: Case) -> Self {
+        let before = case.before();
+        let mut judge = Judge::new(case, &before);
+        let (_, world) = case.disks(&before.data, &before.header);
+        case.go_on(&world, 1)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+        judge
+            .expect(&world)
+            .unwrap_or_else(|problem| panic!("{}: {problem}", case.name()));
+        Self {
+            case,
+            before,
+            judge: Arc::new(judge),
+        }
+    }
+
+    fn disks(&self) -> (SimulatedDisks, World) {
+        self.case.disks(&self.before.data, &self.before.header)
+    }
+
+    /// Every byte in each state that a crash leaves, and all of it done when it was gone on from there.
+    fn crash(&self, seed: u64, effort: Effort) -> Result<Counts, String> {
+        let mut random = Seeded(seed);
+        let (disks, world) = self.disks();
+        self.go_on(&world)?;
+        let mut counts = [0, 0];
+        for state in disks.crash_states(random.next()).thinned(effort.others) {
+            let of_state = |problem| format!("{state}: {problem}");
+            let epoch = self.judge.read(&state).map_err(of_state)?;
+            counts[0] += 1;
+            if random.is_chosen(effort.resume_one_of) {
+                self.resume(&state, epoch, &mut random, effort, &mut counts)
+                    .map_err(of_state)?;
+            }
+        }
+        Ok(counts)
+    }
+
+    fn resume(
+        &self,
+        state: &CrashedDisks,
+        epoch: u64,
+        random: &mut Seeded,
+        effort: Effort,
+        counts: &mut Counts,
+    ) -> Result<(), String> {
+        let (disks, world) = self.case.disks_again(state);
+        let of_first = |problem| format!("gone on from: {problem}");
+        self.go_on(&world).map_err(of_first)?;
+        self.judge.done(&world).map_err(of_first)?;
+        counts[1] += 1;
+        for again in disks.crash_states(random.next()).thinned(effort.others) {
+            if !random.is_chosen(effort.again_one_of) {
+                continue;
+            }
+            let of_second = |problem| format!("gone on from, {again}: {problem}");
+            let later = self.judge.read(&again).map_err(of_second)?;
+            if later != 0 && later < epoch {
+                return Err(of_second(format!("epoch {later} after {epoch}")));
+            }
+            counts[0] += 1;
+            let (_, world) = self.case.disks_again(&again);
+            self.go_on(&world).map_err(of_second)?;
+            self.judge.done(&world).map_err(of_second)?;
+            counts[1] += 1;
+        }
+        Ok(())
+    }
+
+    fn go_on(&self, world: &World) -> Result<(), String> {
+        self.case.go_on(world, 1).map_err(|error| error.to_string())
+    }
+
+    /// From now on each write is judged before it is made.
+    fn judge_writes(&self, disks: &SimulatedDisks, seed: u64, most: usize) {
+        let judge = self.judge.clone();
+        disks.judge(seed, most, move |state| judge.read(state).map(drop));
+    }
+
+    /// What a program asks of its disks from the beginning to the end.
+    fn asked(&self) -> Vec<Asked> {
+        let (_, world) = self.disks();
+        let (world, log) = meddled(&world, Meddling::None, |_| ());
+        self.go_on(&world).unwrap();
+        log.asked()
+    }
+
+    /// Killed, so that what was written is there and not synced, and gone on from by another process; how many writes
+    /// were judged.
+    fn kill(&self, at: usize, seed: u64, most: usize) -> Result<(), String> {
+        let (disks, world) = self.disks();
+        let (killed, _) = meddled(&world, Meddling::KillAt(at), |_| ());
+        assert!(self.case.go_on(&killed, 1).is_err(), "it was to be killed");
+        self.judge_writes(&disks, seed, most);
+        let outcome = self.go_on(&world);
+        if let Some(guilty) = disks.guilty() {
+            return Err(guilty);
+        }
+        outcome?;
+        self.judge.done(&world)
+    }
+
+    /// What notices that disks do not do as they are told; `None` where nothing does, or nothing was changed by it.
+    fn catch(&self, meddling: Meddling, most: usize) -> Option<String> {
+        let (disks, world) = self.disks();
+        let disks = Arc::new(disks);
+        let judged = Mutex::new((disks.clone(), self.judge.clone()));
+        let (told, log) = meddled(&world, meddling, move |is_open| {
+            let (disks, judge) = &*judged.lock().unwrap();
+            if is_open {
+                let judge = judge.clone();
+                disks.judge(1, most, move |state| judge.read(state).map(drop));
+            } else {
+                disks.judge(1, 0, |_| Ok(()));
+            }
+        });
+        let outcome = self.go_on(&told);
+        if !log.was_missed() {
+            return Some(NOTHING.into());
+        }
+        if let Some(guilty) = disks.guilty() {
+            return Some(guilty);
+        }
+        if let Err(error) = outcome {
+            return Some(error);
+        }
+        // What was said to be done may not be lost any more.
+        disks.crash_states_now(1).thinned(most).find_map(|state| {
+            let done = self.judge.done(&World::of(&state));
+            done.err().map(|problem| format!("{state}: {problem}"))
+        })
+    }
+}
+
+/// How many states, and from which seed: a short part of it, unless a campaign says otherwise.
+fn campaign() -> Option<(usize, u64)> {
+    let asked = std::env::var("LUKSMITH_CRASH").ok()?;
+    let mut numbers = asked.split(' ');
+    let mut next = || numbers.next().expect("two numbers");
+    let states = next().parse().expect("a number of states");
+    Some((states, next().parse().expect("a seed")))
+}
+
+#[test]
+fn a_crash_at_each_write_loses_nothing() {
+    let rigs: Vec<_> = Case::all().into_iter().map(Rig::new).collect();
+    let (states, first, effort) = match campaign() {
+        None => {
+            let effort = Effort {
+                others: 1,
+                resume_one_of: 9,
+                again_one_of: 70,
+            };
+            (0, 1, effort)
+        }
+        Some((states, seed)) => {
+            let effort = Effort {
+                others: 64,
+                resume_one_of: 40,
+                again_one_of: 50,
+            };
+            (states, seed, effort)
+        }
+    };
+    let [mut read, mut resumed] = [0, 0];
+    for seed in first.. {
+        for rig in &rigs {
+            let counts = rig
+                .crash(seed, effort)
+                .unwrap_or_else(|problem| panic!("{}, seed {seed}: {problem}", rig.case.name()));
+            read += counts[0];
+            resumed += counts[1];
+        }
+        if read >= states {
+            break;
+        }
+        println!("seed {seed}: {read} of {states} states");
+    }
+    println!("cases: crashed reencryptions read {read} passed, 0 failed");
+    println!("cases: crashed reencryptions gone on from {resumed} passed, 0 failed");
+    assert!(read > 3000 && resumed > 500, "{read} {resumed}");
+}
+
+/// Whatever of any one write is lost, all can be read: a failure names the write that is to blame.
+#[test]
+fn no_write_of_a_reencryption_may_do_harm() {
+    let (seed, most) = campaign().map_or((1, 4), |(_, seed)| (seed, 200));
+    let mut count = 0;
+    for case in Case::all() {
+        let rig = Rig::new(case);
+        let (disks, world) = rig.disks();
+        rig.judge_writes(&disks, seed, most);
+        let outcome = rig.go_on(&world);
+        assert_eq!(disks.guilty(), None, "{}", case.name());
+        outcome.unwrap_or_else(|problem| panic!("{}: {problem}", case.name()));
+        count += 1;
+    }
+    println!("cases: reencryptions with each write judged {count} passed, 0 failed");
+}
+
+/// What a killed process wrote is there, but a loss of power may still take it away from whoever goes on.
+#[test]
+fn what_a_killed_reencryption_did_not_sync_may_still_be_lost() {
+    let (seed, step, most) = campaign().map_or((1, 23, 3), |(_, seed)| (seed, 1, 40));
+    let mut count = 0;
+    for (number, case) in Case::all().into_iter().enumerate() {
+        let rig = Rig::new(case);
+        let all = rig.asked().len();
+        // Not the same in each case.
+        for at in (number * 5 % step..all).step_by(step) {
+            rig.kill(at, seed, most)
+                .unwrap_or_else(|problem| panic!("{}, killed at {at}: {problem}", case.name()));
+            count += 1;
+        }
+    }
+    println!("cases: reencryptions killed and gone on with {count} passed, 0 failed");
+    assert!(count > 70, "{count}");
+}
+
+/// What the tests above would not notice may as well not be there.
+#[test]
+fn each_sync_of_a_reencryption_matters() {
+    let (mut caught, mut swapped, mut missed, mut failed) = (0, 0, 0, Vec::new());
+    for (number, case) in Case::all().into_iter().enumerate() {
+        // Of each job one.
+        if campaign().is_none() && ![1, 10, 12, 16, 19, 23].contains(&number) {
+            continue;
+        }
+        let rig = Rig::new(case);
+        let asked = rig.asked();
+        let made_durable = made_durable(case, &asked);
+        let mut spare = Vec::new();
+        for (number, what) in made_durable.iter().enumerate() {
+            match rig.catch(Meddling::ForgetSync(number), 40) {
+                Some(_) => caught += 1,
+                // Nothing was written, or another sync follows before anything depends on the second copy.
+                None if what.is_empty() || what == "secondary" => {}
+                None => spare.push(what.as_str()),
+            }
+        }
+        let is_write = |asked: &&Asked| matches!(asked, Asked::Write(..));
+        let writes = asked.iter().filter(is_write).count();
+        for number in 0..writes {
+            match rig.catch(Meddling::SwapWrites(number), 40) {
+                Some(text) if text == NOTHING => {}
+                Some(_) => swapped += 1,
+                None => missed += 1,
+            }
+        }
+        if spare != spare_syncs(case) {
+            failed.push(format!("{}: {spare:?}", case.name()));
+        }
+    }
+    println!("cases: syncs of reencryptions left out {caught} passed, 0 failed");
+    println!(
+        "cases: writes of reencryptions swapped {swapped} passed, 0 failed, {missed} over spare syncs"
+    );
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(caught > 90 && swapped > 80, "{caught} {swapped}");
+}
+
+/// What syncs make durable that nobody misses, although something was written.
+fn spare_syncs(case: Case) -> &'static [&'static str] {
+    let keeps_copies = case.protection == Protection::Journal;
+    match case.job {
+        // The next area is wiped and synced before anything depends on it.
+        Job::NewKey => &["area"],
+        // Nobody has any use for checksums of what was.
+        Job::LargerSectors if !keeps_copies => &["area"],
+        Job::LargerSectors => &[],
+        // A new header is not found before its last sector is there.
+        Job::Encrypt if keeps_copies => &["length primary", "area", "primary secondary"],
+        Job::Encrypt => &["length primary", "area", "primary secondary", "area"],
+        // The same; the image is synced once more before its header file is removed, the file comes back and is not looked
+        // at, and what is overwritten is cut off and synced next.
+        Job::EncryptShift => &[
+            "length primary",
+            "area",
+            "primary secondary",
+            "primary",
+            "length",
+            "data",
+        ],
+        // Keyslots of what nobody keeps secret any more.
+        Job::Decrypt => &["area", "area"],
+        // The image has its own header until the copy of it is whole, and its data where the copy says until they are moved.
+        Job::DecryptShift => &["area", "primary", "primary", "data", "area", "area"],
+    }
+}
+
+/// For each sync in turn what was written to its disk since the one before.
+fn made_durable(case: Case, asked: &[Asked]) -> Vec<String> {
+    let mut written = [Vec::new(), Vec::new()];
+    let mut syncs = Vec::new();
+    for asked in asked {
+        match asked {
+            Asked::Write(disk, range) => {
+                let what = case.what_lies_at(*disk, range.start);
+                if written[*disk].last() != Some(&what) {
+                    written[*disk].push(what);
+                }
+            }
+            Asked::SetLen(disk) => written[*disk].push("length"),
+            Asked::Sync(disk) => syncs.push(std::mem::take(&mut written[*disk]).join(" ")),
+        }
+    }
+    syncs
+}
+
+/// An added sync costs every zone of every image.
+#[test]
+fn a_zone_takes_few_syncs() {
+    for case in Case::all() {
+        let (_, world) = case.disks(&case.before().data, &case.before().header);
+        let (world, log) = meddled(&world, Meddling::None, |_| ());
+        let at_zones = Mutex::new(Vec::new());
+        let log = Mutex::new(log);
+        let stop = || {
+            let asked = log.lock().unwrap().asked();
+            at_zones.lock().unwrap().push(asked.len());
+            false
+        };
+        case.go_on_until(&world, 1, &stop).unwrap();
+        let asked = log.lock().unwrap().asked();
+        let at_zones = at_zones.into_inner().unwrap();
+        assert!(at_zones.len() > 2, "{}", case.name());
+        let most = match case.job {
+            Job::EncryptShift | Job::DecryptShift => 5,
+            _ => 6,
+        };
+        for zone in at_zones.windows(2) {
+            let of_zone = &asked[zone[0]..zone[1]];
+            let syncs = of_zone
+                .iter()
+                .filter(|asked| matches!(asked, Asked::Sync(_)));
+            assert_eq!(syncs.count(), most, "{}: {of_zone:?}", case.name());
+        }
+    }
+}

@@ -1,0 +1,586 @@
+//! What is done to data in its own place, and how a program does it: from the beginning or from wherever it finds it.
+
+use std::sync::Arc;
+
+use dmcrypt::{HashAlgorithm, SectorSize, VolumeKey};
+use luks::reencrypt::{
+    DECRYPT_IN_PLACE, Leavings, NewKey, NewSlot, Outcome, Protection, RunOptions, Running,
+    StartOptions, mark_decrypt_in_place, prepare_encrypt, put_aside, put_header, start_decrypt,
+    start_decrypt_shift, start_reencrypt,
+};
+use luks::{
+    Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, Random, RandomError,
+    UnlockOptions, Unlocked, format, luks2,
+};
+use volume::{CrashedDisks, MemoryStorage, SimulatedDisks, Storage};
+use zeroize::Zeroizing;
+
+use crate::common::passphrase;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Job {
+    NewKey,
+    LargerSectors,
+    Encrypt,
+    EncryptShift,
+    Decrypt,
+    DecryptShift,
+}
+
+/// A job on a small image.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    pub job: Job,
+    pub protection: Protection,
+    pub sector_size: SectorSize,
+    /// Header and data are not on one disk.
+    pub is_detached: bool,
+}
+
+/// The disks before a job, and what is read of them.
+pub struct Before {
+    pub data: MemoryStorage,
+    pub header: MemoryStorage,
+    pub plaintext: Vec<u8>,
+}
+
+/// Header and data, which are one storage unless the header is detached.
+#[derive(Clone)]
+pub struct World {
+    pub header: Arc<dyn Storage>,
+    pub data: Arc<dyn Storage>,
+}
+
+impl World {
+    /// What a crash left, to be read.
+    pub fn of(state: &CrashedDisks) -> Self {
+        let data: Arc<dyn Storage> = state.disks[0].clone();
+        let header = match state.disks.get(1) {
+            Some(header) => header.clone(),
+            None => data.clone(),
+        };
+        Self { header, data }
+    }
+}
+
+/// Where the data is described.
+pub enum Standing {
+    /// Nowhere: it is plaintext from its first byte on.
+    Plain,
+    /// In a header that says nothing of a job.
+    Settled(Luks),
+    /// In a header file whose image is still as it was.
+    Planned(Luks),
+    /// In a header that says how far it is.
+    UnderWay(Luks),
+}
+
+const CHECKSUM: Protection = Protection::Checksum(HashAlgorithm::Sha256);
+const COPIES: u64 = 0x8000;
+const SLOT: u64 = 0x1_0000;
+const OLD_KEY: u8 = 1;
+const NEW_KEY: u8 = 2;
+pub const SECRET: &[u8] = b"secret";
+const CHEAP: KdfParams = KdfParams::Pbkdf2 {
+    hash: HashAlgorithm::Sha256,
+    iterations: 1000,
+};
+
+impl Case {
+    pub fn all() -> Vec<Self> {
+        let jobs = [
+            Job::NewKey,
+            Job::LargerSectors,
+            Job::Encrypt,
+            Job::EncryptShift,
+            Job::Decrypt,
+            Job::DecryptShift,
+        ];
+        let mut cases = Vec::new();
+        for job in jobs {
+            for sector_size in [SectorSize::B512, SectorSize::B4096] {
+                for protection in [CHECKSUM, Protection::Journal] {
+                    for is_detached in [false, true] {
+                        let case = Self {
+                            job,
+                            protection,
+                            sector_size,
+                            is_detached,
+                        };
+                        cases.extend(case.is_one().then_some(case));
+                    }
+                }
+            }
+        }
+        cases
+    }
+
+    fn is_one(self) -> bool {
+        match self.job {
+            Job::NewKey => true,
+            Job::LargerSectors => self.sector_size == SectorSize::B4096,
+            // The shift protects.
+            Job::EncryptShift => self.is_detached && self.protection == CHECKSUM,
+            // The header is a file of its own.
+            Job::Encrypt | Job::Decrypt | Job::DecryptShift => self.is_detached,
+        }
+    }
+
+    pub fn name(self) -> String {
+        let protection = match (self.job, self.protection) {
+            (Job::EncryptShift, _) => "shift",
+            (_, Protection::Journal) => "journal",
+            _ => "checksum",
+        };
+        let place = if self.is_detached { "two" } else { "one" };
+        let sectors = self.sector_size.bytes();
+        format!("{:?}, {protection}, {sectors}, {place}", self.job)
+    }
+
+    pub fn is_shift(self) -> bool {
+        matches!(self.job, Job::EncryptShift | Job::DecryptShift)
+    }
+
+    fn is_decryption(self) -> bool {
+        matches!(self.job, Job::Decrypt | Job::DecryptShift)
+    }
+
+    /// Zones of eight sectors or of two.
+    pub fn zone_bytes(self) -> u64 {
+        match self.sector_size {
+            SectorSize::B512 => 4096,
+            _ => 8192,
+        }
+    }
+
+    pub fn payload_bytes(self) -> u64 {
+        match self.job {
+            // What is put aside, a zone, and a rest.
+            Job::EncryptShift | Job::DecryptShift => 2 * self.shift_bytes() + 8192,
+            _ if self.sector_size == SectorSize::B512 => 3 * 4096,
+            _ => 2 * 8192 + 4096,
+        }
+    }
+
+    fn keyslots_bytes(self) -> u64 {
+        match self.job {
+            Job::NewKey => 2 * SLOT + self.zone_bytes(),
+            Job::EncryptShift | Job::DecryptShift => SLOT + 4096,
+            _ => SLOT + self.zone_bytes(),
+        }
+    }
+
+    pub fn shift_bytes(self) -> u64 {
+        COPIES + self.keyslots_bytes()
+    }
+
+    /// Where the data lies in its storage when it is encrypted.
+    pub fn data_offset(self) -> u64 {
+        if self.is_detached && !self.is_shift() {
+            0
+        } else {
+            self.shift_bytes()
+        }
+    }
+
+    pub fn what_lies_at(self, disk: usize, offset: u64) -> &'static str {
+        let has_header = match self.job {
+            Job::EncryptShift => true,
+            _ => disk == usize::from(self.is_detached),
+        };
+        match offset {
+            _ if !has_header => "data",
+            0..0x4000 => "primary",
+            0x4000..COPIES => "secondary",
+            _ if offset < COPIES + self.keyslots_bytes() => "area",
+            _ => "data",
+        }
+    }
+
+    fn format_options(self) -> FormatOptions {
+        let is_detached = self.is_detached && !self.is_shift();
+        FormatOptions {
+            cipher: "aes-cbc-essiv:sha256".parse().unwrap(),
+            key_bytes: 16,
+            kdf: CHEAP,
+            digest_iterations: 1000,
+            sector_size: match self.job {
+                Job::LargerSectors => SectorSize::B512,
+                _ => self.sector_size,
+            },
+            detached: is_detached,
+            keyslots_bytes: Some(self.keyslots_bytes()),
+            data_offset: (!is_detached).then(|| self.shift_bytes()),
+            uuid: Some("aa6e6e1b-6d1c-4a7e-9a55-3f5d3ab2c0de".into()),
+            ..FormatOptions::default()
+        }
+    }
+
+    fn start_options(self) -> StartOptions {
+        StartOptions {
+            protection: self.protection,
+            cut: true,
+            ..StartOptions::default()
+        }
+    }
+
+    pub fn before(self) -> Before {
+        let plaintext = unlike_bytes(self.payload_bytes());
+        let (data, header) = (MemoryStorage::new(0), MemoryStorage::new(0));
+        if matches!(self.job, Job::Encrypt | Job::EncryptShift) {
+            data.write_at(0, &plaintext).unwrap();
+            return Before {
+                data,
+                header,
+                plaintext,
+            };
+        }
+        let container = if self.is_detached && !self.is_shift() {
+            &header
+        } else {
+            &data
+        };
+        let secret = passphrase(SECRET);
+        let mut random = Seeded(99);
+        let key = Some(key(OLD_KEY));
+        let new = format::prepare(&self.format_options(), &secret, key, &mut random, &|| false);
+        let new = new.unwrap();
+        new.write_areas(container, &mut random).unwrap();
+        let mapping = new.mapping(self.payload_bytes()).unwrap();
+        new.commit(container).unwrap();
+        data.set_len(self.data_offset() + self.payload_bytes())
+            .unwrap();
+        let data = Arc::new(data);
+        let volume = volume::Volume::new(data.clone(), mapping);
+        volume.write_at(0, &plaintext).unwrap();
+        drop(volume);
+        Before {
+            data: Arc::into_inner(data).unwrap(),
+            header,
+            plaintext,
+        }
+    }
+
+    /// Simulated disks that hold this: the data's first.
+    pub fn disks(self, data: &MemoryStorage, header: &MemoryStorage) -> (SimulatedDisks, World) {
+        let disks = SimulatedDisks::new();
+        let data_disk = disks.add(data);
+        if let Protection::Checksum(_) = self.protection
+            && self.job != Job::EncryptShift
+        {
+            let block_bytes = self.sector_size.bytes() as u64;
+            let start = if self.is_decryption() {
+                0
+            } else {
+                self.data_offset()
+            };
+            data_disk.write_whole_blocks(start..start + self.payload_bytes(), block_bytes);
+        }
+        let data: Arc<dyn Storage> = Arc::new(data_disk);
+        let header = if self.is_detached {
+            Arc::new(disks.add(header))
+        } else {
+            data.clone()
+        };
+        (disks, World { header, data })
+    }
+
+    /// What a crash left, on disks that may lose power again.
+    pub fn disks_again(self, state: &CrashedDisks) -> (SimulatedDisks, World) {
+        self.disks(&state.disks[0], state.disks.last().unwrap())
+    }
+
+    /// # Errors
+    ///
+    /// What is wrong with a header that is there.
+    pub fn standing(self, world: &World) -> Result<Standing, Error> {
+        match self.job {
+            // While the image gets its header the one in a file counts.
+            Job::EncryptShift => match described(&world.data) {
+                Ok(Some(found)) => Ok(found),
+                _ => or_plain(described(&world.header)),
+            },
+            // A copy of the header that says nothing may be half a copy.
+            Job::DecryptShift => match described(&world.header) {
+                Ok(Some(Standing::Settled(luks)))
+                    if luks2_metadata(luks.header()).digest_of_data().is_some() =>
+                {
+                    or_plain(described(&world.data))
+                }
+                Ok(Some(found)) => Ok(found),
+                Ok(None) => or_plain(described(&world.data)),
+                Err(error) => described(&world.data)?.ok_or(error),
+            },
+            _ => or_plain(described(&world.header)),
+        }
+    }
+
+    fn run_options(self, stop: &(dyn Fn() -> bool + Sync)) -> RunOptions<'_> {
+        RunOptions {
+            hotzone_bytes: (!self.is_shift()).then(|| self.zone_bytes()),
+            stop,
+            ..RunOptions::default()
+        }
+    }
+
+    /// From wherever it stands to the end. What is random comes of the seed.
+    pub fn go_on(self, world: &World, seed: u64) -> Result<(), Error> {
+        self.go_on_until(world, seed, &|| false)
+    }
+
+    /// The same, asked between zones whether to stop.
+    pub fn go_on_until(
+        self,
+        world: &World,
+        seed: u64,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), Error> {
+        let mut random = Seeded(seed);
+        let random = &mut random;
+        let options = self.start_options();
+        loop {
+            let luks = match self.standing(world)? {
+                Standing::Plain => {
+                    self.describe(world, random)?;
+                    continue;
+                }
+                Standing::Planned(luks) => {
+                    let unlocked = unlock(&luks)?;
+                    if self.job == Job::DecryptShift {
+                        let data = world.data.clone();
+                        start_decrypt_shift(&luks, unlocked, data, &options, random)?;
+                        continue;
+                    }
+                    let need = self.payload_bytes() + 2 * self.shift_bytes();
+                    if world.data.len().map_err(io)? < need {
+                        world.data.set_len(need).map_err(io)?;
+                    }
+                    put_aside(&luks, &unlocked, &*world.data, random)?;
+                    continue;
+                }
+                Standing::UnderWay(luks) => {
+                    if self.job == Job::EncryptShift {
+                        if Arc::ptr_eq(luks.storage(), &world.header) {
+                            put_header(&luks, &*world.data)?;
+                        }
+                        // The image has its header: the file is removed, when that is sure.
+                        if world.header.len().map_err(io)? != 0 {
+                            world.data.sync().map_err(io)?;
+                            world.header.set_len(0).map_err(io)?;
+                            world.header.sync().map_err(io)?;
+                            continue;
+                        }
+                    }
+                    luks
+                }
+                Standing::Settled(luks) => {
+                    if self.is_done(&luks) {
+                        return Ok(());
+                    }
+                    self.start(&luks, world, random)?;
+                    continue;
+                }
+            };
+            let unlocked = match unlock(&luks) {
+                // The keyslots of plaintext are wiped, and the token that says so is all that is left.
+                Err(Error::NoKeyFits { .. })
+                    if luks2_metadata(luks.header()).reencryption.is_none()
+                        && self.is_decryption() =>
+                {
+                    return Ok(());
+                }
+                unlocked => unlocked?,
+            };
+            let mut running = Running::open(&luks, unlocked, world.data.clone())?;
+            assert_eq!(
+                running.run(&self.run_options(stop), random)?,
+                Outcome::Finished
+            );
+        }
+    }
+
+    /// A header of its own for what is plaintext.
+    fn describe(self, world: &World, random: &mut Seeded) -> Result<(), Error> {
+        let secret = passphrase(SECRET);
+        let key = Some(key(NEW_KEY));
+        let mut new = format::prepare(&self.format_options(), &secret, key, random, &|| false)?;
+        prepare_encrypt(
+            &mut new,
+            self.payload_bytes(),
+            self.is_shift(),
+            &self.start_options(),
+            random,
+        )?;
+        new.write_areas(&*world.header, random)?;
+        new.commit(&*world.header)
+    }
+
+    fn start(self, luks: &Luks, world: &World, random: &mut Seeded) -> Result<(), Error> {
+        let options = self.start_options();
+        let data = world.data.clone();
+        match self.job {
+            Job::Decrypt => start_decrypt(luks, unlock(luks)?, data, &options, random).map(drop),
+            Job::DecryptShift => {
+                copy(world, COPIES, self.shift_bytes()).map_err(io)?;
+                copy(world, 0, COPIES).map_err(io)?;
+                mark_decrypt_in_place(&Luks::open(world.header.clone())?, true, random)
+            }
+            _ => {
+                let secret = passphrase(SECRET);
+                let slot = NewSlot {
+                    replaces: 0,
+                    passphrase: &secret,
+                    options: KeyslotOptions {
+                        kdf: CHEAP,
+                        ..KeyslotOptions::default()
+                    },
+                };
+                let is_kept = self.job == Job::LargerSectors;
+                let new = NewKey {
+                    key: (!is_kept).then(|| key(NEW_KEY)),
+                    keep_key: is_kept,
+                    cipher: "aes-cbc-essiv:sha256".parse().unwrap(),
+                    key_bytes: 16,
+                    sector_size: self.sector_size,
+                    keyslots: if is_kept { Vec::new() } else { vec![slot] },
+                    digest: (HashAlgorithm::Sha256, 1000),
+                };
+                start_reencrypt(luks, unlock(luks)?, data, new, &options, random).map(drop)
+            }
+        }
+    }
+
+    /// Whether a header that says nothing of a job is the one after it.
+    pub fn is_done(self, luks: &Luks) -> bool {
+        let metadata = luks2_metadata(luks.header());
+        match self.job {
+            Job::Encrypt | Job::EncryptShift => true,
+            Job::Decrypt | Job::DecryptShift => metadata.digest_of_data().is_none(),
+            Job::NewKey => luks
+                .unlock_with_volume_key(key(NEW_KEY), &UnlockOptions::default())
+                .is_ok(),
+            Job::LargerSectors => metadata.data_segments().all(|segment| {
+                matches!(&segment.kind, luks2::SegmentKind::Crypt(crypt) if crypt.sector_size == 4096)
+            }),
+        }
+    }
+}
+
+fn described(storage: &Arc<dyn Storage>) -> Result<Option<Standing>, Error> {
+    let luks = match Luks::open(storage.clone()) {
+        Err(Error::NotLuks) => return Ok(None),
+        luks => luks?,
+    };
+    let metadata = luks2_metadata(luks.header());
+    let is_under_way = metadata.reencryption.is_some() || Leavings::of(metadata).is_some();
+    let mut tokens = metadata.tokens.iter();
+    let is_planned = luks::reencrypt::is_to_be_put_aside(luks.header())
+        || !is_under_way && tokens.any(|token| token.kind == DECRYPT_IN_PLACE);
+    Ok(Some(match (is_planned, is_under_way) {
+        (true, _) => Standing::Planned(luks),
+        (false, true) => Standing::UnderWay(luks),
+        (false, false) => Standing::Settled(luks),
+    }))
+}
+
+fn or_plain(found: Result<Option<Standing>, Error>) -> Result<Standing, Error> {
+    Ok(found?.unwrap_or(Standing::Plain))
+}
+
+/// The header of the image, or a part of it, to the header's own file.
+fn copy(world: &World, from: u64, to: u64) -> std::io::Result<()> {
+    let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+    world.data.read_at(from, &mut bytes)?;
+    world.header.write_at(from, &bytes)?;
+    world.header.sync()
+}
+
+/// What opens it: the keys themselves.
+pub fn unlock(luks: &Luks) -> Result<Unlocked, Error> {
+    let options = UnlockOptions {
+        unencrypted_data: true,
+        ..UnlockOptions::default()
+    };
+    // Of what is decrypted only the keyslots are left.
+    if luks2_metadata(luks.header())
+        .data_segments()
+        .all(|segment| matches!(segment.kind, luks2::SegmentKind::Linear))
+        && luks2_metadata(luks.header()).reencryption.is_none()
+    {
+        let options = UnlockOptions {
+            keyslot: Some(0),
+            ..options
+        };
+        return luks.unlock(&passphrase(SECRET), &options);
+    }
+    let mut both: Option<Unlocked> = None;
+    let mut problem = None;
+    for byte in [OLD_KEY, NEW_KEY] {
+        match (
+            luks.unlock_with_volume_key(key(byte), &options),
+            both.take(),
+        ) {
+            (Ok(one), None) => both = Some(one),
+            (Ok(one), Some(other)) => both = Some(other.with(one, &options)?),
+            (Err(error), other) => {
+                problem = Some(error);
+                both = other;
+            }
+        }
+    }
+    both.ok_or_else(|| problem.unwrap_or(Error::NotLuks))
+}
+
+pub fn luks2_metadata(header: &Header) -> &luks2::Metadata {
+    match header {
+        Header::Luks2(header) => &header.metadata,
+        Header::Luks1(_) => panic!("LUKS1"),
+    }
+}
+
+fn io(source: std::io::Error) -> Error {
+    Error::Io {
+        action: "copy the header".into(),
+        source,
+    }
+}
+
+fn key(byte: u8) -> VolumeKey {
+    VolumeKey::from_bytes(Zeroizing::new(vec![byte; 16]))
+}
+
+/// No 16 of them, where 16 begin, are found twice.
+fn unlike_bytes(bytes: u64) -> Vec<u8> {
+    let mut random = Seeded(7);
+    let mut all = vec![0; usize::try_from(bytes).unwrap()];
+    random.fill(&mut all).unwrap();
+    all
+}
+
+/// Repeatable (`SplitMix64`).
+pub struct Seeded(pub u64);
+
+impl Seeded {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// One in so many times.
+    pub fn is_chosen(&mut self, of: u64) -> bool {
+        self.next().is_multiple_of(of)
+    }
+}
+
+impl Random for Seeded {
+    fn fill(&mut self, buf: &mut [u8]) -> Result<(), RandomError> {
+        for chunk in buf.chunks_mut(8) {
+            let bytes = self.next().to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
