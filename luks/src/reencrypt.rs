@@ -54,6 +54,7 @@ mod leavings;
 mod limits;
 mod metadata;
 mod protect;
+mod prove;
 mod state;
 mod zones;
 
@@ -69,6 +70,7 @@ pub use self::begin::{
     prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift, start_reencrypt,
 };
 pub use self::leavings::{DECRYPT_IN_PLACE, ENCRYPT_IN_PLACE, Leavings, Tail, WIPE};
+pub use self::prove::make_digest;
 use self::state::Job;
 use crate::defaults;
 use crate::device::{Header, Luks, Unlocked};

@@ -325,7 +325,7 @@ fn of_luks(error: &luks::Error) -> Option<String> {
                 "a second --key-file, or a second --volume-key-file, gives the other key; a second line of standard input does"
             }
             luks::Unfinished::NoDigest => {
-                "only who knows that nobody changed the image lets cryptsetup repair make one"
+                "resume --force goes on with it: only who knows that nobody changed the image should"
             }
             luks::Unfinished::Stream => "copy it into a file first",
             luks::Unfinished::Digest => {

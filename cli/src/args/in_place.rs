@@ -138,6 +138,10 @@ pub struct ResumeArgs {
     /// Finish only what a crash left half written
     #[arg(long, help_heading = "In place")]
     pub recover_only: bool,
+    /// Go on with what no digest proves, as cryptsetup before 2.4 left it, once it is said and asked what that does to the
+    /// data: whoever could write the image can have chosen it
+    #[arg(long, help_heading = "Allow")]
+    pub force: bool,
     /// How the work is done.
     #[command(flatten)]
     pub work: WorkArgs,

@@ -2,11 +2,12 @@
 
 use jobs::Place;
 use jobs::change::ChangeOptions;
-use jobs::in_place::resume::{ResumeOptions, resume};
+use jobs::in_place::resume::{ResumeOptions, resume_asking};
 use jobs::inputs::Inputs;
 
 use super::in_place::{print, zones};
 use crate::args::ResumeArgs;
+use crate::change::Asker;
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::passphrase::KeyInput;
@@ -27,16 +28,18 @@ pub fn run(args: &ResumeArgs) -> Result<(), Error> {
         unlock: unlock::how(&args.unlock)?,
         zones: zones(&args.zones, &args.work),
         recover_only: args.recover_only,
+        unproven: args.force,
     };
     let keys = KeyInput::to_open(&args.keys, false)?;
     let secrets = Keys::to_unlock(&keys, &args.unlock);
     let teller = Teller::new("resume", &args.work, args.output);
     let header = args.image.header.header.clone().map(Place::Path);
-    let report = resume(
+    let report = resume_asking(
         &args.image.image,
         header.as_ref(),
         &options,
         &secrets,
+        &Asker::new(args.output),
         &teller,
     )?;
     print("resume", &report, args.output)

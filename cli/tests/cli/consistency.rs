@@ -309,7 +309,6 @@ const RULES: &[Rule] = &[
             READS,
             (&["man"], "pages are always replaced"),
             CHANGES,
-            (&["resume"], "nothing is lost that was not to be"),
             (
                 &["key export", "header backup", "token export"],
                 "a key or a backup is the only one of its kind: it is never replaced",
@@ -320,7 +319,14 @@ const RULES: &[Rule] = &[
                 &["header restore", "header repair"],
                 "no file is replaced, but what a header is laid over",
             ),
-            (&["reencrypt"], "no file is replaced, but data become noise"),
+            (
+                &["reencrypt", "resume"],
+                "no file is replaced, but data become noise, or what nothing proves is done",
+            ),
+            (
+                &["resume"],
+                "no file is replaced, but what nothing proves is done",
+            ),
         ],
     },
     Rule {

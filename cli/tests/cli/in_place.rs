@@ -392,6 +392,20 @@ fn the_end_is_given_up_where_that_is_asked_for() {
     assert!(run.stdout[..1 << 20] == place.read("raw")[..1 << 20]);
 }
 
+/// Runs it on one of the half-way images. They share their UUIDs, and with them cryptsetup's lock: whoever works on another
+/// copy at this moment is waited for.
+fn run_alone(place: &Place, line: &str) -> Run {
+    let start = Instant::now();
+    loop {
+        let run = place.run(line);
+        let is_held = run.code == 5 && run.stderr.contains("is being reencrypted by cryptsetup");
+        if !is_held || start.elapsed() > Duration::from_secs(120) {
+            return run;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// What both keys prove is finished, and what nothing proves is not touched.
 #[test]
 fn half_way_images_are_finished_or_left_alone() {
@@ -415,16 +429,14 @@ fn half_way_images_are_finished_or_left_alone() {
             (place.read(image), header.map(|header| place.read(header)))
         };
         let before = state();
-        let run = place.run(&format!("resume {image} {option} --key-file pw"));
+        let run = run_alone(&place, &format!("resume {image} {option} --key-file pw"));
         match (image.as_str(), field("expect").as_deref()) {
             // Its second key has another passphrase.
             ("reencrypt-two-passphrases", _) => {
                 run.expect(2);
                 assert!(before == state(), "{image}");
                 place.write("second", "second");
-                place
-                    .run(&format!("resume {image} -d pw -d second"))
-                    .expect(0);
+                run_alone(&place, &format!("resume {image} -d pw -d second")).expect(0);
             }
             // Nothing is begun: the header opens it.
             ("decrypt-shift-before", _) => {
@@ -458,6 +470,33 @@ fn half_way_images_are_finished_or_left_alone() {
         finished + refused
     );
     assert!(finished >= 35 && refused >= 9, "{finished} {refused}");
+}
+
+/// Without a digest nothing proves what was begun: it is said and asked for. What a digest disproves is never done.
+#[test]
+fn what_nothing_proves_is_asked_for() {
+    let place = halfway::unpacked();
+    for image in ["forged-no-digest", "forged-old-flag"] {
+        let before = place.read(image);
+        run_alone(&place, &format!("resume {image} --key-file pw"))
+            .expect(4)
+            .says("no digest proves its state")
+            .advises("resume --force goes on with it");
+        run_alone(&place, &format!("resume {image} --key-file pw --force"))
+            .expect(1)
+            .says("What will be done: reencrypt, forward: aes-");
+        assert!(place.read(image) == before, "{image}");
+        run_alone(&place, &format!("resume {image} --key-file pw --force -q")).expect(0);
+        let back = place
+            .run(&format!("decrypt {image} - --key-file pw"))
+            .expect(0);
+        assert!(back.stdout == halfway::pattern(65_536), "{image}");
+    }
+    for image in ["forged-mode-decrypt", "forged-direction", "forged-v3"] {
+        let before = place.read(image);
+        run_alone(&place, &format!("resume {image} --key-file pw --force -q")).expect(4);
+        assert!(place.read(image) == before, "{image}");
+    }
 }
 
 /// A header file beside an image is found; one of another image is not taken.

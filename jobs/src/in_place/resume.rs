@@ -4,16 +4,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dmcrypt::{HashAlgorithm, LockedBytes, VolumeKey};
-use luks::luks2::SegmentSize;
+use luks::luks2::{Backup, SegmentKind, SegmentSize};
 use luks::reencrypt::{
-    Leavings, Running, StartOptions, put_aside, put_header, start_decrypt_shift,
+    Leavings, Running, StartOptions, make_digest, put_aside, put_header, start_decrypt_shift,
 };
+use luks::reencryption::{Progress, progress};
 use luks::{Header, InvalidOption, Luks, OsRandom, Policy, Unlocked, defaults};
 
 use super::header_file::{self, Stage};
 use super::site::Site;
 use super::{InPlaceReport, Zones, finish, keys, room, with_options};
 use crate::change::{ChangeOptions, Target};
+use crate::confirm::{Confirm, Loss};
 use crate::error::{Error, InPlaceError};
 use crate::place::Place;
 use crate::secret::Secrets;
@@ -31,6 +33,8 @@ pub struct ResumeOptions {
     pub zones: Zones,
     /// Only what a crash left half written is finished.
     pub recover_only: bool,
+    /// What no digest proves is gone on with: of cryptsetup before 2.4, or of somebody who took it away.
+    pub unproven: bool,
 }
 
 /// Goes on with what is under way in the image, whose header lies in `header`, in itself, or in the file beside it that a
@@ -45,6 +49,22 @@ pub fn resume(
     header: Option<&Place>,
     options: &ResumeOptions,
     secrets: &dyn Secrets,
+    watch: &dyn Watch,
+) -> Result<InPlaceReport, Error> {
+    resume_asking(image, header, options, secrets, &(), watch)
+}
+
+/// The same, and asks before what no digest proves is gone on with.
+///
+/// # Errors
+///
+/// As [`resume`], and a no.
+pub fn resume_asking(
+    image: &Place,
+    header: Option<&Place>,
+    options: &ResumeOptions,
+    secrets: &dyn Secrets,
+    confirm: &dyn Confirm,
     watch: &dyn Watch,
 ) -> Result<InPlaceReport, Error> {
     let change = &options.change;
@@ -62,6 +82,11 @@ pub fn resume(
     }
     let name = site.header().name.clone();
     let unlocked = keys::of_both(&luks, &name, secrets, &options.unlock, watch)?;
+    let (luks, unlocked) = if options.unproven && is_unproven(&unlocked) {
+        prove(&site, luks, unlocked, options, confirm, watch)?
+    } else {
+        (luks, unlocked)
+    };
     let mut running = match stage {
         Stage::PutAside | Stage::PutHeader => {
             check_length(&site, &luks, stage)?;
@@ -90,6 +115,88 @@ pub fn resume(
         }
     };
     go_on(&site, &mut running, options, watch)
+}
+
+fn is_unproven(unlocked: &Unlocked) -> bool {
+    matches!(
+        unlocked.check_reencryption(),
+        Err(luks::Error::Unfinished(luks::Unfinished::NoDigest))
+    )
+}
+
+/// Makes a digest of the state as it is, if that is meant. A dry run asks, and goes no further.
+fn prove(
+    site: &Site,
+    luks: Luks,
+    unlocked: Unlocked,
+    options: &ResumeOptions,
+    confirm: &dyn Confirm,
+    watch: &dyn Watch,
+) -> Result<(Luks, Unlocked), Error> {
+    let what = what_is_done(&luks);
+    site.data.confirm(confirm, Loss::Unproven { what: &what })?;
+    let failed = |error| site.luks_error(error);
+    if options.change.dry_run {
+        return Ok((luks, unlocked));
+    }
+    watch.changes_in_place();
+    let iterations = crate::limits::calibrated_digest(defaults::HASH);
+    let digest = (defaults::HASH, iterations);
+    make_digest(&luks, &unlocked, digest, &mut OsRandom).map_err(|error| site.left_by(error))?;
+    let proven = site.luks(&[], &())?;
+    let (cancel, unusable) = (|| false, crate::unlock::telling_once(watch));
+    let how = options.unlock.options(&cancel, &unusable);
+    let mut both: Option<Unlocked> = None;
+    for (_, key, _) in unlocked.keys() {
+        let one = proven
+            .unlock_with_volume_key(copied(key), &how)
+            .map_err(failed)?;
+        both = Some(match both {
+            Some(other) => other.with(one, &how).map_err(failed)?,
+            None => one,
+        });
+    }
+    let both = both.expect("what unlocks finds a key");
+    Ok((proven, both))
+}
+
+/// What will be done to the data, as the header has it.
+fn what_is_done(luks: &Luks) -> String {
+    let Header::Luks2(header) = luks.header() else {
+        return String::new();
+    };
+    let Some(state) = &header.metadata.reencryption else {
+        return String::new();
+    };
+    let name = |backup: &Backup| match &backup.segment.kind {
+        SegmentKind::Crypt(crypt) => format!(
+            "{} in sectors of {} bytes from byte {} on",
+            crate::text::escape(&crypt.text),
+            crypt.sector_size,
+            backup.segment.offset
+        ),
+        _ => format!("plaintext from byte {} on", backup.segment.offset),
+    };
+    let (before, after) = (name(&state.before), name(&state.after));
+    let parts = progress(&header.metadata, state).map(|(segment, progress)| {
+        let size = match segment.size {
+            SegmentSize::Bytes(bytes) => format!("{bytes} bytes"),
+            SegmentSize::Dynamic => "the rest".to_owned(),
+        };
+        let is = match progress {
+            Progress::Old => "as before",
+            Progress::Hot => "half written",
+            Progress::New => "done",
+        };
+        format!("{size} from byte {} on {is}", segment.offset)
+    });
+    let parts: Vec<_> = parts.collect();
+    format!(
+        "{}, {}: {before} becomes {after}; {}",
+        state.slot.mode,
+        state.slot.direction,
+        parts.join(", ")
+    )
 }
 
 fn go_on(
