@@ -156,7 +156,7 @@ impl Image {
                 Some(luks)
             }
             Err(error) if header.is_some() => return Err(error),
-            Err(Error::NotLuks { .. }) => None,
+            Err(Error::NotLuks { instead, .. }) if !instead.is_unfinished() => None,
             Err(error) => return Err(error),
         };
         Ok(Self {

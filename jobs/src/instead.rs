@@ -13,6 +13,8 @@ pub struct Instead {
     /// Byte offsets of LUKS headers.
     headers: Vec<u64>,
     start: Start,
+    /// Of a LUKS1 container that is being reencrypted.
+    uuid: Option<String>,
 }
 
 /// What the first bytes look like.
@@ -38,9 +40,13 @@ impl Instead {
                 partitions: Vec::new(),
                 headers: Vec::new(),
                 start,
+                uuid: None,
             };
         }
         Self {
+            uuid: class
+                .filter(|class| *class == Class::Unfinished)
+                .map(|_| uuid_of_luks1(storage)),
             found,
             partitions: recognise::partitions(storage).unwrap_or_default(),
             headers: recognise::luks_headers(storage).unwrap_or_default(),
@@ -60,9 +66,15 @@ impl Instead {
             Class::Encrypted => way_to_open(content)?.to_owned(),
             Class::Member => way_to_join(content).to_owned(),
             Class::Luks => return None,
+            Class::Unfinished => way_on(self.uuid.as_deref().unwrap_or("UUID")),
             // A partition table, a file system, swap space.
             _ => "is it the image that was meant?".to_owned(),
         })
+    }
+
+    /// Whether it is a container after all, whose header is not there for as long as somebody reencrypts it.
+    pub fn is_unfinished(&self) -> bool {
+        self.uuid.is_some()
     }
 
     /// Whether nothing was recognised and it looks as ciphertext does.
@@ -181,6 +193,29 @@ fn way_to_disk(content: Content, name: &str) -> String {
         _ => return format!("qemu-img convert -O raw {name} NEW makes a raw image of it"),
     };
     format!("{other} unpacks it")
+}
+
+/// What the files are for without which nobody goes on.
+fn way_on(uuid: &str) -> String {
+    format!(
+        "three files lie in the folder in which cryptsetup ran: LUKS-{uuid}.log says how far it came, .org has the header \
+         with the old key, .new the one with the new key; `cryptsetup reencrypt` goes on there, where device-mapper is. The \
+         data is under both keys: neither header alone opens it"
+    )
+}
+
+/// What the UUID of its header would be, as far as it can be in the name of a file.
+fn uuid_of_luks1(storage: &dyn Storage) -> String {
+    let mut field = [0; 40];
+    let text = match storage.read_at(168, &mut field) {
+        Ok(()) => field.split(|byte| *byte == 0).next().unwrap_or_default(),
+        Err(_) => &[],
+    };
+    let is_plain = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
+    if text.is_empty() || !text.iter().all(is_plain) {
+        return "UUID".to_owned();
+    }
+    String::from_utf8_lossy(text).into_owned()
 }
 
 fn way_to_open(content: Content) -> Option<&'static str> {
@@ -351,6 +386,14 @@ mod tests {
                 "{advice:?}"
             );
         }
+        let mut bytes = vec![0; 1 << 16];
+        bytes[..8].copy_from_slice(b"LUKS\xde\xad\0\x01");
+        let said = |bytes: &[u8]| told(bytes.to_vec()).1.unwrap();
+        assert!(said(&bytes).contains("LUKS-UUID.log"));
+        bytes[168..177].copy_from_slice(b"123-ab\x1b[m");
+        assert!(said(&bytes).contains("LUKS-UUID.log"));
+        bytes[168..180].copy_from_slice(b"1234-abcd\0\0\0");
+        assert!(said(&bytes).contains("LUKS-1234-abcd.log"));
         assert_eq!(told(vec![0; 100]).0, "; its first 100 bytes are zeros");
     }
 }

@@ -141,7 +141,12 @@ impl Source {
     /// Refuses a source that starts with the header of a container or image format, where `meant` is expected.
     pub fn check_raw(&self, start: &dyn Storage, meant: Meant) -> Result<(), SourceError> {
         match recognise(start) {
-            Ok(Some(found)) if matches!(found.content.class(), Class::Luks | Class::Image) => {
+            Ok(Some(found))
+                if matches!(
+                    found.content.class(),
+                    Class::Luks | Class::Unfinished | Class::Image
+                ) =>
+            {
                 Err(SourceError::NotRaw {
                     name: self.name.clone(),
                     content: found.content,

@@ -52,6 +52,8 @@ impl Content {
 pub enum Class {
     /// A LUKS header of any version, or its second copy at its place.
     Luks,
+    /// A LUKS1 container that is being reencrypted, which has no header meanwhile.
+    Unfinished,
     /// Encrypted by something else: `BitLocker`, `FileVault`, a clone of Ceph's whose header is LUKS under another name.
     Encrypted,
     /// An image format or its descriptor: the bytes are not those of the disk in it.

@@ -96,6 +96,14 @@ const IMAGES: &[(&str, &str, &str)] = &[
         "the LUKS header of a cloned Ceph image (RBDL)",
         "rbd device map",
     ),
+    // What cryptsetup leaves where there is no device-mapper, or no power.
+    (
+        "truncate -s 4M I; cryptsetup luksFormat -q --type luks1 --pbkdf-force-iterations 1000 I key; \
+         cryptsetup reencrypt -q I --key-file key --pbkdf-force-iterations 1000 --force-offline-reencrypt; \
+         ls LUKS-*.org LUKS-*.new LUKS-*.log; printf 'LUKS\\336\\255' | dd of=I conv=notrunc",
+        "a LUKS1 container that cryptsetup has begun to reencrypt",
+        ".log says how far it came, .org has the header with the old key, .new the one with the new key",
+    ),
 ];
 
 #[test]

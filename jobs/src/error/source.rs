@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use recognise::Content;
+use recognise::{Class, Content};
 
 use crate::blame::Blame;
 
@@ -120,6 +120,8 @@ impl SourceError {
             | Self::Read { .. }
             | Self::Directory { .. }
             | Self::TooSmall { .. } => Blame::Image,
+            // Nobody meant what it is.
+            Self::NotRaw { content, .. } if content.class() == Class::Unfinished => Blame::Image,
             Self::Stream { .. }
             | Self::Terminal
             | Self::Lock { .. }

@@ -11,6 +11,15 @@ pub(super) const ROWS: &[Row] = &[
         sector: Sector::Bytes("sectors", 512),
         ..BLANK
     },
+    // What cryptsetup makes of the magic of LUKS1 while it reencrypts: nothing opens it by mistake.
+    Row {
+        name: "a LUKS1 container that cryptsetup has begun to reencrypt",
+        class: Class::Unfinished,
+        marks: &[b"LUKS\xde\xad"],
+        also: |view, base| view.be16(base + 6) == Some(1),
+        sector: Sector::Bytes("sectors", 512),
+        ..BLANK
+    },
     Row {
         name: "a BitLocker volume",
         blkid: "BitLocker",

@@ -198,6 +198,7 @@ fn numbers(row: &Row, base: u64, mark: &[u8]) -> Vec<(u64, Vec<u8>)> {
     };
     match row.name {
         "the second copy of a LUKS2 header" => vec![text(256, &base.to_be_bytes())],
+        "a LUKS1 container that cryptsetup has begun to reencrypt" => vec![text(6, b"\0\x01")],
         "a BitLocker To Go volume" => vec![text(
             424,
             b"\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01",
