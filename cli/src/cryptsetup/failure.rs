@@ -112,12 +112,13 @@ impl Failure {
             luks::Error::NeedsRecovery { .. } => Self::wrong(
                 "Operation incompatible with device marked for LUKS2 reencryption. Aborting.",
             ),
-            luks::Error::Unfinished(Unfinished::Digest) => Self::new(
-                Exit::NoKeyFits,
-                "Reencryption metadata is invalid.\nNo key available with this passphrase.",
-            ),
-            luks::Error::Unfinished(Unfinished::NoDigest | Unfinished::Key { .. }) => {
-                Self::no_keyslot()
+            luks::Error::Unfinished(Unfinished::Digest) => {
+                Self::new(Exit::NoKeyFits, "Reencryption metadata is invalid.")
+                    .and("No key available with this passphrase.")
+            }
+            luks::Error::Unfinished(Unfinished::NoDigest) => {
+                Self::wrong("Reencryption metadata is invalid.")
+                    .and("No usable keyslot is available.")
             }
             luks::Error::NoKeyFits { tried } if tried.is_empty() => {
                 Self::new(Exit::NoKeyFits, "Volume key does not match the volume.")
@@ -125,7 +126,9 @@ impl Failure {
             luks::Error::NoKeyFits { .. } => {
                 Self::new(Exit::NoKeyFits, "No key available with this passphrase.")
             }
-            luks::Error::NoUsableKeyslot(_) => Self::no_keyslot(),
+            luks::Error::Unfinished(Unfinished::Key { .. }) | luks::Error::NoUsableKeyslot(_) => {
+                Self::no_keyslot()
+            }
             luks::Error::InvalidOption(option) => Self::option(device, option),
             error @ luks::Error::TooCostly { .. } => {
                 Error::luks(device, error).into_failure().and(format!(

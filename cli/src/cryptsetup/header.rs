@@ -72,9 +72,18 @@ pub(super) fn bring_back(session: &Session) -> Result<(), Failure> {
         Err(_) => (None, Comparison::default()),
     };
     let mut other_uuid = false;
+    let kind_of_backup = match backup.header() {
+        Header::Luks1(_) => Version::Luks1,
+        Header::Luks2(_) => Version::Luks2,
+    };
     for mismatch in &comparison.mismatches {
         match mismatch {
             Mismatch::Uuid { .. } => other_uuid = true,
+            Mismatch::DataOffset { .. } if kind_of_backup == Version::Luks2 => {
+                return Err(Failure::wrong(
+                    "Data offset differ on device and backup, restore failed.",
+                ));
+            }
             Mismatch::DataOffset { .. } | Mismatch::KeySize { .. } => {
                 return Err(Failure::wrong(
                     "Data offset or key size differs on device and backup, restore failed.",

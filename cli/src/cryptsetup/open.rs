@@ -127,9 +127,12 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
                 }
             }
             outcome.map_err(|error| match error {
-                luks::Error::InvalidOption(_) => Failure::no_keyslot(),
+                luks::Error::InvalidOption(_)
+                | luks::Error::Unsupported(luks::Unsupported::Type { .. }) => Failure::no_keyslot(),
                 // Of two keys either could be meant.
-                luks::Error::NoKeyFits { .. } if has_two_keys(luks.header()) => {
+                luks::Error::NoKeyFits { .. }
+                    if keyslot.is_none() && has_two_keys(luks.header()) =>
+                {
                     Failure::no_keyslot()
                 }
                 error => failed(error),
@@ -137,6 +140,9 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
         },
     )?;
     match (unlocked.check_reencryption(), luks.header()) {
+        (Err(luks::Error::Unfinished(Unfinished::Key { .. })), _) if keyslot.is_some() => {
+            return Err(Failure::silent(Exit::Wrong));
+        }
         // The key after it is asked for when the one before it is known.
         (Err(luks::Error::Unfinished(Unfinished::Key { digest })), Header::Luks2(header))
             if reencryption::is_key_after(&header.metadata, digest) =>

@@ -141,6 +141,7 @@ fn all_rows() -> Vec<Row> {
         ("open", include_str!("face/open.rows")),
         ("format", include_str!("face/format.rows")),
         ("keys", include_str!("face/keys.rows")),
+        ("halfway", include_str!("face/halfway.rows")),
         ("headers", include_str!("face/headers.rows")),
         ("openstack", include_str!("face/openstack.rows")),
     ]

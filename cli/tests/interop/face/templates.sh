@@ -107,3 +107,15 @@ damage state ex1 448 '\0\0\0\1'
 damage upper l1 72 SHA256
 damage mark l1 510 '\125\252'
 damage ecb l1 40 'ecb-xts\0\0\0\0'
+
+# Left half way by a crash: keyslots 0 and 1 hold the old and the new key.
+tar -xJf "${0%/*}/../../../../test-vectors/reencrypt/images.tar.xz" reencrypt-init reencrypt-checksum-hot-torn \
+    reencrypt-finished reencrypt-finished-old-key-gone \
+    encrypt-detached-checksum-torn.hdr forged-no-digest forged-mode-decrypt
+printf golden >golden
+cryptsetup luksHeaderBackup reencrypt-init --header-backup-file reencrypt-init.bak
+# Its old key, that of l2, is opened by pw only, the new one by two only.
+cp l2 recrypt-split
+printf 'pw\ntwo\n' | cryptsetup reencrypt $cheap --init-only --force-offline-reencrypt recrypt-split 2>/dev/null
+for slot in 1 2; do cryptsetup luksKillSlot -q recrypt-split $slot; done
+cryptsetup luksDump -q --dump-volume-key --volume-key-file new.vk recrypt-split -S 3 -d two >/dev/null
