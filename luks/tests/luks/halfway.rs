@@ -38,6 +38,8 @@ pub fn index() -> Vec<toml::Value> {
 pub struct Disks {
     pub data: Arc<SimulatedStorage>,
     pub header: Arc<SimulatedStorage>,
+    /// What was on them.
+    were: [Vec<u8>; 2],
 }
 
 impl Disks {
@@ -47,7 +49,11 @@ impl Disks {
             Some(header) => Arc::new(SimulatedStorage::from_vec(header)),
             None => Arc::clone(&data),
         };
-        Self { data, header }
+        Self {
+            were: [data.snapshot(), header.snapshot()],
+            data,
+            header,
+        }
     }
 
     pub fn luks(&self) -> Result<Luks, Error> {
@@ -60,8 +66,10 @@ impl Disks {
     }
 
     pub fn assert_untouched(&self, what: &str) {
-        assert!(self.data.is_untouched(), "{what}");
-        assert!(self.header.is_untouched(), "{what}");
+        for (disk, were) in [&self.data, &self.header].into_iter().zip(&self.were) {
+            assert!(disk.is_untouched(), "{what}");
+            assert!(disk.snapshot() == *were, "{what}");
+        }
     }
 }
 
@@ -277,6 +285,27 @@ fn whatever_the_digest_covers_is_proven() {
                 add(&format!("{flag} tweak"), {
                     Box::new(move |json| backup(json, flag)["iv_tweak"] = "8".into())
                 });
+                // In the data too, which must be as one of the two.
+                let was = segment.clone();
+                let everywhere = move |json: &mut Value, member: &str, value: Value| {
+                    for (_, segment) in json["segments"].as_object_mut().unwrap() {
+                        if segment.get(member) == Some(&was[member]) {
+                            segment[member] = value.clone();
+                        }
+                    }
+                };
+                let in_segments = everywhere.clone();
+                add(&format!("{flag} cipher"), {
+                    Box::new(move |json| in_segments(json, "encryption", "aes-cbc-plain".into()))
+                });
+                let sector: u32 = if segment["sector_size"] == 512 {
+                    1024
+                } else {
+                    512
+                };
+                add(&format!("{flag} sector"), {
+                    Box::new(move |json| everywhere(json, "sector_size", sector.into()))
+                });
             }
         }
         let own = was["keyslots"].as_object().unwrap();
@@ -298,6 +327,24 @@ fn whatever_the_digest_covers_is_proven() {
         add("no digest", {
             Box::new(move |json| drop(json["digests"].as_object_mut().unwrap().remove(&id)))
         });
+        // What no state can be says so before any key is asked.
+        for flag in ["backup-previous", "backup-final"] {
+            let change = |json: &mut Value| {
+                let segment = backup(json, flag);
+                let kind = if segment["type"] == "crypt" {
+                    "linear"
+                } else {
+                    "crypt"
+                };
+                segment["type"] = kind.into();
+            };
+            let error = error_of(&changed_of(&images, name, change));
+            let is_refused = matches!(
+                error,
+                Error::Corrupt(_) | Error::Unfinished(Unfinished::Digest)
+            );
+            assert!(is_refused, "{name}, {flag}: {error}");
+        }
         for (what, change) in changes {
             let error = error_of(&changed_of(&images, name, change));
             let is_unproven = matches!(
