@@ -1,13 +1,15 @@
 //! What a LUKS header says of its data, whichever the format.
 
 use luks::Header;
-use luks::luks2::{Metadata, SegmentKind, SegmentSize};
+use luks::luks2::{Metadata, Segment, SegmentKind, SegmentSize};
 
-/// The first data segment, which is the only one unless a reencryption is under way.
+/// Of the data segment, or in the middle of a reencryption of what the data will be, or was if that will not be encrypted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DataFacts {
     /// Cipher specification as written; text from the image.
     pub cipher: String,
+    /// In the middle of a reencryption the ones before and after it, where those are not the same.
+    both: Option<[String; 2]>,
     /// Size of the volume key in bits, 0 where no keyslot tells it.
     pub key_bits: u64,
     /// Bytes that are encrypted as one.
@@ -24,6 +26,7 @@ impl DataFacts {
         match header {
             Header::Luks1(header) => Self {
                 cipher: format!("{}-{}", header.cipher_name, header.cipher_mode),
+                both: None,
                 key_bits: u64::from(header.key_bytes) * 8,
                 sector_size: dmcrypt::SECTOR_BYTES,
                 offset: header.data_offset(),
@@ -34,19 +37,40 @@ impl DataFacts {
     }
 
     fn of_metadata(metadata: &Metadata) -> Self {
-        let first = metadata.data_segments().next();
         let last = metadata.data_segments().last();
-        let (cipher, sector_size) = match first.map(|segment| &segment.kind) {
-            Some(SegmentKind::Crypt(crypt)) => (crypt.text.clone(), crypt.sector_size),
-            Some(SegmentKind::Other { kind }) => (kind.clone(), 512),
-            Some(SegmentKind::Linear) | None => ("none".to_owned(), 512),
-        };
+        let state = metadata.reencryption.as_deref();
+        let first = metadata.data_segments().next();
+        let before = state.map(|state| &state.before.segment);
+        let after = state.map(|state| &state.after.segment);
+        let is_crypt = |segment: &&Segment| matches!(segment.kind, SegmentKind::Crypt(_));
+        let (cipher, sector_size) = cipher_of(after.filter(is_crypt).or(before).or(first));
+        let is_halfway = state.is_some_and(|state| !state.is_finished());
+        let both = [before, after].map(|segment| cipher_of(segment).0);
+        let [was, will_be] = &both;
         Self {
+            both: (is_halfway && was != will_be).then_some(both),
             cipher,
             key_bits: metadata.volume_key_bytes().unwrap_or(0) as u64 * 8,
             sector_size: sector_size.into(),
-            offset: first.map_or(0, |segment| segment.offset),
+            offset: after.or(first).map_or(0, |segment| segment.offset),
             is_open_ended: last.is_some_and(|segment| segment.size == SegmentSize::Dynamic),
         }
+    }
+
+    /// The cipher, or in the middle of a reencryption the one before and the one after it.
+    pub fn ciphers(&self) -> String {
+        match &self.both {
+            Some([before, after]) => format!("{before} and {after}"),
+            None => self.cipher.clone(),
+        }
+    }
+}
+
+/// The cipher of a segment, and its sector size.
+fn cipher_of(segment: Option<&Segment>) -> (String, u32) {
+    match segment.map(|segment| &segment.kind) {
+        Some(SegmentKind::Crypt(crypt)) => (crypt.text.clone(), crypt.sector_size),
+        Some(SegmentKind::Other { kind }) => (kind.clone(), 512),
+        Some(SegmentKind::Linear) | None => ("none".to_owned(), 512),
     }
 }

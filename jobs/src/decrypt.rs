@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use luks::{Header, Luks, Unlocked, Version};
+use luks::{Header, Luks, Unfinished, Unlocked, Version};
 use volume::{Mapping, Storage, Volume};
 
 use crate::data_facts::DataFacts;
@@ -189,6 +189,7 @@ impl Job<'_> {
         if header.is_none() {
             unlock::check_attached(&luks, &header_name)?;
         }
+        check_stream(&luks, &source, &header_name)?;
         let len = source.len()?;
         policy::check_data(&policies, &luks, &source.name, len)?;
         let mut report = self.luks_report(&source, header, &target, &luks);
@@ -236,7 +237,7 @@ impl Job<'_> {
             destination: target.name.clone(),
             header: header.map(|header| header.name.clone()),
             kind: kind_of(luks.header()),
-            cipher: text::escape(&facts.cipher),
+            cipher: text::escape(&facts.ciphers()),
             key_bits: facts.key_bits,
             sector_size: facts.sector_size,
             sector_size_reason: None,
@@ -385,6 +386,16 @@ fn luks_payload(
         tail_bytes,
         position,
     })
+}
+
+/// What a reencryption has left half way is read in more than one place.
+fn check_stream(luks: &Luks, source: &Source, header_name: &str) -> Result<(), Error> {
+    match (luks.header(), &source.bytes) {
+        (Header::Luks2(header), Bytes::Stream(_)) if header.metadata.reencryption.is_some() => {
+            Err(Error::luks(header_name, Unfinished::Stream.into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The header must be of the version that is meant.

@@ -91,7 +91,7 @@ pub fn verify(
 
     let mut findings = Findings::default();
     let data = open::data(options.data.as_ref(), options.allow_in_use, watch)?;
-    findings.header(&luks, data.as_ref().map_or(image_bytes, |data| data.bytes));
+    findings.header(&luks, image_bytes, data.as_ref().map(|data| data.bytes));
     for stretch in &stretches {
         areas::judge(stretch, &mut findings);
     }
@@ -175,7 +175,7 @@ struct Findings {
 }
 
 impl Findings {
-    fn header(&mut self, luks: &Luks, image_bytes: u64) {
+    fn header(&mut self, luks: &Luks, image_bytes: u64, elsewhere_bytes: Option<u64>) {
         self.problems
             .extend(luks.warnings().iter().map(ToString::to_string));
         if let Err(error) = luks.check_encrypted() {
@@ -189,7 +189,11 @@ impl Findings {
                 .iter()
                 .map(|unsupported| format!("{unsupported}: nothing opens it")),
         );
+        let is_alone = elsewhere_bytes.is_none();
+        let image_bytes = elsewhere_bytes.unwrap_or(image_bytes);
         match luks.header().data_offset() {
+            // A header alone, and the data is at the start of another file.
+            Some(0) if is_alone => {}
             Some(start) if start >= image_bytes && start != 0 => self.notes.push(format!(
                 "data would start at {start}, and the image ends at {image_bytes}: a header alone, or the data is cut off"
             )),

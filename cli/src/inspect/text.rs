@@ -123,9 +123,12 @@ fn reencryption_rows(halfway: &Halfway) -> Vec<(&'static str, String)> {
         let bytes = part.bytes.map_or("to the end".into(), size);
         rows.push((name, format!("{bytes} from {}", part.offset)));
     }
-    if let Some(left) = halfway.left_bytes {
-        rows.push(("  left", size(left)));
-    }
+    let left = match halfway.left_bytes {
+        Some(left) => size(left),
+        None => "as much as there is: the data is in another file (inspect DATA --header FILE)"
+            .to_owned(),
+    };
+    rows.push(("  left", left));
     let finished_by = match &halfway.finished_by {
         Some(command) => escape(command),
         None => "nothing that keeps the data; `luksmith decrypt` reads it".to_owned(),

@@ -1,4 +1,4 @@
-use crate::support::{Place, golden};
+use crate::support::{Place, READ, golden};
 
 /// Unpacks the half-way images; their passphrase lies in `pw`.
 pub fn unpacked() -> Place {
@@ -216,4 +216,144 @@ fn a_backup_of_its_header_is_warned_of() {
         .expect(0);
     let warning = "once it has gone on, this backup opens the data no more";
     assert!(run.stderr.contains(warning), "{}", run.stderr);
+}
+
+/// LUKS1 has no place for a state: cryptsetup takes its magic away, and keeps the headers in files of their own.
+#[test]
+fn an_unfinished_luks1_is_known_to_every_verb() {
+    let place = Place::new();
+    let mut image = golden("luks1/cbc-essiv-256-sha512.img.xz");
+    image[4..6].copy_from_slice(b"\xde\xad");
+    let uuid = String::from_utf8(image[168..204].to_vec()).expect("ASCII");
+    place.write("box", &image);
+    place.write("pw", "golden");
+    place.write("raw", pattern(65_536));
+    place.write("token", r#"{"type":"x","keyslots":[]}"#);
+    let files =
+        format!("LUKS-{uuid}.log says how far it came, .org has the header with the old key, .new");
+    let what = "a LUKS1 container that cryptsetup has begun to reencrypt";
+    let verbs = READ.into_iter().chain([
+        "clone box new --key-file pw",
+        "compare box raw --key-file pw",
+        "compare raw box --key-file pw",
+        "key add box --key-file pw --new-keyfile pw",
+        "key change box --key-file pw --new-keyfile pw",
+        "key remove box --key-file pw",
+        "key export box -q --key-file pw --volume-key-file vk",
+        "token import box --json-file token",
+        "header erase box -q",
+        "header repair box -q",
+        "header config box --label x",
+        "header convert box --type luks2 -q",
+    ]);
+    for verb in verbs {
+        place.run(verb).expect(4).says(what).advises(&files);
+    }
+    place
+        .run("encrypt box new --key-file pw")
+        .expect(4)
+        .says(what)
+        .advises("--allow-any-source");
+    for action in [
+        "luksDump",
+        "open --test-passphrase --key-file pw",
+        "repair -q",
+    ] {
+        let run = place.run(&format!("cryptsetup {action} box")).expect(1);
+        run.says("Device box is not a valid LUKS device.")
+            .advises(&files);
+    }
+    assert!(place.read("box") == image);
+    assert_eq!(place.names(), ["box", "pw", "raw", "token"]);
+}
+
+/// How far it is stands in the header, and no data is needed for that.
+#[test]
+fn a_detached_header_alone_tells_its_state() {
+    let place = unpacked();
+    for (header, parts) in [
+        (
+            "encrypt-detached-checksum-torn.hdr",
+            [
+                "  new       16384 bytes (16 KiB) from 0",
+                "  hot       16384 bytes (16 KiB) from 16384",
+                "  old       to the end from 32768",
+            ],
+        ),
+        (
+            "decrypt-shift-hot-torn.hdr",
+            ["  new ", "  hot ", "  old       to the end from"],
+        ),
+        ("decrypt-detached-torn.hdr", ["  new ", "  hot ", "  old "]),
+    ] {
+        let text = place.run(&format!("inspect {header}")).expect(0);
+        let text = text.text();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for line in parts {
+            assert!(text.contains(line), "{header}: {line}: {text}");
+        }
+        // Backward from the end, what is left is known.
+        let left = if header.contains("decrypt-detached") {
+            " left 49152 bytes"
+        } else {
+            "the data is in another file"
+        };
+        assert!(words.contains(left), "{words}");
+        let next = if header.contains("decrypt-detached") {
+            "cryptsetup repair DATA --header"
+        } else {
+            "DATA --header"
+        };
+        assert!(words.contains(next), "{words}");
+        // None of it lies in this file.
+        let map = place.run(&format!("inspect {header} --map text")).expect(0);
+        assert!(!map.text().contains("segment"), "{}", map.text());
+        place.run(&format!("verify {header}")).expect(0);
+    }
+}
+
+#[test]
+fn a_decryption_names_both_ciphers() {
+    let place = unpacked();
+    for (image, detached, ciphers) in [
+        ("encrypt-shift-clean", "", "none and aes-cbc-essiv:sha256"),
+        (
+            "decrypt-shift-hot-torn",
+            "--header decrypt-shift-hot-torn.hdr",
+            "aes-cbc-essiv:sha256 and none",
+        ),
+        ("reencrypt-checksum-hot-torn", "", "aes-cbc-essiv:sha256"),
+        ("reencrypt-finished", "", "aes-cbc-essiv:sha256"),
+    ] {
+        let json = place
+            .run(&format!(
+                "decrypt {image} back {detached} --key-file pw --json"
+            ))
+            .expect(0);
+        let json: serde_json::Value = serde_json::from_str(json.text()).expect("JSON");
+        assert_eq!(json["cipher"], *ciphers, "{image}");
+        std::fs::remove_file(place.path("back")).expect("it is there");
+    }
+}
+
+/// It is refused before a passphrase is asked for.
+#[test]
+fn a_stream_cannot_be_read_half_way() {
+    let place = unpacked();
+    for (image, detached) in [
+        ("reencrypt-init", ""),
+        (
+            "encrypt-detached-checksum-torn",
+            "--header encrypt-detached-checksum-torn.hdr",
+        ),
+    ] {
+        place
+            .sh(&format!(
+                "cat {image} | \"$LUKSMITH\" decrypt - back {detached} --key-file nothing"
+            ))
+            .expect(4)
+            .says("its data can be read in a file or device only")
+            .advises("copy it into a file first");
+    }
+    assert!(!place.path("back").exists());
 }

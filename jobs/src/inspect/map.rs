@@ -2,7 +2,7 @@
 
 use luks::luks2::BinaryHeader;
 
-use super::report::{Region, RegionKind, Report};
+use super::report::{Region, RegionKind, Report, Segment};
 
 /// The regions in order, without a gap between them.
 pub(super) fn regions(report: &Report) -> Vec<Region> {
@@ -47,10 +47,16 @@ pub(super) fn regions(report: &Report) -> Vec<Region> {
         };
         add(slot.area_offset, slot.area_bytes, name, kind);
     }
+    // With a header before it no data begins at 0, however far a reencryption has come: it is in another file then.
+    let is_elsewhere = report.reencryption.is_some()
+        && report
+            .segments
+            .iter()
+            .any(|segment| segment.offset == 0 && !is_backup(segment));
     for segment in report
         .segments
         .iter()
-        .filter(|segment| segment.offset < report.image_bytes)
+        .filter(|segment| segment.offset < report.image_bytes && !is_elsewhere)
     {
         let rest = report.image_bytes - segment.offset;
         let parts = report
@@ -69,7 +75,7 @@ pub(super) fn regions(report: &Report) -> Vec<Region> {
             segment.id,
             segment.cipher.as_deref().unwrap_or(&segment.kind)
         );
-        if !segment.flags.iter().any(|flag| flag.starts_with("backup-")) {
+        if !is_backup(segment) {
             add(
                 segment.offset,
                 segment.bytes.unwrap_or(rest).min(rest),
@@ -121,4 +127,8 @@ pub(super) fn regions(report: &Report) -> Vec<Region> {
         all.push(filler(at, report.image_bytes));
     }
     all
+}
+
+fn is_backup(segment: &Segment) -> bool {
+    segment.flags.iter().any(|flag| flag.starts_with("backup-"))
 }
