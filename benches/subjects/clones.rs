@@ -210,7 +210,7 @@ const REENCRYPT: Tool = Tool {
     program: "cryptsetup",
     package: "cryptsetup-bin",
     before: OURS.before,
-    line: "cp --reflink=never --sparse=never box out && cryptsetup reencrypt -q out --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --resilience none",
+    line: "cp --reflink=never --sparse=never box out && cryptsetup reencrypt -q --force-offline-reencrypt out --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --resilience none",
     check: None,
 };
 
