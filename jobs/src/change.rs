@@ -208,14 +208,14 @@ impl Target {
         }
     }
 
-    /// The container in memory as it is now: what is changed of that is written nowhere.
-    pub fn rehearse(&self) -> Result<Luks, Error> {
+    /// Its bytes as they are now, whose changes stay in memory.
+    pub fn rehearsal(&self) -> Result<Arc<RehearsedStorage>, ChangeError> {
         let storage = RehearsedStorage::new(self.storage.clone());
         let storage = storage.map_err(|source| ChangeError::Read {
             name: self.name.clone(),
             source,
         })?;
-        Luks::open(Arc::new(storage)).map_err(|error| Error::luks(&self.name, error))
+        Ok(Arc::new(storage))
     }
 
     /// Reads its header, to be changed, and checks it, against `policies` too; what is wrong with it and could be passed

@@ -212,7 +212,8 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
     if target.refuse_mapped(&luks).is_err() {
         // What stands against a conversion to LUKS1 is said before.
         if to == Version::Luks1 {
-            convert(&target.rehearse()?)?;
+            let luks = Luks::open(target.rehearsal()?);
+            convert(&luks.map_err(|error| Failure::luks(&target.name, error))?)?;
         }
         return Err(Failure::new(
             Exit::ExistsOrBusy,

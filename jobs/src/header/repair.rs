@@ -1,15 +1,12 @@
 //! A damaged header is mended.
 
-use std::sync::Arc;
-
 use luks::repair::{Repair, repair as mend};
 use luks::{Luks, OsRandom};
 use serde::Serialize;
-use volume::RehearsedStorage;
 
 use crate::block::Claim;
 use crate::change::{ChangeOptions, Rehearsed, Target};
-use crate::error::{ChangeError, Error};
+use crate::error::Error;
 use crate::open;
 use crate::place::Place;
 use crate::policy;
@@ -82,11 +79,7 @@ fn check_policies(target: &Target, options: &RepairOptions) -> Result<(), Error>
     if policies.is_empty() {
         return Ok(());
     }
-    let rehearsed = RehearsedStorage::new(target.storage.clone());
-    let rehearsed = Arc::new(rehearsed.map_err(|source| ChangeError::Read {
-        name: target.name.clone(),
-        source,
-    })?);
+    let rehearsed = target.rehearsal()?;
     mend(&*rehearsed, options.of_luks(), &mut OsRandom).map_err(target.failed())?;
     let luks = Luks::open(rehearsed).map_err(target.failed())?;
     policy::check(&policies, &luks, &target.name)
