@@ -2,13 +2,15 @@ mod cases;
 mod judge;
 mod meddle;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use luks::Error;
 use luks::reencrypt::Protection;
 use volume::{CrashedDisks, SimulatedDisks};
 
 use self::cases::{Before, Case, Job, Seeded, World};
-use self::judge::Judge;
+use self::judge::{Judge, epoch_of};
 use self::meddle::{Asked, Meddling, meddled};
 
 /// A case, and what must come of it.
@@ -82,23 +84,29 @@ impl Rig {
         effort: Effort,
         counts: &mut Counts,
     ) -> Result<(), String> {
-        let (disks, world) = self.case.disks_again(state);
-        let of_first = |problem| format!("gone on from: {problem}");
-        self.go_on(&world).map_err(of_first)?;
+        let case = if random.is_chosen(2) {
+            self.case.in_other_hands()
+        } else {
+            self.case
+        };
+        let (disks, world) = case.disks_again(state);
+        let of_first = |problem| format!("gone on from as {}: {problem}", case.name());
+        go_on(case, &world).map_err(of_first)?;
         self.judge.done(&world).map_err(of_first)?;
         counts[1] += 1;
         for again in disks.crash_states(random.next()).thinned(effort.others) {
             if !random.is_chosen(effort.again_one_of) {
                 continue;
             }
-            let of_second = |problem| format!("gone on from, {again}: {problem}");
+            let of_second =
+                |problem| format!("gone on from as {}, {again}: {problem}", case.name());
             let later = self.judge.read(&again).map_err(of_second)?;
             if later != 0 && later < epoch {
                 return Err(of_second(format!("epoch {later} after {epoch}")));
             }
             counts[0] += 1;
-            let (_, world) = self.case.disks_again(&again);
-            self.go_on(&world).map_err(of_second)?;
+            let (_, world) = case.disks_again(&again);
+            go_on(case, &world).map_err(of_second)?;
             self.judge.done(&world).map_err(of_second)?;
             counts[1] += 1;
         }
@@ -138,6 +146,26 @@ impl Rig {
         self.judge.done(&world)
     }
 
+    /// A change or a sync fails: that ends it, and whatever the disk then has of it is gone on from.
+    fn fail(&self, at: usize, os_error: i32, seed: u64, most: usize) -> Result<(), String> {
+        let (disks, world) = self.disks();
+        let (failing, log) = meddled(&world, Meddling::FailAt(at, os_error), |_| ());
+        match self.case.go_on(&failing, 1) {
+            Err(Error::Io { source, .. }) if source.to_string().contains("os error") => {}
+            outcome => return Err(format!("{outcome:?}")),
+        }
+        let asked = log.asked();
+        if asked.len() != at + 1 {
+            return Err(format!("it went on with {:?}", &asked[at + 1..]));
+        }
+        for state in disks.crash_states_now(seed).thinned(most) {
+            let of_state = |problem| format!("{state}: {problem}");
+            self.judge.read(&state).map_err(of_state)?;
+        }
+        self.go_on(&world)?;
+        self.judge.done(&world)
+    }
+
     /// What notices that disks do not do as they are told; `None` where nothing does, or nothing was changed by it.
     fn catch(&self, meddling: Meddling, most: usize) -> Option<String> {
         let (disks, world) = self.disks();
@@ -168,6 +196,11 @@ impl Rig {
             done.err().map(|problem| format!("{state}: {problem}"))
         })
     }
+}
+
+fn go_on(case: Case, world: &World) -> Result<(), String> {
+    let outcome = case.go_on(world, 1);
+    outcome.map_err(|error| error.to_string())
 }
 
 /// How many states, and from which seed: a short part of it, unless a campaign says otherwise.
@@ -253,6 +286,59 @@ fn what_a_killed_reencryption_did_not_sync_may_still_be_lost() {
     }
     println!("cases: reencryptions killed and gone on with {count} passed, 0 failed");
     assert!(count > 70, "{count}");
+}
+
+/// It tells of the error and does nothing more, not even to another disk.
+#[test]
+fn a_failing_write_or_sync_ends_a_reencryption() {
+    let (seed, step, most) = campaign().map_or((1, 11, 1), |(_, seed)| (seed, 1, 40));
+    let mut count = 0;
+    for (number, case) in Case::all().into_iter().enumerate() {
+        let rig = Rig::new(case);
+        let all = rig.asked().len();
+        for at in (number * 3 % step..all).step_by(step) {
+            let os_error = if at % 2 == 0 { 5 } else { 28 };
+            rig.fail(at, os_error, seed, most)
+                .unwrap_or_else(|problem| panic!("{}, {at} failed: {problem}", case.name()));
+            count += 1;
+        }
+    }
+    println!("cases: failing writes and syncs of reencryptions {count} passed, 0 failed");
+    assert!(count > 150, "{count}");
+}
+
+/// Without protection a crash costs what is being written, but what a header calls done is on the disk.
+#[test]
+fn a_reencryption_without_protection_that_was_stopped_is_durable() {
+    let mut count = 0;
+    for job in [Job::NewKey, Job::Encrypt, Job::Decrypt] {
+        let case = Case {
+            job,
+            protection: Protection::None,
+            ..Case::all()[1]
+        };
+        let rig = Rig::new(case);
+        for zones in 0..3 {
+            let (disks, world) = rig.disks();
+            let asked = AtomicUsize::new(0);
+            let stop = || asked.fetch_add(1, Ordering::Relaxed) >= zones;
+            case.go_on_until(&world, 1, &stop).unwrap();
+            let stopped: Vec<_> = disks.crash_states_now(1).collect();
+            assert_eq!(stopped.len(), 1, "{job:?}: something is not synced");
+            let epoch = rig.judge.read(&stopped[0]).unwrap();
+            // An older header does not know what was written since.
+            for state in disks.crash_states(1).thinned(60) {
+                if epoch_of(&World::of(&state).header) == Some(epoch) {
+                    rig.judge
+                        .read(&state)
+                        .unwrap_or_else(|problem| panic!("{job:?}, {state}: {problem}"));
+                    count += 1;
+                }
+            }
+        }
+    }
+    println!("cases: stopped reencryptions without protection {count} passed, 0 failed");
+    assert!(count > 500, "{count}");
 }
 
 /// What the tests above would not notice may as well not be there.
@@ -345,9 +431,9 @@ fn made_durable(case: Case, asked: &[Asked]) -> Vec<String> {
     syncs
 }
 
-/// An added sync costs every zone of every image.
+/// An added sync costs every zone of every image, and so do bytes that need not be written.
 #[test]
-fn a_zone_takes_few_syncs() {
+fn a_zone_takes_few_syncs_and_writes() {
     for case in Case::all() {
         let (_, world) = case.disks(&case.before().data, &case.before().header);
         let (world, log) = meddled(&world, Meddling::None, |_| ());
@@ -362,16 +448,28 @@ fn a_zone_takes_few_syncs() {
         let asked = log.lock().unwrap().asked();
         let at_zones = at_zones.into_inner().unwrap();
         assert!(at_zones.len() > 2, "{}", case.name());
-        let most = match case.job {
-            Job::EncryptShift | Job::DecryptShift => 5,
-            _ => 6,
+        // What protects it is synced, a header twice, the data, a header twice; a shift protects by itself.
+        let (syncs, zone_bytes, protection_bytes) = match (case.is_shift(), case.protection) {
+            (true, _) => (5, case.shift_bytes(), 0),
+            (_, Protection::Journal) => (6, case.zone_bytes(), case.zone_bytes()),
+            _ => (6, case.zone_bytes(), case.zone_bytes() / 512 * 32),
         };
+        let most_bytes = zone_bytes + protection_bytes + 4 * 0x4000;
         for zone in at_zones.windows(2) {
             let of_zone = &asked[zone[0]..zone[1]];
-            let syncs = of_zone
-                .iter()
-                .filter(|asked| matches!(asked, Asked::Sync(_)));
-            assert_eq!(syncs.count(), most, "{}: {of_zone:?}", case.name());
+            let is_sync = |asked: &&Asked| matches!(asked, Asked::Sync(_));
+            let done = of_zone.iter().filter(is_sync).count();
+            assert_eq!(done, syncs, "{}: {of_zone:?}", case.name());
+            let bytes = of_zone.iter().map(|asked| match asked {
+                Asked::Write(_, range) => range.end - range.start,
+                _ => 0,
+            });
+            let bytes = bytes.sum::<u64>();
+            assert!(
+                bytes <= most_bytes,
+                "{}: {bytes} of {most_bytes}",
+                case.name()
+            );
         }
     }
 }

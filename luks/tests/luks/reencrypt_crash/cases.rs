@@ -35,6 +35,8 @@ pub struct Case {
     pub sector_size: SectorSize,
     /// Header and data are not on one disk.
     pub is_detached: bool,
+    /// By somebody who wants smaller zones, and maybe another protection, than who began it.
+    pub is_another: bool,
 }
 
 /// The disks before a job, and what is read of them.
@@ -106,6 +108,7 @@ impl Case {
                             protection,
                             sector_size,
                             is_detached,
+                            is_another: false,
                         };
                         cases.extend(case.is_one().then_some(case));
                     }
@@ -139,6 +142,20 @@ impl Case {
 
     pub fn is_shift(self) -> bool {
         matches!(self.job, Job::EncryptShift | Job::DecryptShift)
+    }
+
+    /// The same job in the hands of somebody else, who protects it in another way where that is possible.
+    pub fn in_other_hands(self) -> Self {
+        let protection = match (self.job, self.protection) {
+            // More is put aside than a journal has room for.
+            (Job::EncryptShift | Job::DecryptShift, _) | (_, Protection::Journal) => CHECKSUM,
+            _ => Protection::Journal,
+        };
+        Self {
+            protection,
+            is_another: true,
+            ..self
+        }
     }
 
     fn is_decryption(self) -> bool {
@@ -265,9 +282,9 @@ impl Case {
     pub fn disks(self, data: &MemoryStorage, header: &MemoryStorage) -> (SimulatedDisks, World) {
         let disks = SimulatedDisks::new();
         let data_disk = disks.add(data);
-        if let Protection::Checksum(_) = self.protection
-            && self.job != Job::EncryptShift
-        {
+        // Somebody else may first have to recover by checksums.
+        let is_by_checksums = self.is_another || matches!(self.protection, Protection::Checksum(_));
+        if is_by_checksums && self.job != Job::EncryptShift {
             let block_bytes = self.sector_size.bytes() as u64;
             let start = if self.is_decryption() {
                 0
@@ -316,8 +333,10 @@ impl Case {
     }
 
     fn run_options(self, stop: &(dyn Fn() -> bool + Sync)) -> RunOptions<'_> {
+        let zone_bytes = self.zone_bytes() / if self.is_another { 2 } else { 1 };
         RunOptions {
-            hotzone_bytes: (!self.is_shift()).then(|| self.zone_bytes()),
+            hotzone_bytes: (!self.is_shift()).then_some(zone_bytes),
+            protection: (self.job != Job::EncryptShift).then_some(self.protection),
             stop,
             ..RunOptions::default()
         }
@@ -392,10 +411,9 @@ impl Case {
                 unlocked => unlocked?,
             };
             let mut running = Running::open(&luks, unlocked, world.data.clone())?;
-            assert_eq!(
-                running.run(&self.run_options(stop), random)?,
-                Outcome::Finished
-            );
+            if running.run(&self.run_options(stop), random)? != Outcome::Finished {
+                return Ok(());
+            }
         }
     }
 
@@ -532,8 +550,12 @@ pub fn unlock(luks: &Luks) -> Result<Unlocked, Error> {
 }
 
 pub fn luks2_metadata(header: &Header) -> &luks2::Metadata {
+    &luks2_of(header).metadata
+}
+
+pub fn luks2_of(header: &Header) -> &luks2::Header {
     match header {
-        Header::Luks2(header) => &header.metadata,
+        Header::Luks2(header) => header,
         Header::Luks1(_) => panic!("LUKS1"),
     }
 }

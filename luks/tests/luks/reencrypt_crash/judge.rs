@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use luks::reencryption;
 use luks::{Luks, UnlockOptions, luks2};
 use volume::{CrashedDisks, Storage};
 
-use super::cases::{Before, Case, Job, SECRET, Standing, World, luks2_metadata, unlock};
+use super::cases::{Before, Case, Job, SECRET, Standing, World, luks2_metadata, luks2_of, unlock};
 use crate::common::passphrase;
 
 pub struct Judge {
@@ -101,10 +101,7 @@ impl Judge {
         {
             return Err("it is asked for what is finished".into());
         }
-        let epoch = match luks.header() {
-            luks::Header::Luks2(header) => header.binary.epoch,
-            luks::Header::Luks1(_) => 0,
-        };
+        let epoch = luks2_of(luks.header()).binary.epoch;
         if metadata.reencryption.is_none() && metadata.digest_of_data().is_none() {
             self.plain(world)?;
             return Ok(epoch);
@@ -278,6 +275,12 @@ impl Judge {
             json,
         })
     }
+}
+
+/// How often a header was changed.
+pub fn epoch_of(header: &Arc<dyn Storage>) -> Option<u64> {
+    let luks = Luks::open(header.clone()).ok()?;
+    Some(luks2_of(luks.header()).binary.epoch)
 }
 
 fn snapshot(storage: &dyn Storage) -> Vec<u8> {

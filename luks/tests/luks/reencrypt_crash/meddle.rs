@@ -18,6 +18,8 @@ pub enum Meddling {
     SwapWrites(usize),
     /// The change or sync of this number and all that follow fail: nobody is there any more to make them.
     KillAt(usize),
+    /// The change or sync of this number fails, once, with this error of the system.
+    FailAt(usize, i32),
 }
 
 /// What was asked for.
@@ -109,8 +111,15 @@ impl Meddled {
     /// Logs it, and ends all where it was to end.
     fn ask(&self, asked: Asked) -> io::Result<usize> {
         let mut shared = self.shared.lock().unwrap();
-        if matches!(shared.meddling, Meddling::KillAt(number) if shared.asked.len() >= number) {
-            return Err(io::Error::other("killed"));
+        match shared.meddling {
+            Meddling::KillAt(number) if shared.asked.len() >= number => {
+                return Err(io::Error::other("killed"));
+            }
+            Meddling::FailAt(number, os_error) if shared.asked.len() == number => {
+                shared.asked.push(asked);
+                return Err(io::Error::from_raw_os_error(os_error));
+            }
+            _ => {}
         }
         let is_sync = |asked: &Asked| matches!(asked, Asked::Sync(_));
         let is_it = is_sync(&asked);
