@@ -87,6 +87,14 @@ struct Job {
     is_decryption: bool,
 }
 
+const REENCRYPTION: Job = Job {
+    name: "reencrypt",
+    verb: "reencrypt CHEAP --hotzone-size 1M",
+    from: "box",
+    header: "",
+    is_decryption: false,
+};
+
 const JOBS: &[Job] = &[
     Job {
         name: "encrypt",
@@ -102,13 +110,7 @@ const JOBS: &[Job] = &[
         header: "--header h",
         is_decryption: false,
     },
-    Job {
-        name: "reencrypt",
-        verb: "reencrypt CHEAP --hotzone-size 1M",
-        from: "box",
-        header: "",
-        is_decryption: false,
-    },
+    REENCRYPTION,
     Job {
         name: "decrypt",
         verb: "decrypt --in-place",
@@ -278,4 +280,123 @@ fn a_failed_write_or_sync_ends_it_and_it_goes_on() {
         }
     }
     println!("cases: failures in place {passed} passed, 0 failed");
+}
+
+/// Under a kernel: it opens a half-way image of ours, which recovers it, and ends it; and a block device is encrypted, given a
+/// new key and decrypted, its end given up and its header file in the folder of the command.
+#[test]
+fn a_kernel_opens_what_is_half_way_and_devices_are_changed() {
+    let place = place();
+    place.sh(&format!(
+        "cp raw box; luksmith encrypt --in-place box {K} {CHEAP} {SMALL} -q"
+    ));
+    for (name, number) in [("hot", 5), ("clean", 12)] {
+        let job = Job {
+            name,
+            ..REENCRYPTION
+        };
+        assert!(kill(&place, &job, "fdatasync", number), "{name}");
+        place.sh(&format!("mv d {name}"));
+    }
+    let mut device = place.read("raw");
+    device.resize(BYTES + (2 << 20), 0);
+    place.write("device", &device);
+    let script = format!(
+        "cd '{}'\n\
+         sum() {{ head -c {BYTES} $1 | sha256sum; }}; want=$(sum raw)\n\
+         same() {{ [ \"$(sum $1)\" = \"$want\" ] && echo \"$2 same\"; }}\n\
+         for image in hot clean; do\n\
+           L=$(losetup -f --show $image); cryptsetup open $L t {K} && same /dev/mapper/t $image; cryptsetup close t\n\
+           losetup -d $L\n\
+         done\n\
+         D=$(losetup -f --show device); l() {{ '{PROGRAM}' \"$@\" {K} -q; echo \"$? $1\"; sync; blockdev --flushbufs $D; }}\n\
+         l encrypt --in-place $D {CHEAP} 2>said\n\
+         l encrypt --in-place $D {CHEAP} --reduce-device-size 2M; ls *.luks-header 2>/dev/null\n\
+         cryptsetup open $D t {K} && same /dev/mapper/t encrypted; l reencrypt $D {CHEAP} 2>said; cryptsetup close t\n\
+         l reencrypt $D {CHEAP}; cryptsetup open $D t {K} && same /dev/mapper/t reencrypted; cryptsetup close t\n\
+         l decrypt --in-place $D --init-only; ls *.luks-header\n\
+         l resume $D; same $D decrypted; ls *.luks-header 2>/dev/null\n\
+         losetup -d $D; sync\n",
+        place.path("").display()
+    );
+    let printed = place.kernel(&script, &[]);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "hot same",
+            "clean same",
+            "1 encrypt",
+            "0 encrypt",
+            "encrypted same",
+            // It is mapped.
+            "5 reencrypt",
+            "0 reencrypt",
+            "reencrypted same",
+            "0 decrypt",
+            "loop0.luks-header",
+            "0 resume",
+            "decrypted same",
+        ],
+        "{printed}"
+    );
+    for image in ["hot", "clean"] {
+        place.sh(&format!("luksmith resume {image} {K} -q"));
+        assert_holds(&place, image, "");
+    }
+}
+
+/// Room is judged before the first write, holes too, and where it ends nothing has changed.
+#[test]
+fn no_room_is_found_before_the_first_write() {
+    let place = place();
+    let script = format!(
+        "cd '{}'\nmkdir -p /run/full && mount -t tmpfs -o size=24m none /run/full && cp raw k /run/full\n\
+         truncate -s 64M /run/full/holes; cd /run/full\n\
+         l() {{ '{PROGRAM}' encrypt --in-place \"$@\" {K} {CHEAP} -q 2>said; echo \"$? $(head -n 1 said | cut -d ' ' -f 2,3)\"; rm said; ls; }}\n\
+         l raw; l holes --header h\n\
+         cmp raw '{}' && echo same\n",
+        place.path("").display(),
+        place.path("raw").display()
+    );
+    let printed = place.kernel(&script, &[]);
+    let lines: Vec<_> = printed.lines().collect();
+    let expected = [
+        "1 raw needs",
+        "holes",
+        "k",
+        "raw",
+        "1 holes needs",
+        "holes",
+        "k",
+        "raw",
+        "same",
+    ];
+    assert_eq!(lines, expected, "{printed}");
+    let code = place.sh_code(&format!(
+        "cp raw d; ulimit -f 8000; luksmith encrypt --in-place d {K} {CHEAP} -q 2>said"
+    ));
+    assert_eq!(code, 1);
+    let said = String::from_utf8_lossy(&place.read("said")).into_owned();
+    assert!(said.contains("files of this process end at"), "{said}");
+    assert!(place.read("d") == place.read("raw") && !exists(&place, "d.luks-header"));
+}
+
+/// A second one of ours is kept out for the whole job, by QEMU's locks.
+#[test]
+fn a_second_job_is_kept_out() {
+    let place = place();
+    place.sh(&format!(
+        "cp raw d; luksmith encrypt --in-place d {K} {CHEAP} {SMALL} -q"
+    ));
+    // The first one's third sync waits, until the second one has tried.
+    place.sh(&format!(
+        "strace -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=20000000:when=3 '{PROGRAM}' reencrypt d \
+         {K} {CHEAP} -q & first=$!
+         until cryptsetup luksDump d --disable-locks | grep -q online-reencrypt; do sleep 0.1; done
+         luksmith resume d {K} -q 2>said; [ $? = 5 ] && grep -q 'in use' said || exit 1
+         luksmith decrypt d x {K} -q 2>said; [ $? = 5 ] || exit 1
+         wait $first"
+    ));
+    assert_holds(&place, "d", "");
 }
