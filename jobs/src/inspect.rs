@@ -3,6 +3,7 @@
 mod drawing;
 mod gather;
 pub mod halfway;
+pub(crate) mod left;
 mod map;
 pub mod report;
 mod warnings;
@@ -71,6 +72,10 @@ pub fn inspect(
         report.reencryption =
             Halfway::of(&luks, &report.image, Some(&data.image), Some(data.bytes));
     }
+    let data = report.data.as_ref().map(|data| data.image.as_str());
+    report
+        .warnings
+        .extend(left::notes(&luks, &report.image, data));
     Ok(report)
 }
 

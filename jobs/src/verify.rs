@@ -10,6 +10,8 @@ use serde::{Serialize, Serializer};
 
 pub use self::areas::Area;
 use crate::error::Error;
+use crate::inspect::halfway::Halfway;
+use crate::inspect::left;
 use crate::open;
 use crate::place::Place;
 use crate::policy::{self, Policies};
@@ -92,6 +94,13 @@ pub fn verify(
     let mut findings = Findings::default();
     let data = open::data(options.data.as_ref(), options.allow_in_use, watch)?;
     findings.header(&luks, image_bytes, data.as_ref().map(|data| data.bytes));
+    let data_name = data.as_ref().map(|data| data.image.as_str());
+    findings
+        .notes
+        .extend(reencryption(&luks, &source.name, data_name));
+    findings
+        .notes
+        .extend(left::notes(&luks, &source.name, data_name));
     for stretch in &stretches {
         areas::judge(stretch, &mut findings);
     }
@@ -147,7 +156,7 @@ fn key_members<S: Serializer>(
 }
 
 /// That one is under way, and how far it is.
-fn reencryption(luks: &Luks) -> Option<String> {
+fn reencryption(luks: &Luks, image: &str, data: Option<&str>) -> Option<String> {
     let Header::Luks2(header) = luks.header() else {
         return None;
     };
@@ -159,8 +168,12 @@ fn reencryption(luks: &Luks) -> Option<String> {
         State::NoDigest => "no digest proves its state",
         _ => "it can go on",
     };
+    let way = match Halfway::of(luks, image, data, None)?.finished_by {
+        Some(command) => format!("; {command} finishes it"),
+        None => String::new(),
+    };
     Some(format!(
-        "a reencryption is in progress ({}, {}, resilience {}): {how_far}",
+        "a reencryption is in progress ({}, {}, resilience {}): {how_far}{way}",
         slot.mode,
         slot.direction,
         slot.resilience.name()
@@ -181,7 +194,6 @@ impl Findings {
         if let Err(error) = luks.check_encrypted() {
             self.notes.push(format!("warning: {error}"));
         }
-        self.notes.extend(reencryption(luks));
         let unsupported = luks::verify::unsupported(luks.header());
         self.nothing_opens = !unsupported.is_empty();
         self.problems.extend(

@@ -195,7 +195,9 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
     if keyslot.priority != "normal" {
         let _ = write!(second, ", priority {}", keyslot.priority);
     }
-    if !keyslot.bound {
+    if keyslot.reencryption == Some("left") {
+        second.push_str(", of a key that is no more: still to be wiped");
+    } else if !keyslot.bound {
         second.push_str(", unbound: opens no data");
     }
     (first, second)

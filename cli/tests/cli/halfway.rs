@@ -299,12 +299,8 @@ fn a_detached_header_alone_tells_its_state() {
             "the data is in another file"
         };
         assert!(words.contains(left), "{words}");
-        let next = if header.contains("decrypt-detached") {
-            "cryptsetup repair DATA --header"
-        } else {
-            "DATA --header"
-        };
-        assert!(words.contains(next), "{words}");
+        let next = format!("luksmith resume DATA --header {header}");
+        assert!(words.contains(&next), "{words}");
         // None of it lies in this file.
         let map = place.run(&format!("inspect {header} --map text")).expect(0);
         assert!(!map.text().contains("segment"), "{}", map.text());

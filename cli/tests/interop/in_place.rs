@@ -150,6 +150,60 @@ fn a_killed_process_loses_nothing() {
     assert!(passed >= 25 && both >= 5, "{passed} {both}");
 }
 
+/// What is left to be wiped when all data is done is told until it is, and what does it.
+#[test]
+fn what_is_still_to_be_wiped_is_told() {
+    let place = place();
+    place.sh(&format!(
+        "cp raw box; luksmith encrypt --in-place box {K} {CHEAP} {SMALL} -q"
+    ));
+    let said = |line: &str| {
+        let said = place.sh(&format!("luksmith {line} 2>&1 || :"));
+        let said = String::from_utf8(said).expect("UTF-8");
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let what = "a job in place is done, and it is still to be ";
+    let mut told = 0;
+    for job in JOBS {
+        for number in 1.. {
+            if !kill(&place, job, "fdatasync,fsync", number) {
+                break;
+            }
+            let mut headers = ["h", "d.luks-header", "d"].into_iter();
+            let Some(header) = headers
+                .find(|header| said(&format!("token list {header}")).contains("luksmith-wipe"))
+            else {
+                continue;
+            };
+            let (image, alone) = match header {
+                "d" => ("d".to_owned(), "d".to_owned()),
+                header => (
+                    format!("d --header {header}"),
+                    format!("DATA --header {header}"),
+                ),
+            };
+            for (line, named) in [
+                (format!("inspect {image}"), &image),
+                (format!("verify {image}"), &image),
+                (format!("header repair {image} -q"), &alone),
+            ] {
+                let said = said(&line);
+                let way = format!("luksmith resume {named} does it");
+                assert!(said.contains(what) && said.contains(&way), "{line}: {said}");
+            }
+            let listed = said(&format!("key list {image}"));
+            assert!(!listed.contains("unbound"), "{}: {listed}", job.name);
+            place.sh(&format!("luksmith resume {image} {K} -q"));
+            if !job.is_decryption {
+                let said = said(&format!("verify {image}"));
+                assert!(said.contains("sound") && !said.contains(what), "{said}");
+            }
+            told += 1;
+        }
+    }
+    assert!(told >= 3, "{told}");
+}
+
 /// Whether the process was killed before its end.
 fn kill(place: &Place, job: &Job, calls: &str, number: usize) -> bool {
     let verb = job

@@ -7,6 +7,8 @@ use serde::Serialize;
 use crate::block::Claim;
 use crate::change::{ChangeOptions, Rehearsed, Target};
 use crate::error::Error;
+use crate::inspect::halfway::Halfway;
+use crate::inspect::left;
 use crate::open;
 use crate::place::Place;
 use crate::policy;
@@ -57,6 +59,19 @@ pub fn repair(
     let mended =
         mend(&*target.storage, options.of_luks(), &mut OsRandom).map_err(target.failed())?;
     let damages = damages(&mended);
+    // A repair of the header ends no job.
+    if let Ok(luks) = Luks::open(target.storage.clone()) {
+        let halfway = Halfway::of(&luks, &target.name, None, None);
+        let name = &target.name;
+        if let Some(command) = halfway.and_then(|halfway| halfway.finished_by) {
+            watch.warn(&format_args!(
+                "{name}: a reencryption is in progress; {command} finishes it"
+            ));
+        }
+        for note in left::notes(&luks, name, None) {
+            watch.warn(&format_args!("{name}: {note}"));
+        }
+    }
     Ok(Repaired {
         repaired: !change.dry_run && !damages.is_empty(),
         damages,

@@ -1,6 +1,7 @@
 //! From a header of either format to the report.
 
 use luks::luks2::{KeyslotKind, Priority, SegmentKind, SegmentSize};
+use luks::reencrypt::Leavings;
 use luks::{Header, KdfLimits, KdfParams, luks1, luks2};
 use serde_json::Value;
 
@@ -172,7 +173,10 @@ fn luks2_segment(segment: &luks2::Segment) -> Segment {
 
 /// Which key of a reencryption that is under way a keyslot holds.
 fn half_of(metadata: &luks2::Metadata, keyslot: u32) -> Option<&'static str> {
-    let state = metadata.reencryption.as_deref()?;
+    let Some(state) = metadata.reencryption.as_deref() else {
+        let (_, leavings) = Leavings::of(metadata)?;
+        return leavings.keyslots.contains(&keyslot).then_some("left");
+    };
     let digest = metadata.digest_of_keyslot(keyslot).map(|digest| digest.id);
     let is_of = |backup: &luks2::Backup| digest.is_some() && backup.digest == digest;
     match (is_of(&state.before), is_of(&state.after)) {

@@ -46,7 +46,7 @@ pub struct Part {
 impl Halfway {
     /// That of a header whose data are `data_bytes` bytes, where that is known. `image` names the container, `data` its
     /// data where they are detached.
-    pub(super) fn of(
+    pub(crate) fn of(
         luks: &Luks,
         image: &str,
         data: Option<&str>,
@@ -123,12 +123,17 @@ fn finished_by(
     if is_unproven || is_unshifted || is_lost {
         return None;
     }
+    Some(resume(metadata, image, data))
+}
+
+/// The command that goes on, and ends what is there to be ended.
+pub(super) fn resume(metadata: &Metadata, image: &str, data: Option<&str>) -> String {
     let image = quoted(image);
-    Some(match data {
+    match data {
         Some(data) => format!("luksmith resume {} --header {image}", quoted(data)),
         None if metadata.data_offset() == Some(0) => {
             format!("luksmith resume DATA --header {image}")
         }
         None => format!("luksmith resume {image}"),
-    })
+    }
 }

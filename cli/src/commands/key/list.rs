@@ -26,6 +26,7 @@ pub fn run(args: &KeyListArgs) -> Result<(), Error> {
         let bound = match slot.reencryption {
             Some("old") => "opens the data that is still to be done",
             Some("new") => "opens the data that is done",
+            Some("left") => "opens nothing any more, and is still to be wiped",
             Some("none") => "how far the reencryption is",
             _ if slot.bound => "opens the data",
             _ => "unbound",
