@@ -22,6 +22,7 @@ use crate::args::{
 };
 use crate::error::Error;
 use crate::output;
+use crate::passphrase::KeyInput;
 
 /// A new LUKS container.
 pub fn luks(version: Version, container: &ContainerArgs, format: &FormatArgs) -> LuksOptions {
@@ -156,6 +157,13 @@ pub fn keys_to_open(args: &OpenKeyArgs) -> Result<(KeySource, Vec<KeySource>), E
     }
     let first = sources.remove(0);
     Ok((first, sources))
+}
+
+impl KeyInput {
+    /// What opens a container, as the options say.
+    pub fn to_open(args: &OpenKeyArgs, stdin_is_data: bool) -> Result<Self, Error> {
+        Ok(Self::with_others(keys_to_open(args)?, stdin_is_data)?)
+    }
 }
 
 /// There are two keys of a reencryption.

@@ -11,10 +11,6 @@ use dmcrypt::LockedBytes;
 use jobs::Asked;
 use jobs::key_source::{KeyError, KeyFrom, KeySource};
 
-use crate::args::OpenKeyArgs;
-use crate::error::Error;
-use crate::options;
-
 /// Where a key comes from: a [`KeySource`], or in place of standard input the terminal.
 pub struct KeyInput {
     source: KeySource,
@@ -55,14 +51,6 @@ impl KeyInput {
             others,
             stdin_is_data,
         })
-    }
-
-    /// What opens a container, as the options say.
-    pub fn to_open(args: &OpenKeyArgs, stdin_is_data: bool) -> Result<Self, Error> {
-        Ok(Self::with_others(
-            options::keys_to_open(args)?,
-            stdin_is_data,
-        )?)
     }
 
     /// Where it comes from if nobody types it.
