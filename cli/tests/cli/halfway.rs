@@ -353,3 +353,43 @@ fn a_stream_cannot_be_read_half_way() {
     }
     assert!(!place.path("back").exists());
 }
+
+/// A change could cost the data. Nothing is written, and no key is asked for.
+#[test]
+fn nothing_else_changes_its_header() {
+    let place = unpacked();
+    place.write("token", r#"{"type":"x","keyslots":[]}"#);
+    place
+        .run("header backup reencrypt-init --header-backup-file backup")
+        .expect(0);
+    for image in [
+        "reencrypt-init",
+        "reencrypt-checksum-hot-torn",
+        "encrypt-shift-clean",
+        "reencrypt-finished",
+        "forged-no-digest",
+    ] {
+        let before = place.read(image);
+        for verb in [
+            "key add IMG --key-file none --new-keyfile pw",
+            "key change IMG --key-file none --new-keyfile pw",
+            "key remove IMG --key-file none",
+            "key remove IMG --key-slot 0 -q",
+            "header erase IMG -q",
+            "header restore IMG -q --header-backup-file backup",
+            "header restore IMG -q --force --header-backup-file backup",
+            "header convert IMG --type luks1 -q",
+            "header config IMG --label x",
+            "header config IMG --uuid 12345678-1234-1234-1234-123456789abc",
+            "token import IMG --json-file token",
+            "token add IMG --key-description x",
+        ] {
+            place
+                .run(&verb.replace("IMG", image))
+                .expect(4)
+                .says("a reencryption is in progress (requirement online-reencrypt")
+                .advises("luksmith resume");
+        }
+        assert!(place.read(image) == before, "{image}");
+    }
+}

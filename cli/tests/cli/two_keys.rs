@@ -258,3 +258,33 @@ fn a_change_takes_one_volume_key() {
         .expect(1)
         .says("--volume-key-file stands 2 times, and 1 at most");
 }
+
+#[test]
+fn a_job_in_place_goes_on_with_both_keys() {
+    for by_lines in [true, false] {
+        let place = place();
+        let before = place.read(IMAGE);
+        place
+            .run(&format!("resume {IMAGE} -q --key-file pw"))
+            .expect(2)
+            .says("the key of digest 1 is needed as well");
+        place
+            .run(&format!("resume {IMAGE} -q -d pw -d wrong"))
+            .expect(2);
+        assert!(place.read(IMAGE) == before);
+        if by_lines {
+            place
+                .run_with(&format!("resume {IMAGE} -q"), b"golden\nsecond\n")
+                .expect(0);
+        } else {
+            place
+                .run(&format!("resume {IMAGE} -q -d second -d pw"))
+                .expect(0);
+        }
+        place
+            .run(&format!("decrypt {IMAGE} back --key-file second"))
+            .expect(0);
+        assert_decrypted(&place, "back");
+        place.run(&format!("key test {IMAGE} -d pw")).expect(2);
+    }
+}
