@@ -66,8 +66,9 @@ use serde_json::{Map, Value};
 use volume::Storage;
 
 pub use self::begin::{
-    NewKey, NewSlot, PUT_ASIDE, StartOptions, is_to_be_put_aside, mark_decrypt_in_place,
-    prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift, start_reencrypt,
+    NewKey, NewSlot, PUT_ASIDE, StartOptions, forget_in_place, is_encrypted_apart,
+    is_to_be_put_aside, mark_decrypt_in_place, prepare_encrypt, put_aside, put_header,
+    start_decrypt, start_decrypt_shift, start_reencrypt,
 };
 pub use self::leavings::{DECRYPT_IN_PLACE, ENCRYPT_IN_PLACE, Leavings, Tail, WIPE};
 pub use self::prove::make_digest;

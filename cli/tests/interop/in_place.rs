@@ -77,6 +77,35 @@ fn each_ends_what_the_other_has_begun() {
     assert!(place.read_start("g", BYTES as u64) == place.read("raw"));
 }
 
+/// As long as the image has no header, cryptsetup goes on by the file that has it; then that goes to its place.
+#[test]
+fn a_header_file_that_cryptsetup_ended_with_goes_into_its_image() {
+    let place = place();
+    let header = "a.luks-header";
+    let is_taken = |kill: &usize| {
+        place.sh(&format!("rm -f {header}; cp raw a"));
+        let faults = format!("-e inject=fsync,fdatasync:signal=KILL:when={kill}");
+        let code = place.sh_code(&format!(
+            "strace -f -o /dev/null -e trace=fsync,fdatasync {faults} \
+             '{PROGRAM}' encrypt --in-place a {K} {CHEAP} {SMALL} -q"
+        ));
+        assert_ne!(code, 0);
+        let is_in_image = place.read_start("a", 4) == b"LUKS";
+        // Before the first bytes are put aside cryptsetup takes it for nothing that it knows.
+        let ended =
+            format!("cryptsetup reencrypt --resume-only {OFFLINE} a --header {header} {K} 2>ended");
+        !is_in_image && exists(&place, header) && place.sh_code(&ended) == 0
+    };
+    (5..20).find(is_taken).expect("there is such a moment");
+    place.sh(&format!("luksmith resume a {K} -q"));
+    assert!(!exists(&place, header));
+    place.sh(&format!("cryptsetup open --test-passphrase a {K}"));
+    let data = place.luksmith(&format!("decrypt a - {K} -q"));
+    assert!(data[..BYTES] == place.read("raw"));
+    let dump = place.luksmith("inspect --json a");
+    assert!(!String::from_utf8_lossy(&dump).contains("in-place"));
+}
+
 /// What is done at a kill's place: the verb, and what comes of it.
 struct Job {
     name: &'static str,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::luks2::{ReencryptionMode, SegmentKind};
-use luks::reencrypt::{DECRYPT_IN_PLACE, Leavings, is_to_be_put_aside};
+use luks::reencrypt::{DECRYPT_IN_PLACE, Leavings, is_encrypted_apart, is_to_be_put_aside};
 use luks::{Header, Luks};
 use volume::Storage;
 
@@ -43,6 +43,8 @@ pub(super) enum Stage {
     PutAside,
     /// Encrypt: the first bytes are at the end, and the header is to go to their place.
     PutHeader,
+    /// Encrypt: somebody else has encrypted all of it by the header file, which is to go to its place.
+    PutFinal,
     /// Decrypt: the header is to be replaced by the first bytes of data.
     TakeHeader,
     /// Nothing more: all is decrypted.
@@ -68,6 +70,9 @@ impl Stage {
             } else {
                 Self::Detached
             };
+        }
+        if is_encrypted_apart(luks.header()) {
+            return Self::PutFinal;
         }
         let mut tokens = metadata.tokens.iter();
         if tokens.any(|token| token.kind == DECRYPT_IN_PLACE) {

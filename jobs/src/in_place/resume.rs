@@ -6,7 +6,8 @@ use std::sync::Arc;
 use dmcrypt::{HashAlgorithm, LockedBytes, VolumeKey};
 use luks::luks2::{Backup, SegmentKind, SegmentSize};
 use luks::reencrypt::{
-    Leavings, Running, StartOptions, make_digest, put_aside, put_header, start_decrypt_shift,
+    Leavings, Running, StartOptions, forget_in_place, make_digest, put_aside, put_header,
+    start_decrypt_shift,
 };
 use luks::reencryption::{Progress, progress};
 use luks::{Header, InvalidOption, Luks, OsRandom, Policy, Unlocked, defaults};
@@ -95,6 +96,22 @@ pub fn resume_asking(
             }
             watch.changes_in_place();
             into_image(&mut site, luks, &unlocked, stage, &options.unlock, watch)?
+        }
+        Stage::PutFinal => {
+            if !change.dry_run {
+                put_final(&mut site, &luks, watch)?;
+            }
+            let state = if change.dry_run { "begun" } else { "finished" };
+            let payload = unlocked
+                .volume(Arc::clone(&site.data.storage))
+                .map_err(|error| site.luks_error(error))?
+                .len();
+            return Ok(InPlaceReport {
+                dry_run: change.dry_run,
+                operation: "encrypt",
+                left_bytes: 0,
+                ..InPlaceReport::about(&site, luks.header(), payload, state)
+            });
         }
         Stage::TakeHeader => {
             if change.dry_run {
@@ -297,7 +314,7 @@ fn find_header(
     }
     match stage {
         // The header is in its place, or on its way there.
-        Stage::PutHeader if is_whole(&image) || epoch(&image) > epoch(&file) => {
+        Stage::PutHeader | Stage::PutFinal if is_whole(&image) || epoch(&image) > epoch(&file) => {
             // Looked at again by the image's own name and rules.
             let header = site.header.take();
             if let (Some(header), false) = (header, change.dry_run) {
@@ -413,6 +430,18 @@ pub(super) fn into_image(
         .unlock_with_volume_key(key, &how.options(&cancel, &unusable))
         .map_err(|error| site.luks_error(error))?;
     Running::open(&luks, unlocked, data).map_err(|error| site.luks_error(error))
+}
+
+/// Puts a header into the image that somebody else has encrypted by its file, which then goes.
+fn put_final(site: &mut Site, luks: &Luks, watch: &dyn Watch) -> Result<(), Error> {
+    watch.changes_in_place();
+    let data = Arc::clone(&site.data.storage);
+    put_header(luks, &*data).map_err(|error| site.left_by(error))?;
+    if let Some(header) = site.header.take() {
+        header_file::remove(&header)?;
+    }
+    let luks = site.luks(&[], watch)?;
+    forget_in_place(&luks, &mut OsRandom).map_err(|error| site.left_by(error))
 }
 
 /// The same key once more: each way to the data takes one.

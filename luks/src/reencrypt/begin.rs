@@ -447,6 +447,32 @@ pub fn is_to_be_put_aside(header: &Header) -> bool {
     }
 }
 
+/// Whether a header, in a storage of its own, is that of an image which somebody else has encrypted to the end with it:
+/// [`put_header`] and [`forget_in_place`] are all that is left.
+pub fn is_encrypted_apart(header: &Header) -> bool {
+    let Header::Luks2(header) = header else {
+        return false;
+    };
+    let metadata = &header.metadata;
+    let mut tokens = metadata.tokens.iter();
+    metadata.config.requirements.is_empty()
+        && tokens.any(|token| token.kind == ENCRYPT_IN_PLACE)
+        && metadata.digest_of_data().is_some()
+        && metadata.data_offset().is_some_and(|offset| offset > 0)
+}
+
+/// Takes the token of a job in place out of a header that is in its place.
+///
+/// # Errors
+///
+/// What [`Edit::begin`] and writing say.
+pub fn forget_in_place(luks: &Luks, random: &mut dyn Random) -> Result<(), Error> {
+    let mut edit = Edit::begin(luks)?;
+    let mut json = luks2_of(edit.header())?.metadata.raw().clone();
+    leavings::forget_in_place(&mut json);
+    commit(&mut edit, json, random)
+}
+
 /// Copies the first bytes of `data` to its end, where `luks`, the header of it in a storage of its own, has them, syncs
 /// them and then says in that header that they are there. Where they are already, nothing is done.
 ///
@@ -492,11 +518,16 @@ pub fn put_aside(
 /// [`ReencryptionObstacle::Length`] where there is no room for it, [`Error::Io`].
 pub fn put_header(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
     let header = luks2_of(luks.header())?;
-    let state = header.metadata.reencryption.as_ref();
-    let Some(state) = state.filter(|_| !is_to_be_put_aside(luks.header())) else {
+    let metadata = &header.metadata;
+    let place = match &metadata.reencryption {
+        Some(state) => Some(state.after.segment.offset),
+        None if is_encrypted_apart(luks.header()) => metadata.data_offset(),
+        None => None,
+    };
+    let Some(need) = place.filter(|_| !is_to_be_put_aside(luks.header())) else {
         return Err(obstacle(ReencryptionObstacle::NotInProgress));
     };
-    let (need, have) = (state.after.segment.offset, storage_bytes(data)?);
+    let have = storage_bytes(data)?;
     if need > have {
         return Err(obstacle(ReencryptionObstacle::Length { have, need }));
     }
