@@ -148,7 +148,7 @@ fn what_is_no_comparison_is_not_1() {
         "compare",
         "compare raw",
         "compare raw box --nonsense",
-        "compare raw box -d pw -d pw -d pw",
+        "compare raw box -d pw -d pw -d pw -d pw -d pw",
         "compare raw raw --key-file pw",
         "compare raw box --key-file missing",
     ] {
