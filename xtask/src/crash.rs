@@ -24,7 +24,6 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let mut test = workspace::cargo(&[
         "test",
         "--locked",
-        "--release",
         "-p",
         "luksmith-luks",
         "--test",

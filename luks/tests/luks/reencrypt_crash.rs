@@ -228,20 +228,36 @@ fn a_crash_at_each_write_loses_nothing() {
             let effort = Effort {
                 others: 64,
                 resume_one_of: 40,
-                again_one_of: 50,
+                again_one_of: 1000,
             };
             (states, seed, effort)
         }
     };
     let [mut read, mut resumed] = [0, 0];
+    // In a test run the other tests have the other processors.
+    let threads = campaign().map_or(1, |_| {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    });
     for seed in first.. {
-        for rig in &rigs {
-            let counts = rig
-                .crash(seed, effort)
-                .unwrap_or_else(|problem| panic!("{}, seed {seed}: {problem}", rig.case.name()));
-            read += counts[0];
-            resumed += counts[1];
-        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut counts = [0, 0];
+            while let Some(rig) = rigs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let [read, resumed] = rig.crash(seed, effort).unwrap_or_else(|problem| {
+                    panic!("{}, seed {seed}: {problem}", rig.case.name())
+                });
+                counts = [counts[0] + read, counts[1] + resumed];
+            }
+            counts
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let of_others = others.into_iter().map(|other| other.join().unwrap());
+            for counts in std::iter::once(work()).chain(of_others) {
+                read += counts[0];
+                resumed += counts[1];
+            }
+        });
         if read >= states {
             break;
         }
