@@ -365,6 +365,28 @@ fn a_failed_write_or_sync_ends_it_and_it_goes_on() {
     println!("cases: failures in place {passed} passed, 0 failed");
 }
 
+/// Killed before it removed the header file: the image has its header, but maybe in memory only.
+#[test]
+fn an_image_is_synced_before_its_header_file_is_removed() {
+    let place = place();
+    let code = place.sh_code(&format!(
+        "cp raw d
+         strace -f -o /dev/null -e trace=unlinkat,unlink -e inject=unlinkat,unlink:signal=KILL:when=1 '{PROGRAM}' \
+         encrypt --in-place d {K} {CHEAP} {SMALL} -q"
+    ));
+    assert_eq!(code, 137);
+    assert!(exists(&place, "d.luks-header"));
+    place.sh("cryptsetup isLuks d");
+    place.sh(&format!(
+        "strace -f -y -o calls -e trace=fsync,fdatasync,unlinkat,unlink '{PROGRAM}' resume d {K} -q"
+    ));
+    let calls = String::from_utf8_lossy(&place.read("calls")).into_owned();
+    let (before, _) = calls.split_once("unlink").unwrap();
+    assert!(before.contains("/d>"), "{calls}");
+    assert!(!exists(&place, "d.luks-header"));
+    assert_holds(&place, "d", "");
+}
+
 /// Under a kernel: it opens a half-way image of ours, which recovers it, and ends it; and a block device is encrypted, given a
 /// new key and decrypted, its end given up and its header file in the folder of the command.
 #[test]

@@ -318,6 +318,7 @@ fn find_header(
             // Looked at again by the image's own name and rules.
             let header = site.header.take();
             if let (Some(header), false) = (header, change.dry_run) {
+                sync_image(site)?;
                 header_file::remove(&header)?;
             }
             site.luks(policies, watch)?;
@@ -346,6 +347,18 @@ fn epoch(luks: &Luks) -> u64 {
         Header::Luks1(_) => 0,
         Header::Luks2(header) => header.binary.epoch,
     }
+}
+
+/// What the image has instead of a header file may be in memory only, when who wrote it was killed.
+fn sync_image(site: &Site) -> Result<(), Error> {
+    let synced = site.data.storage.sync();
+    synced.map_err(|source| {
+        crate::error::ChangeError::Write {
+            name: site.data.name.clone(),
+            source,
+        }
+        .into()
+    })
 }
 
 /// Whether the image is as long as the header says that is to go into it.
@@ -469,6 +482,7 @@ fn is_to_be_removed(site: &Site, luks: &Luks) -> bool {
 /// Removes the header of what is decrypted.
 fn take_away(site: &Site, luks: &Luks, change: &ChangeOptions) -> Result<InPlaceReport, Error> {
     if let (Some(header), false) = (&site.header, change.dry_run) {
+        sync_image(site)?;
         header_file::remove(header)?;
     }
     Ok(InPlaceReport {
