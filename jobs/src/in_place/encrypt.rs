@@ -98,7 +98,7 @@ pub fn encrypt(
         }
         return Err(error);
     }
-    let luks = site.luks(&[], watch)?;
+    let luks = site.luks(&[], &())?;
     let _lock = site.keep_cryptsetup_out(&luks, watch)?;
     let how = Unlock::default();
     let (cancel, unusable) = (|| false, crate::unlock::telling_once(watch));
