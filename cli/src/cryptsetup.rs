@@ -8,7 +8,7 @@
 //! | `action`, `options` | tables: what can be asked for, in which spellings |
 //! | `parse`, `check` | from words to options and operands, and the rules between them |
 //! | `session`, `key`, `failure` | what every action shares: messages, questions, passphrases, errors |
-//! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `mapping`, `open`, `token` | the actions |
+//! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `mapping`, `open`, `reencrypt`, `token` | the actions |
 //! | `help` | usage, help, version |
 //!
 //! The work is that of the libraries and of the modules that the verbs use too. Where cryptsetup works on a mapping of
@@ -29,6 +29,7 @@ mod mapping;
 mod open;
 mod options;
 mod parse;
+mod reencrypt;
 mod session;
 mod token;
 
@@ -254,12 +255,7 @@ fn act(action: Action, session: &Session) -> Result<(), Failure> {
         Action::Close | Action::Resize | Action::Status | Action::Suspend | Action::Resume => {
             open::on_mapping(action, session)
         }
-        Action::Reencrypt => {
-            if let Some(name) = session.given.text("active-name") {
-                mapping::check_active(action, name.as_ref())?;
-            }
-            Err(not_built("re-encryption"))
-        }
+        Action::Reencrypt => reencrypt::run(session),
         Action::TcryptDump => Err(not_built("TrueCrypt and VeraCrypt containers")),
         Action::BitlkDump => Err(not_built("BitLocker containers")),
         Action::Fvault2Dump => Err(not_built("FileVault2 containers")),

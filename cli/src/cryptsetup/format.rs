@@ -25,7 +25,7 @@ use crate::output;
 use crate::watch::Warner;
 
 /// A keyslots area below this is told of: room for sixteen keyslots of 512-bit keys in 4 MiB with two headers.
-const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
+pub(super) const SMALL_KEYSLOTS_BYTES: u64 = 4_161_536;
 
 /// Makes a container. All that can be refused is, before a byte is written.
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
@@ -71,35 +71,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             ..error.into()
         })?;
     }
-    let wanted = LuksOptions {
-        version,
-        cipher: given.string("cipher"),
-        key_bits: given.small("key-size").filter(|bits| *bits != 0),
-        hash: given.string("hash"),
-        sector_bytes: None,
-        offset_sectors: offset(session),
-        align_sectors: given.number("align-payload"),
-        cost: session.costs(version == Version::Luks1)?,
-        keyslot: session.keyslot(),
-        uuid: given.string("uuid"),
-        label: label(session, version, "label"),
-        subsystem: label(session, version, "subsystem"),
-        metadata_bytes: given.number("luks2-metadata-size"),
-        keyslots_bytes: given.number("luks2-keyslots-size"),
-        keyslot_cipher: session.keyslot_cipher(),
-    };
-    if given.has("keyslot-cipher") && version == Version::Luks1 {
-        return Err(Failure::wrong(
-            "Keyslot encryption parameters can be set only for LUKS2 device.",
-        ));
-    }
-    if let Some(text) = &wanted.cipher
-        && text.parse::<CipherSpec>().is_err()
-    {
-        return Err(Failure::wrong(
-            "No known cipher specification pattern detected.",
-        ));
-    }
+    let wanted = luks_options(session, version)?;
     let new = NewLuks::new(&session.device(), &wanted, header.is_some(), sector_size)?;
     let layout = Layout::new(new.options())
         .map_err(|option| Failure::luks(&session.device(), option.into()))?;
@@ -135,6 +107,41 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         "Key slot {} created.",
         session.keyslot().unwrap_or(0)
     ))
+}
+
+/// What a new container is to be, as far as options say it.
+pub(super) fn luks_options(session: &Session, version: Version) -> Result<LuksOptions, Failure> {
+    let given = &session.given;
+    let wanted = LuksOptions {
+        version,
+        cipher: given.string("cipher"),
+        key_bits: given.small("key-size").filter(|bits| *bits != 0),
+        hash: given.string("hash"),
+        sector_bytes: None,
+        offset_sectors: offset(session),
+        align_sectors: given.number("align-payload"),
+        cost: session.costs(version == Version::Luks1)?,
+        keyslot: session.keyslot(),
+        uuid: given.string("uuid"),
+        label: label(session, version, "label"),
+        subsystem: label(session, version, "subsystem"),
+        metadata_bytes: given.number("luks2-metadata-size"),
+        keyslots_bytes: given.number("luks2-keyslots-size"),
+        keyslot_cipher: session.keyslot_cipher(),
+    };
+    if given.has("keyslot-cipher") && version == Version::Luks1 {
+        return Err(Failure::wrong(
+            "Keyslot encryption parameters can be set only for LUKS2 device.",
+        ));
+    }
+    if let Some(text) = &wanted.cipher
+        && text.parse::<CipherSpec>().is_err()
+    {
+        return Err(Failure::wrong(
+            "No known cipher specification pattern detected.",
+        ));
+    }
+    Ok(wanted)
 }
 
 fn version(session: &Session) -> Result<Version, Failure> {
@@ -206,7 +213,7 @@ fn sector_size(
     SectorSize::new(bytes).ok_or_else(|| Failure::wrong("Unsupported encryption sector size."))
 }
 
-fn check_sizes(session: &Session) -> Result<(), Failure> {
+pub(super) fn check_sizes(session: &Session) -> Result<(), Failure> {
     let given = &session.given;
     let metadata = given.number("luks2-metadata-size");
     let keyslots = given.number("luks2-keyslots-size");

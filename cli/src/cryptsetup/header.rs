@@ -17,13 +17,13 @@ use luks::luks2::Priority;
 use luks::reencryption::{self, State};
 use luks::repair::{RepairOptions, repair as mend};
 use luks::{
-    Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair,
-    Unfinished, Version, convert as converting, erase as erasing,
+    Backup, ConversionObstacle, Edit, Header, Luks, Mismatch, OsRandom, Refused, Repair, Version,
+    convert as converting, erase as erasing,
 };
 
 use super::failure::Failure;
 use super::key::unlocking;
-use super::open::not_built;
+use super::reencrypt::{of_keys, prove, recover};
 use super::session::Session;
 use crate::exit::Exit;
 use crate::losses;
@@ -314,7 +314,7 @@ fn told(session: &Session, done: &Repair) -> Result<(), Failure> {
     }
 }
 
-/// What a reencryption left is held to its digest; nothing of it is brought to its end.
+/// What a reencryption left is held to its digest, and recovered where a crash left it half written.
 fn check_reencryption(session: &Session) -> Result<(), Failure> {
     let luks = session.read()?;
     let Header::Luks2(header) = luks.header() else {
@@ -325,39 +325,22 @@ fn check_reencryption(session: &Session) -> Result<(), Failure> {
         State::None => return Ok(()),
         // cryptsetup says nothing more.
         State::Unknown => return Err(Failure::silent(Exit::Wrong)),
-        State::NoDigest => return Err(not_built("re-encryption")),
-        State::Clean | State::NeedsRecovery => {}
+        State::NoDigest => return prove(session),
+        State::NeedsRecovery => return recover(session),
+        State::Clean => {}
     }
     let place = session.key(None)?;
     let prompt = "Enter passphrase to verify reencryption metadata digest: ";
     let passphrase = session.ask(&place, prompt)?;
     let options = unlocking(None)?;
     match reencryption::is_proven(&luks, &passphrase, &options) {
-        Ok(true) if state == State::Clean => Ok(()),
-        Ok(true) => Err(not_built("the recovery of a reencryption")),
+        Ok(true) => Ok(()),
         Ok(false) => Err(Failure::new(
             Exit::NoKeyFits,
             "Reencryption metadata is invalid.",
         )),
-        // cryptsetup tells a passphrase that opens neither key, and a key without keyslots, by another code than one that
-        // does not open the only key, or one of two.
-        Err(luks::Error::NoKeyFits { tried }) => Err(Failure::silent(
-            if reencryption::has_two_keys(&header.metadata) || tried.is_empty() {
-                Exit::Wrong
-            } else {
-                Exit::NoKeyFits
-            },
-        )),
-        Err(luks::Error::Unfinished(Unfinished::Key { digest })) => {
-            let mut digests = header.metadata.digests.iter();
-            let has_keyslots = digests.any(|it| it.id == digest && !it.keyslots.is_empty());
-            Err(Failure::silent(if has_keyslots {
-                Exit::NoKeyFits
-            } else {
-                Exit::Wrong
-            }))
-        }
-        Err(error) => Err(Failure::luks(&session.device(), error)),
+        Err(error) => Err(of_keys(&header.metadata, &error)
+            .unwrap_or_else(|| Failure::luks(&session.device(), error))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
-use dmcrypt::{Passphrase, VolumeKey};
+use dmcrypt::{LockedBytes, Passphrase, VolumeKey};
 use jobs::key_source::{self, KeyError, KeySource};
 use jobs::new_keyslot::NewKeyslot;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
@@ -80,6 +80,26 @@ impl Session {
         Ok(self.read_key(place, prompt, !self.is_batch())?)
     }
 
+    /// A secret that jobs ask for: only a new one is typed twice.
+    pub(super) fn read_secret(
+        &self,
+        place: &Place,
+        prompt: &str,
+        is_new: bool,
+    ) -> Result<LockedBytes, Failure> {
+        let again = is_new && (!self.is_batch() || self.given.has("verify-passphrase"));
+        Ok(self.read_locked(place, prompt, again)?)
+    }
+
+    /// How often a passphrase may be typed.
+    pub(super) fn tries(&self, place: &Place) -> u32 {
+        if place.is_asked && io::stdin().is_terminal() {
+            self.given.small("tries").unwrap_or(TRIES)
+        } else {
+            1
+        }
+    }
+
     fn read_key(
         &self,
         place: &Place,
@@ -92,16 +112,26 @@ impl Session {
                 "Can't do passphrase verification on non-tty inputs."
             ));
         }
+        let locked = self.read_locked(place, prompt, twice || wanted)?;
+        Ok(Passphrase::from_locked(locked))
+    }
+
+    fn read_locked(
+        &self,
+        place: &Place,
+        prompt: &str,
+        twice: bool,
+    ) -> Result<LockedBytes, PassphraseError> {
         let prompt = Prompt {
             text: prompt,
-            again: (twice || wanted).then_some("Verify passphrase: "),
+            again: twice.then_some("Verify passphrase: "),
             timeout: self
                 .given
                 .number("timeout")
                 .filter(|seconds| *seconds != 0)
                 .map(Duration::from_secs),
         };
-        Ok(Passphrase::from_locked(place.input.read(prompt, None)?))
+        place.input.read(prompt, None)
     }
 
     /// Does `attempt` with passphrases that are asked for until one fits or nobody is left to type another one.
@@ -111,11 +141,7 @@ impl Session {
         prompt: &str,
         mut attempt: impl FnMut(&Passphrase) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let tries = if place.is_asked && io::stdin().is_terminal() {
-            self.given.small("tries").unwrap_or(TRIES)
-        } else {
-            1
-        };
+        let tries = self.tries(place);
         let mut tried = 0;
         loop {
             let outcome = attempt(&self.ask(place, prompt)?);

@@ -247,7 +247,7 @@ pub(super) fn on_mapping(action: Action, session: &Session) -> Result<(), Failur
 }
 
 /// What luksmith has in place of an action on a mapping.
-fn no_mapping(action: Action) -> Failure {
+pub(super) fn no_mapping(action: Action) -> Failure {
     Failure::wrong(format!(
         "Action {} needs a device-mapper mapping, and luksmith makes none.",
         action.name()

@@ -75,8 +75,10 @@ fn what_needs_a_mapping_names_what_there_is_instead() {
         let second = said.next().unwrap_or_default();
         assert!(second.contains(instead), "{line}: {second}");
     }
-    let run = place.run("cryptsetup reencrypt box").expect(1);
-    assert_eq!(run.stderr, "luksmith does not support re-encryption.\n");
+    let run = place
+        .run("cryptsetup reencrypt box --active-name name")
+        .expect(1);
+    assert_eq!(run.stderr, "Device name is not active.\n");
 }
 
 /// Plain mode's defaults were others before cryptsetup 2.7; who leaves them out is told, and the others are not.

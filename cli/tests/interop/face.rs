@@ -6,9 +6,11 @@
 //!
 //! Both must end with the same exit code, standard output, first line of standard error (or screen) and files. Below a
 //! row where they are meant to differ stands in what, what each of them ends with and says first, and why.
+//! Of data that are changed in place the plaintext is compared.
 
 mod compare;
 mod dumps;
+mod in_place;
 mod json_c;
 mod mapping;
 mod page;
@@ -20,8 +22,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -148,6 +150,26 @@ fn all_rows() -> Vec<Row> {
     .into_iter()
     .flat_map(|(file, text)| rows(file, text))
     .collect()
+}
+
+/// The tables of what changes data in place.
+fn rows_in_place() -> Vec<Row> {
+    let mut all = rows("reencrypt", include_str!("face/reencrypt.rows"));
+    all.extend(rows("decrypt", include_str!("face/decrypt.rows")));
+    all
+}
+
+#[test]
+fn each_row_in_place_ends_as_with_cryptsetup() {
+    let bench = Bench::new();
+    let rows = rows_in_place();
+    assert!(rows.len() >= 200, "{} rows", rows.len());
+    // What begins as a copy of one image has one lock for all of its copies.
+    let alone = Mutex::new(());
+    check_all("cryptsetup's reencrypt", &rows, |row| {
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
+        check(&bench, row);
+    });
 }
 
 #[test]

@@ -9,9 +9,13 @@ use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
 
 use super::Bench;
 use super::row::Row;
+use crate::common::PROGRAM;
 
 /// In what two runs may differ.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -105,6 +109,9 @@ pub fn compare_folders(
         let before = fs::read(bench.template(name)).unwrap_or_default();
         if contents.0 != contents.1 {
             compare_contents(row, &before, &contents.0, &contents.1, differences);
+            if row.has("reencrypt") {
+                compare_plaintext(bench, row, (theirs, ours), name, differences);
+            }
         }
         if version(&contents.0).is_none() && version(&contents.1).is_none() {
             continue;
@@ -123,6 +130,70 @@ pub fn compare_folders(
             differences.add(Aspect::Opens, &opens.0, &opens.1);
         }
     }
+}
+
+/// What both have under their keys, and in the open.
+fn compare_plaintext(
+    bench: &Bench,
+    row: &Row,
+    (theirs, ours): (&Path, &Path),
+    name: &str,
+    differences: &mut Differences,
+) {
+    let mut after = row.words.iter().skip_while(|word| *word != "--header");
+    let header = after.nth(1);
+    if header.is_some_and(|header| header == name) {
+        return;
+    }
+    let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
+    let common = read(theirs).len().min(read(ours).len());
+    let of = |folder: &Path| -> Option<[u8; 32]> {
+        let header = header.filter(|header| folder.join(header).exists());
+        let of_header = header.map_or(name, |header| header);
+        let is_open = match fs::read(folder.join(of_header)) {
+            Ok(content) => version(&content).is_none() || is_linear(&content),
+            Err(_) => true,
+        };
+        if is_open {
+            return Some(Sha256::digest(&read(folder)[..common]).into());
+        }
+        passphrases(bench, row).into_iter().find_map(|passphrase| {
+            let mut command = Command::new(PROGRAM);
+            let words = ["decrypt", name, "-", "--key-file", "-"];
+            command.args(words).current_dir(folder);
+            if let Some(header) = header {
+                command.args(["--header", header]);
+            }
+            let mut plain = super::run::plaintext(&mut command, &passphrase)?;
+            // Behind what has moved into it lies noise.
+            if row.makes_room() && header.is_none() {
+                let content = read(folder);
+                let json = json(&content, 0, header_bytes(&content));
+                if !json.contains("backup-final") {
+                    plain.truncate(content.len() - 2 * data_offset(&content));
+                }
+            }
+            Some(Sha256::digest(plain).into())
+        })
+    };
+    let (one, other) = (of(theirs), of(ours));
+    if one != other {
+        let shown = |sum: Option<[u8; 32]>| sum.map(hex::encode);
+        differences.add(Aspect::Content, &shown(one), &shown(other));
+    }
+}
+
+/// Where the data of a LUKS2 container start.
+fn data_offset(content: &[u8]) -> usize {
+    let json = json(content, 0, header_bytes(content));
+    let segments = json.find("\"segments\":").unwrap_or(0);
+    json_number(&json[segments..], "\"offset\":\"")
+}
+
+/// Whether a header says that all of its data are in the open.
+fn is_linear(content: &[u8]) -> bool {
+    let json = json(content, 0, header_bytes(content));
+    json.contains("\"type\":\"linear\"") && !json.contains("\"type\":\"crypt\"")
 }
 
 /// Names, sizes and modes.
@@ -182,6 +253,10 @@ fn compare_contents(
 ) {
     let versions = (version(theirs), version(ours));
     let (Some(kind), true) = (versions.0, versions.0 == versions.1) else {
+        // Under keys that nobody else has.
+        if row.has("reencrypt") && versions == (None, None) && row.has("--header") {
+            return;
+        }
         let at = theirs
             .iter()
             .zip(ours)
@@ -202,6 +277,7 @@ fn compare_contents(
         }
     }
     compare_sectors(
+        row,
         before,
         (theirs, ours),
         (&headers.0, &headers.1),
@@ -211,6 +287,7 @@ fn compare_contents(
 
 /// Everything outside of the headers, sector by sector.
 fn compare_sectors(
+    row: &Row,
     before: &[u8],
     (theirs, ours): (&[u8], &[u8]),
     headers: (&Shown, &Shown),
@@ -219,6 +296,7 @@ fn compare_sectors(
     let mut written = (Vec::new(), Vec::new());
     let mut content = Vec::new();
     let sectors = theirs.len().max(ours.len()).div_ceil(512);
+    let is_reencrypted = row.has("reencrypt") && theirs != before && ours != before;
     for sector in 0..sectors {
         let at = sector * 512;
         if headers.0.header.contains(&at) {
@@ -228,6 +306,10 @@ fn compare_sectors(
         let (old, one, other) = (part(before), part(theirs), part(ours));
         let is_in = |ranges: &[Range<usize>]| ranges.iter().any(|range| range.contains(&at));
         if is_in(&headers.0.gaps) && is_in(&headers.1.gaps) {
+            continue;
+        }
+        // What protects data takes more or less of a free area, and the data are under keys that nobody else has.
+        if is_reencrypted {
             continue;
         }
         if is_in(&headers.0.areas) && is_in(&headers.1.areas) {
@@ -346,13 +428,7 @@ fn luks1(row: &Row, before: &[u8], content: &[u8]) -> Shown {
 }
 
 fn luks2(row: &Row, before: &[u8], content: &[u8]) -> Shown {
-    let bytes_at = |content: &[u8], at: usize| {
-        let bytes = content.get(at..at + 8).unwrap_or_default();
-        u64::from_be_bytes(bytes.try_into().unwrap_or_default())
-    };
-    let size = usize::try_from(bytes_at(content, 8))
-        .unwrap()
-        .clamp(4096, 4 << 20);
+    let size = header_bytes(content);
     let old_json = json(before, 0, size);
     let mut fields = Vec::new();
     for at in [0, size] {
@@ -396,13 +472,24 @@ fn luks2(row: &Row, before: &[u8], content: &[u8]) -> Shown {
             ),
         ]);
     }
-    let keyslots = json_number(&json(content, 0, size), "\"keyslots_size\":\"");
+    let keyslots = json_number(&json(content, 0, size), KEYSLOTS);
     Shown {
         fields,
         header: 0..2 * size,
         areas: std::iter::once(2 * size..2 * size + keyslots).collect(),
         gaps: Vec::new(),
     }
+}
+
+fn bytes_at(content: &[u8], at: usize) -> u64 {
+    let bytes = content.get(at..at + 8).unwrap_or_default();
+    u64::from_be_bytes(bytes.try_into().unwrap_or_default())
+}
+
+/// Size of one copy of a LUKS2 header.
+fn header_bytes(content: &[u8]) -> usize {
+    let bytes = usize::try_from(bytes_at(content, 8)).unwrap();
+    bytes.clamp(4096, 4 << 20)
 }
 
 /// The JSON area of the copy at `at`, without the zeros behind the text.
@@ -420,6 +507,9 @@ fn json_number(json: &str, name: &str) -> usize {
     let end = digits.find(|letter: char| !letter.is_ascii_digit());
     digits[..end.unwrap_or(digits.len())].parse().unwrap_or(0)
 }
+
+/// What stands before the size of the keyslots' area.
+const KEYSLOTS: &str = "\"keyslots_size\":\"";
 
 /// The text as it is written, in its order, with `new` for what is random and was not there before.
 fn shown_json(row: &Row, json: &str, old: &str) -> String {
@@ -444,6 +534,11 @@ fn shown_json(row: &Row, json: &str, old: &str) -> String {
             shown.push_str(if is_new { name } else { &rest[..end] });
             shown.push_str(if is_new { "measured" } else { "" });
             rest = &rest[end..];
+        } else if let Some(digits) = rest.strip_prefix(KEYSLOTS).filter(|_| row.has("reencrypt")) {
+            // It grows there, up to the data, whatever was asked for.
+            shown.push_str(KEYSLOTS);
+            let is_digit = |letter: char| letter.is_ascii_digit();
+            rest = digits.trim_start_matches(is_digit);
         } else {
             let next = rest.chars().next().map_or(0, char::len_utf8);
             shown.push_str(&rest[..next]);

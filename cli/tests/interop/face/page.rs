@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::all_rows;
+use super::{all_rows, rows_in_place};
 
 /// A line of the page for each reason, with the number of rows that it stands at; what stands most often first.
 fn lines() -> Vec<String> {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for row in all_rows() {
+    for row in all_rows().into_iter().chain(rows_in_place()) {
         if let Some(reason) = row.difference() {
             *reasons.entry(reason.to_owned()).or_default() += 1;
         }

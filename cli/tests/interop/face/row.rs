@@ -107,6 +107,12 @@ impl Row {
         self.words.iter().any(|other| other == word)
     }
 
+    /// Whether data move to make room for a header before them.
+    pub fn makes_room(&self) -> bool {
+        let moves = ["--encrypt", "--new", "-N", "enc-shift", "oldflag-enc"];
+        moves.iter().any(|word| self.has(word))
+    }
+
     /// Why it is meant to differ.
     pub fn difference(&self) -> Option<&str> {
         self.wanted.as_ref().map(|wanted| wanted.because.as_str())

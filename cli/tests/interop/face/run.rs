@@ -40,6 +40,9 @@ pub fn run(program: &Path, row: &Row, folder: &Path) -> Outcome {
     if row.has("benchmark") {
         outcome.stdout = without_measurements(&outcome.stdout);
     }
+    if row.has("reencrypt") {
+        outcome.stdout = without_progress(&outcome.stdout);
+    }
     for text in [&mut outcome.stdout, &mut outcome.stderr] {
         *text = text.replace(&*program.to_string_lossy(), "cryptsetup");
         *text = text.replace("/usr/sbin/cryptsetup", "cryptsetup");
@@ -71,11 +74,48 @@ fn without_measurements(text: &str) -> String {
     shown
 }
 
+/// Of the last line of progress that it was there; what stands before it depends on how fast the machine is.
+fn without_progress(text: &str) -> String {
+    let mut shown = String::new();
+    for line in text.split_inclusive('\n') {
+        let end = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
+        let starts = line.find("Finished, time ");
+        let json = line
+            .starts_with("{\"device\":")
+            .then(|| line.find("\"speed\""));
+        if let Some(start) = starts {
+            let is_over = line.contains("\x1b[2K\r");
+            let how = if is_over { "over itself" } else { "" };
+            let _ = write!(shown, "Finished, time {how}{}", &line[start..start + 9]);
+            shown.push_str(end);
+        } else if let Some(speed) = json.flatten() {
+            shown.push_str(&line[..speed]);
+            shown.push_str(end);
+        } else {
+            shown.push_str(line);
+        }
+    }
+    shown
+}
+
 /// Without what is said of a machine that other tests keep busy.
 fn whatever_the_load(text: &str) -> String {
     text.split_inclusive('\n')
         .filter(|line| !line.contains("this machine is busy: the key derivation"))
         .collect()
+}
+
+/// What a command writes on standard output where it ends well.
+pub fn plaintext(command: &mut Command, input: &[u8]) -> Option<Vec<u8>> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().expect("a pipe").write_all(input);
+    let output = child.wait_with_output().unwrap();
+    output.status.success().then_some(output.stdout)
 }
 
 /// Runs a command to its end.

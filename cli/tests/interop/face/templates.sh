@@ -90,6 +90,42 @@ cp recrypt-checksum recrypt-forged; rewritten recrypt-forged '"direction":"forwa
 cp recrypt-checksum recrypt-twice; rewritten recrypt-twice '["online-reencrypt-v2"]' '["online-reencrypt-v2","online-reencrypt-v3X"]'
 cp recrypt-checksum recrypt-later; rewritten recrypt-later '["online-reencrypt-v2"]' '["online-reencrypt-v4"]'
 cp recrypt-checksum recrypt-two; rewritten recrypt-two '["online-reencrypt-v2"]' '["online-reencrypt-v2","online-reencrypt-v3"]'
+# Every kind of job in place, begun; two that a crash cut off; and what has no digest.
+begun() { cryptsetup reencrypt $cheap --init-only --force-offline-reencrypt "$@" -d pw >/dev/null; }
+cp onel2 re-init; begun re-init
+cp filled enc-shift; begun enc-shift --encrypt --reduce-device-size 2M
+cp filled enc-det; begun enc-det --encrypt --header enc-det.h
+cp onel2 dec-shift; begun dec-shift --decrypt --header dec-shift.h
+cp enc-det full-det; cp enc-det.h full-det.h
+cryptsetup reencrypt $cheap --resume-only --force-offline-reencrypt full-det --header full-det.h -d pw
+cp full-det dec-det; cp full-det.h dec-det.h; begun dec-det --decrypt --header dec-det.h
+for way in checksum journal; do
+    cp re-init hot-$way
+    strace -f -o /dev/null -e inject=fdatasync:signal=KILL:when=2 cryptsetup reencrypt $cheap --resume-only \
+        --force-offline-reencrypt hot-$way -d pw --hotzone-size 64k --resilience $way || true
+    cryptsetup luksDump hot-$way | grep -q in-reencryption
+done
+# The JSON without the digest of the state, and by the flag of before there was one.
+unproven() { # image, flag
+    python3 -c '
+import hashlib, json, sys
+name, flag = sys.argv[1:]
+image = bytearray(open(name, "rb").read())
+for copy in (0, 16384):
+    text = json.loads(bytes(image[copy + 4096:copy + 16384]).rstrip(b"\0"))
+    is_of_state = lambda it: not it["segments"] and all(text["keyslots"][slot]["type"] == "reencrypt" for slot in it["keyslots"])
+    text["digests"] = {id: it for id, it in text["digests"].items() if not is_of_state(it)}
+    text["config"]["requirements"]["mandatory"] = [flag]
+    image[copy + 4096:copy + 16384] = json.dumps(text, separators=(",", ":")).encode().ljust(12288, b"\0")
+    image[copy + 448:copy + 512] = bytes(64)
+    image[copy + 448:copy + 480] = hashlib.sha256(image[copy:copy + 16384]).digest()
+open(name, "wb").write(image)
+' "$@"
+}
+cp re-init nodigest; unproven nodigest online-reencrypt-v2
+cp re-init oldflag; unproven oldflag online-reencrypt
+cp hot-checksum oldflag-hot; unproven oldflag-hot online-reencrypt
+cp enc-shift oldflag-enc; unproven oldflag-enc online-reencrypt
 
 # Damaged: image, offset in bytes, what stands there then.
 damage() {

@@ -1,0 +1,404 @@
+//! Begins: a plain device that is encrypted, a container that is decrypted or given another key.
+
+use std::path::{Path, PathBuf};
+
+use jobs::Place;
+use jobs::allow::Allow;
+use jobs::in_place::decrypt::{DecryptInPlaceOptions, decrypt as decrypt_in_place};
+use jobs::in_place::encrypt::{EncryptInPlaceOptions, encrypt as encrypt_in_place};
+use jobs::in_place::reencrypt::{ReencryptAllow, ReencryptOptions, reencrypt};
+use jobs::new_keyslot::NewKeyslot;
+use jobs::new_luks::{KeyslotCipher, LuksOptions, NewLuks};
+use luks::defaults::LUKS2_METADATA_BYTES;
+use luks::luks2::{KeyslotKind, Metadata};
+use luks::{Header, Layout, Luks, Version};
+
+use super::failure::one_key;
+use super::{
+    CANNOT_BE_APPLIED, Face, NOT_INITIALIZED, change, check_known, check_offline, failed, how,
+    is_same_file, look, zones,
+};
+use crate::cryptsetup::check::INTEGRITY;
+use crate::cryptsetup::failure::Failure;
+use crate::cryptsetup::format::{self, SMALL_KEYSLOTS_BYTES};
+use crate::cryptsetup::open::{no_mapping, not_built};
+use crate::cryptsetup::session::{Session, say};
+use crate::exit::Exit;
+use crate::output;
+
+/// `--encrypt` of what is no container.
+pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
+    let given = &session.given;
+    if session.operands.len() > 1 {
+        return Err(no_mapping(super::Action::Reencrypt));
+    }
+    let device = session.device_path();
+    let header = given.text("header").map(PathBuf::from);
+    let header = header.filter(|header| !is_same_file(header, &device));
+    let reduced = given.number("reduce-device-size");
+    let reduced = reduced.filter(|bytes| *bytes != 0);
+    if header.is_none() && reduced.is_none() {
+        return Err(Failure::wrong(
+            "Encryption without detached header (--header) is not possible without data device size reduction (--reduce-device-size).",
+        ));
+    }
+    if header.is_some() && look(&device)?.is_some() {
+        return Err(Failure::wrong(format!(
+            "Device {} is already LUKS device. Aborting operation.",
+            session.device()
+        )));
+    }
+    match session.kind.as_deref() {
+        None | Some("luks" | "luks2") => {}
+        Some("luks1") => return Err(not_built("an encryption in place to LUKS1")),
+        Some(_) => return Err(Failure::silent(Exit::Wrong)),
+    }
+    if given.string("integrity").is_some_and(|kind| kind != "none") {
+        return Err(not_built(INTEGRITY));
+    }
+    check_header_file(header.as_deref(), reduced.is_some())?;
+    for (option, why) in [
+        ("offset", "data that begin elsewhere"),
+        ("device-size", "a part of the data"),
+    ] {
+        if header.is_some() && given.number(option).is_some_and(|number| number != 0) {
+            return Err(not_built(&format!(
+                "an encryption in place with a detached header of {why}"
+            )));
+        }
+    }
+    let reduced = adjusted(session, reduced)?;
+    let zones = if header.is_some() {
+        match given.string("resilience").as_deref() {
+            None | Some("none" | "checksum" | "journal") => {}
+            Some(other) => {
+                let known = check_known(other);
+                let failure = known.err();
+                let failure = failure.map(|failure| failure.and(NOT_INITIALIZED));
+                return Err(failure.unwrap_or_else(|| Failure::wrong(NOT_INITIALIZED)));
+            }
+        }
+        zones(session, false)?
+    } else {
+        zones(session, true)?
+    };
+    format::check_sizes(session)?;
+    let mut wanted = LuksOptions {
+        offset_sectors: None,
+        sector_bytes: given.small("sector-size"),
+        ..format::luks_options(session, Version::Luks2)?
+    };
+    let cut = cut_keyslots(&mut wanted, reduced);
+    let (key_bytes, mut notes) = measured(session, &wanted, header.is_some(), reduced)?;
+    notes.extend(cut);
+    confirm(session, header.as_deref())?;
+    let options = EncryptInPlaceOptions {
+        change: change(session),
+        format: wanted,
+        reduce_bytes: reduced,
+        zones,
+        init_only: given.has("init-only"),
+        allow: Allow {
+            empty_passphrase: true,
+            ..Allow::default()
+        },
+    };
+    let face = Face::new(session, session.key(None)?)
+        .with_key_bytes(key_bytes)
+        .noting(notes)
+        .adding_to(Vec::new());
+    let image = Place::Path(device);
+    let done = encrypt_in_place(&image, header.as_ref(), &options, &face, &(), &face);
+    done.map_err(|error| failed(&face, error))?;
+    face.end();
+    Ok(())
+}
+
+/// A detached header goes to a new file, and the data stay where they are then.
+fn check_header_file(header: Option<&Path>, is_reduced: bool) -> Result<(), Failure> {
+    let Some(header) = header else { return Ok(()) };
+    if is_reduced {
+        return Err(Failure::wrong(
+            "Options --header and --reduce-device-size cannot be combined: nothing would protect the data.",
+        ));
+    }
+    let name = output::path(header);
+    let folder = header
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Failure::wrong(format!("Cannot create header file {name}.")));
+    }
+    if header.symlink_metadata().is_ok() {
+        return Err(Failure::wrong(format!(
+            "Requested header file {name} already exists."
+        )));
+    }
+    Ok(())
+}
+
+/// The bytes that the end gives up: twice as many as lie before the data.
+fn adjusted(session: &Session, reduced: Option<u64>) -> Result<Option<u64>, Failure> {
+    let Some(bytes) = reduced else {
+        return Ok(None);
+    };
+    let Some(sectors) = session
+        .given
+        .number("offset")
+        .filter(|sectors| *sectors != 0)
+    else {
+        return Ok(Some(bytes));
+    };
+    let twice = sectors.checked_mul(2);
+    let twice_bytes = twice.and_then(|sectors| sectors.checked_mul(512));
+    match (twice, twice_bytes) {
+        (Some(twice), Some(wanted)) if wanted <= bytes => {
+            if wanted < bytes {
+                say(format!(
+                    "Adjusting --reduce-device-size value to twice the --offset {twice} (sectors)."
+                ))?;
+            }
+            Ok(Some(wanted))
+        }
+        _ => Err(Failure::wrong(
+            "Requested data offset must be less than or equal to half of --reduce-device-size parameter.",
+        )),
+    }
+}
+
+/// Cuts keyslots that would reach into the data; what is told of it.
+fn cut_keyslots(wanted: &mut LuksOptions, reduced: Option<u64>) -> Option<String> {
+    let headers = wanted
+        .metadata_bytes
+        .unwrap_or(LUKS2_METADATA_BYTES)
+        .checked_mul(2)?;
+    let most = (reduced? / 2).checked_sub(headers)?;
+    let asked = wanted.keyslots_bytes?;
+    if asked <= most {
+        return None;
+    }
+    wanted.keyslots_bytes = Some(most);
+    Some(format!(
+        "WARNING: LUKS2 keyslots area size changed to {most} bytes."
+    ))
+}
+
+/// Bytes of the new key, and what is told of the new header.
+fn measured(
+    session: &Session,
+    wanted: &LuksOptions,
+    is_detached: bool,
+    reduced: Option<u64>,
+) -> Result<(usize, Vec<String>), Failure> {
+    let device = session.device();
+    let format = LuksOptions {
+        offset_sectors: reduced.map(|bytes| bytes / 1024),
+        ..wanted.clone()
+    };
+    let bytes = wanted.sector_bytes.unwrap_or(512);
+    let sector = dmcrypt::SectorSize::new(bytes)
+        .ok_or_else(|| Failure::wrong("Unsupported encryption sector size."))?;
+    let new = NewLuks::new(&device, &format, is_detached, sector)?;
+    let layout =
+        Layout::new(new.options()).map_err(|option| Failure::luks(&device, option.into()))?;
+    let mut notes = Vec::new();
+    if layout.keyslots_bytes < SMALL_KEYSLOTS_BYTES {
+        notes.push(format!(
+            "WARNING: keyslots area ({} bytes) is very small, available LUKS2 keyslot count is very limited.",
+            layout.keyslots_bytes
+        ));
+    }
+    Ok((new.options().key_bytes, notes))
+}
+
+fn confirm(session: &Session, header: Option<&Path>) -> Result<(), Failure> {
+    if header.is_some() {
+        let question = "Header file does not exist, do you want to create it?";
+        return session.confirm(question, || Failure::aborted(Exit::NoKeyFits));
+    }
+    let device = session.device();
+    let question = format!("This will overwrite data on {device} irrevocably.");
+    session.confirm(&question, || Failure::aborted(Exit::Wrong))
+}
+
+/// `--decrypt` of a container whose header goes to the new file `header`.
+pub(super) fn decrypt_into(session: &Session, luks: &Luks, header: &Path) -> Result<(), Failure> {
+    let Header::Luks2(of_luks) = luks.header() else {
+        return Err(Failure::silent(Exit::Wrong));
+    };
+    match session.given.string("resilience").as_deref() {
+        Some("none" | "datashift") => return Err(Failure::wrong(CANNOT_BE_APPLIED)),
+        Some(other) => check_known(other)?,
+        None => {}
+    }
+    let question = format!(
+        "Header file {header} does not exist. Do you want to initialize LUKS2 decryption of device {device} and export LUKS2 header to file {header}?",
+        header = output::path(header),
+        device = session.device(),
+    );
+    session.confirm(&question, || Failure::aborted(Exit::Wrong))?;
+    let folder = header
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Failure::wrong(format!(
+            "Cannot create header backup file {}.",
+            output::path(header)
+        )));
+    }
+    run_decrypt(session, &of_luks.metadata, true)
+}
+
+/// `--decrypt` of a container whose header is in a file of its own.
+pub(super) fn decrypt(session: &Session, metadata: &Metadata) -> Result<(), Failure> {
+    match session.given.string("resilience").as_deref() {
+        None | Some("none" | "checksum" | "journal") => {}
+        Some(other) => {
+            check_known(other)?;
+            return Err(Failure::wrong(NOT_INITIALIZED));
+        }
+    }
+    run_decrypt(session, metadata, false)
+}
+
+fn run_decrypt(session: &Session, metadata: &Metadata, is_shifted: bool) -> Result<(), Failure> {
+    check_offline(session)?;
+    let slots = opening(metadata);
+    if slots.is_empty() || session.keyslot().is_some_and(|slot| !slots.contains(&slot)) {
+        return Err(Failure::no_keyslot());
+    }
+    let options = DecryptInPlaceOptions {
+        change: change(session),
+        unlock: how(session)?,
+        zones: zones(session, false)?,
+        init_only: session.given.has("init-only"),
+    };
+    let face = Face::new(session, session.key(None)?).unlocking(&slots);
+    let face = if is_shifted {
+        let gone = format!(
+            "Existing 'crypto_LUKS' superblock signature on device {} will be wiped.",
+            session.device()
+        );
+        face.noting(if session.is_verbose() {
+            vec![gone.clone(), gone]
+        } else {
+            Vec::new()
+        })
+    } else {
+        face
+    };
+    let image = Place::Path(session.device_path());
+    let header = session.header_path();
+    let done = decrypt_in_place(&image, Some(&header), &options, &face, &(), &face);
+    done.map_err(|error| failed(&face, error))?;
+    face.end();
+    Ok(())
+}
+
+/// Another key, cipher or sector size.
+pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> {
+    let given = &session.given;
+    let Header::Luks2(header) = luks.header() else {
+        return Err(Failure::silent(Exit::Wrong));
+    };
+    if !given.has("init-only") {
+        check_offline(session)?;
+    }
+    if given
+        .number("reduce-device-size")
+        .is_some_and(|bytes| bytes != 0)
+    {
+        return Err(Failure::wrong(
+            "Option --reduce-device-size is for encryption: nothing would protect the data.",
+        ));
+    }
+    match given.string("resilience").as_deref() {
+        None | Some("none" | "checksum" | "journal") => {}
+        Some(other) => {
+            check_known(other)?;
+            return Err(Failure::wrong(NOT_INITIALIZED));
+        }
+    }
+    let place = session.key(None)?;
+    let slots = opening(&header.metadata);
+    let keep_key = given.has("keep-key");
+    let kept = match session.keyslot() {
+        Some(slot) if !slots.contains(&slot) => return Err(Failure::silent(Exit::Wrong)),
+        Some(slot) => vec![slot],
+        None => slots.clone(),
+    };
+    if kept.is_empty() {
+        return Err(Failure::silent(Exit::Wrong));
+    }
+    if kept.len() > 1 && !place.is_asked && !keep_key {
+        return Err(one_key());
+    }
+    let cost = session.costs(false)?;
+    let options = ReencryptOptions {
+        change: change(session),
+        unlock: how(session)?,
+        cipher: given.string("cipher"),
+        key_bits: given
+            .small("new-key-size")
+            .or(given.small("key-size"))
+            .filter(|bits| *bits != 0),
+        sector_bytes: given.small("sector-size"),
+        new: NewKeyslot {
+            cost: jobs::new_luks::Cost {
+                // The kind of a keyslot stays unless another one is said.
+                kdf: cost.kdf.filter(|_| given.has("pbkdf")),
+                ..cost
+            },
+            hash: given.string("hash"),
+            cipher: session
+                .keyslot_cipher()
+                .or_else(|| area_cipher(&header.metadata, &kept)),
+        },
+        keep_key,
+        zones: zones(session, false)?,
+        init_only: given.has("init-only"),
+        device_bytes: given.number("device-size"),
+        allow: ReencryptAllow {
+            lose_rest: true,
+            // Nobody looks there either who is forced to work offline.
+            any_sector_size: given.has("force-offline-reencrypt"),
+            weak_cipher: false,
+        },
+    };
+    let before = header.metadata.keyslots.iter().map(|slot| slot.id);
+    let face = Face::new(session, place)
+        .trying()
+        .of_keyslot(kept.first().copied())
+        .adding_to(before.collect());
+    let image = Place::Path(session.device_path());
+    let header = given.text("header").map(PathBuf::from);
+    let header = header.filter(|header| !is_same_file(header, &session.device_path()));
+    let header = header.map(Place::Path);
+    let done = reencrypt(&image, header.as_ref(), &options, &face, &(), &face);
+    done.map_err(|error| failed(&face, error))?;
+    face.end();
+    Ok(())
+}
+
+/// How the area of the first of these keyslots is encrypted: those of the new ones are too, whatever the data are.
+fn area_cipher(metadata: &Metadata, kept: &[u32]) -> Option<KeyslotCipher> {
+    let slot = metadata.keyslot(*kept.first()?)?;
+    let KeyslotKind::Luks2(slot) = &slot.kind else {
+        return None;
+    };
+    Some(KeyslotCipher {
+        cipher: slot.cipher.text.clone(),
+        key_bits: slot.cipher.key_bytes.checked_mul(8)?,
+    })
+}
+
+/// The keyslots that hold the key of the data, by their numbers: in that order they are asked for.
+fn opening(metadata: &Metadata) -> Vec<u32> {
+    let digest = metadata.digest_of_data();
+    let slots = metadata.keyslots.iter();
+    let slots = slots.filter(|slot| matches!(slot.kind, KeyslotKind::Luks2(_)));
+    slots
+        .map(|slot| slot.id)
+        .filter(|id| digest.is_some_and(|digest| digest.keyslots.contains(id)))
+        .collect()
+}
