@@ -1,12 +1,14 @@
 //! What can be done about an error, as options of the verbs and programs of others.
 
 use std::io;
+use std::path::Path;
 
 use jobs::block;
 use jobs::error::{
     ChangeError, CloneError, DestinationError, InPlaceError, Meant, PlainError, PolicyError,
     SourceError, TransferError,
 };
+use jobs::in_place::header_file;
 use jobs::instead::{Instead, quoted};
 use jobs::key_source::KeyError;
 use jobs::policy::{BUILTIN, BUILTINS};
@@ -16,6 +18,7 @@ use volume::{CopyError, is_bad_place};
 
 use crate::commands::in_place::resume_command;
 use crate::error::Error;
+use crate::output;
 use crate::passphrase::PassphraseError;
 
 /// What to do about it, where something can be done.
@@ -101,6 +104,9 @@ fn of_job(error: &jobs::Error) -> Option<String> {
         }
         jobs::Error::Luks { error, .. } => return of_luks(error),
         jobs::Error::NotLuks { name, instead } => {
+            if let Some(way) = of_header_beside(name) {
+                return Some(way);
+            }
             let raw = "--source-type raw makes a container of a raw image".to_owned();
             return Some(match of_instead(instead, name) {
                 Some(way) => format!("{way}; {raw}"),
@@ -198,6 +204,15 @@ fn in_place(error: &InPlaceError) -> Option<String> {
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+/// What to do with an image that has no header, and a job in place that has left it in the file beside.
+fn of_header_beside(name: &str) -> Option<String> {
+    let beside = header_file::beside(Path::new(name), false);
+    beside.is_file().then(|| {
+        let header = output::path(&beside);
+        format!("its header is in {header}: {}", goes_on(name, None))
+    })
 }
 
 fn goes_on(name: &str, header: Option<&str>) -> String {

@@ -472,6 +472,36 @@ fn half_way_images_are_finished_or_left_alone() {
     assert!(finished >= 35 && refused >= 9, "{finished} {refused}");
 }
 
+/// All is done, and a crash came between the wiping of the old keyslot and the header without it.
+#[test]
+fn an_old_keyslot_that_is_wiped_already_is_not_needed() {
+    let place = halfway::unpacked();
+    let image = "reencrypt-finished";
+    let told = place.run(&format!("inspect {image} --json")).expect(0);
+    let told: Value = serde_json::from_str(told.text()).expect("JSON");
+    let keyslots = &told["metadata"]["keyslots"];
+    let digest = told["metadata"]["digests"].as_object().expect("digests");
+    let old = digest.values().find(|digest| {
+        let segments = digest["segments"].as_array().expect("segments");
+        // The final segment is the regular one's key, the one before is another's.
+        !segments.iter().any(|segment| segment == "0") && !segments.is_empty()
+    });
+    let old = old.expect("the old key's digest")["keyslots"][0].clone();
+    let area = &keyslots[old.as_str().expect("a number")]["area"];
+    let number = |name: &str| -> usize {
+        let text = area[name].as_str().expect("a number as text");
+        text.parse().expect("a number")
+    };
+    let mut bytes = place.read(image);
+    bytes[number("offset")..][..number("size")].fill(0xa5);
+    place.write(image, bytes);
+    run_alone(&place, &format!("resume {image} --key-file pw")).expect(0);
+    let back = place.run(&format!("decrypt {image} - --key-file pw"));
+    assert!(back.expect(0).stdout == halfway::pattern(65_536));
+    let told = place.run(&format!("inspect {image}")).expect(0);
+    assert!(!told.text().contains("reencrypts"), "{}", told.text());
+}
+
 /// Without a digest nothing proves what was begun: it is said and asked for. What a digest disproves is never done.
 #[test]
 fn what_nothing_proves_is_asked_for() {
@@ -513,6 +543,17 @@ fn a_header_file_is_found_and_held_against_the_image() {
         .expect(4)
         .says("d is in the middle of a job that d.luks-header tells of")
         .advises("luksmith resume d --header d.luks-header goes on");
+    for verb in [
+        "inspect d",
+        "key test d --key-file a",
+        "reencrypt d --key-file a",
+    ] {
+        place
+            .run(verb)
+            .expect(4)
+            .says("d: not a LUKS container")
+            .advises("its header is in d.luks-header: luksmith resume d goes on");
+    }
     // Another image's name.
     place.write("other", pattern(BYTES));
     place

@@ -379,8 +379,8 @@ fn prove(
 
 /// The digests of the keys that a reencryption that is under way needs as well.
 ///
-/// Where all is done, nothing is read with the key before any more, and nobody can have it when no keyslot does: what is
-/// left is a container as any other, encrypted under its one key.
+/// Where all is done, nothing is read with the key before any more, whose keyslots may be wiped, named by the header or not:
+/// what is left is a container as any other, encrypted under its one key.
 fn missing_keys(metadata: &Metadata, opened: &[Opened]) -> impl Iterator<Item = u32> {
     let state = metadata.reencryption.as_deref();
     let digests = state.map(Reencryption::key_digests).unwrap_or_default();
@@ -391,9 +391,6 @@ fn missing_keys(metadata: &Metadata, opened: &[Opened]) -> impl Iterator<Item = 
             state.is_finished()
                 && Some(digest) == state.before.digest
                 && matches!(state.after.segment.kind, SegmentKind::Crypt(_))
-        }) && !metadata.keyslots.iter().any(|slot| {
-            let own = metadata.digest_of_keyslot(slot.id);
-            own.is_some_and(|own| own.id == digest)
         })
     };
     let is_all_gone = matches!(missing[..], [digest] if is_gone(digest));
