@@ -33,6 +33,7 @@ mod policy;
 mod progress;
 mod read_only;
 mod refusals;
+mod resumes;
 mod sector_sizes;
 mod shared;
 mod signals;
