@@ -136,6 +136,9 @@ pub struct InPlaceReport {
     pub payload_bytes: u64,
     /// Bytes of them that are as before.
     pub left_bytes: u64,
+    /// Bytes that a file is longer by while it is worked on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_bytes: Option<u64>,
     /// The keyslots that open it now, where they are new.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keyslots: Vec<u32>,
@@ -168,6 +171,7 @@ impl InPlaceReport {
             payload_offset: facts.offset,
             payload_bytes,
             left_bytes: payload_bytes,
+            more_bytes: None,
             keyslots: Vec::new(),
             dropped: Vec::new(),
         }

@@ -153,13 +153,20 @@ fn plan(report: &InPlaceReport) -> String {
     };
     let header = report.header.as_ref();
     let header = header.map_or(String::new(), |header| format!("  header: {header}\n"));
+    let space = report.more_bytes.map_or(String::new(), |more| {
+        format!(
+            "  space: {} more while it is done, and {} at the end\n",
+            human::size(more),
+            human::size(report.payload_offset)
+        )
+    });
     let dropped = if report.dropped.is_empty() {
         String::new()
     } else {
         format!("  keyslots that go: {}\n", numbers(&report.dropped))
     };
     format!(
-        "{what}\n  {}\n{header}{dropped}  payload: {} at {}, of which {} are to be done\n",
+        "{what}\n  {}\n{header}{dropped}{space}  payload: {} at {}, of which {} are to be done\n",
         container(report),
         human::size(report.payload_bytes),
         report.payload_offset,

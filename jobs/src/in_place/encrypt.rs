@@ -254,6 +254,10 @@ impl Plan {
             payload_offset: self.shift,
             payload_bytes: self.payload,
             left_bytes: self.payload,
+            more_bytes: self
+                .whole
+                .checked_sub(self.payload)
+                .filter(|more| *more != 0 && options.reduce_bytes.is_none()),
             keyslots: vec![made.keyslot],
             dropped: Vec::new(),
         }
