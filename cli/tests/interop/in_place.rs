@@ -505,3 +505,63 @@ fn a_second_job_is_kept_out() {
     ));
     assert_holds(&place, "d", "");
 }
+
+/// cryptsetup killed at some of its syncs: we finish, and every byte is there. It would itself lose what it leaves at the end.
+#[test]
+fn what_a_killed_cryptsetup_leaves_is_finished() {
+    let place = place();
+    place.sh(&format!(
+        "cp raw box; luksmith encrypt --in-place box {K} {CHEAP} {SMALL} -q
+         cp raw apart; luksmith encrypt --in-place apart --header head {K} {CHEAP} -q
+         cp raw longer; truncate -s +4M longer"
+    ));
+    let mut passed = 0;
+    for (from, header, command) in [
+        ("box", "", "reencrypt CHEAP --hotzone-size 1M"),
+        (
+            "longer",
+            "",
+            "reencrypt --encrypt --reduce-device-size 4M CHEAP",
+        ),
+        (
+            "raw",
+            "--header h",
+            "reencrypt --encrypt CHEAP --hotzone-size 1M",
+        ),
+        (
+            "apart",
+            "--header h",
+            "reencrypt --decrypt --hotzone-size 1M",
+        ),
+        ("box", "--header h", "reencrypt --decrypt"),
+    ] {
+        let command = command.replace("CHEAP", CHEAP);
+        for number in (6 + passed % 3..).step_by(5) {
+            let code = place.sh_code(&format!(
+                "rm -f d h LUKS2-temp*; cp {from} d; [ {from} != apart ] || cp head h
+                 strace -f -o /dev/null -e trace=fsync,fdatasync -e inject=fsync,fdatasync:signal=KILL:when={number} \
+                 cryptsetup {command} {OFFLINE} d {header} {K} 2>said"
+            ));
+            if code != 137 {
+                assert_eq!(code, 0, "{command}");
+                break;
+            }
+            // Begun or ended, it may have nothing to go on with.
+            let header = if exists(&place, "h") { header } else { "" };
+            place.sh_code(&format!("luksmith resume d {header} {K} -q 2>said"));
+            let raw = place.read("raw");
+            let is_plain = place.read_start("d", BYTES as u64) == raw;
+            if !is_plain {
+                let data = place.luksmith(&format!("decrypt d - {header} {K} -q"));
+                assert!(data[..BYTES] == raw, "{command}: {number}");
+            }
+            if !command.contains("--decrypt") {
+                let is_left = format!("luksmith inspect d {header} 2>said | grep -q ^reencrypts");
+                assert_ne!(place.sh_code(&is_left), 0, "{command}: {number}");
+            }
+            passed += 1;
+        }
+    }
+    println!("cases: kills of cryptsetup {passed} passed, 0 failed");
+    assert!(passed >= 15, "{passed}");
+}
