@@ -61,6 +61,13 @@ const LINES: &[(&str, &str)] = &[
     ("key test", "box --key-file pw"),
     ("key export", "box -q --key-file pw --volume-key-file new"),
     ("header config", "work --priority prefer --key-slot 0"),
+    (
+        "encrypt",
+        "--in-place raw -q --header new --dry-run --key-file pw KDF",
+    ),
+    ("decrypt", "--in-place work -q --dry-run --key-file pw"),
+    ("reencrypt", "work -q --dry-run --key-file pw KDF"),
+    ("resume", "work -q --key-file pw"),
     ("token add", "work --key-description text"),
     ("token remove", "work --token-id 0"),
     ("token import", "work --json-file token"),

@@ -22,7 +22,7 @@ fn place(kind: &str) -> Place {
 }
 
 /// What else opens a container, without its policy.
-const CHANGE: [&str; 12] = [
+const CHANGE: [&str; 15] = [
     "key add box --key-file pw --new-keyfile new -q",
     "key change box --key-file pw --new-keyfile new -q",
     "key remove box --key-file pw -q",
@@ -35,6 +35,9 @@ const CHANGE: [&str; 12] = [
     "token add box --key-description words",
     "token remove box --token-id 0",
     "token assign box --token-id 0 --key-slot 0",
+    "reencrypt box --key-file pw -q",
+    "decrypt --in-place box --key-file pw -q",
+    "resume box --key-file pw -q",
 ];
 const OTHER: [&str; 6] = [
     "compare box box --key-file pw",
