@@ -35,6 +35,11 @@ pub trait Secrets {
         Ok(None)
     }
 
+    /// The volume key that a container is given in place of its own; a random one unless there is one here.
+    fn new_volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
+        Ok(None)
+    }
+
     /// All that there is where `read`, the passphrase, came from, if that is more.
     fn whole(&self, read: &LockedBytes) -> Option<LockedBytes> {
         let _ = read;

@@ -106,10 +106,8 @@ fn check_built(session: &Session) -> Result<(), Failure> {
     if tokens.iter().any(|option| given.has(option)) {
         return Err(not_built("tokens as a source of passphrases"));
     }
-    let keys = ["new-volume-key-file", "force-no-keyslots"];
-    if keys.iter().any(|option| given.has(option))
-        || given.has("volume-key-file") && !encrypts(session)
-    {
+    let is_old_key = given.has("volume-key-file") && given.has("new-volume-key-file");
+    if given.has("force-no-keyslots") || is_old_key {
         return Err(not_built("a reencryption by given volume keys"));
     }
     Ok(())

@@ -136,6 +136,10 @@ impl Session {
         let json = self.given.text("json-file").filter(|file| *file != "-");
         inputs
             .path("the volume key file", self.given.text("volume-key-file"))
+            .path(
+                "the new volume key file",
+                self.given.text("new-volume-key-file"),
+            )
             .path("the backup", backup)
             .path("the token file", json)
     }

@@ -106,7 +106,7 @@ pub fn reencrypt(
         .zones
         .start(&site.data.name, digest_cost, options.device_bytes)?;
     let digest = start.digest;
-    let new = plan.new_key(&luks, &passphrases, options, watch)?;
+    let new = plan.new_key(&luks, &passphrases, options, secrets, watch)?;
     site.bypass_page_cache(options.zones.work)?;
     site.header()
         .back_up(&luks, change.backup.as_deref(), watch)?;
@@ -297,6 +297,7 @@ impl Plan {
         luks: &Luks,
         passphrases: &'a [Passphrase],
         options: &ReencryptOptions,
+        secrets: &dyn Secrets,
         watch: &dyn Watch,
     ) -> Result<NewKey<'a>, Error> {
         let mut measured: Vec<(Kdf, KeyslotOptions<'static>)> = Vec::new();
@@ -329,8 +330,13 @@ impl Plan {
         let hash = keyslots
             .first()
             .map_or(defaults::HASH, |slot| slot.options.hash);
+        let key = if options.keep_key {
+            None
+        } else {
+            secrets.new_volume_key()?
+        };
         Ok(NewKey {
-            key: None,
+            key,
             keep_key: options.keep_key,
             cipher: self.cipher.clone(),
             key_bytes: self.key_bytes,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dmcrypt::{CipherSpec, VolumeKey};
 use jobs::Place;
 use jobs::allow::Allow;
 use jobs::in_place::decrypt::{DecryptInPlaceOptions, decrypt as decrypt_in_place};
@@ -9,7 +10,7 @@ use jobs::in_place::encrypt::{EncryptInPlaceOptions, encrypt as encrypt_in_place
 use jobs::in_place::reencrypt::{ReencryptAllow, ReencryptOptions, reencrypt};
 use jobs::new_keyslot::NewKeyslot;
 use jobs::new_luks::{KeyslotCipher, LuksOptions, NewLuks};
-use luks::defaults::LUKS2_METADATA_BYTES;
+use luks::defaults::{KEY_BYTES, LUKS2_METADATA_BYTES, XTS_KEY_BYTES};
 use luks::luks2::{KeyslotKind, Metadata};
 use luks::{Header, Layout, Luks, Version};
 
@@ -21,6 +22,7 @@ use super::{
 use crate::cryptsetup::check::INTEGRITY;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::format::{self, SMALL_KEYSLOTS_BYTES};
+use crate::cryptsetup::key::read_volume_key;
 use crate::cryptsetup::open::{no_mapping, not_built};
 use crate::cryptsetup::session::{Session, say};
 use crate::exit::Exit;
@@ -333,15 +335,17 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
     if kept.len() > 1 && !place.is_asked && !keep_key {
         return Err(one_key());
     }
+    let new_key = if keep_key {
+        None
+    } else {
+        new_key(session, &header.metadata)?
+    };
     let cost = session.costs(false)?;
     let options = ReencryptOptions {
         change: change(session),
         unlock: how(session)?,
         cipher: given.string("cipher"),
-        key_bits: given
-            .small("new-key-size")
-            .or(given.small("key-size"))
-            .filter(|bits| *bits != 0),
+        key_bits: new_key_bits(session),
         sector_bytes: given.small("sector-size"),
         new: NewKeyslot {
             cost: jobs::new_luks::Cost {
@@ -369,6 +373,7 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
     let face = Face::new(session, place)
         .trying()
         .of_keyslot(kept.first().copied())
+        .with_new_key(new_key)
         .adding_to(before.collect());
     let image = Place::Path(session.device_path());
     let header = given.text("header").map(PathBuf::from);
@@ -378,6 +383,36 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
     done.map_err(|error| failed(&face, error))?;
     face.end();
     Ok(())
+}
+
+/// Size of the new key, where that is said: by its own option since version 2.8.
+fn new_key_bits(session: &Session) -> Option<u32> {
+    let given = &session.given;
+    let bits = given.small("new-key-size").or(given.small("key-size"));
+    bits.filter(|bits| *bits != 0)
+}
+
+/// The new volume key of a file, as large as is said, as the old one, or as its cipher takes one.
+fn new_key(session: &Session, metadata: &Metadata) -> Result<Option<VolumeKey>, Failure> {
+    let given = &session.given;
+    let file = given.text("new-volume-key-file");
+    let Some(file) = file.or(given.text("volume-key-file")) else {
+        return Ok(None);
+    };
+    let old = metadata.volume_key_bytes().unwrap_or(XTS_KEY_BYTES);
+    let cipher: Option<CipherSpec> = given.string("cipher").and_then(|text| text.parse().ok());
+    let takes = |bytes| {
+        let cipher = cipher.as_ref();
+        cipher.is_none_or(|cipher| cipher.check_key_bytes(bytes).is_ok())
+    };
+    let bytes = match new_key_bits(session) {
+        Some(bits) => bits as usize / 8,
+        None => [old, XTS_KEY_BYTES]
+            .into_iter()
+            .find(|bytes| takes(*bytes))
+            .unwrap_or(KEY_BYTES),
+    };
+    read_volume_key(file, bytes).map(Some)
 }
 
 /// How the area of the first of these keyslots is encrypted: those of the new ones are too, whatever the data are.

@@ -28,6 +28,8 @@ pub(in crate::cryptsetup) struct Face<'a> {
     only: Option<u32>,
     /// Bytes of the key of `--volume-key-file`.
     key_bytes: usize,
+    /// The key that the data are given.
+    new_key: Mutex<Option<VolumeKey>>,
     /// What is told before the data are changed.
     notes: Vec<String>,
     /// Keyslots that were there before.
@@ -55,6 +57,7 @@ impl<'a> Face<'a> {
             keyslot: None,
             only: None,
             key_bytes: 0,
+            new_key: Mutex::new(None),
             notes: Vec::new(),
             before: None,
             said: Mutex::default(),
@@ -91,6 +94,11 @@ impl<'a> Face<'a> {
 
     pub(super) fn with_key_bytes(self, key_bytes: usize) -> Self {
         Self { key_bytes, ..self }
+    }
+
+    pub(super) fn with_new_key(self, key: Option<VolumeKey>) -> Self {
+        let new_key = Mutex::new(key);
+        Self { new_key, ..self }
     }
 
     /// Tells that when nothing stands against it any more.
@@ -194,6 +202,11 @@ impl Secrets for Face<'_> {
         };
         let key = read_volume_key(file, self.key_bytes);
         key.map(Some).map_err(|failure| self.refused(failure))
+    }
+
+    fn new_volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
+        let mut key = self.new_key.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(key.take())
     }
 
     fn tries(&self) -> u32 {

@@ -100,6 +100,31 @@ fn what_one_has_left_the_other_finishes() {
     check_all("half-way by one, finished by the other", &cases, check);
 }
 
+/// By the option of versions before 2.8, and by that of those since.
+#[test]
+fn a_volume_key_that_is_given_is_the_new_one() {
+    let place = Place::new();
+    place.write("key", "correct horse");
+    place.write("image", pattern(RAW_BYTES));
+    place.write("new", &pattern(1024)[512..576]);
+    place.write("newer", &pattern(1024)[600..632]);
+    place.sh(&format!(
+        "cryptsetup reencrypt --encrypt {CHEAP} image -d key --header head"
+    ));
+    for options in [
+        "--volume-key-file new",
+        "--new-volume-key-file newer --new-key-size 256",
+    ] {
+        let file = options.split(' ').nth(1).unwrap_or_default();
+        place.sh(&format!(
+            "luksmith cryptsetup reencrypt {CHEAP} --force-offline-reencrypt image -d key --header head {options} &&
+             cryptsetup luksDump -q --dump-volume-key --volume-key-file now head -d key && cmp now {file} && rm now"
+        ));
+        let plain = place.sh("luksmith decrypt image - --key-file key --header head");
+        assert!(plain == pattern(RAW_BYTES));
+    }
+}
+
 fn check(case: &Case) {
     let job = case.job;
     let place = Place::new();

@@ -9,6 +9,7 @@ printf 'pwpwpw' >long
 head -c 8388609 /dev/zero >huge
 head -c 64 /dev/zero | tr '\0' 'a' >vk64
 head -c 32 /dev/zero | tr '\0' 'b' >vk32
+printf '%064d' 1234567890123456789 >vk-new
 mkdir dir
 truncate -s 4M blank
 truncate -s 4194816 odd
