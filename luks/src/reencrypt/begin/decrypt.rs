@@ -1,0 +1,205 @@
+//! Encrypted data that become plaintext where they lie.
+
+use std::sync::Arc;
+
+use volume::Storage;
+
+use super::{
+    StartOptions, begun, check_hotzone, commit, data_segment, luks2_of, resilience, volume_bytes,
+};
+use crate::device::{Luks, Unlocked};
+use crate::edit::Edit;
+use crate::error::{Error, ReencryptionObstacle};
+use crate::luks2::{self, Direction, ReencryptionMode, Which};
+use crate::random::Random;
+use crate::reencrypt::leavings::{self, DECRYPT_IN_PLACE};
+use crate::reencrypt::metadata::{Begin, SegmentObject};
+use crate::reencrypt::zones::{Moved, Shape};
+use crate::reencrypt::{Running, limits, obstacle, protect, storage_bytes, sync_header};
+
+/// Begins to decrypt data in its own place; the header is another storage.
+///
+/// # Errors
+///
+/// As [`start_reencrypt`], and [`ReencryptionObstacle::DataOffset`] where the data does not begin at 0.
+pub fn start_decrypt(
+    luks: &Luks,
+    unlocked: Unlocked,
+    data: Arc<dyn Storage>,
+    options: &StartOptions,
+    random: &mut dyn Random,
+) -> Result<Running, Error> {
+    luks.check_change()?;
+    let header = luks2_of(luks.header())?;
+    let (segment, old, digest) = data_segment(&header.metadata)?;
+    if segment.offset != 0 {
+        let offset = segment.offset;
+        return Err(obstacle(ReencryptionObstacle::DataOffset { offset }));
+    }
+    let sector = u64::from(old.sector_size);
+    let shape = Shape {
+        volume_bytes: volume_bytes(&segment, &*data, sector, options.device_bytes)?,
+        before: 0,
+        after: 0,
+        moved: None,
+        direction: Direction::Forward,
+        is_dynamic: options.device_bytes.is_none(),
+    };
+    let place = SegmentObject {
+        crypt: Some(old),
+        offset: 0,
+        bytes: None,
+    };
+    let begin = Begin {
+        mode: ReencryptionMode::Decrypt,
+        direction: Direction::Forward,
+        resilience: resilience(options.protection, sector, None),
+        before: (place, Some(digest)),
+        after: (
+            SegmentObject {
+                crypt: None,
+                ..place
+            },
+            None,
+        ),
+        moved: None,
+    };
+    let json = header.metadata.raw().clone();
+    let key_of = |number: u32| unlocked.key_of(number);
+    let bytes = header.binary.header_bytes;
+    let json = begun(&begin, json, bytes, &shape, &key_of, options, random)?;
+    check_hotzone(&json, bytes, options)?;
+    let mut edit = Edit::begin(luks)?;
+    commit(&mut edit, json, random)?;
+    let unlocked = unlocked.of(edit.header().clone(), None);
+    drop(edit);
+    Running::of(Arc::clone(luks.storage()), unlocked, data)
+}
+
+/// Begins to decrypt data whose header lies before it: `luks` is a copy of that header in a storage of its own, on the
+/// disk to stay. The first bytes are put where the header was, and then the copy says so. Until it has, this can be done
+/// again, and the copy opens the data where it is.
+///
+/// # Errors
+///
+/// As [`start_reencrypt`].
+pub fn start_decrypt_shift(
+    luks: &Luks,
+    unlocked: Unlocked,
+    data: Arc<dyn Storage>,
+    options: &StartOptions,
+    random: &mut dyn Random,
+) -> Result<Running, Error> {
+    luks.check_change()?;
+    let header = luks2_of(luks.header())?;
+    let (segment, old, digest) = data_segment(&header.metadata)?;
+    let shift = segment.offset;
+    let sector = u64::from(old.sector_size);
+    if shift == 0 || shift.checked_rem(sector) != Some(0) {
+        return Err(obstacle(ReencryptionObstacle::DataOffset { offset: shift }));
+    }
+    let volume_bytes = volume_bytes(&segment, &*data, sector, None)?;
+    let resilience = resilience(options.protection, sector, Some(shift));
+    let place = SegmentObject {
+        crypt: Some(old),
+        offset: shift,
+        bytes: None,
+    };
+    let mut begin = Begin {
+        mode: ReencryptionMode::Decrypt,
+        direction: Direction::Forward,
+        resilience,
+        before: (place, Some(digest)),
+        after: (
+            SegmentObject {
+                crypt: None,
+                offset: 0,
+                bytes: None,
+            },
+            None,
+        ),
+        moved: None,
+    };
+    let room = limits::most_in_place(&begin.resilience, begin.area(&header.metadata)?)?;
+    let room = room.unwrap_or(u64::MAX);
+    let bytes = shift.min(volume_bytes).min(room);
+    let bytes = bytes.saturating_sub(bytes.checked_rem(sector).unwrap_or(0));
+    if bytes == 0 {
+        let problem = ReencryptionObstacle::NoRoom {
+            have: room,
+            need: sector,
+        };
+        return Err(obstacle(problem));
+    }
+    let moved = Moved { offset: 0, bytes };
+    begin.moved = Some((
+        SegmentObject {
+            crypt: Some(old),
+            offset: 0,
+            bytes: Some(bytes),
+        },
+        Some(digest),
+    ));
+    let shape = Shape {
+        volume_bytes,
+        before: shift,
+        after: 0,
+        moved: Some(moved),
+        direction: Direction::Forward,
+        is_dynamic: true,
+    };
+    let mut json = header.metadata.raw().clone();
+    leavings::write_in_place(&mut json, DECRYPT_IN_PLACE, options.cut);
+    let key_of = |number: u32| unlocked.key_of(number);
+    let header_bytes = header.binary.header_bytes;
+    let json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
+
+    sync_header(&**luks.storage())?;
+    wipe_magics(&*data, header_bytes)?;
+    protect::put(&*data, shift, 0, bytes)?;
+    let mut edit = Edit::begin(luks)?;
+    commit(&mut edit, json, random)?;
+    let unlocked = unlocked.of(edit.header().clone(), None);
+    drop(edit);
+    Running::of(Arc::clone(luks.storage()), unlocked, data)
+}
+
+/// Says in a copy of a header what it was made for, before the data is touched: [`start_decrypt_shift`] is next.
+///
+/// # Errors
+///
+/// What [`Edit::begin`] and writing say.
+pub fn mark_decrypt_in_place(
+    luks: &Luks,
+    is_cut: bool,
+    random: &mut dyn Random,
+) -> Result<(), Error> {
+    let mut edit = Edit::begin(luks)?;
+    let mut json = luks2_of(edit.header())?.metadata.raw().clone();
+    leavings::write_in_place(&mut json, DECRYPT_IN_PLACE, is_cut);
+    commit(&mut edit, json, random)
+}
+
+/// Headers that would be found first go, and only their magics.
+fn wipe_magics(data: &dyn Storage, header_bytes: u64) -> Result<(), Error> {
+    let length = storage_bytes(data)?;
+    let mut is_written = false;
+    for (at, which) in [(0, Which::Primary), (header_bytes, Which::Secondary)] {
+        let mut magic = [0; 6];
+        if at.saturating_add(6) > length {
+            continue;
+        }
+        let read = data.read_at(at, &mut magic);
+        read.map_err(Error::io("read the header in the image"))?;
+        if luks2::BinaryHeader::has_magic(which, &magic) {
+            let wiped = data.write_at(at, &[0; 6]);
+            wiped.map_err(Error::io("take the header out of the image"))?;
+            is_written = true;
+        }
+    }
+    if is_written {
+        let synced = data.sync();
+        synced.map_err(Error::io("take the header out of the image"))?;
+    }
+    Ok(())
+}

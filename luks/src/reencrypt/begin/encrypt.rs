@@ -1,0 +1,231 @@
+//! Plaintext that is encrypted where it lies: with its header in a storage of its own, or in its place.
+
+use std::sync::Arc;
+
+use volume::Storage;
+
+use super::{StartOptions, begun, check_hotzone, commit, data_segment, luks2_of, part, resilience};
+use crate::device::{Header, Luks, Unlocked};
+use crate::edit::Edit;
+use crate::error::{Error, InvalidOption, ReencryptionObstacle};
+use crate::format::{NewContainer, NewHeader};
+use crate::luks2::{Direction, ReencryptionMode, Resilience};
+use crate::number::to_usize;
+use crate::random::Random;
+use crate::reencrypt::leavings::{self, ENCRYPT_IN_PLACE};
+use crate::reencrypt::metadata::{self, Begin, SegmentObject};
+use crate::reencrypt::zones::{Moved, Shape};
+use crate::reencrypt::{obstacle, protect, storage_bytes, sync_header};
+
+/// The requirement of a header file whose image has not yet had its first bytes put aside: nobody else goes on from there.
+pub const PUT_ASIDE: &str = "luksmith-put-aside";
+
+/// Turns a container that is not written yet into one whose header says that `payload_bytes` bytes of plaintext are still
+/// to be encrypted.
+///
+/// Without `shift` header and data are two storages, and the data becomes encrypted where it is. With it the header goes
+/// to the start of the data's storage, which must be longer than the payload by twice the data offset when
+/// [`put_aside`] is called; until then its header file says [`PUT_ASIDE`].
+///
+/// # Errors
+///
+/// [`Error::InvalidOption`], [`Error::Random`].
+pub fn prepare_encrypt(
+    new: &mut NewContainer,
+    payload_bytes: u64,
+    shift: bool,
+    options: &StartOptions,
+    random: &mut dyn Random,
+) -> Result<(), Error> {
+    let NewHeader::Luks2(header) = new.header() else {
+        return Err(obstacle(ReencryptionObstacle::Segments));
+    };
+    let (segment, crypt, digest) = data_segment(&header.metadata)?;
+    let sector = u64::from(crypt.sector_size);
+    let volume_bytes = part(
+        payload_bytes,
+        options.device_bytes.filter(|_| !shift),
+        sector,
+    )?;
+    let offset = segment.offset;
+    let linear = |offset, bytes| SegmentObject {
+        crypt: None,
+        offset,
+        bytes,
+    };
+    let after = SegmentObject {
+        crypt: Some(crypt),
+        offset,
+        bytes: None,
+    };
+    let moved = shift.then(|| Moved {
+        offset: payload_bytes.saturating_add(offset),
+        bytes: payload_bytes.min(offset),
+    });
+    let resilience = match moved {
+        Some(_) => Resilience::Shift(offset),
+        None => resilience(options.protection, sector, None),
+    };
+    let begin = Begin {
+        mode: ReencryptionMode::Encrypt,
+        direction: if shift {
+            Direction::Backward
+        } else {
+            Direction::Forward
+        },
+        resilience,
+        before: match moved {
+            Some(_) => (linear(0, Some(payload_bytes)), None),
+            None => (linear(offset, None), None),
+        },
+        after: (after, Some(digest)),
+        moved: moved.map(|moved| (linear(moved.offset, Some(moved.bytes)), None)),
+    };
+    let shape = Shape {
+        volume_bytes,
+        before: if shift { 0 } else { offset },
+        after: offset,
+        moved,
+        direction: begin.direction,
+        is_dynamic: !shift && options.device_bytes.is_none(),
+    };
+    let mut json = header.metadata.raw().clone();
+    if shift {
+        leavings::write_in_place(&mut json, ENCRYPT_IN_PLACE, options.cut);
+    }
+    let key = new.volume_key();
+    let key_of = |number: u32| (number == digest).then_some(key);
+    let header_bytes = header.binary.header_bytes;
+    let mut json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
+    check_hotzone(&json, header_bytes, options)?;
+    if shift {
+        metadata::require(&mut json, PUT_ASIDE);
+    }
+    let header = header
+        .with_json(json)
+        .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
+    new.change(NewHeader::Luks2(header), None, random)
+}
+
+/// Whether a header is that of an image whose first bytes are still to be put aside.
+pub fn is_to_be_put_aside(header: &Header) -> bool {
+    match header {
+        Header::Luks1(_) => false,
+        Header::Luks2(header) => {
+            let metadata = &header.metadata;
+            let requirements = &metadata.config.requirements;
+            metadata.reencryption.is_some() && requirements.iter().any(|name| name == PUT_ASIDE)
+        }
+    }
+}
+
+/// Whether a header, in a storage of its own, is that of an image which somebody else has encrypted to the end with it:
+/// [`put_header`] and [`forget_in_place`] are all that is left.
+pub fn is_encrypted_apart(header: &Header) -> bool {
+    let Header::Luks2(header) = header else {
+        return false;
+    };
+    let metadata = &header.metadata;
+    let mut tokens = metadata.tokens.iter();
+    metadata.config.requirements.is_empty()
+        && tokens.any(|token| token.kind == ENCRYPT_IN_PLACE)
+        && metadata.digest_of_data().is_some()
+        && metadata.data_offset().is_some_and(|offset| offset > 0)
+}
+
+/// Takes the token of a job in place out of a header that is in its place.
+///
+/// # Errors
+///
+/// What [`Edit::begin`] and writing say.
+pub fn forget_in_place(luks: &Luks, random: &mut dyn Random) -> Result<(), Error> {
+    let mut edit = Edit::begin(luks)?;
+    let mut json = luks2_of(edit.header())?.metadata.raw().clone();
+    leavings::forget_in_place(&mut json);
+    commit(&mut edit, json, random)
+}
+
+/// Copies the first bytes of `data` to its end, where `luks`, the header of it in a storage of its own, has them, syncs
+/// them and then says in that header that they are there. Where they are already, nothing is done.
+///
+/// # Errors
+///
+/// [`Error::Unfinished`] where the digest does not fit, [`ReencryptionObstacle::Length`] where `data` is too short,
+/// [`Error::Io`].
+pub fn put_aside(
+    luks: &Luks,
+    unlocked: &Unlocked,
+    data: &dyn Storage,
+    random: &mut dyn Random,
+) -> Result<(), Error> {
+    if !is_to_be_put_aside(luks.header()) {
+        return Ok(());
+    }
+    unlocked.proof().clone()?;
+    sync_header(&**luks.storage())?;
+    let metadata = &luks2_of(luks.header())?.metadata;
+    let state = metadata.reencryption.as_ref();
+    let moved = state.and_then(|state| state.moved.as_ref());
+    let Some(moved) = moved else {
+        return Err(obstacle(ReencryptionObstacle::Segments));
+    };
+    let (offset, have) = (moved.segment.offset, storage_bytes(data)?);
+    let bytes = metadata::bytes_of(&moved.segment, have);
+    let need = offset.saturating_add(bytes);
+    if need > have || bytes > offset {
+        return Err(obstacle(ReencryptionObstacle::Length { have, need }));
+    }
+    protect::put(data, 0, offset, bytes)?;
+    let mut edit = Edit::go_on(Arc::clone(luks.storage()), luks.header())?;
+    let mut json = metadata.raw().clone();
+    metadata::release(&mut json, |name| name == PUT_ASIDE);
+    commit(&mut edit, json, random)
+}
+
+/// Writes the header of `luks`, a storage of its own, to the start of `data`: keyslots first, and the copies when those
+/// are on the disk. From then on the image has its header.
+///
+/// # Errors
+///
+/// [`ReencryptionObstacle::Length`] where there is no room for it, [`Error::Io`].
+pub fn put_header(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
+    let header = luks2_of(luks.header())?;
+    let metadata = &header.metadata;
+    let place = match &metadata.reencryption {
+        Some(state) => Some(state.after.segment.offset),
+        None if is_encrypted_apart(luks.header()) => metadata.data_offset(),
+        None => None,
+    };
+    let Some(need) = place.filter(|_| !is_to_be_put_aside(luks.header())) else {
+        return Err(obstacle(ReencryptionObstacle::NotInProgress));
+    };
+    let have = storage_bytes(data)?;
+    if need > have {
+        return Err(obstacle(ReencryptionObstacle::Length { have, need }));
+    }
+    let copies = header.binary.header_bytes.saturating_mul(2);
+    let from = &**luks.storage();
+    sync_header(from)?;
+    let there_is = storage_bytes(from)?.min(need);
+    for (range, what) in [
+        (copies..there_is, "write the keyslots to the image"),
+        (0..copies.min(there_is), "write the header to the image"),
+    ] {
+        let mut at = range.start;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while at < range.end {
+            let rest = range.end.saturating_sub(at);
+            let piece = &mut chunk[..to_usize(rest).min(CHUNK_BYTES)];
+            let moved = from
+                .read_at(at, piece)
+                .and_then(|()| data.write_at(at, piece));
+            moved.map_err(Error::io(what))?;
+            at = at.saturating_add(crate::number::to_u64(piece.len()));
+        }
+        data.sync().map_err(Error::io(what))?;
+    }
+    Ok(())
+}
+
+/// Bytes of a header that are written at a time.
+const CHUNK_BYTES: usize = 1 << 20;

@@ -1,0 +1,275 @@
+//! Another key, cipher or sector size.
+
+use std::sync::Arc;
+
+use dmcrypt::{CipherSpec, HashAlgorithm, Passphrase, SectorSize, VolumeKey};
+use serde_json::{Map, Value};
+use volume::Storage;
+
+use super::{
+    StartOptions, begun, check_hotzone, checked, commit, data_segment, luks2_of, resilience,
+    volume_bytes,
+};
+use crate::defaults::{self, SALT_BYTES};
+use crate::device::{Luks, Unlocked};
+use crate::edit::Edit;
+use crate::error::{Error, InvalidOption, ReencryptionObstacle};
+use crate::format::Placed;
+use crate::kdf::{self, Effort, KdfParams};
+use crate::keyslots::{KeyslotOptions, free_number, insert, make_luks2, refer};
+use crate::luks2::{Crypt, Direction, KeyslotKind, NewDigest, ReencryptionMode};
+use crate::random::{Random, random_volume_key};
+use crate::reencrypt::metadata::{Begin, SegmentObject};
+use crate::reencrypt::zones::Shape;
+use crate::reencrypt::{Running, obstacle};
+use crate::unlock::KeyDigest;
+
+/// What data is encrypted with from now on.
+pub struct NewKey<'a> {
+    /// The volume key; a random one unless said.
+    pub key: Option<VolumeKey>,
+    /// Keep the volume key, and the keyslots with it: only cipher or sector size change.
+    pub keep_key: bool,
+    /// The cipher.
+    pub cipher: CipherSpec,
+    /// Bytes of a random volume key.
+    pub key_bytes: usize,
+    /// The sector size.
+    pub sector_size: SectorSize,
+    /// The keyslots of the new key. One at least, unless it is kept.
+    pub keyslots: Vec<NewSlot<'a>>,
+    /// Hash and iterations of the new key's digest.
+    pub digest: (HashAlgorithm, u32),
+}
+
+impl Default for NewKey<'_> {
+    /// A random key of the default cipher, sectors of 512 bytes, no keyslot.
+    fn default() -> Self {
+        Self {
+            key: None,
+            keep_key: false,
+            cipher: defaults::CIPHER
+                .parse()
+                .expect("the default cipher is a specification"),
+            key_bytes: defaults::XTS_KEY_BYTES,
+            sector_size: SectorSize::B512,
+            keyslots: Vec::new(),
+            digest: (defaults::HASH, 100 * defaults::PBKDF2_MIN_ITERATIONS),
+        }
+    }
+}
+
+/// A keyslot of the new key.
+pub struct NewSlot<'a> {
+    /// The keyslot of the old key that it comes in place of: priority and tokens move along, and it is wiped at the end.
+    pub replaces: u32,
+    /// What opens it.
+    pub passphrase: &'a Passphrase,
+    /// What it is; its priority and number are not looked at.
+    pub options: KeyslotOptions<'a>,
+}
+
+/// Begins to give data another key, cipher or sector size, in one commit. What comes out is gone on with.
+///
+/// # Errors
+///
+/// [`Error::InvalidOption`] for what cannot be, before anything is written; what [`Edit::begin`] says; [`Error::Io`].
+pub fn start_reencrypt(
+    luks: &Luks,
+    unlocked: Unlocked,
+    data: Arc<dyn Storage>,
+    new: NewKey<'_>,
+    options: &StartOptions,
+    random: &mut dyn Random,
+) -> Result<Running, Error> {
+    luks.check_change()?;
+    let header = luks2_of(luks.header())?;
+    let (segment, old, digest) = data_segment(&header.metadata)?;
+    check_cipher(&new)?;
+    let crypt = Crypt {
+        text: new.cipher.to_string(),
+        spec: Ok(new.cipher.clone()),
+        iv_tweak: old.iv_tweak,
+        sector_size: u32::try_from(new.sector_size.bytes()).unwrap_or(u32::MAX),
+        integrity: false,
+    };
+    let is_same = crypt.text == old.text && crypt.sector_size == old.sector_size;
+    if new.keep_key && is_same {
+        return Err(obstacle(ReencryptionObstacle::NothingToChange));
+    }
+    let sector = u64::from(crypt.sector_size.max(old.sector_size));
+    let volume_bytes = volume_bytes(&segment, &*data, sector, options.device_bytes)?;
+
+    let mut json = header.metadata.raw().clone();
+    let header_bytes = header.binary.header_bytes;
+    let mut areas: Vec<Placed> = Vec::new();
+    let mut another = None;
+    if !new.keep_key {
+        let (number, key) = new_keyslots(&mut json, header_bytes, new, &mut areas, random)?;
+        another = Some((number, key));
+    }
+    let after_digest = another.as_ref().map_or(digest, |(number, _)| *number);
+    let place = SegmentObject {
+        crypt: Some(old),
+        offset: segment.offset,
+        bytes: None,
+    };
+    let begin = Begin {
+        mode: ReencryptionMode::Reencrypt,
+        direction: Direction::Forward,
+        resilience: resilience(options.protection, sector, None),
+        before: (place, Some(digest)),
+        after: (
+            SegmentObject {
+                crypt: Some(&crypt),
+                ..place
+            },
+            Some(after_digest),
+        ),
+        moved: None,
+    };
+    let shape = Shape {
+        volume_bytes,
+        before: segment.offset,
+        after: segment.offset,
+        moved: None,
+        direction: Direction::Forward,
+        is_dynamic: options.device_bytes.is_none(),
+    };
+    let key_of = |number: u32| match &another {
+        Some((id, key)) if *id == number => Some(key),
+        _ => unlocked.key_of(number),
+    };
+    let json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
+    check_hotzone(&json, header_bytes, options)?;
+
+    let mut edit = Edit::begin(luks)?;
+    write_areas(&mut edit, &areas)?;
+    commit(&mut edit, json, random)?;
+    let unlocked = unlocked.of(edit.header().clone(), another);
+    drop(edit);
+    Running::of(Arc::clone(luks.storage()), unlocked, data)
+}
+
+fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {
+    new.cipher.check_supported()?;
+    if new.cipher.is_null() {
+        return Err(InvalidOption::NullCipher);
+    }
+    let bytes = new.key.as_ref().map_or(new.key_bytes, VolumeKey::len);
+    new.cipher.check_key_bytes(bytes)?;
+    Ok(())
+}
+
+/// A new key's digest and keyslots, all in memory; the digest's number.
+fn new_keyslots(
+    json: &mut Map<String, Value>,
+    header_bytes: u64,
+    new: NewKey<'_>,
+    areas: &mut Vec<Placed>,
+    random: &mut dyn Random,
+) -> Result<(u32, VolumeKey), Error> {
+    let key = match new.key {
+        Some(key) => key,
+        None => random_volume_key(new.key_bytes, random)?,
+    };
+    if new.cipher.has_equal_xts_halves(key.expose()) {
+        return Err(InvalidOption::EqualXtsHalves.into());
+    }
+    if new.keyslots.is_empty() {
+        return Err(Error::NoUsableKeyslot("the new key has none"));
+    }
+    let (hash, iterations) = new.digest;
+    let mut salt = [0; SALT_BYTES];
+    random.fill(&mut salt)?;
+    let cost = KdfParams::Pbkdf2 { hash, iterations };
+    let effort = Effort {
+        threads: 1,
+        cancel: &|| false,
+    };
+    let bytes = hash.digest_bytes();
+    let digest = kdf::derive(&cost, key.expose(), &salt, bytes, effort).map_err(Error::kdf(0))?;
+    let of_key = |id| KeyDigest {
+        id,
+        hash,
+        iterations,
+        salt: salt.to_vec(),
+        digest: digest.expose().to_vec(),
+    };
+    let mut number = None;
+    for slot in &new.keyslots {
+        let metadata = checked(json.clone(), header_bytes)?;
+        let id = free_number(metadata.keyslots.iter().map(|slot| slot.id));
+        if id >= 32 {
+            return Err(InvalidOption::NoFreeKeyslot { count: 32 }.into());
+        }
+        let old = metadata.keyslot(slot.replaces);
+        let old = old.filter(|old| matches!(old.kind, KeyslotKind::Luks2(_)));
+        let keyslot = slot.replaces;
+        let old = old.ok_or(InvalidOption::KeyslotInactive { keyslot })?;
+        let options = KeyslotOptions {
+            priority: old.priority,
+            kdf: slot.options.kdf.clone(),
+            cipher: slot.options.cipher.clone(),
+            ..slot.options
+        };
+        let digest_id =
+            number.unwrap_or_else(|| free_number(metadata.digests.iter().map(|digest| digest.id)));
+        let passphrase = slot.passphrase;
+        let (object, area) = make_luks2(
+            &metadata,
+            &key,
+            of_key(digest_id),
+            id,
+            passphrase,
+            &options,
+            random,
+        )?;
+        insert(json, "keyslots", id, object);
+        if number.is_none() {
+            let object = NewDigest {
+                keyslot: id,
+                segment: None,
+                hash: hash.name(),
+                iterations,
+                salt: &salt,
+                digest: digest.expose(),
+            };
+            insert(json, "digests", digest_id, object.to_json());
+            number = Some(digest_id);
+        } else {
+            refer(json, digest_id, id);
+        }
+        add_to_tokens(json, slot.replaces, id);
+        areas.push(area);
+    }
+    Ok((number.unwrap_or_default(), key))
+}
+
+/// Tokens that open a keyslot open the one that comes in its place, too.
+fn add_to_tokens(json: &mut Map<String, Value>, old: u32, new: u32) {
+    let Some(Value::Object(tokens)) = json.get_mut("tokens") else {
+        return;
+    };
+    let old = old.to_string();
+    for token in tokens.values_mut() {
+        if let Some(Value::Array(keyslots)) = token.get_mut("keyslots")
+            && keyslots.iter().any(|name| name.as_str() == Some(&old))
+        {
+            keyslots.push(new.to_string().into());
+        }
+    }
+}
+
+fn write_areas(edit: &mut Edit, areas: &[Placed]) -> Result<(), Error> {
+    for (at, area) in areas {
+        edit.write_area(*at, area)?;
+        let mut back = vec![0; area.len()];
+        let read = edit.storage().read_at(*at, &mut back);
+        read.map_err(Error::io(format!("read the area at {at:#x} back")))?;
+        if back != *area {
+            return Err(Error::NotProven { keyslot: 0 });
+        }
+    }
+    Ok(())
+}
