@@ -21,7 +21,7 @@ use crate::reencrypt::{Running, limits, obstacle, protect, storage_bytes, sync_h
 ///
 /// # Errors
 ///
-/// As [`start_reencrypt`], and [`ReencryptionObstacle::DataOffset`] where the data does not begin at 0.
+/// As [`start_reencrypt`](super::start_reencrypt), and [`ReencryptionObstacle::DataOffset`] where the data does not begin at 0.
 pub fn start_decrypt(
     luks: &Luks,
     unlocked: Unlocked,
@@ -82,7 +82,7 @@ pub fn start_decrypt(
 ///
 /// # Errors
 ///
-/// As [`start_reencrypt`].
+/// As [`start_reencrypt`](super::start_reencrypt).
 pub fn start_decrypt_shift(
     luks: &Luks,
     unlocked: Unlocked,
