@@ -5,6 +5,8 @@ mod decrypt;
 mod encrypt;
 mod rekey;
 
+use std::sync::Arc;
+
 use dmcrypt::{HashAlgorithm, VolumeKey};
 use serde_json::{Map, Value};
 use volume::Storage;
@@ -18,9 +20,9 @@ pub use self::rekey::{NewKey, NewSlot, start_reencrypt};
 use super::metadata::{self, Begin, crypt_of};
 use super::state::sector_bytes;
 use super::zones::Shape;
-use super::{Protection, limits, obstacle, storage_bytes};
+use super::{Protection, Running, limits, obstacle, storage_bytes};
 use crate::defaults;
-use crate::device::Header;
+use crate::device::{Header, Unlocked};
 use crate::edit::Edit;
 use crate::error::{Error, InvalidOption, ReencryptionObstacle};
 use crate::luks2::{self, Checksum, Crypt, Metadata, Resilience, Segment, SegmentSize};
@@ -181,6 +183,22 @@ fn check_hotzone(
         options.hotzone_bytes,
     )?;
     Ok(())
+}
+
+/// Commits the beginning, and hands out what goes on with it; `another` is a key that was made for it.
+fn under_way(
+    mut edit: Edit,
+    json: Map<String, Value>,
+    unlocked: Unlocked,
+    another: Option<(u32, VolumeKey)>,
+    data: Arc<dyn Storage>,
+    random: &mut dyn Random,
+) -> Result<Running, Error> {
+    commit(&mut edit, json, random)?;
+    let unlocked = unlocked.of(edit.header().clone(), another);
+    let storage = Arc::clone(edit.storage());
+    drop(edit);
+    Running::of(storage, unlocked, data)
 }
 
 fn commit(edit: &mut Edit, json: Map<String, Value>, random: &mut dyn Random) -> Result<(), Error> {

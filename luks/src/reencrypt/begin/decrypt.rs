@@ -5,7 +5,8 @@ use std::sync::Arc;
 use volume::Storage;
 
 use super::{
-    StartOptions, begun, check_hotzone, commit, data_segment, luks2_of, resilience, volume_bytes,
+    StartOptions, begun, check_hotzone, commit, data_segment, luks2_of, resilience, under_way,
+    volume_bytes,
 };
 use crate::device::{Luks, Unlocked};
 use crate::edit::Edit;
@@ -69,11 +70,8 @@ pub fn start_decrypt(
     let bytes = header.binary.header_bytes;
     let json = begun(&begin, json, bytes, &shape, &key_of, options, random)?;
     check_hotzone(&json, bytes, options)?;
-    let mut edit = Edit::begin(luks)?;
-    commit(&mut edit, json, random)?;
-    let unlocked = unlocked.of(edit.header().clone(), None);
-    drop(edit);
-    Running::of(Arc::clone(luks.storage()), unlocked, data)
+    let edit = Edit::begin(luks)?;
+    under_way(edit, json, unlocked, None, data, random)
 }
 
 /// Begins to decrypt data whose header lies before it: `luks` is a copy of that header in a storage of its own, on the
@@ -157,11 +155,8 @@ pub fn start_decrypt_shift(
     sync_header(&**luks.storage())?;
     wipe_magics(&*data, header_bytes)?;
     protect::put(&*data, shift, 0, bytes)?;
-    let mut edit = Edit::begin(luks)?;
-    commit(&mut edit, json, random)?;
-    let unlocked = unlocked.of(edit.header().clone(), None);
-    drop(edit);
-    Running::of(Arc::clone(luks.storage()), unlocked, data)
+    let edit = Edit::begin(luks)?;
+    under_way(edit, json, unlocked, None, data, random)
 }
 
 /// Says in a copy of a header what it was made for, before the data is touched: [`start_decrypt_shift`] is next.

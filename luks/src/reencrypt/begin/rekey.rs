@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use volume::Storage;
 
 use super::{
-    StartOptions, begun, check_hotzone, checked, commit, data_segment, luks2_of, resilience,
+    StartOptions, begun, check_hotzone, checked, data_segment, luks2_of, resilience, under_way,
     volume_bytes,
 };
 use crate::defaults::{self, SALT_BYTES};
@@ -145,10 +145,7 @@ pub fn start_reencrypt(
 
     let mut edit = Edit::begin(luks)?;
     write_areas(&mut edit, &areas)?;
-    commit(&mut edit, json, random)?;
-    let unlocked = unlocked.of(edit.header().clone(), another);
-    drop(edit);
-    Running::of(Arc::clone(luks.storage()), unlocked, data)
+    under_way(edit, json, unlocked, another, data, random)
 }
 
 fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {
