@@ -428,17 +428,31 @@ pub fn read_backup(path: &Path) -> Result<Vec<u8>, ChangeError> {
     Ok(bytes)
 }
 
-/// Writes a file of `content` that must not exist yet, through to the disk; after an error or a signal there is none.
+/// Writes a file of `content` that must not exist yet, through to the disk; after an error or a signal there is none. It
+/// has its name once it is whole, so that a process that is killed leaves no part of it under that.
 pub fn write_new(
     path: &Path,
     mode: u32,
     content: Content,
     bytes: &[u8],
 ) -> Result<(), ChangeError> {
-    let written = write_for_now(path, mode, content, bytes)?;
-    written
-        .keep(|_| Ok(()))
-        .map_err(|error| write_failed(path, error))
+    let failed = |error| write_failed(path, error);
+    let (folder, name) = Folder::of(path).map_err(failed)?;
+    let (mut file, temporary) =
+        TemporaryFile::create_for(&Arc::new(folder), &name, mode, content).map_err(failed)?;
+    let written = {
+        let _writing = writing();
+        file.write_all(bytes)
+    };
+    written.and_then(|()| file.sync_all()).map_err(failed)?;
+    let named = temporary.keep(|temporary| {
+        let folder = temporary.folder();
+        folder.rename_new(temporary.name(), &name)?;
+        folder.sync(&file).inspect_err(|_| {
+            let _ = folder.remove_own(&name, &file);
+        })
+    });
+    named.map_err(failed)
 }
 
 /// The same, and the file goes again unless it is kept.

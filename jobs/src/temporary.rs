@@ -5,6 +5,8 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process;
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, TryLockError,
 };
@@ -161,6 +163,26 @@ impl TemporaryFile {
         ))
     }
 
+    /// Makes a file under a name of its own, beside the one that it is to get.
+    pub fn create_for(
+        folder: &Arc<Folder>,
+        entry: &OsStr,
+        mode: u32,
+        content: Content,
+    ) -> io::Result<(File, Self)> {
+        let mut attempt = 0;
+        loop {
+            let name = temporary_name(entry, attempt);
+            match Self::create(folder, &name, mode, content) {
+                // Somebody else's process of the same number, seen through a shared file system.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// The folder that it is in.
     pub fn folder(&self) -> &Folder {
         &self.leaving.folder
@@ -219,6 +241,15 @@ impl Drop for TemporaryFile {
             leavings.forget(self.number);
         }
     }
+}
+
+fn temporary_name(name: &OsStr, attempt: u32) -> OsString {
+    // A name has at most 255 bytes, ours included.
+    let head = &name.as_bytes()[..name.len().min(200)];
+    let mut temporary = OsString::from(".");
+    temporary.push(OsStr::from_bytes(head));
+    temporary.push(format!(".luksmith-{}-{attempt}", process::id()));
+    temporary
 }
 
 fn leavings() -> MutexGuard<'static, Leavings> {

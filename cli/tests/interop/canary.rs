@@ -210,6 +210,18 @@ struct Mapping {
 /// What a process could have written. All of it before any of it is searched: a busy machine takes longer for that than
 /// the process is held.
 fn memory(process: &str) -> Vec<Mapping> {
+    // A thread that ends meanwhile takes a mapping with it.
+    let mut outcome = read_memory(process);
+    for _ in 0..4 {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = read_memory(process);
+    }
+    outcome.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn read_memory(process: &str) -> Result<Vec<Mapping>, String> {
     let memory = File::open(format!("/proc/{process}/mem")).unwrap();
     let maps = fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
     let mut mappings: Vec<Mapping> = Vec::new();
@@ -229,7 +241,7 @@ fn memory(process: &str) -> Vec<Mapping> {
             let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
             let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
             let outcome = memory.read_exact_at(&mut bytes, start);
-            outcome.unwrap_or_else(|error| panic!("{line}: {error}"));
+            outcome.map_err(|error| format!("{line}: {error}"))?;
             mappings.push(Mapping {
                 name: line.to_owned(),
                 bytes,
@@ -239,7 +251,7 @@ fn memory(process: &str) -> Vec<Mapping> {
     }
     let bytes: usize = mappings.iter().map(|mapping| mapping.bytes.len()).sum();
     assert!(bytes > 100 << 10, "{bytes} bytes of memory are too few");
-    mappings
+    Ok(mappings)
 }
 
 /// Each secret, with a mapping that has it.

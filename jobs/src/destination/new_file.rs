@@ -3,8 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::process;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -89,25 +87,13 @@ impl NewFile {
         replaces: Option<Replaced>,
         content: Content,
     ) -> io::Result<(File, Self)> {
-        let mut attempt = 0;
-        loop {
-            let name = temporary_name(entry, attempt);
-            match TemporaryFile::create(folder, &name, 0o600, content) {
-                // Somebody else's process of the same number, seen through a shared file system.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
-                    attempt += 1;
-                }
-                Err(error) => return Err(error),
-                Ok((file, temporary)) => {
-                    let new = Self {
-                        temporary,
-                        entry: entry.to_owned(),
-                        replaces,
-                    };
-                    return Ok((file, new));
-                }
-            }
-        }
+        let (file, temporary) = TemporaryFile::create_for(folder, entry, 0o600, content)?;
+        let new = Self {
+            temporary,
+            entry: entry.to_owned(),
+            replaces,
+        };
+        Ok((file, new))
     }
 
     /// `file` is kept once this one has its name, and goes otherwise.
@@ -265,15 +251,6 @@ impl Naming<'_> {
 /// Makes the name of a file durable.
 fn sync(file: &TemporaryFile) -> io::Result<()> {
     file.folder().sync(file.file())
-}
-
-fn temporary_name(name: &OsStr, attempt: u32) -> OsString {
-    // A name has at most 255 bytes, ours included.
-    let head = &name.as_bytes()[..name.len().min(200)];
-    let mut temporary = OsString::from(".");
-    temporary.push(OsStr::from_bytes(head));
-    temporary.push(format!(".luksmith-{}-{attempt}", process::id()));
-    temporary
 }
 
 #[cfg(test)]
