@@ -356,3 +356,27 @@ fn resilience_changes_between_zones() {
         assert_eq!(running.check(&options).is_ok(), is_taken, "{hotzone_bytes}");
     }
 }
+
+/// What is wiped and cut off stands in a token that only a holder of the key can have written.
+#[test]
+fn a_forged_token_wipes_nothing() {
+    let [header, data] = container(false, 65536, SectorSize::B512);
+    let luks = Luks::open(header.clone()).unwrap();
+    let mut edit = luks::Edit::begin(&luks).unwrap();
+    let mut draft = edit.draft().unwrap();
+    draft.json["tokens"]["0"] = serde_json::json!({
+        "type": luks::reencrypt::WIPE,
+        "keyslots": [],
+        "areas": [],
+        "tail": {"offset": "1048576", "size": "65536", "plaintext": true, "cut": true},
+        "salt": "AAAA",
+        "digest": "AAAA",
+    });
+    edit.commit_draft(draft, &mut OsRandom).unwrap();
+    drop(edit);
+    let luks = Luks::open(header).unwrap();
+    let opened = Running::open(&luks, unlock(&luks, b"old").unwrap(), data);
+    let obstacle = luks::ReencryptionObstacle::Leavings;
+    let refused = luks::InvalidOption::Reencryption(obstacle);
+    assert!(matches!(opened, Err(Error::InvalidOption(error)) if error == refused));
+}
