@@ -1,6 +1,7 @@
 mod cases;
 mod judge;
 mod meddle;
+mod seeded;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,9 +10,10 @@ use luks::Error;
 use luks::reencrypt::Protection;
 use volume::{CrashedDisks, SimulatedDisks};
 
-use self::cases::{Before, Case, Job, Seeded, World};
+use self::cases::{Before, Case, Job, World};
 use self::judge::{Judge, epoch_of};
 use self::meddle::{Asked, Meddling, meddled};
+use self::seeded::Seeded;
 
 /// A case, and what must come of it.
 struct Rig {
