@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dmcrypt::{LockedBytes, Passphrase, VolumeKey};
-use jobs::key_source::{self, KeyError, KeySource};
+use jobs::key_source::{self, KeyError};
 use jobs::new_keyslot::NewKeyslot;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher};
 use jobs::unlock::Unlock;
@@ -14,8 +14,7 @@ use luks::luks2::Priority;
 use luks::{Header, KeyslotOptions, UnlockOptions};
 
 use super::failure::Failure;
-use super::session::Session;
-use crate::options;
+use super::session::{Session, source};
 use crate::output;
 use crate::passphrase::{KeyInput, PassphraseError, Prompt};
 use crate::unlock;
@@ -286,16 +285,6 @@ fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result
         input: KeyInput::new(source, false)?,
         is_asked: file.is_none_or(|file| file == "-"),
     })
-}
-
-/// The same without the terminal: how much of a file counts.
-pub(super) fn source(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> KeySource {
-    KeySource {
-        from: options::key_from(file, None),
-        offset: offset.unwrap_or(0),
-        size: size.filter(|size| *size != 0),
-        ..KeySource::default()
-    }
 }
 
 /// The key of `--volume-key-file` that opens the data: as large as the header says, or `--key-size` where it does not.

@@ -9,16 +9,16 @@ use jobs::Place;
 use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::inputs::Inputs;
-use jobs::key_source::StandardInput;
+use jobs::key_source::{KeySource, StandardInput};
 use jobs::open;
 use jobs::secret_buffer::SecretBuffer;
 use luks::{Header, Luks, Unlocked, Warning};
 use volume::{Access, FileStorage, Storage};
 
 use super::failure::Failure;
-use super::key::source;
 use super::parse::Given;
 use crate::exit::Exit;
+use crate::options;
 use crate::output;
 
 /// What was typed, understood.
@@ -237,4 +237,14 @@ fn typed_line() -> Result<String, Failure> {
         .map_err(|_| Failure::wrong("Error reading response from terminal."))?;
     let line = line.unwrap_or_default();
     Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// A file of a key, and how much of it counts.
+pub(super) fn source(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> KeySource {
+    KeySource {
+        from: options::key_from(file, None),
+        offset: offset.unwrap_or(0),
+        size: size.filter(|size| *size != 0),
+        ..KeySource::default()
+    }
 }

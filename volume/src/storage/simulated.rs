@@ -4,14 +4,16 @@ mod choice;
 mod clock;
 mod crash;
 mod disks;
+mod step;
 
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::clock::{Change, Clock};
+use self::clock::Clock;
 pub use self::crash::{CrashState, CrashStates, CrashedDisks, DisksCrashStates};
 pub use self::disks::SimulatedDisks;
+use self::step::Change;
 use super::memory::Pages;
 use super::{Storage, end_of};
 use crate::lock::{HeaderLock, LockMode, SharedLock, SharedLockGuard};

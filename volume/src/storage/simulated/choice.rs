@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::clock::{Change, Step};
+use super::step::{Change, Step};
 use dmcrypt::SECTOR_BYTES;
 
 /// Some bytes of a write, or another change as a whole: it reaches the disk or does not, by itself.

@@ -8,7 +8,7 @@ use std::vec;
 use super::super::MemoryStorage;
 use super::super::memory::Pages;
 use super::choice::{Choice, Piece, Random};
-use super::clock::Step;
+use super::step::Step;
 
 /// What one loss of power may have left.
 pub struct CrashState {
