@@ -54,8 +54,23 @@ pub trait Storage: Send + Sync {
     /// a volume then hold what they held; elsewhere a part may have been written.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
 
+    /// The same without a copy of the data, where `data` may be used up: what it holds afterwards is not specified.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write_at`].
+    fn write_in_place(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
+        self.write_at(offset, data)
+    }
+
     /// Returns once everything written so far will survive a loss of power.
     fn sync(&self) -> io::Result<()>;
+
+    /// The bytes that are best read and written as one, from a multiple of them on; a power of 2. It only says what is
+    /// fast. Without a method of its own a storage takes all bytes alike.
+    fn block_size(&self) -> u64 {
+        1
+    }
 
     /// Cuts off what lies beyond `len`, or grows with zeros.
     ///
@@ -76,6 +91,19 @@ pub trait Storage: Send + Sync {
     /// stays: what lies beyond it is left out. Without a method of its own a storage has zeros written to it.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         write_zeros(self, offset..offset.saturating_add(len))
+    }
+
+    /// Makes the `len` bytes from `offset` read as zeros, and they keep or get the room that they need. The length stays:
+    /// what lies beyond it is left out. Without a method of its own a storage has zeros written to it.
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        write_zeros(self, offset..offset.saturating_add(len))
+    }
+
+    /// Says that nobody needs the `len` bytes from `offset` any more: their space may be given back, and what they read as
+    /// from now on is not specified. It is a hint. Without a method of its own a storage does nothing.
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
     }
 
     /// Makes it `len` bytes long, if it is shorter, and gives its holes the room that they need to be written: a write below

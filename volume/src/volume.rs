@@ -10,7 +10,7 @@ use crate::lock::{HeaderLock, LockMode};
 use crate::mapping::{Mapping, Segment, SegmentKind};
 use crate::salvage::{Salvage, Unread, sector_of};
 use crate::span::{Part, bytes_of, split};
-use crate::storage::{Storage, no_room, past_end, write_zeros};
+use crate::storage::{Storage, no_room, past_end};
 
 /// What a storage holds, decrypted: bytes that can be read and written at any offset, by many threads at once.
 ///
@@ -246,6 +246,43 @@ impl Volume {
         Ok(())
     }
 
+    /// Calls `action` for each segment that the `len` bytes from `offset` touch, with the bytes of the volume that lie in
+    /// it, and the same counted from its start. What lies beyond the end is left out.
+    fn each_run(
+        &self,
+        offset: u64,
+        len: u64,
+        action: impl Fn(&Segment, Range<u64>, Range<u64>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let end = offset.saturating_add(len).min(self.len());
+        let mut start = offset;
+        for (segment, within) in self.mapping.pieces(offset.min(end)..end) {
+            let bytes = within.end - within.start;
+            action(segment, start..start + bytes, within)?;
+            start += bytes;
+        }
+        Ok(())
+    }
+
+    /// Zeros over bytes that are encrypted.
+    fn write_encrypted_zeros(&self, range: Range<u64>) -> io::Result<()> {
+        let scratch_bytes = SCRATCH_BYTES as u64;
+        let mut scratch = vec![0; bytes_of((range.end - range.start).min(scratch_bytes))];
+        let mut start = range.start;
+        while start < range.end {
+            // Ends at a multiple of the scratch size, as in `write_at`.
+            let end = range
+                .end
+                .min((start / scratch_bytes + 1).saturating_mul(scratch_bytes));
+            let zeros = &mut scratch[..bytes_of(end - start)];
+            // The last round has left ciphertext.
+            zeros.fill(0);
+            self.write_in_place(start, zeros)?;
+            start = end;
+        }
+        Ok(())
+    }
+
     /// What a segment lies in.
     fn place<'a>(&'a self, segment: &'a Segment) -> &'a dyn Storage {
         segment.elsewhere.as_deref().unwrap_or(&*self.storage)
@@ -278,28 +315,63 @@ impl Storage for Volume {
         self.write_at(offset, data)
     }
 
+    fn write_in_place(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
+        self.write_in_place(offset, data)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.sync()
+    }
+
+    fn block_size(&self) -> u64 {
+        self.sector_size() as u64
+    }
+
+    /// Of what is encrypted the zeros are: their ciphertext is written, which takes its space. Only what is not encrypted
+    /// is left to the storage.
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.check_writable()?;
+        self.each_run(offset, len, |segment, run, within| match segment.kind {
+            SegmentKind::Crypt { .. } => self.write_encrypted_zeros(run),
+            SegmentKind::Linear => {
+                let _guards = self.regions.write(run);
+                let bytes = within.end - within.start;
+                self.place(segment)
+                    .write_zeroes(segment.storage_offset + within.start, bytes)
+            }
+        })
+    }
+
+    /// Of what is encrypted whole sectors go, which read as noise from then on.
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.check_writable()?;
+        self.each_run(offset, len, |segment, run, within| {
+            let size = segment.sector_bytes() as u64;
+            let (start, end) = (
+                within.start.next_multiple_of(size),
+                within.end - within.end % size,
+            );
+            if start >= end {
+                return Ok(());
+            }
+            let _guards = self.regions.write(run);
+            self.place(segment)
+                .discard(segment.storage_offset + start, end - start)
+        })
     }
 
     /// What is encrypted is overwritten with encrypted zeros, which take their space: a hole would read as noise.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
         self.check_writable()?;
-        let end = offset.saturating_add(len).min(self.len());
-        let mut start = offset;
-        for (segment, within) in self.mapping.pieces(offset.min(end)..end) {
-            let bytes = within.end - within.start;
-            match segment.kind {
-                SegmentKind::Crypt { .. } => write_zeros(self, start..start + bytes)?,
-                SegmentKind::Linear => {
-                    let _guards = self.regions.write(start..start + bytes);
-                    self.place(segment)
-                        .punch_hole(segment.storage_offset + within.start, bytes)?;
-                }
+        self.each_run(offset, len, |segment, run, within| match segment.kind {
+            SegmentKind::Crypt { .. } => self.write_encrypted_zeros(run),
+            SegmentKind::Linear => {
+                let _guards = self.regions.write(run);
+                let bytes = within.end - within.start;
+                self.place(segment)
+                    .punch_hole(segment.storage_offset + within.start, bytes)
             }
-            start += bytes;
-        }
-        Ok(())
+        })
     }
 
     /// Only what is not encrypted has holes.

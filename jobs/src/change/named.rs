@@ -50,8 +50,24 @@ impl Storage for Named {
         self.file.write_at(offset, data)
     }
 
+    fn write_in_place(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
+        self.file.write_in_place(offset, data)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync()
+    }
+
+    fn block_size(&self) -> u64 {
+        self.file.block_size()
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.file.write_zeroes(offset, len)
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.file.discard(offset, len)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -88,6 +88,10 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.punch_hole(offset, len)
+    }
+
     fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         Ok(self.pages().data_extent(offset))
     }

@@ -98,8 +98,35 @@ impl Storage for Window {
         }
     }
 
+    fn write_in_place(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
+        match self.place(offset, data.len()) {
+            Some(place) => self.below.write_in_place(place, data),
+            None => Err(no_room(offset, data.len(), self.bytes())),
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.below.sync()
+    }
+
+    /// That of the storage below, as far as the window starts at one of its blocks.
+    fn block_size(&self) -> u64 {
+        let below = self.below.block_size();
+        if self.range.start.is_multiple_of(below) {
+            below
+        } else {
+            1 << self.range.start.trailing_zeros()
+        }
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        let (start, end) = (self.clip(offset), self.clip(offset.saturating_add(len)));
+        self.below.write_zeroes(start, end - start)
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        let (start, end) = (self.clip(offset), self.clip(offset.saturating_add(len)));
+        self.below.discard(start, end - start)
     }
 
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {

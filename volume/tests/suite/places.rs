@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use dmcrypt::SectorSize;
@@ -87,7 +88,9 @@ fn all_of(storage: &dyn Storage) -> Vec<u8> {
 enum Step {
     Read(u64, usize),
     Write(u64, usize),
+    WriteInPlace(u64, usize),
     Punch(u64, u64),
+    Zero(u64, u64),
     SetLen(u64),
 }
 
@@ -98,7 +101,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (position(), len()).prop_map(|(at, len)| Step::Read(at, len)),
         (position(), len()).prop_map(|(at, len)| Step::Write(at, len)),
+        (position(), len()).prop_map(|(at, len)| Step::WriteInPlace(at, len)),
         (position(), position()).prop_map(|(at, len)| Step::Punch(at, len)),
+        (position(), position()).prop_map(|(at, len)| Step::Zero(at, len)),
         position().prop_map(Step::SetLen),
     ]
 }
@@ -118,9 +123,12 @@ fn take(step: &Step, place: &dyn Storage, model: &mut [u8]) {
                 assert_eq!(read.unwrap_err().kind(), ErrorKind::UnexpectedEof);
             }
         }
-        Step::Write(at, wanted) => {
+        Step::Write(at, wanted) | Step::WriteInPlace(at, wanted) => {
             let data = pattern(wanted);
-            let written = place.write_at(at, &data);
+            let written = match step {
+                Step::Write(..) => place.write_at(at, &data),
+                _ => place.write_in_place(at, &mut data.clone()),
+            };
             if at.checked_add(wanted as u64).is_some_and(|end| end <= len) {
                 written.unwrap();
                 model[index(at)..][..wanted].copy_from_slice(&data);
@@ -128,8 +136,11 @@ fn take(step: &Step, place: &dyn Storage, model: &mut [u8]) {
                 assert_eq!(written.unwrap_err().kind(), ErrorKind::StorageFull);
             }
         }
-        Step::Punch(at, wanted) => {
-            place.punch_hole(at, wanted).unwrap();
+        Step::Punch(at, wanted) | Step::Zero(at, wanted) => {
+            match step {
+                Step::Punch(..) => place.punch_hole(at, wanted).unwrap(),
+                _ => place.write_zeroes(at, wanted).unwrap(),
+            }
             model[index(at)..index(at.saturating_add(wanted))].fill(0);
         }
         Step::SetLen(wanted) => {
@@ -301,4 +312,65 @@ fn holes_are_where_nothing_is_encrypted() {
     let mut ciphertext = vec![0; 64 * 1024];
     disk.read_at(128 * 1024, &mut ciphertext).unwrap();
     assert!(ciphertext.chunks(512).all(|sector| sector != [0; 512]));
+}
+
+/// Zeros that are written keep their room, on the disk and in a volume of which parts are not encrypted.
+#[test]
+fn zeros_that_are_written_take_their_room() {
+    let named = tempfile::NamedTempFile::new().unwrap();
+    let disk = Arc::new(FileStorage::from_file(named.reopen().unwrap()).unwrap());
+    disk.set_len(256 * 1024).unwrap();
+    let blocks = || named.as_file().metadata().unwrap().blocks();
+    assert_eq!(blocks(), 0);
+    let linear = Segment {
+        length: 64 * 1024,
+        storage_offset: 0,
+        elsewhere: None,
+        kind: SegmentKind::Linear,
+    };
+    let crypt = crypt(64 * 1024, 128 * 1024, SectorSize::B4096, 0);
+    let volume = Volume::new(disk.clone(), Mapping::new(vec![linear, crypt]).unwrap());
+    Storage::write_zeroes(&volume, 0, 64 * 1024).unwrap();
+    assert_eq!(blocks() * 512, 64 * 1024);
+    Storage::write_zeroes(&volume, 64 * 1024, u64::MAX).unwrap();
+    assert_eq!(blocks() * 512, 128 * 1024);
+    assert!(all_of(&volume).iter().all(|byte| *byte == 0));
+    let mut ciphertext = vec![0; 64 * 1024];
+    disk.read_at(128 * 1024, &mut ciphertext).unwrap();
+    assert!(ciphertext.chunks(512).all(|sector| sector != [0; 512]));
+    assert_eq!(disk.len().unwrap(), 256 * 1024);
+}
+
+/// What is discarded goes from the disk by whole sectors; what lies beside it stays.
+#[test]
+fn what_is_discarded_goes_by_whole_sectors() {
+    let disk = Arc::new(MemoryStorage::from_vec(pattern(64 * 1024)));
+    let container = volume(disk.clone(), 4096, 32 * 1024, SectorSize::B4096);
+    let partition = window(container, 512..32 * 1024);
+    let (before, seen) = (disk.snapshot(), all_of(&*partition));
+    // Of the volume bytes 4608 to 20992, in which three sectors are whole.
+    partition.discard(4096, 16 * 1024).unwrap();
+    let mut expected = before;
+    expected[4096 + 8192..4096 + 20480].fill(0);
+    assert!(disk.snapshot() == expected);
+    let now = all_of(&*partition);
+    assert!(now[..7680] == seen[..7680] && now[19968..] == seen[19968..]);
+    assert!(now[7680..19968] != seen[7680..19968]);
+    for (at, len) in [(1, 4094), (40_000, 9), (u64::MAX, u64::MAX), (9, 0)] {
+        partition.discard(at, len).unwrap();
+    }
+    assert!(disk.snapshot() == expected);
+}
+
+/// A window has the blocks of what it is a part of, where it starts at one of them.
+#[test]
+fn blocks_are_those_of_the_storage_below() {
+    let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new(64 * 1024));
+    assert_eq!(disk.block_size(), 1);
+    let container = volume(disk, 4096, 32 * 1024, SectorSize::B4096);
+    assert_eq!(container.block_size(), 4096);
+    for (start, block) in [(0, 4096), (8192, 4096), (512, 512), (7, 1), (6, 2)] {
+        let part = window(Arc::clone(&container), start..20_000);
+        assert_eq!(part.block_size(), block, "{start}");
+    }
 }
