@@ -15,6 +15,7 @@ pub mod reencrypt;
 pub mod resume;
 mod room;
 mod site;
+mod zones;
 
 use dmcrypt::HashAlgorithm;
 use luks::reencrypt::{Outcome, Protection, RunOptions, Running, StartOptions};
@@ -28,6 +29,8 @@ use crate::transfer::Work;
 use crate::watch::Watch;
 
 use site::Site;
+
+pub use zones::ZonesReport;
 
 /// How what is being written is protected against a crash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -139,6 +142,12 @@ pub struct InPlaceReport {
     /// Bytes that a file is longer by while it is worked on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more_bytes: Option<u64>,
+    /// Bytes that the file system has to give: for what it grows by and for its holes. Told by a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_bytes: Option<u64>,
+    /// What would be done, in this order. Told by a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<ZonesReport>,
     /// The keyslots that open it now, where they are new.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keyslots: Vec<u32>,
@@ -172,6 +181,8 @@ impl InPlaceReport {
             payload_bytes,
             left_bytes: payload_bytes,
             more_bytes: None,
+            room_bytes: None,
+            zones: Vec::new(),
             keyslots: Vec::new(),
             dropped: Vec::new(),
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use volume::{Mapping, Segment, SegmentKind};
 
 use crate::defaults::{self, SALT_BYTES};
-use crate::error::{Error, InvalidOption};
+use crate::error::{Corrupt, Error, InvalidOption};
 use crate::kdf::{self, Argon2Variant, Effort, KdfParams};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, NewDigest, NewKeyslot, NewMetadata, Which};
@@ -197,31 +197,8 @@ pub fn prepare(
             NewHeader::Luks1(luks1_header(options, &layout, salts, digest.expose(), uuid))
         }
         Version::Luks2 => {
-            let new = NewMetadata {
-                header_bytes: options.metadata_bytes,
-                keyslots_bytes: layout.keyslots_bytes,
-                keyslot: NewKeyslot {
-                    key_bytes: options.key_bytes,
-                    area_offset: layout.area_offset,
-                    area_bytes: layout.area_bytes,
-                    area_cipher: &area_cipher.to_string(),
-                    area_key_bytes,
-                    hash: options.hash.name(),
-                    kdf: &options.kdf,
-                    kdf_salt: &kdf_salt,
-                },
-                digest: NewDigest {
-                    keyslot: options.keyslot,
-                    segment: Some(0),
-                    hash: options.hash.name(),
-                    iterations: options.digest_iterations,
-                    salt: &digest_salt,
-                    digest: digest.expose(),
-                },
-                data_offset: layout.data_offset,
-                cipher: &options.cipher.to_string(),
-                sector_size: u32::try_from(options.sector_size.bytes()).expect("at most 4096"),
-            };
+            let metadata =
+                luks2_metadata(options, &layout, [&kdf_salt, &digest_salt], digest.expose())?;
             NewHeader::Luks2(luks2::Header {
                 binary: BinaryHeader {
                     header_bytes: options.metadata_bytes,
@@ -230,7 +207,7 @@ pub fn prepare(
                     uuid: uuid(options, random)?,
                     subsystem: options.subsystem.clone(),
                 },
-                metadata: new.build()?,
+                metadata,
             })
         }
     };
@@ -308,6 +285,49 @@ impl NewContainer {
             .into()
         })
     }
+}
+
+/// What a container of these options says, with zeros where salts and digest will be: no key has been made yet.
+pub(crate) fn blank(options: &FormatOptions) -> Result<luks2::Metadata, Error> {
+    let layout = Layout::new(options)?;
+    let salt = [0; SALT_BYTES];
+    let digest = vec![0; options.hash.digest_bytes()];
+    Ok(luks2_metadata(options, &layout, [&salt; 2], &digest)?)
+}
+
+fn luks2_metadata(
+    options: &FormatOptions,
+    layout: &Layout,
+    [kdf_salt, digest_salt]: [&[u8]; 2],
+    digest: &[u8],
+) -> Result<luks2::Metadata, Corrupt> {
+    let (area_cipher, area_key_bytes) = area_cipher(options);
+    let new = NewMetadata {
+        header_bytes: options.metadata_bytes,
+        keyslots_bytes: layout.keyslots_bytes,
+        keyslot: NewKeyslot {
+            key_bytes: options.key_bytes,
+            area_offset: layout.area_offset,
+            area_bytes: layout.area_bytes,
+            area_cipher: &area_cipher.to_string(),
+            area_key_bytes,
+            hash: options.hash.name(),
+            kdf: &options.kdf,
+            kdf_salt,
+        },
+        digest: NewDigest {
+            keyslot: options.keyslot,
+            segment: Some(0),
+            hash: options.hash.name(),
+            iterations: options.digest_iterations,
+            salt: digest_salt,
+            digest,
+        },
+        data_offset: layout.data_offset,
+        cipher: &options.cipher.to_string(),
+        sector_size: u32::try_from(options.sector_size.bytes()).expect("at most 4096"),
+    };
+    new.build()
 }
 
 fn area_cipher(options: &FormatOptions) -> (CipherSpec, usize) {

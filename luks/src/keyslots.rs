@@ -45,7 +45,9 @@ use crate::luks2::{KeyslotKind, Priority};
 use crate::random::Random;
 use crate::sealing::{Sealed, Sealing};
 use crate::unlock::{KeyDigest, UnlockOptions};
-pub(crate) use luks2::{free_number, insert, make as make_luks2, refer, take_out};
+pub(crate) use luks2::{
+    blank as blank_luks2, free_number, insert, make as make_luks2, refer, take_out,
+};
 
 /// What a new keyslot is to be. The defaults are cryptsetup's for LUKS2 on a machine that nobody measured.
 pub struct KeyslotOptions<'a> {

@@ -53,6 +53,7 @@ mod begin;
 mod leavings;
 mod limits;
 mod metadata;
+mod plan;
 mod protect;
 mod prove;
 mod state;
@@ -67,10 +68,12 @@ use volume::Storage;
 
 pub use self::begin::{
     NewKey, NewSlot, PUT_ASIDE, StartOptions, forget_in_place, is_encrypted_apart,
-    is_to_be_put_aside, mark_decrypt_in_place, prepare_encrypt, put_aside, put_header,
-    start_decrypt, start_decrypt_shift, start_reencrypt,
+    is_to_be_put_aside, mark_decrypt_in_place, plan_decrypt, plan_decrypt_shift, plan_encrypt,
+    plan_reencrypt, prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift,
+    start_reencrypt,
 };
 pub use self::leavings::{DECRYPT_IN_PLACE, ENCRYPT_IN_PLACE, Leavings, Tail, WIPE};
+pub use self::plan::{Shelter, ZoneRun};
 pub use self::prove::make_digest;
 use self::state::Job;
 use crate::defaults;
@@ -242,6 +245,18 @@ impl Running {
         match &self.job {
             Some(job) => job.check(options),
             None => Ok(()),
+        }
+    }
+
+    /// The zones that are left, one that is to be recovered before the others. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn zones(&self, options: &RunOptions<'_>) -> Result<Vec<ZoneRun>, Error> {
+        match &self.job {
+            Some(job) => job.zones(options),
+            None => Ok(Vec::new()),
         }
     }
 

@@ -4,7 +4,7 @@ use jobs::Allow;
 use jobs::change::ChangeOptions;
 use jobs::in_place::decrypt::{DecryptInPlaceOptions, decrypt as decrypt_in_place};
 use jobs::in_place::encrypt::{EncryptInPlaceOptions, encrypt as encrypt_in_place};
-use jobs::in_place::{self, InPlaceReport, Zones};
+use jobs::in_place::{self, InPlaceReport, Zones, ZonesReport};
 use jobs::inputs::Inputs;
 use luks::Version;
 
@@ -160,18 +160,48 @@ fn plan(report: &InPlaceReport) -> String {
             human::size(report.payload_offset)
         )
     });
+    let room = report.room_bytes.filter(|bytes| *bytes != 0);
+    let room = room.map_or(String::new(), |bytes| {
+        format!("  room: {} of the file system\n", human::size(bytes))
+    });
+    let zones: String = report.zones.iter().map(zones_line).collect();
     let dropped = if report.dropped.is_empty() {
         String::new()
     } else {
         format!("  keyslots that go: {}\n", numbers(&report.dropped))
     };
     format!(
-        "{what}\n  {}\n{header}{dropped}{space}  payload: {} at {}, of which {} are to be done\n",
+        "{what}\n  {}\n{header}{dropped}{space}{room}  payload: {} at {}, of which {} are to be done\n{zones}",
         container(report),
         human::size(report.payload_bytes),
         report.payload_offset,
         human::size(report.left_bytes)
     )
+}
+
+fn zones_line(zones: &ZonesReport) -> String {
+    let by = match (zones.protected_by, &zones.hash) {
+        ("checksum", hash) => format!(
+            "protected by checksums ({}, {})",
+            hash.as_deref().unwrap_or(""),
+            human::size(zones.protection_bytes)
+        ),
+        ("journal", _) => format!(
+            "protected by a copy of {}",
+            human::size(zones.protection_bytes)
+        ),
+        ("shift", _) => "protected by the old bytes beside it".to_owned(),
+        ("put-aside", _) => "protected by the copy that was put aside".to_owned(),
+        _ => "not protected".to_owned(),
+    };
+    let size = human::size(zones.bytes);
+    match zones.count {
+        1 => format!("  zones: 1 of {size}, {by}\n"),
+        count => format!(
+            "  zones: {count} of at most {size}, {}, each {by}\n",
+            zones.direction
+        ),
+    }
 }
 
 fn line(report: &InPlaceReport) -> String {

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use luks::reencrypt::{
-    Running, StartOptions, mark_decrypt_in_place, start_decrypt, start_decrypt_shift,
+    Running, StartOptions, mark_decrypt_in_place, plan_decrypt, plan_decrypt_shift, start_decrypt,
+    start_decrypt_shift,
 };
 use luks::{Backup, Luks, OsRandom, Unlocked};
 
 use super::reencrypt::{data_bytes, metadata, one_segment};
 use super::site::Site;
-use super::{InPlaceReport, Zones, finish, header_file, resume};
+use super::zones::reports;
+use super::{InPlaceReport, Zones, finish, header_file, resume, room};
 use crate::change::{ChangeOptions, check_new};
 use crate::confirm::{Confirm, Loss};
 use crate::error::{Error, InPlaceError, SourceError};
@@ -78,6 +80,7 @@ pub fn decrypt(
         ..options.zones.start(&name, iterations, None)?
     };
     site.bypass_page_cache(options.zones.work)?;
+    room::take_kept(&site.data)?;
     site.header()
         .back_up(&luks, change.backup.as_deref(), watch)?;
     watch.changes_in_place();
@@ -137,11 +140,22 @@ fn plan(
         }
         .into());
     }
-    options.zones.wanted(&name)?;
+    let room = room::check_kept(&site.data)?;
+    let data = &*site.data.storage;
+    let start = options.zones.start(&name, 0, None)?;
+    let zones = if site.header.is_some() {
+        plan_decrypt(luks, data, &start)
+    } else {
+        plan_decrypt_shift(luks, data, &start)
+    };
+    let zones = zones.map_err(|error| site.luks_error(error))?;
+    let is_dry = options.change.dry_run;
     let report = InPlaceReport::about(site, luks.header(), payload, "begun");
     Ok(InPlaceReport {
-        dry_run: options.change.dry_run,
+        dry_run: is_dry,
         operation: "decrypt",
+        room_bytes: room.filter(|_| is_dry),
+        zones: if is_dry { reports(zones) } else { Vec::new() },
         header: new_header
             .map(|path| crate::text::path(path))
             .or(report.header),

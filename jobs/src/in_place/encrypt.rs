@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dmcrypt::SectorSize;
-use luks::reencrypt::{Running, prepare_encrypt};
+use luks::reencrypt::{Running, plan_encrypt, prepare_encrypt};
 use luks::{Header, Layout, Luks, OsRandom, Version};
 use recognise::{Class, largest_sector, recognise, within};
 
 use super::header_file::{self, Stage};
 use super::site::Site;
+use super::zones::reports;
 use super::{InPlaceReport, Zones, finish, resume, room};
 use crate::allow::Allow;
 use crate::change::{ChangeOptions, check_new};
@@ -57,7 +58,7 @@ pub fn encrypt(
     let change = &options.change;
     let mut site = Site::open(image, None, change)?;
     let plan = Plan::of(&site, header, options, watch)?;
-    let mut report = plan.report(&site, header, options);
+    let mut report = plan.report(&site, header, options)?;
     if options.zones.is_unprotected() && plan.shift == 0 {
         site.data.confirm(confirm, Loss::Unprotected)?;
     }
@@ -130,6 +131,8 @@ struct Plan {
     shift: u64,
     /// Bytes of the image while it is encrypted.
     whole: u64,
+    /// Bytes that the file system has to give for that.
+    room: Option<u64>,
     /// Where the header is made.
     header: PathBuf,
 }
@@ -221,8 +224,9 @@ impl Plan {
             watch,
         )?;
         options.zones.wanted(&name)?;
-        room::check(&site.data, whole)?;
+        let room = room::check(&site.data, whole)?;
         Ok(Self {
+            room,
             new,
             payload,
             shift,
@@ -239,10 +243,14 @@ impl Plan {
         site: &Site,
         header: Option<&PathBuf>,
         options: &EncryptInPlaceOptions,
-    ) -> InPlaceReport {
+    ) -> Result<InPlaceReport, Error> {
         let made = self.new.options();
-        InPlaceReport {
-            dry_run: options.change.dry_run,
+        let start = options.zones.start(&site.data.name, 0, None)?;
+        let zones = plan_encrypt(made, self.payload, self.shift != 0, &start)
+            .map_err(|error| site.luks_error(error))?;
+        let is_dry = options.change.dry_run;
+        Ok(InPlaceReport {
+            dry_run: is_dry,
             image: site.data.name.clone(),
             header: header.map(|header| crate::text::path(header)),
             operation: "encrypt",
@@ -258,9 +266,11 @@ impl Plan {
                 .whole
                 .checked_sub(self.payload)
                 .filter(|more| *more != 0 && options.reduce_bytes.is_none()),
+            room_bytes: self.room.filter(|_| is_dry),
+            zones: if is_dry { reports(zones) } else { Vec::new() },
             keyslots: vec![made.keyslot],
             dropped: Vec::new(),
-        }
+        })
     }
 }
 

@@ -3,12 +3,13 @@
 use dmcrypt::{CipherSpec, Passphrase, SectorSize};
 use luks::kdf::Argon2Variant;
 use luks::luks2::{Crypt, KeyslotKind, Metadata, SegmentKind, SegmentSize};
-use luks::reencrypt::{NewKey, NewSlot, start_reencrypt};
+use luks::reencrypt::{NewKey, NewSlot, ZoneRun, plan_reencrypt, start_reencrypt};
 use luks::{Header, InvalidOption, KdfParams, KeyslotOptions, Luks, OsRandom, Unlocked, defaults};
 use recognise::largest_sector;
 
 use super::site::Site;
-use super::{InPlaceReport, Zones, finish, keys};
+use super::zones::reports;
+use super::{InPlaceReport, Zones, finish, keys, room};
 use crate::change::ChangeOptions;
 use crate::confirm::{Confirm, Loss};
 use crate::error::{Error, InPlaceError, SourceError};
@@ -85,6 +86,7 @@ pub fn reencrypt(
         key_bits: plan.key_bytes as u64 * 8,
         sector_size: plan.sector.size.bytes() as u64,
         dropped: plan.dropped.clone(),
+        room_bytes: plan.room.filter(|_| change.dry_run),
         ..InPlaceReport::about(&site, luks.header(), plan.data_bytes, "begun")
     };
     if options.zones.is_unprotected() {
@@ -94,7 +96,9 @@ pub fn reencrypt(
         site.data
             .confirm(confirm, Loss::OtherKeyslots(&plan.dropped))?;
     }
+    let zones = plan.zones(&site, &luks, options)?;
     if change.dry_run {
+        report.zones = reports(zones);
         return Ok(report);
     }
     let _lock = site.keep_cryptsetup_out(&luks, watch)?;
@@ -108,6 +112,7 @@ pub fn reencrypt(
     let digest = start.digest;
     let new = plan.new_key(&luks, &passphrases, options, secrets, watch)?;
     site.bypass_page_cache(options.zones.work)?;
+    room::take_kept(&site.data)?;
     site.header()
         .back_up(&luks, change.backup.as_deref(), watch)?;
     watch.changes_in_place();
@@ -140,6 +145,8 @@ struct Plan {
     dropped: Vec<u32>,
     /// Bytes of data.
     data_bytes: u64,
+    /// Bytes that the file system has to give for its holes.
+    room: Option<u64>,
 }
 
 impl Plan {
@@ -239,9 +246,8 @@ impl Plan {
             options.allow.weak_cipher,
             watch,
         )?;
-        // Also the hash, before anything is asked.
-        options.zones.wanted(&name)?;
         Ok(Self {
+            room: room::check_kept(&site.data)?,
             name,
             cipher,
             key_bytes,
@@ -251,6 +257,26 @@ impl Plan {
             dropped,
             data_bytes,
         })
+    }
+
+    /// What will be done, and in what room, before anything is asked.
+    fn zones(
+        &self,
+        site: &Site,
+        luks: &Luks,
+        options: &ReencryptOptions,
+    ) -> Result<Vec<ZoneRun>, Error> {
+        let new = NewKey {
+            keep_key: options.keep_key,
+            cipher: self.cipher.clone(),
+            key_bytes: self.key_bytes,
+            sector_size: self.sector.size,
+            ..NewKey::default()
+        };
+        let start = options.zones.start(&self.name, 0, options.device_bytes)?;
+        let data = &*site.data.storage;
+        plan_reencrypt(luks, data, &new, self.kept.len(), &start)
+            .map_err(|error| site.luks_error(error))
     }
 
     fn open(

@@ -14,6 +14,7 @@ use luks::{Header, InvalidOption, Luks, OsRandom, Policy, Unlocked, defaults};
 
 use super::header_file::{self, Stage};
 use super::site::Site;
+use super::zones::reports;
 use super::{InPlaceReport, Zones, finish, keys, room, with_options};
 use crate::change::{ChangeOptions, Target};
 use crate::confirm::{Confirm, Loss};
@@ -223,14 +224,15 @@ fn go_on(
     watch: &dyn Watch,
 ) -> Result<InPlaceReport, Error> {
     let digest = digest_of_header(running.header());
-    with_options(&options.zones, site, digest, watch, |options| {
+    let zones = with_options(&options.zones, site, digest, watch, |options| {
         running
-            .check(options)
+            .zones(options)
             .map_err(|error| site.luks_error(error))
     })?;
     if options.change.dry_run {
         return Ok(InPlaceReport {
             dry_run: true,
+            zones: reports(zones),
             ..InPlaceReport::of(site, running, "begun")
         });
     }

@@ -9,11 +9,11 @@ use volume::{FileStorage, Storage};
 use crate::change::Target;
 use crate::error::{ChangeError, Error, InPlaceError};
 
-/// Whether a file can become `len` bytes long and have no holes. Of a device and of what was open already nothing is
-/// known.
-pub(super) fn check(target: &Target, len: u64) -> Result<(), Error> {
+/// Whether a file can become `len` bytes long and have no holes; what its file system has to give for that. Of a device and
+/// of what was open already nothing is known.
+pub(super) fn check(target: &Target, len: u64) -> Result<Option<u64>, Error> {
     let Some(file) = target.file().filter(|file| !file.is_block_device()) else {
-        return Ok(());
+        return Ok(None);
     };
     let name = || target.name.clone();
     let now = file.len().map_err(|source| unread(target, source))?;
@@ -39,7 +39,25 @@ pub(super) fn check(target: &Target, len: u64) -> Result<(), Error> {
         }
         .into());
     }
-    Ok(())
+    Ok(Some(needed))
+}
+
+/// The same of a file that keeps its length.
+pub(super) fn check_kept(target: &Target) -> Result<Option<u64>, Error> {
+    check(target, length(target)?)
+}
+
+/// Takes what its holes need.
+pub(super) fn take_kept(target: &Target) -> Result<(), Error> {
+    if target.file().is_none_or(|file| file.is_block_device()) {
+        return Ok(());
+    }
+    take(target, length(target)?)
+}
+
+fn length(target: &Target) -> Result<u64, Error> {
+    let len = target.storage.len();
+    len.map_err(|source| unread(target, source))
 }
 
 /// Takes it. Where there is none after all the file is as long as it was.
@@ -90,7 +108,8 @@ mod tests {
         let target = open::changed(&place, false, Claim::Whole, &Inputs::none()).unwrap();
         let storage = target.file().unwrap();
         assert_eq!(holes(storage, 4 << 20).unwrap(), 4 << 20);
-        check(&target, 5 << 20).unwrap();
+        assert_eq!(check(&target, 5 << 20).unwrap(), Some(5 << 20));
+        assert_eq!(check_kept(&target).unwrap(), Some(4 << 20));
         let refused = check(&target, 1 << 60).unwrap_err();
         assert!(
             matches!(refused, Error::InPlace(InPlaceError::NoRoom { needed, .. }) if needed == 1 << 60)
@@ -98,5 +117,6 @@ mod tests {
         assert_eq!(storage.len().unwrap(), 4 << 20);
         take(&target, 5 << 20).unwrap();
         assert_eq!(storage.len().unwrap(), 5 << 20);
+        assert_eq!(check_kept(&target).unwrap(), Some(0));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{KeyslotOptions, Made, UnboundKey, free_keyslot, new_salt};
 use crate::area;
-use crate::defaults::{AREA_ALIGNMENT, STRIPES};
+use crate::defaults::{AREA_ALIGNMENT, SALT_BYTES, STRIPES};
 use crate::device::{Luks, Unlocked, luks2_digest};
 use crate::edit::{Edit, put_priority};
 use crate::error::{Error, InvalidOption, Unsupported};
@@ -34,7 +34,7 @@ pub(super) fn add(
     }
     let keyslot = free_keyslot(luks.header(), options.keyslot)?;
     let key = unlocked.volume_key();
-    let cipher = cipher_of(options, metadata, key);
+    let cipher = cipher_of(options, metadata, key.len());
     let new = New {
         keyslot,
         key,
@@ -87,7 +87,7 @@ pub(crate) fn make(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<(Value, Placed), Error> {
-    let cipher = cipher_of(options, metadata, key);
+    let cipher = cipher_of(options, metadata, key.len());
     let new = New {
         keyslot,
         key,
@@ -106,6 +106,27 @@ pub(crate) fn make(
     Ok((object, (new.place.offset, sealed.area)))
 }
 
+/// What [`make`] would say of a key of so many bytes, but for the salt; no key has been made yet.
+pub(crate) fn blank(
+    metadata: &Metadata,
+    key_bytes: usize,
+    options: &KeyslotOptions<'_>,
+) -> Result<Value, InvalidOption> {
+    let (cipher, cipher_key_bytes) = cipher_of(options, metadata, key_bytes);
+    let place = place(metadata, key_bytes)?;
+    let object = NewKeyslot {
+        key_bytes,
+        area_offset: place.offset,
+        area_bytes: place.size,
+        area_cipher: &cipher.to_string(),
+        area_key_bytes: cipher_key_bytes,
+        hash: options.hash.name(),
+        kdf: &options.kdf,
+        kdf_salt: &[0; SALT_BYTES],
+    };
+    Ok(object.to_json())
+}
+
 pub(super) fn add_unbound(
     luks: &Luks,
     metadata: &Metadata,
@@ -116,10 +137,7 @@ pub(super) fn add_unbound(
 ) -> Result<u32, Error> {
     let keyslot = free_keyslot(luks.header(), options.keyslot)?;
     let key = unbound.key;
-    let cipher = match &options.cipher {
-        Some(cipher) => cipher.clone(),
-        None => data_cipher(metadata, key.len()),
-    };
+    let cipher = cipher_of(options, metadata, key.len());
     let cost = KdfParams::Pbkdf2 {
         hash: options.hash,
         iterations: unbound.digest_iterations,
@@ -316,11 +334,11 @@ impl New<'_> {
 fn cipher_of(
     options: &KeyslotOptions<'_>,
     metadata: &Metadata,
-    key: &VolumeKey,
+    key_bytes: usize,
 ) -> (CipherSpec, usize) {
     match &options.cipher {
         Some(cipher) => cipher.clone(),
-        None => data_cipher(metadata, key.len()),
+        None => data_cipher(metadata, key_bytes),
     }
 }
 

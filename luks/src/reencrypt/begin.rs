@@ -11,16 +11,19 @@ use dmcrypt::{HashAlgorithm, VolumeKey};
 use serde_json::{Map, Value};
 use volume::Storage;
 
-pub use self::decrypt::{mark_decrypt_in_place, start_decrypt, start_decrypt_shift};
-pub use self::encrypt::{
-    PUT_ASIDE, forget_in_place, is_encrypted_apart, is_to_be_put_aside, prepare_encrypt, put_aside,
-    put_header,
+pub use self::decrypt::{
+    mark_decrypt_in_place, plan_decrypt, plan_decrypt_shift, start_decrypt, start_decrypt_shift,
 };
-pub use self::rekey::{NewKey, NewSlot, start_reencrypt};
+pub use self::encrypt::{
+    PUT_ASIDE, forget_in_place, is_encrypted_apart, is_to_be_put_aside, plan_encrypt,
+    prepare_encrypt, put_aside, put_header,
+};
+pub use self::rekey::{NewKey, NewSlot, plan_reencrypt, start_reencrypt};
 use super::metadata::{self, Begin, crypt_of};
+use super::plan::{Rules, ZoneRun};
 use super::state::sector_bytes;
 use super::zones::Shape;
-use super::{Protection, Running, limits, obstacle, storage_bytes};
+use super::{Protection, Running, obstacle, storage_bytes};
 use crate::defaults;
 use crate::device::{Header, Unlocked};
 use crate::edit::Edit;
@@ -144,45 +147,55 @@ fn resilience(protection: Protection, sector: u64, shift: Option<u64>) -> Resili
     }
 }
 
-/// The metadata of the beginning, whole.
-fn begun<'k>(
-    begin: &Begin<'_>,
+/// All that a beginning says but for its digest, which takes the keys.
+struct Planned<'a> {
+    begin: Begin<'a>,
+    /// The metadata before, with what the job adds to them.
     json: Map<String, Value>,
     header_bytes: u64,
-    shape: &Shape,
-    key_of: &dyn Fn(u32) -> Option<&'k VolumeKey>,
-    options: &StartOptions,
-    random: &mut dyn Random,
-) -> Result<Map<String, Value>, Error> {
-    let pieces = shape.pieces(&shape.all(), None);
-    let mut json = begin.write(&checked(json, header_bytes)?, &pieces)?;
-    metadata::write_digest(&mut json, header_bytes, key_of, options.digest, random)?;
-    checked(json.clone(), header_bytes)?;
-    Ok(json)
+    shape: Shape,
+}
+
+impl Planned<'_> {
+    fn without_digest(&self) -> Result<Map<String, Value>, Error> {
+        let pieces = self.shape.pieces(&self.shape.all(), None);
+        let before = checked(self.json.clone(), self.header_bytes)?;
+        self.begin.write(&before, &pieces)
+    }
+
+    /// The metadata of the beginning, whole. Zones of the size that is wanted can be.
+    fn begun<'k>(
+        &self,
+        key_of: &dyn Fn(u32) -> Option<&'k VolumeKey>,
+        options: &StartOptions,
+        random: &mut dyn Random,
+    ) -> Result<Map<String, Value>, Error> {
+        let mut json = self.without_digest()?;
+        metadata::write_digest(&mut json, self.header_bytes, key_of, options.digest, random)?;
+        checked(json.clone(), self.header_bytes)?;
+        self.zones(options)?;
+        Ok(json)
+    }
+
+    /// The zones that it will be done in, or why they cannot be.
+    fn zones(&self, options: &StartOptions) -> Result<Vec<ZoneRun>, Error> {
+        let metadata = checked(self.without_digest()?, self.header_bytes)?;
+        let Some(state) = &metadata.reencryption else {
+            return Ok(Vec::new());
+        };
+        let rules = Rules {
+            resilience: &state.slot.resilience,
+            area: state.area,
+            sectors: [&state.before.segment, &state.after.segment].map(sector_bytes),
+            hotzone_bytes: options.hotzone_bytes,
+        };
+        rules.runs(&self.shape, &self.shape.all())
+    }
 }
 
 fn checked(json: Map<String, Value>, header_bytes: u64) -> Result<Metadata, InvalidOption> {
     Metadata::from_raw(json, header_bytes)
         .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))
-}
-
-/// Whether zones of the size that is wanted can be, before the header says that there will be any.
-fn check_hotzone(
-    json: &Map<String, Value>,
-    header_bytes: u64,
-    options: &StartOptions,
-) -> Result<(), Error> {
-    let metadata = checked(json.clone(), header_bytes)?;
-    let Some(state) = &metadata.reencryption else {
-        return Ok(());
-    };
-    limits::zone_bytes(
-        &state.slot.resilience,
-        state.area,
-        [&state.before.segment, &state.after.segment].map(sector_bytes),
-        options.hotzone_bytes,
-    )?;
-    Ok(())
 }
 
 /// Commits the beginning, and hands out what goes on with it; `another` is a key that was made for it.

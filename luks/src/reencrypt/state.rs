@@ -8,6 +8,7 @@ use volume::{CopyOptions, Mapping, Sink, Source, Storage, Volume, copy};
 
 use super::leavings::{self, Leavings, Tail};
 use super::metadata::{bytes_of, crypt_of, iv_at};
+use super::plan::{Rules, ZoneRun};
 use super::zones::{Kind, Left, Moved, Piece, Shape};
 use super::{Protection, RunOptions, limits, obstacle, protect, storage_bytes};
 use crate::device::Unlocked;
@@ -260,6 +261,29 @@ impl Job {
             }));
         }
         Ok(())
+    }
+
+    /// The zones that are left.
+    pub(super) fn zones(&self, options: &RunOptions<'_>) -> Result<Vec<ZoneRun>, Error> {
+        self.check(options)?;
+        let now = &self.state.slot.resilience;
+        let next = self.new_resilience(options)?;
+        let rules = |resilience| Rules {
+            resilience,
+            area: self.state.area,
+            sectors: self.sectors(),
+            hotzone_bytes: options.hotzone_bytes,
+        };
+        let mut left = self.left.clone();
+        let mut runs = Vec::new();
+        if let Some(Hot { zone, .. }) = &self.hot {
+            let bytes = zone.end.saturating_sub(zone.start);
+            let is_moved = left.is_moved();
+            runs.push(rules(now).run(zone.clone(), 1, bytes, is_moved, &self.shape)?);
+            left = self.shape.without(&left, zone);
+        }
+        runs.extend(rules(next.as_ref().unwrap_or(now)).runs(&self.shape, &left)?);
+        Ok(runs)
     }
 
     /// How zones are to be protected, where that is another way than now.

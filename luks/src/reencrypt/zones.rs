@@ -118,6 +118,23 @@ impl Shape {
         })
     }
 
+    /// How many zones of at most `zone_bytes` bytes `rest` is: as often as [`Self::next`] gives one.
+    pub(super) fn count(&self, rest: &Range<u64>, zone_bytes: u64, alignment: u64) -> u64 {
+        let zone_bytes = zone_bytes.max(1);
+        let bytes = rest.end.saturating_sub(rest.start);
+        match self.direction {
+            Direction::Forward => bytes.div_ceil(zone_bytes),
+            Direction::Backward if bytes == 0 => 0,
+            Direction::Backward => {
+                // From the first on they end where a block does.
+                let first = rest.end.saturating_sub(zone_bytes);
+                let first = first.checked_next_multiple_of(alignment).unwrap_or(first);
+                let before = first.clamp(rest.start, rest.end).saturating_sub(rest.start);
+                before.div_ceil(zone_bytes).saturating_add(1)
+            }
+        }
+    }
+
     /// What is left when `zone` is done.
     pub(super) fn without(&self, left: &Left, zone: &Range<u64>) -> Left {
         let mut left = left.clone();
@@ -268,9 +285,12 @@ mod tests {
             let alignment = 512 << block;
             let mut left = shape.all();
             let mut done = 0;
+            let counted = shape.count(&left.rest, blocks * alignment, alignment);
+            let mut count = 0;
             while let Some(zone) = shape.next(&left, blocks * alignment, alignment) {
                 let bytes = zone.end - zone.start;
                 prop_assert!(bytes > 0);
+                count += u64::from(!left.is_moved());
                 prop_assert!(bytes <= blocks * alignment || left.is_moved());
                 let clean = shape.pieces(&left, None);
                 prop_assert_eq!(shape.read(&clean), Some((left.clone(), None)));
@@ -289,6 +309,7 @@ mod tests {
                 left = shape.without(&left, &zone);
             }
             prop_assert!(left.is_empty());
+            prop_assert_eq!(count, counted);
             prop_assert_eq!(done, shape.volume_bytes);
             let all = shape.pieces(&left, None);
             prop_assert_eq!(all.len(), 1);

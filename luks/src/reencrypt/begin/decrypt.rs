@@ -5,8 +5,7 @@ use std::sync::Arc;
 use volume::Storage;
 
 use super::{
-    StartOptions, begun, check_hotzone, commit, data_segment, luks2_of, resilience, under_way,
-    volume_bytes,
+    Planned, StartOptions, commit, data_segment, luks2_of, resilience, under_way, volume_bytes,
 };
 use crate::device::{Luks, Unlocked};
 use crate::edit::Edit;
@@ -15,6 +14,7 @@ use crate::luks2::{self, Direction, ReencryptionMode, Which};
 use crate::random::Random;
 use crate::reencrypt::leavings::{self, DECRYPT_IN_PLACE};
 use crate::reencrypt::metadata::{Begin, SegmentObject};
+use crate::reencrypt::plan::ZoneRun;
 use crate::reencrypt::zones::{Moved, Shape};
 use crate::reencrypt::{Running, limits, obstacle, protect, storage_bytes, sync_header};
 
@@ -31,6 +31,30 @@ pub fn start_decrypt(
     random: &mut dyn Random,
 ) -> Result<Running, Error> {
     luks.check_change()?;
+    let key_of = |number: u32| unlocked.key_of(number);
+    let json = in_place(luks, &*data, options)?.begun(&key_of, options, random)?;
+    let edit = Edit::begin(luks)?;
+    under_way(edit, json, unlocked, None, data, random)
+}
+
+/// The zones of [`start_decrypt`]; nothing is written.
+///
+/// # Errors
+///
+/// As [`start_decrypt`].
+pub fn plan_decrypt(
+    luks: &Luks,
+    data: &dyn Storage,
+    options: &StartOptions,
+) -> Result<Vec<ZoneRun>, Error> {
+    in_place(luks, data, options)?.zones(options)
+}
+
+fn in_place<'a>(
+    luks: &'a Luks,
+    data: &dyn Storage,
+    options: &StartOptions,
+) -> Result<Planned<'a>, Error> {
     let header = luks2_of(luks.header())?;
     let (segment, old, digest) = data_segment(&header.metadata)?;
     if segment.offset != 0 {
@@ -39,7 +63,7 @@ pub fn start_decrypt(
     }
     let sector = u64::from(old.sector_size);
     let shape = Shape {
-        volume_bytes: volume_bytes(&segment, &*data, sector, options.device_bytes)?,
+        volume_bytes: volume_bytes(&segment, data, sector, options.device_bytes)?,
         before: 0,
         after: 0,
         moved: None,
@@ -65,13 +89,12 @@ pub fn start_decrypt(
         ),
         moved: None,
     };
-    let json = header.metadata.raw().clone();
-    let key_of = |number: u32| unlocked.key_of(number);
-    let bytes = header.binary.header_bytes;
-    let json = begun(&begin, json, bytes, &shape, &key_of, options, random)?;
-    check_hotzone(&json, bytes, options)?;
-    let edit = Edit::begin(luks)?;
-    under_way(edit, json, unlocked, None, data, random)
+    Ok(Planned {
+        begin,
+        json: header.metadata.raw().clone(),
+        header_bytes: header.binary.header_bytes,
+        shape,
+    })
 }
 
 /// Begins to decrypt data whose header lies before it: `luks` is a copy of that header in a storage of its own, on the
@@ -89,6 +112,35 @@ pub fn start_decrypt_shift(
     random: &mut dyn Random,
 ) -> Result<Running, Error> {
     luks.check_change()?;
+    let (planned, moved) = out_of_data(luks, &*data, options)?;
+    let key_of = |number: u32| unlocked.key_of(number);
+    let json = planned.begun(&key_of, options, random)?;
+
+    sync_header(&**luks.storage())?;
+    wipe_magics(&*data, planned.header_bytes)?;
+    protect::put(&*data, planned.shape.before, 0, moved.bytes)?;
+    let edit = Edit::begin(luks)?;
+    under_way(edit, json, unlocked, None, data, random)
+}
+
+/// The zones of [`start_decrypt_shift`]; nothing is written. The header may still lie before the data.
+///
+/// # Errors
+///
+/// As [`start_decrypt_shift`].
+pub fn plan_decrypt_shift(
+    luks: &Luks,
+    data: &dyn Storage,
+    options: &StartOptions,
+) -> Result<Vec<ZoneRun>, Error> {
+    out_of_data(luks, data, options)?.0.zones(options)
+}
+
+fn out_of_data<'a>(
+    luks: &'a Luks,
+    data: &dyn Storage,
+    options: &StartOptions,
+) -> Result<(Planned<'a>, Moved), Error> {
     let header = luks2_of(luks.header())?;
     let (segment, old, digest) = data_segment(&header.metadata)?;
     let shift = segment.offset;
@@ -96,7 +148,7 @@ pub fn start_decrypt_shift(
     if shift == 0 || shift.checked_rem(sector) != Some(0) {
         return Err(obstacle(ReencryptionObstacle::DataOffset { offset: shift }));
     }
-    let volume_bytes = volume_bytes(&segment, &*data, sector, None)?;
+    let volume_bytes = volume_bytes(&segment, data, sector, None)?;
     let resilience = resilience(options.protection, sector, Some(shift));
     let place = SegmentObject {
         crypt: Some(old),
@@ -148,15 +200,13 @@ pub fn start_decrypt_shift(
     };
     let mut json = header.metadata.raw().clone();
     leavings::write_in_place(&mut json, DECRYPT_IN_PLACE, options.cut);
-    let key_of = |number: u32| unlocked.key_of(number);
-    let header_bytes = header.binary.header_bytes;
-    let json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
-
-    sync_header(&**luks.storage())?;
-    wipe_magics(&*data, header_bytes)?;
-    protect::put(&*data, shift, 0, bytes)?;
-    let edit = Edit::begin(luks)?;
-    under_way(edit, json, unlocked, None, data, random)
+    let planned = Planned {
+        begin,
+        json,
+        header_bytes: header.binary.header_bytes,
+        shape,
+    };
+    Ok((planned, moved))
 }
 
 /// Says in a copy of a header what it was made for, before the data is touched: [`start_decrypt_shift`] is next.

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use volume::Storage;
 
-use super::{StartOptions, begun, check_hotzone, commit, data_segment, luks2_of, part, resilience};
+use super::{Planned, StartOptions, commit, data_segment, luks2_of, part, resilience};
 use crate::device::{Header, Luks, Unlocked};
 use crate::edit::Edit;
 use crate::error::{Error, InvalidOption, ReencryptionObstacle};
-use crate::format::{NewContainer, NewHeader};
-use crate::luks2::{Direction, ReencryptionMode, Resilience};
+use crate::format::{FormatOptions, NewContainer, NewHeader, blank};
+use crate::luks2::{Direction, Metadata, ReencryptionMode, Resilience};
 use crate::number::to_usize;
 use crate::random::Random;
 use crate::reencrypt::leavings::{self, ENCRYPT_IN_PLACE};
 use crate::reencrypt::metadata::{self, Begin, SegmentObject};
+use crate::reencrypt::plan::ZoneRun;
 use crate::reencrypt::zones::{Moved, Shape};
 use crate::reencrypt::{obstacle, protect, storage_bytes, sync_header};
 
@@ -40,7 +41,50 @@ pub fn prepare_encrypt(
     let NewHeader::Luks2(header) = new.header() else {
         return Err(obstacle(ReencryptionObstacle::Segments));
     };
-    let (segment, crypt, digest) = data_segment(&header.metadata)?;
+    let header_bytes = header.binary.header_bytes;
+    let planned = planned(
+        &header.metadata,
+        header_bytes,
+        payload_bytes,
+        shift,
+        options,
+    )?;
+    let (key, (_, digest)) = (new.volume_key(), planned.begin.after);
+    let key_of = |number: u32| (Some(number) == digest).then_some(key);
+    let mut json = planned.begun(&key_of, options, random)?;
+    if shift {
+        metadata::require(&mut json, PUT_ASIDE);
+    }
+    let header = header
+        .with_json(json)
+        .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
+    new.change(NewHeader::Luks2(header), None, random)
+}
+
+/// The zones of a container that is made of `new` for [`prepare_encrypt`]; nothing is made.
+///
+/// # Errors
+///
+/// As [`prepare_encrypt`].
+pub fn plan_encrypt(
+    new: &FormatOptions,
+    payload_bytes: u64,
+    shift: bool,
+    options: &StartOptions,
+) -> Result<Vec<ZoneRun>, Error> {
+    let metadata = blank(new)?;
+    let header_bytes = new.metadata_bytes;
+    planned(&metadata, header_bytes, payload_bytes, shift, options)?.zones(options)
+}
+
+fn planned<'a>(
+    before: &'a Metadata,
+    header_bytes: u64,
+    payload_bytes: u64,
+    shift: bool,
+    options: &StartOptions,
+) -> Result<Planned<'a>, Error> {
+    let (segment, crypt, digest) = data_segment(before)?;
     let sector = u64::from(crypt.sector_size);
     let volume_bytes = part(
         payload_bytes,
@@ -89,22 +133,16 @@ pub fn prepare_encrypt(
         direction: begin.direction,
         is_dynamic: !shift && options.device_bytes.is_none(),
     };
-    let mut json = header.metadata.raw().clone();
+    let mut json = before.raw().clone();
     if shift {
         leavings::write_in_place(&mut json, ENCRYPT_IN_PLACE, options.cut);
     }
-    let key = new.volume_key();
-    let key_of = |number: u32| (number == digest).then_some(key);
-    let header_bytes = header.binary.header_bytes;
-    let mut json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
-    check_hotzone(&json, header_bytes, options)?;
-    if shift {
-        metadata::require(&mut json, PUT_ASIDE);
-    }
-    let header = header
-        .with_json(json)
-        .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
-    new.change(NewHeader::Luks2(header), None, random)
+    Ok(Planned {
+        begin,
+        json,
+        header_bytes,
+        shape,
+    })
 }
 
 /// Whether a header is that of an image whose first bytes are still to be put aside.

@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 use volume::Storage;
 
 use super::{
-    StartOptions, begun, check_hotzone, checked, data_segment, luks2_of, resilience, under_way,
-    volume_bytes,
+    Planned, StartOptions, checked, data_segment, luks2_of, resilience, under_way, volume_bytes,
 };
 use crate::defaults::{self, SALT_BYTES};
 use crate::device::{Luks, Unlocked};
@@ -16,10 +15,11 @@ use crate::edit::Edit;
 use crate::error::{Error, InvalidOption, ReencryptionObstacle};
 use crate::format::Placed;
 use crate::kdf::{self, Effort, KdfParams};
-use crate::keyslots::{KeyslotOptions, free_number, insert, make_luks2, refer};
-use crate::luks2::{Crypt, Direction, KeyslotKind, NewDigest, ReencryptionMode};
+use crate::keyslots::{KeyslotOptions, blank_luks2, free_number, insert, make_luks2, refer};
+use crate::luks2::{self, Crypt, Direction, KeyslotKind, Metadata, NewDigest, ReencryptionMode};
 use crate::random::{Random, random_volume_key};
 use crate::reencrypt::metadata::{Begin, SegmentObject};
+use crate::reencrypt::plan::ZoneRun;
 use crate::reencrypt::zones::Shape;
 use crate::reencrypt::{Running, obstacle};
 use crate::unlock::KeyDigest;
@@ -84,8 +84,77 @@ pub fn start_reencrypt(
 ) -> Result<Running, Error> {
     luks.check_change()?;
     let header = luks2_of(luks.header())?;
-    let (segment, old, digest) = data_segment(&header.metadata)?;
-    check_cipher(&new)?;
+    let crypt = new_crypt(&header.metadata, &new)?;
+    let header_bytes = header.binary.header_bytes;
+    let mut json = header.metadata.raw().clone();
+    let mut areas: Vec<Placed> = Vec::new();
+    let mut another = None;
+    // What is refused is refused before any key is derived.
+    planned(header, &crypt, json.clone(), None, &*data, options)?;
+    if !new.keep_key {
+        let (number, key) = new_keyslots(&mut json, header_bytes, new, &mut areas, random)?;
+        another = Some((number, key));
+    }
+    let number = another.as_ref().map(|(number, _)| *number);
+    let key_of = |number: u32| match &another {
+        Some((id, key)) if *id == number => Some(key),
+        _ => unlocked.key_of(number),
+    };
+    let planned = planned(header, &crypt, json, number, &*data, options)?;
+    let json = planned.begun(&key_of, options, random)?;
+
+    let mut edit = Edit::begin(luks)?;
+    write_areas(&mut edit, &areas)?;
+    under_way(edit, json, unlocked, another, data, random)
+}
+
+/// The zones of [`start_reencrypt`] with so many new keyslots of `new`, whose own are not looked at; nothing is written.
+///
+/// # Errors
+///
+/// As [`start_reencrypt`].
+pub fn plan_reencrypt(
+    luks: &Luks,
+    data: &dyn Storage,
+    new: &NewKey<'_>,
+    keyslots: usize,
+    options: &StartOptions,
+) -> Result<Vec<ZoneRun>, Error> {
+    let header = luks2_of(luks.header())?;
+    let crypt = new_crypt(&header.metadata, new)?;
+    let mut json = header.metadata.raw().clone();
+    let mut digest = None;
+    if !new.keep_key {
+        let (hash, iterations) = new.digest;
+        for _ in 0..keyslots {
+            let metadata = checked(json.clone(), header.binary.header_bytes)?;
+            let id = free_keyslot(&metadata)?;
+            let slot = blank_luks2(&metadata, new.key_bytes, &KeyslotOptions::default())?;
+            insert(&mut json, "keyslots", id, slot);
+            if let Some(digest) = digest {
+                refer(&mut json, digest, id);
+                continue;
+            }
+            let number = free_number(metadata.digests.iter().map(|digest| digest.id));
+            let object = NewDigest {
+                keyslot: id,
+                segment: None,
+                hash: hash.name(),
+                iterations,
+                salt: &[0; SALT_BYTES],
+                digest: &vec![0; hash.digest_bytes()],
+            };
+            insert(&mut json, "digests", number, object.to_json());
+            digest = Some(number);
+        }
+    }
+    planned(header, &crypt, json, digest, data, options)?.zones(options)
+}
+
+/// How the data is encrypted afterwards; refused where that is as before.
+fn new_crypt(metadata: &Metadata, new: &NewKey<'_>) -> Result<Crypt, Error> {
+    let (_, old, _) = data_segment(metadata)?;
+    check_cipher(new)?;
     let crypt = Crypt {
         text: new.cipher.to_string(),
         spec: Ok(new.cipher.clone()),
@@ -97,18 +166,21 @@ pub fn start_reencrypt(
     if new.keep_key && is_same {
         return Err(obstacle(ReencryptionObstacle::NothingToChange));
     }
-    let sector = u64::from(crypt.sector_size.max(old.sector_size));
-    let volume_bytes = volume_bytes(&segment, &*data, sector, options.device_bytes)?;
+    Ok(crypt)
+}
 
-    let mut json = header.metadata.raw().clone();
-    let header_bytes = header.binary.header_bytes;
-    let mut areas: Vec<Placed> = Vec::new();
-    let mut another = None;
-    if !new.keep_key {
-        let (number, key) = new_keyslots(&mut json, header_bytes, new, &mut areas, random)?;
-        another = Some((number, key));
-    }
-    let after_digest = another.as_ref().map_or(digest, |(number, _)| *number);
+/// `json` has the new key's keyslots and its digest, of that number, if it is to have any.
+fn planned<'a>(
+    header: &'a luks2::Header,
+    crypt: &'a Crypt,
+    json: Map<String, Value>,
+    new_digest: Option<u32>,
+    data: &dyn Storage,
+    options: &StartOptions,
+) -> Result<Planned<'a>, Error> {
+    let (segment, old, digest) = data_segment(&header.metadata)?;
+    let sector = u64::from(crypt.sector_size.max(old.sector_size));
+    let volume_bytes = volume_bytes(&segment, data, sector, options.device_bytes)?;
     let place = SegmentObject {
         crypt: Some(old),
         offset: segment.offset,
@@ -121,10 +193,10 @@ pub fn start_reencrypt(
         before: (place, Some(digest)),
         after: (
             SegmentObject {
-                crypt: Some(&crypt),
+                crypt: Some(crypt),
                 ..place
             },
-            Some(after_digest),
+            new_digest.or(Some(digest)),
         ),
         moved: None,
     };
@@ -136,16 +208,12 @@ pub fn start_reencrypt(
         direction: Direction::Forward,
         is_dynamic: options.device_bytes.is_none(),
     };
-    let key_of = |number: u32| match &another {
-        Some((id, key)) if *id == number => Some(key),
-        _ => unlocked.key_of(number),
-    };
-    let json = begun(&begin, json, header_bytes, &shape, &key_of, options, random)?;
-    check_hotzone(&json, header_bytes, options)?;
-
-    let mut edit = Edit::begin(luks)?;
-    write_areas(&mut edit, &areas)?;
-    under_way(edit, json, unlocked, another, data, random)
+    Ok(Planned {
+        begin,
+        json,
+        header_bytes: header.binary.header_bytes,
+        shape,
+    })
 }
 
 fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {
@@ -196,10 +264,7 @@ fn new_keyslots(
     let mut number = None;
     for slot in &new.keyslots {
         let metadata = checked(json.clone(), header_bytes)?;
-        let id = free_number(metadata.keyslots.iter().map(|slot| slot.id));
-        if id >= 32 {
-            return Err(InvalidOption::NoFreeKeyslot { count: 32 }.into());
-        }
+        let id = free_keyslot(&metadata)?;
         let old = metadata.keyslot(slot.replaces);
         let old = old.filter(|old| matches!(old.kind, KeyslotKind::Luks2(_)));
         let keyslot = slot.replaces;
@@ -241,6 +306,14 @@ fn new_keyslots(
         areas.push(area);
     }
     Ok((number.unwrap_or_default(), key))
+}
+
+fn free_keyslot(metadata: &Metadata) -> Result<u32, InvalidOption> {
+    let id = free_number(metadata.keyslots.iter().map(|slot| slot.id));
+    if id >= 32 {
+        return Err(InvalidOption::NoFreeKeyslot { count: 32 });
+    }
+    Ok(id)
 }
 
 /// Tokens that open a keyslot open the one that comes in its place, too.
