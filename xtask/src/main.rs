@@ -5,6 +5,7 @@
 mod bench;
 mod campaign;
 mod crash;
+mod dist;
 mod fuzz;
 mod interop;
 mod layers;
@@ -44,6 +45,9 @@ usage: cargo xtask TASK
                                          beside libcryptsetup
   crash [--count N] [--seed S]           what a loss of power may leave of reencryptions in place, 1000000 states
                                          unless said: each is read and a share gone on from, with a second crash
+  dist [--target TRIPLE] [--out DIR] [--profile NAME] [--libc-licence FILE] [--twice]
+                                         luksmith as one static file, its licences and SHA256SUMS
+                                         (target/dist/TRIPLE); --twice: built in two folders and compared
   fuzz [--seconds N] [--runs N] [--seed N] [--sanitizer NAME] [TARGET...]
                                          a fuzz campaign (60 seconds, every target); sanitizer: address where
                                          nightly is installed, else none
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "campaign" => campaign::run(rest),
         "crash" => crash::run(rest),
+        "dist" => dist::run(rest),
         "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
