@@ -30,6 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "luksmith-luks",
         &["luksmith-dmcrypt", "luksmith-volume", "luksmith-recognise"],
     ),
+    ("luksmith-serve", &["luksmith-volume"]),
     (
         "luksmith-jobs",
         &[
@@ -48,6 +49,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "luksmith-recognise",
             "luksmith-dmcrypt-plain",
             "luksmith-luks",
+            "luksmith-serve",
             "luksmith-jobs",
         ],
     ),

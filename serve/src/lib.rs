@@ -1,0 +1,49 @@
+//! A storage for whoever may connect: its bytes over NBD, without a kernel's help.
+//!
+//! Whoever has something to serve hands an [`Export`] of it, anything that is a [`volume::Storage`]: a file, or the
+//! plaintext of a container. Nothing here knows a key, a path or a signal. Threads, no async.
+//!
+//! ```
+//! use std::os::unix::net::{UnixListener, UnixStream};
+//! use std::sync::Arc;
+//!
+//! use serve::nbd::{self, Event, Listener, ServeOptions, Stop};
+//! use serve::{Export, ExportOptions};
+//! use volume::MemoryStorage;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let storage = Arc::new(MemoryStorage::new(1 << 20));
+//! let export = Export::new(storage, ExportOptions::default())?;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("socket");
+//! let listeners = [Listener::Unix(UnixListener::bind(&path)?)];
+//! let stop = Stop::new()?;
+//! let log = |event: &Event<'_>| println!("{event}");
+//! let options = ServeOptions::default();
+//! std::thread::scope(|scope| {
+//!     let server = scope.spawn(|| nbd::serve(&listeners, &export, options, &stop, &log));
+//!     // Here clients connect to the path; this one says nothing.
+//!     let client = UnixStream::connect(&path);
+//!     stop.ask();
+//!     client?;
+//!     server.join().expect("a server does not panic")
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`export`] | [`Export`]: a storage, and what may be done with it |
+//! | [`nbd`] | the Network Block Device protocol: fixed newstyle, structured replies, extended headers, `base:allocation` |
+
+pub mod export;
+#[cfg(feature = "nbd")]
+pub mod nbd;
+
+pub use export::{Export, ExportOptions};
+
+/// The example of the README.
+#[cfg(all(doctest, feature = "nbd"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
