@@ -10,6 +10,10 @@
 	argon2i=(--pbkdf argon2i --pbkdf-memory 32 --pbkdf-force-iterations 4 --pbkdf-parallel 1)
 }
 
+# The program that makes and checks seals of headers.
+# shellcheck disable=SC2034
+seal=$(dirname "${BASH_SOURCE[0]}")/seal/seal.py
+
 # Both leave room for ${payload_bytes:-65536} bytes of data, with the passphrase in slot 0.
 
 format_luks1() { # OPTION...
