@@ -36,13 +36,14 @@ pub fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> 
         max_memory_kib: max_memory_kib(args.max_kdf_memory)?,
         volume_key_bytes: args.volume_key_size.map(|bits| bits as usize / 8),
         allow_unencrypted: args.allow_unencrypted,
+        ..Unlock::default()
     })
 }
 
-/// How a container is unlocked, in the library's terms.
+/// How a container is unlocked where no seal is asked for, in the library's terms.
 pub fn in_terms_of_luks(how: &Unlock) -> UnlockOptions<'static> {
     // A signal ends the process at once, wherever it is.
-    how.options(&|| false, &warn_once)
+    how.options_but_seal(&|| false, &warn_once)
 }
 
 /// What is wrong with a keyslot is said once, however often it is tried.

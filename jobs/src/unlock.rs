@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmcrypt::Passphrase;
+use luks::seal::{FileSeal, SealWanted};
 use luks::{Header, KdfLimits, Luks, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
@@ -27,6 +28,19 @@ pub struct Unlock {
     pub volume_key_bytes: Option<usize>,
     /// Read what nothing encrypted: under a null cipher, or in a linear segment of LUKS2.
     pub allow_unencrypted: bool,
+    /// What the seal of the header must be, once a key fits.
+    pub seal: Seal,
+}
+
+/// What the seal of a header must be; what is wrong with it is [`luks::Error::Seal`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Seal {
+    /// The header must be sealed: by `file` where that is given, else by its token.
+    pub required: bool,
+    /// A seal that is kept in a file, which must fit.
+    pub file: Option<FileSeal>,
+    /// The header must have been changed so often at least (LUKS2).
+    pub min_epoch: Option<u64>,
 }
 
 impl Unlock {
@@ -38,6 +52,22 @@ impl Unlock {
 
     /// The same in the library's terms.
     pub fn options<'a>(
+        &'a self,
+        cancel: &'a (dyn Fn() -> bool + Sync),
+        unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
+    ) -> UnlockOptions<'a> {
+        UnlockOptions {
+            seal: SealWanted {
+                required: self.seal.required,
+                file: self.seal.file.as_ref(),
+                min_epoch: self.seal.min_epoch,
+            },
+            ..self.options_but_seal(cancel, unusable)
+        }
+    }
+
+    /// The same, where no seal is asked for.
+    pub fn options_but_seal<'a>(
         &self,
         cancel: &'a (dyn Fn() -> bool + Sync),
         unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
@@ -49,6 +79,7 @@ impl Unlock {
             unencrypted_data: false,
             volume_key_bytes: self.volume_key_bytes,
             faulty_whirlpool: false,
+            seal: SealWanted::default(),
             threads: limits::processors(),
             cancel,
             unusable,

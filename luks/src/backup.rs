@@ -16,7 +16,7 @@ use std::ops::Range;
 use volume::{LockMode, MemoryStorage, read_around};
 
 use crate::defaults::{AREA_ALIGNMENT, LUKS2_MAX_KEYSLOTS_BYTES};
-use crate::device::{Header, Luks};
+use crate::device::{Header, Luks, end_of_areas};
 use crate::error::{Corrupt, Error, Mismatch, Refused};
 use crate::luks1;
 use crate::luks2::{KeyslotKind, METADATA_SIZES};
@@ -254,23 +254,6 @@ fn truncated(need: u64, have: u64) -> Corrupt {
         object: "the header with its keyslots".into(),
         need,
         have,
-    }
-}
-
-/// First byte behind header and keyslots.
-fn end_of_areas(header: &Header) -> u64 {
-    match header {
-        Header::Luks1(header) => header
-            .keyslots
-            .iter()
-            .map(|slot| slot.area_offset().saturating_add(header.area_length()))
-            .max()
-            .unwrap_or(0),
-        Header::Luks2(header) => header
-            .binary
-            .header_bytes
-            .saturating_mul(2)
-            .saturating_add(header.metadata.config.keyslots_bytes),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod halfway;
 mod keys;
+mod seal;
 pub(crate) mod segments;
 mod zone;
 
@@ -21,6 +22,8 @@ use crate::store::{self, Copies, Fault, Found};
 use crate::unlock::{Candidate, KeyDigest, UnlockOptions};
 
 pub use self::keys::Unlocked;
+use self::seal::SealState;
+pub(crate) use self::seal::{Resealing, end_of_areas};
 
 /// A container whose header was read and checked; no secret has been seen yet.
 pub struct Luks {
@@ -28,6 +31,9 @@ pub struct Luks {
     header: Header,
     fingerprint: Option<Fingerprint>,
     warnings: Vec<Warning>,
+    /// The bytes of each sound copy of the header, the one that counts first: what a seal is held to.
+    copies: Vec<Vec<u8>>,
+    seal: SealState,
 }
 
 /// The header of either format.
@@ -107,8 +113,9 @@ impl Luks {
     ///
     /// [`Error::NotLuks`], [`Error::Corrupt`], [`Error::Unsupported`] for an unknown version, [`Error::Io`].
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
-        let (found, fingerprint) = store::read(&*storage)?;
-        let (header, warnings) = match found {
+        let reading = store::read(&*storage)?;
+        let fingerprint = reading.fingerprint();
+        let (header, warnings) = match reading.found {
             Found::Luks1(header) => (Header::Luks1(header), Vec::new()),
             Found::Luks1Partly(header, corrupt) => {
                 (Header::Luks1(header), vec![Warning::Luks1Keyslots(corrupt)])
@@ -140,6 +147,8 @@ impl Luks {
             header,
             fingerprint,
             warnings,
+            copies: reading.copies,
+            seal: SealState::default(),
         })
     }
 

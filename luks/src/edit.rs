@@ -10,6 +10,9 @@
 //! - Key material: [`Edit::write_area`] and [`Edit::wipe`], each of which is on the disk when it returns. Order is the
 //!   caller's: an area before the metadata that names it, and wiped before the metadata that frees it.
 //!
+//! - A sealed header ([`crate::seal`]) is sealed anew by each commit, once the [`Luks`] was unlocked and its seal found right;
+//!   until then it is not changed, unless its seal is to go ([`Luks::drop_seal`]).
+//!
 //! Several commits in one edit are fine; [`Edit::header`] always is what is on the disk. After an error of writing,
 //! drop the edit: what is on the disk is the old or the new header, and only reading it again tells which.
 //!
@@ -41,19 +44,24 @@
 //! # }
 //! ```
 
+mod sealed;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use volume::{HeaderLock, LockMode, Storage};
 
-use crate::device::{Header, Luks};
+use crate::device::{Header, Luks, Resealing};
 use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, Metadata};
 use crate::number::{to_u64, to_usize};
 use crate::random::Random;
+use crate::seal::{self, SealError, Sealer};
 use crate::store::{self, Copies, Fault, Found, commit};
+
+pub use self::sealed::{seal, unseal};
 
 /// A header under its exclusive lock, which is released on drop.
 pub struct Edit {
@@ -61,6 +69,7 @@ pub struct Edit {
     header: Header,
     /// LUKS2: the state of the copies on the disk.
     copies: Option<Copies<luks2::Header>>,
+    seal: Resealing,
     _lock: HeaderLock,
 }
 
@@ -123,27 +132,34 @@ impl Edit {
     ///
     /// # Errors
     ///
-    /// [`Error::Changed`]; [`Corrupt::EpochEnd`]; [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements
+    /// [`Error::Sealed`], and [`Error::Seal`] for a seal that is not right; [`Error::Changed`]; [`Corrupt::EpochEnd`];
+    /// [`Error::NeedsRecovery`] or [`Error::Unsupported`] for requirements
     /// or a copy of an unknown version; [`Error::Overwritten`] when a LUKS2 copy is gone, which only a repair may write
     /// again; [`Corrupt::Truncated`] when the storage has no room for both; what [`Luks::open`] says.
     pub fn begin(luks: &Luks) -> Result<Self, Error> {
-        Self::begin_for(Arc::clone(luks.storage()), luks.header(), Purpose::Change)
+        Self::begin_with(luks, luks.resealing()?)
+    }
+
+    fn begin_with(luks: &Luks, seal: Resealing) -> Result<Self, Error> {
+        let storage = Arc::clone(luks.storage());
+        Self::begin_for(storage, luks.header(), Purpose::Change, seal)
     }
 
     /// The same for the next step of a reencryption that is under way, or of what is left of one: its own requirements are
-    /// no obstacle, and a copy that is gone is written again.
+    /// no obstacle, and a copy that is gone is written again. What says that it is a seal stays as it is.
     ///
     /// # Errors
     ///
     /// As [`Self::begin`].
     pub(crate) fn go_on(storage: Arc<dyn Storage>, before: &Header) -> Result<Self, Error> {
-        Self::begin_for(storage, before, Purpose::Reencryption)
+        Self::begin_for(storage, before, Purpose::Reencryption, Resealing::Unsealed)
     }
 
     fn begin_for(
         storage: Arc<dyn Storage>,
         before: &Header,
         purpose: Purpose,
+        seal: Resealing,
     ) -> Result<Self, Error> {
         let lock = storage
             .lock(LockMode::Exclusive)
@@ -178,6 +194,7 @@ impl Edit {
             storage,
             header,
             copies,
+            seal,
             _lock: lock,
         })
     }
@@ -188,7 +205,7 @@ impl Edit {
     ///
     /// [`Error::InvalidOption`] for texts or JSON that the format does not allow or that do not fit, all before
     /// anything is written; [`Error::Io`], [`Error::Random`].
-    pub fn commit_draft(&mut self, draft: Draft, random: &mut dyn Random) -> Result<(), Error> {
+    pub fn commit_draft(&mut self, mut draft: Draft, random: &mut dyn Random) -> Result<(), Error> {
         let (Header::Luks2(old), Some(copies)) = (&self.header, &self.copies) else {
             return Err(not_luks2().into());
         };
@@ -211,6 +228,15 @@ impl Edit {
                 return Err(InvalidOption::TextNul { field, value }.into());
             }
         }
+        let sealed = match &self.seal {
+            Resealing::Unsealed => None,
+            Resealing::Drop => {
+                seal::take_out(&mut draft.json);
+                None
+            }
+            // Who has taken it out wants none.
+            Resealing::Anew(sealer) => seal::numbers(&draft.json).first().map(|id| (sealer, *id)),
+        };
         let header_bytes = old.binary.header_bytes;
         let metadata = Metadata::from_raw(draft.json, header_bytes)
             .map_err(|corrupt| InvalidOption::Breaks(Box::new(corrupt)))?;
@@ -223,6 +249,10 @@ impl Edit {
                 subsystem: draft.subsystem,
             },
             metadata,
+        };
+        let new = match sealed {
+            None => new,
+            Some((sealer, token)) => seal_anew(sealer, &new, token, random)?,
         };
         commit::luks2(&*self.storage, copies, &new, random)?;
         self.copies = Some(Copies::Both(new.clone()));
@@ -335,6 +365,21 @@ impl Edit {
             }),
         }
     }
+}
+
+fn seal_anew(
+    sealer: &Sealer,
+    new: &luks2::Header,
+    token: u32,
+    random: &mut dyn Random,
+) -> Result<luks2::Header, Error> {
+    commit::check_room(new)?;
+    sealer
+        .seal(new, token, random)
+        .map_err(|error| match error {
+            SealError::Breaks(corrupt) => InvalidOption::Breaks(Box::new(corrupt)).into(),
+            SealError::Random(error) => error.into(),
+        })
 }
 
 fn next_epoch(epoch: u64) -> Result<u64, Corrupt> {

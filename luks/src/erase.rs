@@ -1,5 +1,5 @@
 //! Erasing: every keyslot is overwritten and taken out of the header. The data stays, and no passphrase opens it again;
-//! only a header backup or a copy of the volume key does.
+//! only a header backup or a copy of the volume key does. A seal of the header goes, too.
 
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ use crate::random::Random;
 ///
 /// What [`Edit::begin`], [`Edit::wipe`] and the commits say.
 pub fn erase(luks: &Luks, random: &mut dyn Random) -> Result<Vec<u32>, Error> {
+    // Nobody is left who could check a seal, and nobody is to be asked for a key before all of them go.
+    luks.drop_seal();
     let mut edit = Edit::begin(luks)?;
     let areas: Vec<_> = match edit.header() {
         Header::Luks1(header) => (0u32..)

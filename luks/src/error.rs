@@ -4,6 +4,7 @@ mod corrupt;
 mod obstacle;
 mod policy;
 mod refused;
+mod seal;
 mod unfinished;
 
 use std::fmt;
@@ -17,6 +18,7 @@ pub use corrupt::{Corrupt, MemberProblem, ReencryptionProblem};
 pub use obstacle::ReencryptionObstacle;
 pub use policy::PolicyViolation;
 pub use refused::{ConversionObstacle, Mismatch, Refused, TokenProblem};
+pub use seal::SealProblem;
 pub use unfinished::Unfinished;
 
 /// Whatever can go wrong with a LUKS container.
@@ -122,6 +124,13 @@ pub enum Error {
     /// The header says something that the caller's policy does not allow; nothing of it was used.
     #[error("{}", policy_refuses(.0))]
     PolicyRefuses(Vec<PolicyViolation>),
+    /// The seal of the header was asked for, and is not what it is to be; nothing of the header was used but to find that
+    /// out.
+    #[error("{0}")]
+    Seal(#[from] SealProblem),
+    /// The header is sealed, and was to be changed without a key that seals it anew; nothing was written.
+    #[error("the header is sealed: a change of it needs a key, which seals it anew")]
+    Sealed,
     /// The caller asks for something that cannot be.
     #[error("{0}")]
     InvalidOption(#[from] InvalidOption),

@@ -155,7 +155,7 @@
 //! ## Inside
 //!
 //! Floors, lowest first: low, number, defaults, random, fingerprint; kdf, af, area; error; codec; luks1,
-//! luks2; store, unlock; device, format; edit, policy; backup, config, convert, erase, keyslots, reencryption, repair, tokens,
+//! luks2; seal; store, unlock; device, format; edit, policy; backup, config, convert, erase, keyslots, reencryption, repair, tokens,
 //! verify; reencrypt.
 
 // Every number here may come from a disk.
@@ -186,6 +186,7 @@ pub mod random;
 pub mod reencrypt;
 pub mod reencryption;
 pub mod repair;
+pub mod seal;
 mod sealing;
 mod store;
 pub mod text;
@@ -199,7 +200,8 @@ pub use device::{Header, Luks, Unlocked, Warning};
 pub use edit::Edit;
 pub use error::{
     ConversionObstacle, Corrupt, Error, InvalidOption, MemberProblem, Mismatch, PolicyViolation,
-    ReencryptionObstacle, ReencryptionProblem, Refused, TokenProblem, Unfinished, Unsupported,
+    ReencryptionObstacle, ReencryptionProblem, Refused, SealProblem, TokenProblem, Unfinished,
+    Unsupported,
 };
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use format::{FormatOptions, Layout, NewContainer, Version};

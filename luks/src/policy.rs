@@ -87,6 +87,8 @@ pub struct Policy {
     pub digests: DigestPolicy,
     /// Tokens (LUKS2).
     pub tokens: TokenPolicy,
+    /// The seal, which is checked once a key fits.
+    pub seal: SealPolicy,
 }
 
 /// Rules for data segments. LUKS1 has one.
@@ -190,13 +192,25 @@ pub struct TokenPolicy {
     pub types: Option<Vec<String>>,
 }
 
+/// Rules for the seal of the header ([`crate::seal`]).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SealPolicy {
+    /// The header must be sealed, and its seal right: only the volume key tells, so that it is refused when it is unlocked
+    /// ([`Luks::require_seal`]).
+    pub required: bool,
+}
+
 impl Policy {
-    /// Whether the header of `luks` keeps every rule.
+    /// Whether the header of `luks` keeps every rule but that of its seal, which it is held to from then on.
     ///
     /// # Errors
     ///
     /// [`Error::PolicyRefuses`] with everything that is not allowed.
     pub fn check(&self, luks: &Luks) -> Result<(), Error> {
+        if self.seal.required {
+            luks.require_seal();
+        }
         let violations = check::violations(self, &Facts::of(luks));
         if violations.is_empty() {
             Ok(())

@@ -66,26 +66,36 @@ impl<H> Copies<H> {
     }
 }
 
-/// Reads whatever header is there, under the shared header lock, and takes its fingerprint.
-pub(crate) fn read(storage: &dyn Storage) -> Result<(Found, Option<Fingerprint>), Error> {
+/// A header as it was read.
+pub(crate) struct Reading {
+    pub(crate) found: Found,
+    /// The bytes of every sound copy, the one that counts first; none of a header that cannot all be read.
+    pub(crate) copies: Vec<Vec<u8>>,
+}
+
+impl Reading {
+    /// `None` while a copy is not used.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        let is_whole = matches!(self.found, Found::Luks1(_) | Found::Luks2(Copies::Both(_)));
+        let parts: Vec<&[u8]> = self.copies.iter().map(Vec::as_slice).collect();
+        is_whole.then(|| Fingerprint::of(&parts))
+    }
+}
+
+/// Reads whatever header is there, under the shared header lock.
+pub(crate) fn read(storage: &dyn Storage) -> Result<Reading, Error> {
     let _lock = storage
         .lock(LockMode::Shared)
         .map_err(Error::io("lock the header"))?;
-    let (found, bytes) = read_bytes(storage)?;
-    let parts: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-    // Without both copies there is none.
-    let fingerprint = (!parts.is_empty()).then(|| Fingerprint::of(&parts));
-    Ok((found, fingerprint))
+    read_bytes(storage)
 }
 
 /// As [`read`], for a caller who holds the lock.
 pub(crate) fn read_locked(storage: &dyn Storage) -> Result<Found, Error> {
-    read_bytes(storage).map(|(found, _)| found)
+    read_bytes(storage).map(|reading| reading.found)
 }
 
-/// The header, and the bytes that it was parsed from where none of them was passed over: LUKS1's header, or both
-/// LUKS2 copies.
-fn read_bytes(storage: &dyn Storage) -> Result<(Found, Vec<Vec<u8>>), Error> {
+fn read_bytes(storage: &dyn Storage) -> Result<Reading, Error> {
     let length = storage
         .len()
         .map_err(Error::io("find the size of the container"))?;
@@ -114,16 +124,22 @@ fn read_bytes(storage: &dyn Storage) -> Result<(Found, Vec<Vec<u8>>), Error> {
         _ => {}
     }
     if let Some(copies) = proven(&primary, &secondary) {
-        return Ok((Found::Luks2(copies), Vec::new()));
+        let copies_bytes = [primary, secondary].map(|copy| copy.proven.map(|(_, bytes)| bytes));
+        return Ok(reading(copies, copies_bytes));
     }
     let (primary, first) = split(primary.outcome);
     let (secondary, second) = split(secondary.outcome);
-    let copies = choose(primary, secondary)?;
-    let bytes = match &copies {
-        Copies::Both(_) => first.into_iter().chain(second).collect(),
-        Copies::PrimaryOnly(..) | Copies::SecondaryOnly(..) => Vec::new(),
-    };
-    Ok((Found::Luks2(copies), bytes))
+    Ok(reading(choose(primary, secondary)?, [first, second]))
+}
+
+fn reading(copies: Copies<luks2::Header>, mut bytes: [Option<Vec<u8>>; 2]) -> Reading {
+    if matches!(copies, Copies::SecondaryOnly(..)) {
+        bytes.reverse();
+    }
+    Reading {
+        found: Found::Luks2(copies),
+        copies: bytes.into_iter().flatten().collect(),
+    }
 }
 
 fn split(copy: CopyBytes) -> (ReadCopy, Option<Vec<u8>>) {
@@ -147,11 +163,11 @@ fn proven(primary: &LuksCopy, secondary: &LuksCopy) -> Option<Copies<luks2::Head
     };
     match (&primary.proven, &secondary.proven) {
         (None, None) => None,
-        (Some(one), Some(other)) if other.binary.epoch > one.binary.epoch => {
+        (Some((one, _)), Some((other, _))) if other.binary.epoch > one.binary.epoch => {
             Some(Copies::SecondaryOnly(other.clone(), both()?))
         }
-        (Some(one), _) => Some(Copies::PrimaryOnly(one.clone(), both()?)),
-        (None, Some(other)) => Some(Copies::SecondaryOnly(other.clone(), both()?)),
+        (Some((one, _)), _) => Some(Copies::PrimaryOnly(one.clone(), both()?)),
+        (None, Some((other, _))) => Some(Copies::SecondaryOnly(other.clone(), both()?)),
     }
 }
 
@@ -161,7 +177,7 @@ fn version(first: &[u8]) -> Option<u16> {
         .map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
 }
 
-fn luks1_header(mut first: Bytes, length: u64) -> Result<(Found, Vec<Vec<u8>>), Error> {
+fn luks1_header(mut first: Bytes, length: u64) -> Result<Reading, Error> {
     let need = luks1::Header::BYTES;
     if first.content.len() < need {
         return Err(truncated("the LUKS1 header", to_u64(need), length));
@@ -170,10 +186,16 @@ fn luks1_header(mut first: Bytes, length: u64) -> Result<(Found, Vec<Vec<u8>>), 
     let Some(unreadable) = first.unreadable() else {
         let header = luks1::Header::parse(&first.content)?;
         first.content.truncate(need);
-        return Ok((Found::Luks1(header), vec![first.content]));
+        return Ok(Reading {
+            found: Found::Luks1(header),
+            copies: vec![first.content],
+        });
     };
     match luks1::Header::parse_first_sector(&first.content) {
-        Ok(header) => Ok((Found::Luks1Partly(header, unreadable), Vec::new())),
+        Ok(header) => Ok(Reading {
+            found: Found::Luks1Partly(header, unreadable),
+            copies: Vec::new(),
+        }),
         // What the second sector says may be what is missing.
         Err(_) => Err(unreadable.into()),
     }
@@ -197,8 +219,8 @@ type CopyBytes = Result<(luks2::Header, Vec<u8>), Fault>;
 struct LuksCopy {
     outcome: CopyBytes,
     has_magic: bool,
-    /// What its checksum proves of a copy that cannot all be read.
-    proven: Option<luks2::Header>,
+    /// What its checksum proves of a copy that cannot all be read, and its bytes: what could not be read of it is zeros.
+    proven: Option<(luks2::Header, Vec<u8>)>,
 }
 
 impl LuksCopy {
@@ -289,7 +311,7 @@ fn luks2_copy(
             proven: None,
         },
         (parsed, Some(unreadable)) => LuksCopy {
-            proven: parsed.ok(),
+            proven: parsed.ok().map(|header| (header, first.content)),
             ..LuksCopy::faulty(unreadable)
         },
         (Err(corrupt), None) => LuksCopy::faulty(corrupt),

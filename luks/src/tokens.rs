@@ -9,6 +9,7 @@ use crate::error::{Corrupt, Error, InvalidOption, MemberProblem, TokenProblem};
 use crate::format::{NewContainer, NewHeader};
 use crate::luks2::{self, KeyslotKind};
 use crate::random::Random;
+use crate::seal::SEAL_TYPE;
 
 /// The type of token that names a key of the kernel's keyring, in which a passphrase waits.
 pub const KEYRING: &str = "luks2-keyring";
@@ -204,10 +205,12 @@ fn change<T>(
 }
 
 /// Types that begin as cryptsetup's own do are for those that there are, and its one type has no other members than its own.
+/// A seal is made of the header that it stands in.
 fn check_type(token: &Map<String, Value>) -> Result<(), InvalidOption> {
     let kind = token.get("type").and_then(Value::as_str);
-    match kind.filter(|kind| kind.starts_with(RESERVED)) {
+    match kind.filter(|kind| kind.starts_with(RESERVED) || *kind == SEAL_TYPE) {
         None => Ok(()),
+        Some(SEAL_TYPE) => Err(TokenProblem::Seal.into()),
         Some(KEYRING) => {
             let known = ["type", "keyslots", "key_description"];
             match token.keys().find(|name| !known.contains(&&***name)) {

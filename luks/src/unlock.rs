@@ -11,6 +11,7 @@ use crate::defaults::STRIPES;
 use crate::error::{Corrupt, Costly, Error, Unsupported};
 use crate::kdf::{self, Budget, Effort, Excess, KdfLimits, KdfParams};
 use crate::number::to_usize;
+use crate::seal::SealWanted;
 use crate::{af, area};
 
 /// How an unlock goes about its work.
@@ -29,6 +30,8 @@ pub struct UnlockOptions<'a> {
     /// Where Whirlpool spread a key over its stripes, try it also as libgcrypt computed it before 1.6.0
     /// ([`HashAlgorithm::WhirlpoolGcryptBug`]).
     pub faulty_whirlpool: bool,
+    /// What the seal of the header must be, once a key fits.
+    pub seal: SealWanted<'a>,
     /// Threads that compute at once, the caller's among them: for one key derivation as many as it can use, and what is
     /// then left for those of the next keyslots.
     pub threads: usize,
@@ -68,6 +71,7 @@ impl Default for UnlockOptions<'_> {
             unencrypted_data: false,
             volume_key_bytes: None,
             faulty_whirlpool: false,
+            seal: SealWanted::default(),
             threads: 1,
             cancel: &|| false,
             unusable: &|_| (),

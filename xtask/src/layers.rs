@@ -66,6 +66,7 @@ const LUKS_FLOORS: &[&[&str]] = &[
     &["error"],
     &["codec"],
     &["luks1", "luks2"],
+    &["seal"],
     &["store", "unlock", "sealing"],
     &["device", "format"],
     &["edit", "policy"],

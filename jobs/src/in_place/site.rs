@@ -1,7 +1,7 @@
 //! The image and its header, held for as long as a job takes.
 
 use luks::reencryption::{State, state};
-use luks::{Header, Luks, Policy};
+use luks::{Header, Luks, Policy, reencrypt};
 
 use super::lock::{self, CryptsetupLock};
 use crate::block::Claim;
@@ -98,8 +98,7 @@ impl Site {
                 }
             }
         }
-        luks.check_change()
-            .map_err(|error| self.luks_error(error))?;
+        reencrypt::check_begin(&luks).map_err(|error| self.luks_error(error))?;
         Ok(luks)
     }
 

@@ -3,7 +3,7 @@
 use volume::{LockMode, Storage, is_bad_place};
 
 use super::{Backup, says_the_same};
-use crate::device::{Header, Luks};
+use crate::device::{Header, Luks, end_of_areas};
 use crate::error::{Error, Refused};
 use crate::format;
 use crate::luks1;
@@ -43,7 +43,7 @@ pub fn restore(storage: &dyn Storage, seen: Option<&Luks>, backup: &Backup) -> R
     let have = storage
         .len()
         .map_err(Error::io("find the size of the container"))?;
-    let need = super::end_of_areas(&backup.header);
+    let need = end_of_areas(&backup.header);
     if need > have {
         return Err(Refused::StorageTooSmall { need, have }.into());
     }

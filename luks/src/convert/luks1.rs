@@ -11,6 +11,7 @@ use crate::kdf::KdfParams;
 use crate::luks1::{Header, Keyslot, Layout};
 use crate::luks2::{self, Crypt, KeyslotKind, Metadata, Priority, SegmentKind, SegmentSize, Which};
 use crate::number::{to_u64, to_usize};
+use crate::seal::SEAL_TYPE;
 
 /// Where the version ends, behind the magic.
 const VERSION_END: usize = 8;
@@ -26,6 +27,13 @@ pub(super) fn from_luks2(edit: &Edit, luks: &Luks) -> Result<(), Error> {
         .storage()
         .len()
         .map_err(Error::io("find the size of the container"))?;
+    let kept = old.metadata.tokens.iter();
+    let mut kept = kept.filter(|token| !(luks.is_seal_dropped() && token.kind == SEAL_TYPE));
+    if kept.next().is_some() {
+        let tokens = old.metadata.tokens.iter();
+        let ids = tokens.map(|token| token.id).collect();
+        return Err(refuse(ConversionObstacle::Tokens(ids)));
+    }
     let new = header(old, length).map_err(&refuse)?;
     let mut block = new.to_bytes();
     Header::parse(&block)?;
@@ -69,10 +77,6 @@ fn header(old: &luks2::Header, storage_bytes: u64) -> Result<Header, ConversionO
                 .map(|flag| flag.as_str().into())
                 .collect(),
         ));
-    }
-    if !metadata.tokens.is_empty() {
-        let ids = metadata.tokens.iter().map(|token| token.id).collect();
-        return Err(ConversionObstacle::Tokens(ids));
     }
     let (data_offset, crypt) = data(metadata)?;
     let cipher = || ConversionObstacle::Cipher(crypt.text.as_str().into());

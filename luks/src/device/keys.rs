@@ -146,6 +146,15 @@ impl Unlocked {
         &self.header
     }
 
+    /// The volume key of the data, where it is known.
+    pub(crate) fn key_of_data(&self) -> Option<&VolumeKey> {
+        let digest = match &self.header {
+            Header::Luks1(_) => 0,
+            Header::Luks2(header) => header.metadata.digest_of_data()?.id,
+        };
+        self.key_of(digest)
+    }
+
     /// The key of a digest.
     pub(crate) fn key_of(&self, digest: u32) -> Option<&VolumeKey> {
         let mut opened = self.opened.iter();
@@ -173,12 +182,14 @@ impl Luks {
         options: &UnlockOptions<'_>,
     ) -> Result<Unlocked, Error> {
         sort(&mut opened, &self.header);
-        Ok(Unlocked {
+        let unlocked = Unlocked {
             header: self.header.clone(),
             storage: Arc::clone(&self.storage),
             proof: prove(&self.header, &opened, options)?,
             opened,
-        })
+        };
+        self.hold_to_seal(&unlocked, &options.seal)?;
+        Ok(unlocked)
     }
 
     /// The key that [`Unlocked::missing_key`] tells of, from the keyslots that hold it: [`Unlocked::with`] takes it.

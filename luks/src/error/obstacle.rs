@@ -9,6 +9,9 @@ pub enum ReencryptionObstacle {
     /// There is nothing to go on with.
     #[error("no reencryption is in progress")]
     NotInProgress,
+    /// Each step of it changes the header, and the key that seals it may be the one that goes.
+    #[error("the header is sealed, and a reencryption in place does not seal it anew")]
+    Sealed,
     /// Cipher, sector size and key would stay as they are.
     #[error("nothing would be changed: cipher, sector size and volume key stay as they are")]
     NothingToChange,

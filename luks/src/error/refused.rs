@@ -202,6 +202,9 @@ pub enum TokenProblem {
     /// A type that is not known, of those that are cryptsetup's own.
     #[error("types that begin with \"luks2-\" are reserved, and {0:?} is none of them")]
     Reserved(String),
+    /// A seal that was not made of the header.
+    #[error("a token of type \"luksmith-seal\" is made of the header that it stands in")]
+    Seal,
     /// A member that a token of this type has not.
     #[error("a token of type \"luks2-keyring\" has no member {0:?}")]
     Member(String),

@@ -4,7 +4,7 @@ use dmcrypt::HashAlgorithm;
 
 use crate::codec::{Reader, Writer};
 use crate::error::{Corrupt, Error, Unsupported};
-use crate::number::to_u64;
+use crate::number::{to_u64, to_usize};
 
 /// Which of the two copies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -199,6 +199,19 @@ impl BinaryHeader {
         bytes[264..Self::CHECKSUM.start].fill(0);
         let end_of_checksum = Self::CHECKSUM.start.saturating_add(CHECKSUM_BYTES);
         bytes[end_of_checksum..Self::BYTES].fill(0);
+    }
+
+    /// Blanks what is a copy's own: its magic and its place, the salt, the checksum.
+    pub(crate) fn blank_own(bytes: &mut [u8]) {
+        let salt = to_usize(Self::SALT_OFFSET);
+        for field in [
+            0..6,
+            salt..salt.saturating_add(Self::SALT_BYTES),
+            Self::OFFSET,
+            Self::CHECKSUM,
+        ] {
+            bytes[field].fill(0);
+        }
     }
 
     /// Takes epoch, label, UUID and subsystem from the other copy.

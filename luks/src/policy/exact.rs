@@ -1,9 +1,12 @@
 //! The policy that one header fulfils.
 
 use super::facts::{Costs, Facts, PassphraseFacts};
-use super::{Bounds, DataPolicy, DigestPolicy, KdfPolicy, KeyslotPolicy, Policy, TokenPolicy};
+use super::{
+    Bounds, DataPolicy, DigestPolicy, KdfPolicy, KeyslotPolicy, Policy, SealPolicy, TokenPolicy,
+};
 use crate::fingerprint::Fingerprint;
 use crate::number::to_u64;
+use crate::seal::SEAL_TYPE;
 
 /// Every rule, as narrow as `facts` allow.
 pub(super) fn policy(fingerprint: Fingerprint, facts: &Facts) -> Policy {
@@ -28,6 +31,10 @@ pub(super) fn policy(fingerprint: Fingerprint, facts: &Facts) -> Policy {
         tokens: TokenPolicy {
             count: luks2.map(|luks2| count(luks2.tokens.len())),
             types: luks2.map(|luks2| each(luks2.tokens.iter().map(|(_, kind)| kind.clone()))),
+        },
+        seal: SealPolicy {
+            required: luks2
+                .is_some_and(|luks2| luks2.tokens.iter().any(|(_, kind)| kind == SEAL_TYPE)),
         },
     }
 }

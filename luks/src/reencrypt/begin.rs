@@ -25,7 +25,7 @@ use super::state::sector_bytes;
 use super::zones::Shape;
 use super::{Protection, Running, obstacle, storage_bytes};
 use crate::defaults;
-use crate::device::{Header, Unlocked};
+use crate::device::{Header, Luks, Unlocked};
 use crate::edit::Edit;
 use crate::error::{Error, InvalidOption, ReencryptionObstacle};
 use crate::luks2::{self, Checksum, Crypt, Metadata, Resilience, Segment, SegmentSize};
@@ -68,6 +68,21 @@ fn luks2_of(header: &Header) -> Result<&luks2::Header, Error> {
         }
         .into()),
     }
+}
+
+/// Whether a reencryption of the container can be begun, as far as the header tells itself: to be asked before a passphrase
+/// is. A sealed header would have to be sealed anew at every step, and by whoever goes on with it after a crash, under a key
+/// that may be the one that goes.
+///
+/// # Errors
+///
+/// [`ReencryptionObstacle::Sealed`], and what [`Luks::check_change`] says.
+pub fn check_begin(luks: &Luks) -> Result<(), Error> {
+    luks.check_change()?;
+    if luks.is_sealed() && !luks.is_seal_dropped() {
+        return Err(obstacle(ReencryptionObstacle::Sealed));
+    }
+    Ok(())
 }
 
 /// The one segment that can be worked on, how it is encrypted and the digest of its key.

@@ -33,14 +33,7 @@ pub(crate) fn luks2(
     new: &luks2::Header,
     random: &mut dyn Random,
 ) -> Result<(), Error> {
-    let need = to_u64(new.metadata.to_text().len()).saturating_add(1);
-    let have = new
-        .binary
-        .header_bytes
-        .saturating_sub(to_u64(BinaryHeader::BYTES));
-    if need > have {
-        return Err(InvalidOption::JsonTooLarge { need, have }.into());
-    }
+    check_room(new)?;
     let order = match standing {
         Copies::Both(_) => [(Which::Primary, true), (Which::Secondary, true)],
         Copies::PrimaryOnly(_, fault) => {
@@ -77,6 +70,23 @@ pub(crate) fn luks2(
         storage
             .sync()
             .map_err(Error::io("write the header through to the disk"))?;
+    }
+    Ok(())
+}
+
+/// Whether the JSON text of `new` and its NUL have room.
+///
+/// # Errors
+///
+/// [`InvalidOption::JsonTooLarge`].
+pub(crate) fn check_room(new: &luks2::Header) -> Result<(), InvalidOption> {
+    let need = to_u64(new.metadata.to_text().len()).saturating_add(1);
+    let have = new
+        .binary
+        .header_bytes
+        .saturating_sub(to_u64(BinaryHeader::BYTES));
+    if need > have {
+        return Err(InvalidOption::JsonTooLarge { need, have });
     }
     Ok(())
 }

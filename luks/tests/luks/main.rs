@@ -80,6 +80,8 @@ mod repairs;
 mod round_trips;
 /// Each rule of the JSON met exactly and broken by one; rules between objects.
 mod rules;
+/// Sealed headers: tampered with, changed with a key and without, cut off at every write.
+mod seal;
 /// Keyslots and tokens of a container that is not written yet.
 mod several_keyslots;
 /// Keyslots tried at the same time.

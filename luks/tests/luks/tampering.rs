@@ -97,7 +97,7 @@ pub fn with_json(image: &[u8], copies: &[usize], json: &Value) -> Option<Vec<u8>
 }
 
 /// Every JSON that differs from `json` in one place, and where.
-fn changes(json: &Value) -> Vec<(String, Value)> {
+pub fn changes(json: &Value) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     let mut pointers = vec![String::new()];
     while let Some(pointer) = pointers.pop() {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use volume::Storage;
 
 use super::{
-    Planned, StartOptions, commit, data_segment, luks2_of, resilience, under_way, volume_bytes,
+    Planned, StartOptions, check_begin, commit, data_segment, luks2_of, resilience, under_way,
+    volume_bytes,
 };
 use crate::device::{Luks, Unlocked};
 use crate::edit::Edit;
@@ -30,7 +31,7 @@ pub fn start_decrypt(
     options: &StartOptions,
     random: &mut dyn Random,
 ) -> Result<Running, Error> {
-    luks.check_change()?;
+    check_begin(luks)?;
     let key_of = |number: u32| unlocked.key_of(number);
     let json = in_place(luks, &*data, options)?.begun(&key_of, options, random)?;
     let edit = Edit::begin(luks)?;
@@ -111,7 +112,7 @@ pub fn start_decrypt_shift(
     options: &StartOptions,
     random: &mut dyn Random,
 ) -> Result<Running, Error> {
-    luks.check_change()?;
+    check_begin(luks)?;
     let (planned, moved) = out_of_data(luks, &*data, options)?;
     let key_of = |number: u32| unlocked.key_of(number);
     let json = planned.begun(&key_of, options, random)?;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use volume::Storage;
 
 use super::{
-    Planned, StartOptions, checked, data_segment, luks2_of, resilience, under_way, volume_bytes,
+    Planned, StartOptions, check_begin, checked, data_segment, luks2_of, resilience, under_way,
+    volume_bytes,
 };
 use crate::defaults::{self, SALT_BYTES};
 use crate::device::{Luks, Unlocked};
@@ -82,7 +83,7 @@ pub fn start_reencrypt(
     options: &StartOptions,
     random: &mut dyn Random,
 ) -> Result<Running, Error> {
-    luks.check_change()?;
+    check_begin(luks)?;
     let header = luks2_of(luks.header())?;
     let crypt = new_crypt(&header.metadata, &new)?;
     let header_bytes = header.binary.header_bytes;
