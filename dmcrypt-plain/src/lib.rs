@@ -52,7 +52,7 @@ mod open;
 
 pub use error::Error;
 pub use key::{KeySource, PassphraseHash, derive_key};
-pub use open::{PlainOptions, mapping, open};
+pub use open::{PlainOptions, mapped, mapping, open};
 
 /// The example of the README.
 #[cfg(doctest)]

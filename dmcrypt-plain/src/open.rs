@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dmcrypt::{CipherSpec, SECTOR_BYTES, SectorOptions, SectorSize, VolumeKey};
-use volume::{Mapping, Segment, SegmentKind, Storage, Volume};
+use dmcrypt::{CipherSpec, Mapped, SECTOR_BYTES, SectorOptions, SectorSize, VolumeKey};
+use volume::{Mapping, Segment, Storage, Volume};
 
 use crate::Error;
 
@@ -83,13 +83,27 @@ pub fn open(
 /// has no say.
 ///
 /// # Errors
-/// [`Error::Cipher`] when the cipher is not built or takes no such key; [`Error::Unaligned`] when offset, skip or size are
-/// no whole sectors, which dm-crypt refuses as well; [`Error::Overflow`].
+/// As [`mapped`].
 pub fn mapping(
     key: &VolumeKey,
     options: &PlainOptions,
     size_sectors: u64,
 ) -> Result<Mapping, Error> {
+    let mapped = mapped(options, size_sectors)?;
+    let segment = Segment::encrypted(&mapped, key.expose())?;
+    // All is whole sectors: what is left to be wrong is the sum of offset and size.
+    Mapping::new(vec![segment]).map_err(|_| Error::Overflow {
+        offset_sectors: options.offset_sectors,
+        size_sectors,
+    })
+}
+
+/// What is mapped of a container, `size_sectors` (of 512 bytes) of it.
+///
+/// # Errors
+/// [`Error::Cipher`] when the cipher is not built or takes no such key; [`Error::Unaligned`] when offset, skip or size are
+/// no whole sectors, which dm-crypt refuses as well; [`Error::Overflow`].
+pub fn mapped(options: &PlainOptions, size_sectors: u64) -> Result<Mapped, Error> {
     let sector_size = options.sector_size;
     let offset_sectors = options.offset_sectors;
     for (what, sectors) in [
@@ -105,29 +119,23 @@ pub fn mapping(
             });
         }
     }
-    let overflow = Error::Overflow {
-        offset_sectors,
-        size_sectors,
-    };
     let bytes = |sectors: u64| sectors.checked_mul(SECTOR_BYTES);
-    let (Some(storage_offset), Some(length)) = (bytes(offset_sectors), bytes(size_sectors)) else {
-        return Err(overflow);
+    let (Some(offset_bytes), Some(length_bytes)) = (bytes(offset_sectors), bytes(size_sectors))
+    else {
+        return Err(Error::Overflow {
+            offset_sectors,
+            size_sectors,
+        });
     };
     options.cipher.check_key_bytes(options.key_bytes)?;
-    let sector_options = SectorOptions {
-        sector_size,
-        iv_large_sectors: options.iv_large_sectors,
-    };
-    let cipher = options.cipher.sector_cipher(key.expose(), sector_options)?;
-    let segment = Segment {
-        length,
-        storage_offset,
-        elsewhere: None,
-        kind: SegmentKind::Crypt {
-            cipher: Arc::from(cipher),
-            first_iv_sector: options.skip_sectors,
+    Ok(Mapped {
+        cipher: options.cipher.clone(),
+        sectors: SectorOptions {
+            sector_size,
+            iv_large_sectors: options.iv_large_sectors,
         },
-    };
-    // Both are whole sectors: what is left to be wrong is their sum.
-    Mapping::new(vec![segment]).map_err(|_| overflow)
+        first_iv_sector: options.skip_sectors,
+        offset_bytes,
+        length_bytes,
+    })
 }

@@ -45,6 +45,7 @@
 //! | [`hash`] | the hashes, by cryptsetup's names |
 //! | [`key`] | one type for each role that secret bytes play |
 //! | [`units`] | sectors and their sizes |
+//! | [`mapped`] | which bytes are mapped, and how: for whoever decrypts them and for dm-crypt's table |
 //! | [`aes_xts`] | XTS on data units whose tweak is not a sector number |
 //! | [`aes_kernel`] | which code computes AES |
 //!
@@ -74,6 +75,7 @@ mod iv;
 mod kernels;
 pub mod key;
 mod low;
+pub mod mapped;
 mod modes;
 pub mod scope;
 pub mod spec;
@@ -85,6 +87,7 @@ pub use cipher::{SectorCipher, SectorOptions};
 pub use error::Error;
 pub use hash::{HashAlgorithm, HashVisitor, HmacChain, KeyedHmac};
 pub use key::{DerivedKey, LockedBytes, Passphrase, VolumeKey, is_lock_refused, wipe_stack};
+pub use mapped::Mapped;
 pub use spec::CipherSpec;
 pub use units::{SECTOR_BYTES, SectorSize};
 

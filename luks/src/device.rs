@@ -9,7 +9,7 @@ mod zone;
 use std::fmt;
 use std::sync::Arc;
 
-use dmcrypt::{HashAlgorithm, Passphrase, VolumeKey};
+use dmcrypt::{HashAlgorithm, Mapped, Passphrase, VolumeKey};
 use volume::Storage;
 
 use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
@@ -181,6 +181,16 @@ impl Luks {
     /// What is wrong and could be passed over.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// What dm-crypt would map of a container of `data_bytes` bytes: as much as the header says without a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what no single mapping of dm-crypt can be, [`Error::NeedsRecovery`] during a reencryption,
+    /// [`Error::Linear`], [`Error::Corrupt`] when the data does not fit the storage.
+    pub fn mapped(&self, data_bytes: u64) -> Result<Mapped, Error> {
+        segments::mapped(&self.header, data_bytes)
     }
 
     /// The storage that the header was read from.

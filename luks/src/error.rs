@@ -270,6 +270,12 @@ pub enum Unsupported {
         /// The keyslot.
         keyslot: u32,
     },
+    /// Several data segments, where one mapping is to be all of them.
+    #[error("the data are in {segments} segments, and one mapping has one")]
+    ManySegments {
+        /// How many there are.
+        segments: usize,
+    },
     /// Data segments under more than one key.
     #[error("the data segments are under more than one volume key")]
     ManyKeys,

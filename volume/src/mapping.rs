@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorSize};
+use dmcrypt::{Mapped, SECTOR_BYTES, SectorCipher, SectorSize};
 
 use crate::error::Error;
 use crate::storage::Storage;
@@ -22,6 +22,23 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// What is mapped, under a key.
+    ///
+    /// # Errors
+    ///
+    /// A cipher that is not built, or does not take the key.
+    pub fn encrypted(mapped: &Mapped, key: &[u8]) -> Result<Self, dmcrypt::Error> {
+        Ok(Self {
+            length: mapped.length_bytes,
+            storage_offset: mapped.offset_bytes,
+            elsewhere: None,
+            kind: SegmentKind::Crypt {
+                cipher: mapped.sector_cipher(key)?.into(),
+                first_iv_sector: mapped.first_iv_sector,
+            },
+        })
+    }
+
     /// The bytes that can be written without reading others first.
     pub(crate) fn sector_bytes(&self) -> usize {
         match &self.kind {

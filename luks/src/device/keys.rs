@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmcrypt::{Passphrase, VolumeKey};
+use dmcrypt::{Mapped, Passphrase, VolumeKey};
 use volume::{Mapping, Storage, Volume};
 
 use super::{Header, Luks, luks1_digest, luks2_candidate, luks2_digest, segments};
@@ -114,6 +114,21 @@ impl Unlocked {
     /// As [`Self::volume`], and [`Unfinished::Stream`] in the middle of a reencryption.
     pub fn mapping(&self, data_bytes: u64) -> Result<Mapping, Error> {
         segments::mapping(self, None, data_bytes)
+    }
+
+    /// What dm-crypt would map of a container of `data_bytes` bytes, under the key that was opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`Luks::mapped`]; [`Error::Unsupported`] for the key of an unbound keyslot.
+    pub fn mapped(&self, data_bytes: u64) -> Result<Mapped, Error> {
+        let mapped = segments::mapped(&self.header, data_bytes)?;
+        if let Header::Luks2(header) = &self.header {
+            let digest = header.metadata.digest_of_data();
+            let digest = digest.ok_or(Unsupported::NoSegment)?;
+            segments::check_bound(digest, self.keyslot())?;
+        }
+        Ok(mapped)
     }
 
     /// Bytes at the end of the data that are no whole sector and therefore belong to no plaintext.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorOptions, SectorSize, VolumeKey};
+use dmcrypt::{
+    CipherSpec, Mapped, SECTOR_BYTES, SectorCipher, SectorOptions, SectorSize, VolumeKey,
+};
 use volume::{Mapping, Storage};
 
 use super::Header;
@@ -64,30 +66,54 @@ pub(super) fn leftover_bytes(header: &Header, data_bytes: u64) -> u64 {
         .unwrap_or(0)
 }
 
+/// What is mapped where one mapping of dm-crypt is all of the data.
+pub(super) fn mapped(header: &Header, data_bytes: u64) -> Result<Mapped, Error> {
+    let metadata = match header {
+        Header::Luks1(header) => return luks1_mapped(header, data_bytes),
+        Header::Luks2(header) => &header.metadata,
+    };
+    metadata.config.refuse_requirements()?;
+    let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
+    let mut segments = metadata.data_segments();
+    let (first, more) = (segments.next(), segments.count());
+    let segment = first.ok_or(Unsupported::NoSegment)?;
+    if more > 0 {
+        let segments = more.saturating_add(1);
+        return Err(Unsupported::ManySegments { segments }.into());
+    }
+    match &segment.kind {
+        SegmentKind::Crypt(crypt) if digest.segments.contains(&segment.id) => {
+            crypt_mapped(segment, crypt, data_bytes)
+        }
+        SegmentKind::Crypt(_) => Err(Unsupported::ManyKeys.into()),
+        SegmentKind::Linear => Err(Error::Linear {
+            segment: segment.id,
+        }),
+        SegmentKind::Other { kind } => Err(other_kind(segment, kind).into()),
+    }
+}
+
 fn luks1_segment(
     header: &luks1::Header,
     key: &VolumeKey,
     data_bytes: u64,
 ) -> Result<volume::Segment, Error> {
-    let options = SectorOptions {
-        sector_size: SectorSize::B512,
-        iv_large_sectors: false,
-    };
-    let cipher = header.cipher()?.sector_cipher(key.expose(), options);
+    let mapped = luks1_mapped(header, data_bytes)?;
+    let segment = volume::Segment::encrypted(&mapped, key.expose());
+    Ok(unsupported("data", segment)?)
+}
+
+fn luks1_mapped(header: &luks1::Header, data_bytes: u64) -> Result<Mapped, Error> {
     let start = header.data_offset();
-    let length = data_bytes.checked_sub(start).ok_or(Corrupt::DataOutside {
-        start,
-        need: start,
-        have: data_bytes,
-    })?;
-    Ok(volume::Segment {
-        length: whole_sectors(length, SECTOR_BYTES),
-        storage_offset: start,
-        elsewhere: None,
-        kind: volume::SegmentKind::Crypt {
-            cipher: unsupported("data", cipher)?.into(),
-            first_iv_sector: 0,
-        },
+    let length = data_bytes
+        .checked_sub(start)
+        .ok_or_else(|| outside(start, start, data_bytes))?;
+    Ok(Mapped {
+        cipher: header.cipher()?,
+        sectors: SectorOptions::default(),
+        first_iv_sector: 0,
+        offset_bytes: start,
+        length_bytes: whole_sectors(length, SECTOR_BYTES),
     })
 }
 
@@ -98,9 +124,7 @@ fn luks2_segments(
     data_bytes: u64,
 ) -> Result<Vec<volume::Segment>, Error> {
     let digest = metadata.digest_of_data().ok_or(Unsupported::NoSegment)?;
-    if let Some(keyslot) = keyslot.filter(|keyslot| !digest.keyslots.contains(keyslot)) {
-        return Err(Unsupported::Unbound { keyslot }.into());
-    }
+    check_bound(digest, keyslot)?;
     metadata
         .data_segments()
         .map(|segment| {
@@ -114,58 +138,70 @@ fn luks2_segments(
         .collect()
 }
 
+/// Refuses a keyslot that holds another key than the data's.
+pub(super) fn check_bound(digest: &luks2::Digest, keyslot: Option<u32>) -> Result<(), Unsupported> {
+    match keyslot.filter(|keyslot| !digest.keyslots.contains(keyslot)) {
+        Some(keyslot) => Err(Unsupported::Unbound { keyslot }),
+        None => Ok(()),
+    }
+}
+
 fn luks2_segment(
     segment: &Segment,
     key: &VolumeKey,
     data_bytes: u64,
 ) -> Result<volume::Segment, Error> {
-    let (kind, sector) = match &segment.kind {
-        SegmentKind::Linear => (volume::SegmentKind::Linear, SECTOR_BYTES),
-        SegmentKind::Crypt(crypt) => (
-            crypt_kind(segment.id, crypt, key)?,
-            u64::from(crypt.sector_size),
-        ),
-        SegmentKind::Other { kind } => {
-            return Err(Unsupported::SegmentType {
-                segment: segment.id,
-                kind: kind.as_str().into(),
-            }
-            .into());
+    match &segment.kind {
+        SegmentKind::Linear => Ok(volume::Segment {
+            length: length_of(segment, SECTOR_BYTES, data_bytes)?,
+            storage_offset: segment.offset,
+            elsewhere: None,
+            kind: volume::SegmentKind::Linear,
+        }),
+        SegmentKind::Crypt(crypt) => {
+            let mapped = crypt_mapped(segment, crypt, data_bytes)?;
+            let encrypted = volume::Segment::encrypted(&mapped, key.expose());
+            Ok(unsupported(&format!("segment {}", segment.id), encrypted)?)
         }
-    };
-    let start = segment.offset;
-    let there_is = data_bytes.checked_sub(start).ok_or(Corrupt::DataOutside {
-        start,
-        need: start,
-        have: data_bytes,
-    })?;
-    let length = match segment.size {
-        SegmentSize::Dynamic => whole_sectors(there_is, sector),
-        SegmentSize::Bytes(size) if size > there_is => {
-            let need = start.saturating_add(size);
-            return Err(Corrupt::DataOutside {
-                start,
-                need,
-                have: data_bytes,
-            }
-            .into());
-        }
-        // Whole sectors, or the header would have been refused.
-        SegmentSize::Bytes(size) => size,
-    };
-    Ok(volume::Segment {
-        length,
-        storage_offset: start,
-        elsewhere: None,
-        kind,
+        SegmentKind::Other { kind } => Err(other_kind(segment, kind).into()),
+    }
+}
+
+fn other_kind(segment: &Segment, kind: &str) -> Unsupported {
+    Unsupported::SegmentType {
+        segment: segment.id,
+        kind: kind.into(),
+    }
+}
+
+fn crypt_mapped(segment: &Segment, crypt: &Crypt, data_bytes: u64) -> Result<Mapped, Error> {
+    let (cipher, sectors) = sectors_of(segment.id, crypt)?;
+    Ok(Mapped {
+        cipher,
+        sectors,
+        first_iv_sector: crypt.iv_tweak,
+        offset_bytes: segment.offset,
+        length_bytes: length_of(segment, u64::from(crypt.sector_size), data_bytes)?,
     })
 }
 
-fn crypt_kind(id: u32, crypt: &Crypt, key: &VolumeKey) -> Result<volume::SegmentKind, Error> {
-    Ok(volume::SegmentKind::Crypt {
-        cipher: cipher_of(id, crypt, key)?,
-        first_iv_sector: crypt.iv_tweak,
-    })
+fn length_of(segment: &Segment, sector: u64, data_bytes: u64) -> Result<u64, Error> {
+    let start = segment.offset;
+    let there_is = data_bytes
+        .checked_sub(start)
+        .ok_or_else(|| outside(start, start, data_bytes))?;
+    match segment.size {
+        SegmentSize::Dynamic => Ok(whole_sectors(there_is, sector)),
+        SegmentSize::Bytes(size) if size > there_is => {
+            Err(outside(start, start.saturating_add(size), data_bytes).into())
+        }
+        // Whole sectors, or the header would have been refused.
+        SegmentSize::Bytes(size) => Ok(size),
+    }
+}
+
+fn outside(start: u64, need: u64, have: u64) -> Corrupt {
+    Corrupt::DataOutside { start, need, have }
 }
 
 /// The cipher of a segment under a key.
@@ -174,6 +210,13 @@ pub(crate) fn cipher_of(
     crypt: &Crypt,
     key: &VolumeKey,
 ) -> Result<Arc<dyn SectorCipher>, Error> {
+    let (cipher, sectors) = sectors_of(id, crypt)?;
+    let cipher = cipher.sector_cipher(key.expose(), sectors);
+    Ok(unsupported(&format!("segment {id}"), cipher)?.into())
+}
+
+/// How the sectors of a segment are encrypted.
+fn sectors_of(id: u32, crypt: &Crypt) -> Result<(CipherSpec, SectorOptions), Error> {
     if crypt.integrity {
         return Err(Unsupported::Integrity { segment: id }.into());
     }
@@ -186,8 +229,7 @@ pub(crate) fn cipher_of(
         sector_size,
         iv_large_sectors: false,
     };
-    let cipher = crypt.spec.clone()?.sector_cipher(key.expose(), options);
-    Ok(unsupported(&format!("segment {id}"), cipher)?.into())
+    Ok((crypt.spec.clone()?, options))
 }
 
 pub(super) fn whole_sectors(bytes: u64, sector: u64) -> u64 {
