@@ -21,6 +21,7 @@ use crate::workspace;
 const CRATES: &[(&str, &[&str])] = &[
     ("luksmith-dmcrypt", &[]),
     ("luksmith-volume", &["luksmith-dmcrypt"]),
+    ("luksmith-devmapper", &["luksmith-dmcrypt"]),
     ("luksmith-recognise", &["luksmith-volume"]),
     (
         "luksmith-dmcrypt-plain",
@@ -36,6 +37,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "luksmith-dmcrypt",
             "luksmith-volume",
+            "luksmith-devmapper",
             "luksmith-recognise",
             "luksmith-dmcrypt-plain",
             "luksmith-luks",
@@ -46,6 +48,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "luksmith-dmcrypt",
             "luksmith-volume",
+            "luksmith-devmapper",
             "luksmith-recognise",
             "luksmith-dmcrypt-plain",
             "luksmith-luks",
@@ -95,6 +98,7 @@ const UNSAFE_ROOMS: &[&str] = &[
     "dmcrypt/src/low/",
     "volume/src/sys.rs",
     "volume/src/sys/",
+    "devmapper/src/low.rs",
     "luks/src/low/",
     "fuzz/",
     "benches/bounds.rs",
