@@ -10,5 +10,8 @@ mod kernel;
 mod mapping;
 
 pub use ground::Ground;
-pub use in_use::{Claim, InUse, RELEASE, User, check, mapping_of_container, users_of};
-pub use mapping::{Named, named};
+pub use in_use::{
+    Claim, InUse, RELEASE, User, check, known_users, mapping_of_container, users_of,
+    users_of_number,
+};
+pub use mapping::{Named, file_of_loop, named, path_of};

@@ -6,6 +6,7 @@ mod clone;
 mod confirm;
 mod destination;
 mod in_place;
+mod mapping;
 mod plain;
 mod policy;
 mod secret;
@@ -25,6 +26,7 @@ pub use clone::CloneError;
 pub use confirm::Unconfirmed;
 pub use destination::DestinationError;
 pub use in_place::InPlaceError;
+pub use mapping::MappingError;
 pub use plain::PlainError;
 pub use policy::PolicyError;
 pub use secret::SecretError;
@@ -50,6 +52,9 @@ pub enum Error {
     /// A job that changes data where they lie.
     #[error(transparent)]
     InPlace(#[from] InPlaceError),
+    /// A mapping of the kernel.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     /// The options of a plain container.
     #[error(transparent)]
     Plain(#[from] PlainError),
@@ -250,6 +255,7 @@ impl Error {
             Self::Change(error) => error.blame(),
             Self::Clone(error) => error.blame(),
             Self::InPlace(error) => error.blame(),
+            Self::Mapping(error) => error.blame(),
             Self::Transfer(error) => error.blame(),
             Self::Secret(error) => error.blame(),
             Self::Luks { error, .. } => blame_of_luks(error),

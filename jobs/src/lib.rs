@@ -64,6 +64,7 @@
 //! | [`encrypt`], [`decrypt`], [`mod@clone`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
 //! | [`in_place`] | the jobs that change data where they lie, and finish what is under way |
 //! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
+//! | [`mapping`] | a container as a block device of the kernel: opened, looked at, closed |
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
 //! | [`place`], [`open`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
@@ -102,6 +103,7 @@ pub mod key;
 pub mod key_source;
 pub mod limits;
 pub mod losses;
+pub mod mapping;
 pub mod measure;
 pub mod new_container;
 pub mod new_keyslot;

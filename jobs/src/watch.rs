@@ -56,6 +56,11 @@ pub trait Watch: Sync {
     /// second. To end the process leaves what a crash leaves.
     fn changes_in_place(&self) {}
 
+    /// From now on the job has to undo what it does where it is to end: it asks [`Self::is_cancelled`], and soon.
+    fn must_not_be_cut_off(&self) {
+        self.changes_in_place();
+    }
+
     /// Whether the job is to end, and leave nothing. Asked again and again, by several threads.
     fn is_cancelled(&self) -> bool {
         false

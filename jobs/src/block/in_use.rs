@@ -129,6 +129,37 @@ pub fn users_of(metadata: &fs::Metadata) -> InUse {
     users_of_device(&Kernel::running(), metadata.rdev())
 }
 
+/// Who uses the block device of this number, as far as the kernel tells: file systems that are mounted where this process
+/// does not see it too.
+pub fn users_of_number(device: u64) -> InUse {
+    let kernel = Kernel::running();
+    let mut found = users_of_device(&kernel, device);
+    if found.users.is_empty()
+        && let Some(kind) = kernel.file_system_of(device)
+    {
+        found
+            .users
+            .push(User::Mount(format!("another place, as {kind}")));
+    }
+    found
+}
+
+/// Who uses a file or a block device, as far as the kernel's tables tell: nothing is opened for that, which whoever opens it
+/// at the same time would notice.
+pub fn known_users(file: &File) -> io::Result<InUse> {
+    let (kernel, metadata) = (Kernel::running(), file.metadata()?);
+    if metadata.file_type().is_block_device() {
+        return Ok(users_of_device(&kernel, metadata.rdev()));
+    }
+    let mut users = Vec::new();
+    for device in loops_of(&kernel, &metadata) {
+        let found = users_of_device(&kernel, device).users;
+        let shown = |user| User::Loop(kernel.name(device), Some(Box::new(user)));
+        users.extend(found.into_iter().map(shown));
+    }
+    Ok(InUse { users })
+}
+
 fn users(kernel: &Kernel, file: &File) -> io::Result<Option<InUse>> {
     let metadata = file.metadata()?;
     if metadata.file_type().is_block_device() {

@@ -139,6 +139,16 @@ impl Kernel {
         })
     }
 
+    /// The kind of the file system that is mounted from it, wherever that is: those that have a folder for each.
+    pub fn file_system_of(&self, device: u64) -> Option<String> {
+        let name = self.name(device);
+        let kinds = fs::read_dir(self.root.join("sys/fs")).into_iter().flatten();
+        kinds.flatten().find_map(|kind| {
+            let is_it = kind.path().join(&name).is_dir();
+            is_it.then(|| kind.file_name().to_string_lossy().into_owned())
+        })
+    }
+
     /// Whether it is used as swap space.
     pub fn is_swap(&self, device: u64) -> bool {
         let table = fs::read_to_string(self.root.join("proc/swaps")).unwrap_or_default();

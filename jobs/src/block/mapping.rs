@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::kernel::Kernel;
 
 /// What stands behind the name of a mapping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,6 +47,20 @@ fn look_up(name: &Path, sys: &Path) -> Named {
         Ok(_) => Named::Other,
         Err(_) => Named::Inactive,
     }
+}
+
+/// The path of a block device: a mapping's under its own name, as the kernel calls others.
+pub fn path_of(device: u64) -> PathBuf {
+    let kernel = Kernel::running();
+    match kernel.mapping_name(device) {
+        Some(name) => Path::new("/dev/mapper").join(name),
+        None => Path::new("/dev").join(kernel.name(device)),
+    }
+}
+
+/// The file that a loop device shows.
+pub fn file_of_loop(device: u64) -> Option<PathBuf> {
+    Kernel::running().backing_file(device)
 }
 
 /// The names of all mappings, as the kernel tells them to everybody.

@@ -1,0 +1,52 @@
+//! Flags of activation in the header of LUKS2, for whoever opens it next.
+
+use std::sync::Arc;
+
+use devmapper::Flags;
+use luks::config::{ConfigChanges, configure};
+use luks::{Header, Luks, OsRandom};
+
+use crate::block::Claim;
+use crate::error::Error;
+use crate::inputs::Inputs;
+use crate::open;
+use crate::place::Place;
+
+/// Flags as LUKS2 calls them (specification 3.5, table 4): the kernel's words with hyphens.
+pub(super) fn flags_of(said: &[String]) -> Flags {
+    let has = |word: &str| said.iter().any(|said| said == word);
+    Flags {
+        allow_discards: has("allow-discards"),
+        same_cpu_crypt: has("same-cpu-crypt"),
+        submit_from_crypt_cpus: has("submit-from-crypt-cpus"),
+        no_read_workqueue: has("no-read-workqueue"),
+        no_write_workqueue: has("no-write-workqueue"),
+    }
+}
+
+/// Writes them into the header that `luks` was read from; words that are not known stay.
+pub(super) fn write(place: &Place, luks: &Luks, flags: Flags) -> Result<(), Error> {
+    let target = open::changed(place, false, Claim::Nothing, &Inputs::none())?;
+    let known = flags
+        .named()
+        .map(|(word, is_set)| (word.replace('_', "-"), is_set));
+    let mut words: Vec<String> = known
+        .iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(word, _)| word.clone())
+        .collect();
+    if let Header::Luks2(header) = luks.header() {
+        let is_other = |word: &&String| known.iter().all(|(known, _)| known != *word);
+        let others = header.metadata.config.flags.iter().filter(is_other);
+        words.extend(others.cloned());
+    }
+    let now = Luks::open(Arc::clone(&target.storage)).map_err(target.failed())?;
+    if now.header().uuid() != luks.header().uuid() {
+        return Err(Error::luks(&target.name, luks::Error::Changed));
+    }
+    let changes = ConfigChanges {
+        flags: Some(words),
+        ..ConfigChanges::default()
+    };
+    configure(&now, &changes, &mut OsRandom).map_err(target.failed())
+}
