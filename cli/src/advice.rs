@@ -80,6 +80,7 @@ fn fits(command: &Command, own: Option<&Command>, part: &str) -> bool {
 const OTHERS: &[&str] = &[
     "cryptsetup",
     "dd",
+    "dmsetup",
     "losetup",
     "mdadm",
     "qemu-img",

@@ -14,6 +14,7 @@ pub mod in_place;
 pub mod key;
 pub mod keys;
 pub mod luks;
+pub mod mapping;
 pub mod number;
 pub mod size;
 pub mod token;
@@ -50,6 +51,7 @@ pub use luks::{
     CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, NewHeaderArgs,
     Pbkdf, PolicyArgs, UnlockArgs,
 };
+pub use mapping::{CloseArgs, OpenArgs, OpenPlainArgs, OpenType, StatusArgs, TreatArgs, UdevArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
     TokenRemoveArgs, TokenVerb,
@@ -100,6 +102,14 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Tell how large a container becomes
     Measure(MeasureArgs),
+    /// Have the kernel map a container as a block device
+    #[command(long_about = mapping::OPEN)]
+    Open(Box<OpenArgs>),
+    /// End a mapping of the kernel
+    #[command(long_about = mapping::CLOSE)]
+    Close(CloseArgs),
+    /// Show mappings of the kernel
+    Status(StatusArgs),
     /// Work with the keyslots of a LUKS container
     #[command(subcommand)]
     Key(KeyVerb),

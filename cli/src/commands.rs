@@ -2,6 +2,7 @@
 
 pub mod benchmark;
 pub mod clone;
+pub mod close;
 pub mod compare;
 pub mod completions;
 pub mod create;
@@ -13,8 +14,10 @@ pub mod inspect;
 pub mod key;
 pub mod man;
 pub mod measure;
+pub mod open;
 pub mod reencrypt;
 pub mod resume;
+pub mod status;
 pub mod token;
 pub mod verify;
 
@@ -38,6 +41,9 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Measure(args) => measure::run(&args),
+        Verb::Open(args) => open::run(&args),
+        Verb::Close(args) => close::run(&args),
+        Verb::Status(args) => status::run(&args),
         Verb::Key(verb) => key::run(&verb),
         Verb::Header(verb) => header::run(&verb),
         Verb::Token(verb) => token::run(&verb),

@@ -17,8 +17,8 @@ use luks::Version;
 use crate::args::{
     AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs, CostArgs,
     FormatArgs, KeyArgs, KeyEncoding, KeyFormat, KeyPairArgs, KeyReadArgs, KeyslotCipherArgs,
-    NewHeaderArgs, NewKeyFileArgs, OnReadError, OpenKeyArgs, Pbkdf, PlainArgs, ResultArgs,
-    SizeArgs, WeakArgs, WorkArgs, for_one, others,
+    NewHeaderArgs, NewKeyFileArgs, OnReadError, OpenKeyArgs, OpenPlainArgs, Pbkdf, PlainArgs,
+    ResultArgs, SizeArgs, WeakArgs, WorkArgs, for_one, others,
 };
 use crate::error::Error;
 use crate::output;
@@ -65,15 +65,43 @@ pub fn plain(
         hash: container.hash.clone(),
         sector_bytes: container.sector_size,
         offset_sectors: container.offset.unwrap_or(0),
-        skip_sectors: plain.skip.unwrap_or(0),
-        iv_large_sectors: plain.iv_large_sectors,
-        defaults: plain.compat.map(|compat| match compat {
+        ..plain_wanted(plain)
+    };
+    understood(&wanted, key)
+}
+
+/// The same of one that is to be opened.
+pub fn plain_to_open(
+    layout: &OpenPlainArgs,
+    plain: &PlainArgs,
+    key: &KeySource,
+) -> Result<Plain, PlainError> {
+    let wanted = PlainWanted {
+        cipher: layout.cipher.clone(),
+        key_bits: layout.key_size,
+        hash: layout.hash.clone(),
+        sector_bytes: layout.sector_size,
+        offset_sectors: layout.offset.unwrap_or(0),
+        ..plain_wanted(plain)
+    };
+    understood(&wanted, key)
+}
+
+fn plain_wanted(args: &PlainArgs) -> PlainWanted {
+    PlainWanted {
+        skip_sectors: args.skip.unwrap_or(0),
+        iv_large_sectors: args.iv_large_sectors,
+        defaults: args.compat.map(|compat| match compat {
             Compat::V2_6 => Age::V2_6,
             Compat::V2_7 => Age::V2_7,
         }),
-    };
+        ..PlainWanted::default()
+    }
+}
+
+fn understood(wanted: &PlainWanted, key: &KeySource) -> Result<Plain, PlainError> {
     let plain = wanted.understood(key)?;
-    if key.is_file() && container.hash.is_some() {
+    if key.is_file() && wanted.hash.is_some() {
         output::warn("--hash is not used: a plain container's key file is the key itself");
     }
     let takes_size = matches!(plain.key, PlainKey::Hashed { exactly: false, .. });

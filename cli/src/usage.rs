@@ -8,14 +8,13 @@ use crate::output;
 
 /// What other programs call things, and the verb here. Of a word that is not here the nearest verb is named.
 pub const ELSEWHERE: &[(&str, &str)] = &[
-    ("open", "decrypt SRC DST"),
-    ("luksOpen", "decrypt SRC DST"),
-    ("unlock", "decrypt SRC DST"),
-    ("mount", "decrypt SRC DST"),
+    ("luksOpen", "open IMG NAME"),
+    ("plainOpen", "open IMG NAME --type plain"),
+    ("unlock", "open IMG NAME"),
+    ("mount", "open IMG NAME"),
     ("map", "inspect IMG --map text"),
-    ("close", "cryptsetup close NAME"),
-    ("luksClose", "cryptsetup close NAME"),
-    ("status", "cryptsetup status NAME"),
+    ("luksClose", "close NAME"),
+    ("plainClose", "close NAME"),
     ("luksFormat", "create DST"),
     ("format", "create DST"),
     ("new", "create DST"),

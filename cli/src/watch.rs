@@ -96,6 +96,14 @@ impl Watch for Warner {
     fn machine_is_busy(&self, warning: &dyn Display) {
         busy(warning);
     }
+
+    fn must_not_be_cut_off(&self) {
+        signals::hold();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        signals::is_asked()
+    }
 }
 
 fn busy(warning: &dyn Display) {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jobs::block;
 use jobs::error::{
-    ChangeError, CloneError, DestinationError, InPlaceError, Meant, PlainError, PolicyError,
-    SourceError, TransferError,
+    ChangeError, CloneError, DestinationError, InPlaceError, MappingError, Meant, PlainError,
+    PolicyError, SourceError, TransferError,
 };
 use jobs::in_place::header_file;
 use jobs::instead::{Instead, quoted};
@@ -114,6 +114,7 @@ fn of_job(error: &jobs::Error) -> Option<String> {
             });
         }
         jobs::Error::Clone(error) => return clone(error),
+        jobs::Error::Mapping(error) => return mapping(error),
         jobs::Error::InPlace(error) => return in_place(error),
         jobs::Error::Cipher(error) => return of_key_size(error),
         jobs::Error::Secret(error) => {
@@ -161,6 +162,29 @@ fn clone(error: &CloneError) -> Option<String> {
         CloneError::Pattern { .. } => "dev-{index:04}.luks is one",
         CloneError::NoFolder { .. } => "make it first; with --count DST is the folder for all",
         CloneError::NoRoom { .. } => "make room, or choose another place for the destination",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+fn mapping(error: &MappingError) -> Option<String> {
+    let advice = match error {
+        MappingError::NoDeviceMapper { .. } | MappingError::NoDmCrypt => {
+            "decrypt IMG DST copies the plaintext into a file, with no help of the kernel"
+        }
+        MappingError::NotPermitted { .. } => {
+            "root may; decrypt IMG DST copies the plaintext into a file, as any user"
+        }
+        MappingError::Active { .. } => "choose another name; close NAME ends it",
+        MappingError::NoTable { .. } => "close NAME takes it away",
+        MappingError::InUse { .. } => {
+            return Some(format!("{}; --shared maps it all the same", block::RELEASE));
+        }
+        MappingError::Held { .. } => {
+            "unmount it first; --deferred has it go when nobody uses it any more"
+        }
+        MappingError::Foreign { .. } => "dmsetup remove takes it away",
+        MappingError::Keyring { .. } => "--disable-keyring gives it the key in the table",
         _ => return None,
     };
     Some(advice.to_owned())

@@ -19,8 +19,19 @@ struct Rule {
 const FACE: (&[&str], &str) = (&["cryptsetup"], "options are cryptsetup's own there");
 const SCRIPT: (&[&str], &str) = (&["completions"], "it prints a script and asks nothing");
 const NO_IMAGE: (&[&str], &str) = (
-    &["measure", "benchmark", "completions", "man"],
+    &[
+        "measure",
+        "benchmark",
+        "completions",
+        "man",
+        "close",
+        "status",
+    ],
     "there is no container",
+);
+const KERNEL: (&[&str], &str) = (
+    &["open", "close"],
+    "no file is written: a mapping is the kernel's, and goes with it",
 );
 const NO_KEY: (&[&str], &str) = (
     &[
@@ -57,6 +68,7 @@ const READS: (&[&str], &str) = (
         "token list",
         "benchmark",
         "completions",
+        "status",
     ],
     "nothing is written",
 );
@@ -88,6 +100,7 @@ const BOTH: (&[&str], &str) = (
         "verify",
         "key test",
         "key export",
+        "open",
     ],
     "given twice it opens both keys of a reencryption",
 );
@@ -112,7 +125,7 @@ const RULES: &[Rule] = &[
         option: "dry-run",
         short: None,
         help: "Say what would be written, and write nothing",
-        nothing: &[FACE, READS],
+        nothing: &[FACE, READS, KERNEL],
         other: &[],
     },
     Rule {
@@ -144,6 +157,7 @@ const RULES: &[Rule] = &[
                 "what is changed must not be in use",
             ),
             (&["create"], "no image is read"),
+            (&["open"], "--shared is what maps it while it is in use"),
         ],
         other: &[],
     },
@@ -225,7 +239,7 @@ const RULES: &[Rule] = &[
         nothing: &[
             FACE,
             (
-                &["benchmark", "completions", "man"],
+                &["benchmark", "completions", "man", "close", "status"],
                 "there is no container",
             ),
             NO_KEY,
@@ -235,7 +249,7 @@ const RULES: &[Rule] = &[
             PAIR,
             (
                 &[
-                    "decrypt", "clone", "resume", "verify", "key add", "key test",
+                    "decrypt", "clone", "resume", "verify", "key add", "key test", "open",
                 ],
                 "given twice it is both keys of a reencryption",
             ),
@@ -260,7 +274,7 @@ const RULES: &[Rule] = &[
         nothing: &[
             FACE,
             (
-                &["benchmark", "completions", "man"],
+                &["benchmark", "completions", "man", "close", "status"],
                 "there is no container",
             ),
             (
@@ -307,6 +321,7 @@ const RULES: &[Rule] = &[
         nothing: &[
             FACE,
             READS,
+            KERNEL,
             (&["man"], "pages are always replaced"),
             CHANGES,
             (
@@ -337,6 +352,7 @@ const RULES: &[Rule] = &[
             FACE,
             NEW,
             READS,
+            KERNEL,
             (
                 &[
                     "decrypt",

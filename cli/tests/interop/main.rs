@@ -53,6 +53,8 @@ mod keys;
 mod leavings;
 /// The options of LUKS containers, each with a key: one table for both directions.
 mod luks_cases;
+/// Mappings of the kernel beside cryptsetup's, in user-mode-linux: the same tables, and either closes the other's.
+mod mapping;
 /// nbdkit's LUKS filter, which knows LUKS1.
 mod nbdkit;
 /// How images are opened, as strace sees it.

@@ -1,0 +1,135 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::common::{PROGRAM, Place, pattern};
+
+/// Several sectors of every size.
+const RAW_BYTES: usize = 256 << 10;
+const CHEAP: &str = "-q --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("key", "secret");
+    place.write("vk", pattern(64));
+    place.write("raw", pattern(RAW_BYTES));
+    let others: Vec<u8> = pattern(RAW_BYTES).iter().map(|byte| !byte).collect();
+    place.write("other", others);
+    for line in [
+        "encrypt raw luks1 --type luks1",
+        "encrypt raw luks512 --sector-size 512",
+        "encrypt raw luks4096 --sector-size 4096",
+        "encrypt raw data --header header",
+    ] {
+        place.luksmith(&format!("{line} {CHEAP}"));
+    }
+    place.luksmith("encrypt -q raw plain --type plain -c aes-xts-plain64 -s 512 --key-file vk");
+    place.luksmith(
+        "encrypt -q raw plain4096 --type plain -c aes-cbc-essiv:sha256 -s 256 --key-file vk -o 8 -p 24 \
+         --sector-size 4096 --iv-large-sectors",
+    );
+    std::fs::copy(place.path("luks512"), place.path("pristine")).unwrap();
+    tweaked(&place);
+    place
+}
+
+/// A container whose IVs do not begin with 0: the header of one, over data that were encrypted so.
+fn tweaked(place: &Place) {
+    place.luksmith("key export luks512 -q --key-file key --volume-key-file volume-key");
+    let mut image = place.read("luks512");
+    for at in [0, 16384] {
+        tweak(&mut image[at..at + 16384]);
+    }
+    place.luksmith(
+        "encrypt -q raw tweaked-data --type plain -c aes-xts-plain64 -s 512 --key-file volume-key -p 24",
+    );
+    let data = place.read("tweaked-data");
+    let start = image.len() - data.len();
+    image[start..].copy_from_slice(&data);
+    place.write("tweaked", image);
+}
+
+/// One copy of the header: its JSON text says so, and its checksum is right.
+fn tweak(copy: &mut [u8]) {
+    let json = String::from_utf8(copy[4096..].to_vec()).unwrap();
+    let json = json.trim_end_matches('\0');
+    let (was, is) = ("\"iv_tweak\":\"0\"", "\"iv_tweak\":\"24\"");
+    assert_eq!(json.matches(was).count(), 1);
+    let json = json.replace(was, is);
+    copy[4096..].fill(0);
+    copy[4096..4096 + json.len()].copy_from_slice(json.as_bytes());
+    copy[448..512].fill(0);
+    let checksum = Sha256::digest(&*copy);
+    copy[448..480].copy_from_slice(&checksum);
+}
+
+/// All in one kernel, for it takes seconds to start.
+#[test]
+fn mappings_are_cryptsetups() {
+    let place = place();
+    let script = format!(
+        "L='{PROGRAM}'\ncd '{}'\n{}",
+        place.path("").display(),
+        include_str!("mapping/guest.sh")
+    );
+    assert_eq!(place.kernel(&script, &[]), "");
+    check_members(&String::from_utf8(place.read("json")).unwrap());
+}
+
+/// Every member that is printed is in the manual page, as what the page says, and every one of the page is printed.
+fn check_members(documents: &str) {
+    let mut seen: BTreeMap<(String, String), BTreeSet<&'static str>> = BTreeMap::new();
+    for document in documents.lines() {
+        let document: Value = serde_json::from_str(document).unwrap();
+        let schema = document["schema"].as_str().unwrap();
+        let schema = schema
+            .trim_start_matches("luksmith.")
+            .trim_end_matches("/1");
+        collect(schema, "", &document, &mut seen);
+    }
+    let mut listed = BTreeMap::new();
+    for (schema, path, types) in luksmith::manual::json_members() {
+        if ["open", "close", "status"].contains(&schema.as_str()) {
+            let types = types.split(", ").next().unwrap_or_default().to_owned();
+            listed.insert((schema, path), types);
+        }
+    }
+    assert!(listed.len() > 30);
+    for (member, types) in &listed {
+        let kinds = seen.get(member);
+        let kinds = kinds.unwrap_or_else(|| panic!("nothing prints {member:?}"));
+        let known: BTreeSet<_> = types.split(" or ").collect();
+        assert!(kinds.is_subset(&known), "{member:?}: {kinds:?}");
+    }
+    for member in seen.keys() {
+        assert!(listed.contains_key(member), "{member:?} is not in the page");
+    }
+}
+
+fn collect(
+    schema: &str,
+    prefix: &str,
+    value: &Value,
+    seen: &mut BTreeMap<(String, String), BTreeSet<&'static str>>,
+) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        if prefix.is_empty() && name == "schema" {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let key = (schema.to_owned(), path.clone());
+        seen.entry(key).or_default().insert(kind);
+        for item in value.as_array().into_iter().flatten() {
+            collect(schema, &format!("{path}[]."), item, seen);
+        }
+    }
+}
