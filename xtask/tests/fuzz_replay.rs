@@ -33,6 +33,7 @@ replayed! {
     plain_volume
     reencrypt_resume
     sector_kernels
+    table_line
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod headers;
 mod keys;
 mod resume;
 mod support;
+mod tables;
 
 pub use self::arguments::arguments;
 pub use self::data::{af_merge, plain_volume, sector_kernels};
@@ -15,6 +16,7 @@ pub use self::edits::header_edits;
 pub use self::headers::{image, keyslot, luks1_header, luks2_header, luks2_json};
 pub use self::keys::key_files;
 pub use self::resume::reencrypt_resume;
+pub use self::tables::table_line;
 
 use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
 
