@@ -16,6 +16,7 @@ pub mod keys;
 pub mod luks;
 pub mod mapping;
 pub mod number;
+pub mod serve;
 pub mod size;
 pub mod token;
 pub mod verify;
@@ -52,6 +53,7 @@ pub use luks::{
     Pbkdf, PolicyArgs, UnlockArgs,
 };
 pub use mapping::{CloseArgs, OpenArgs, OpenPlainArgs, OpenType, StatusArgs, TreatArgs, UdevArgs};
+pub use serve::{ServeArgs, ServerArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
     TokenRemoveArgs, TokenVerb,
@@ -92,6 +94,9 @@ pub enum Verb {
     /// Finish what was begun in place
     #[command(long_about = in_place::RESUME)]
     Resume(Box<ResumeArgs>),
+    /// Serve the plaintext of a container over NBD
+    #[command(long_about = serve::ABOUT)]
+    Serve(Box<ServeArgs>),
     /// Make an empty container
     Create(CreateArgs),
     /// Show what is in a LUKS container

@@ -17,6 +17,7 @@ pub mod measure;
 pub mod open;
 pub mod reencrypt;
 pub mod resume;
+pub mod serve;
 pub mod status;
 pub mod token;
 pub mod verify;
@@ -32,6 +33,7 @@ use crate::exit::Exit;
 pub fn run(verb: Verb) -> Result<Exit, Error> {
     let done = match verb {
         Verb::Compare(args) => return compare::run(&args),
+        Verb::Serve(args) => return serve::run(&args),
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
         Verb::Clone(args) => clone::run(&args),

@@ -106,7 +106,7 @@ fn meaning(exit: Exit) -> &'static str {
         Exit::OutOfMemory => "out of memory",
         Exit::BadImage => "wrong device or file specified",
         Exit::ExistsOrBusy => "device already exists or device is busy",
-        Exit::Done | Exit::NotCompared => "unknown error",
+        Exit::Done | Exit::NotCompared | Exit::Command(_) => "unknown error",
     }
 }
 

@@ -14,6 +14,7 @@ use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
 use jobs::new_luks::Cost;
 
+use crate::commands::serve::ServeError;
 use crate::descriptors::Closed;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};
@@ -127,6 +128,9 @@ pub enum Error {
         /// What it may be.
         range: RangeInclusive<u64>,
     },
+    /// A container is not served, or not to the end.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// A generated file cannot be written.
     #[error("cannot write {name}: {source}")]
     Generate {
@@ -163,6 +167,7 @@ impl Error {
         match self {
             Self::Job(error) => error.blame().into(),
             Self::NotAll { exit, .. } => *exit,
+            Self::Serve(error) => error.exit(),
             Self::Explained { .. } => Exit::NoKeyFits,
             Self::Lost { .. } | Self::NotSound { .. } | Self::Overwritten { .. } => Exit::BadImage,
             Self::Key(_)

@@ -6,26 +6,35 @@ use jobs::Blame;
 
 /// How the program ends; the numbers are cryptsetup's, whose scripts know them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
 pub enum Exit {
     /// Everything that was asked for is done.
-    Done = 0,
+    Done,
     /// Wrong parameters (usage errors too), or anything that has no code of its own; of `compare`: the images differ.
-    Wrong = 1,
+    Wrong,
     /// No keyslot opens with the key given.
-    NoKeyFits = 2,
+    NoKeyFits,
     /// Not enough memory.
-    OutOfMemory = 3,
+    OutOfMemory,
     /// An image is wrong, damaged, refused (cost and policy too) or cannot be read.
-    BadImage = 4,
+    BadImage,
     /// Something exists already, or is in use.
-    ExistsOrBusy = 5,
+    ExistsOrBusy,
     /// What is [`Self::Wrong`] elsewhere, of `compare`.
-    NotCompared = 64,
+    NotCompared,
+    /// Of `serve --run`: the command has ended so, which is not 0.
+    Command(u8),
 }
 
 impl Exit {
-    /// Every exit code, in the order of its number.
+    /// How it ends when the command that it was run for has ended with this number.
+    pub const fn of_command(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            code => Self::Command(code),
+        }
+    }
+
+    /// Every exit code of its own, in the order of its number.
     pub const ALL: [Self; 7] = [
         Self::Done,
         Self::Wrong,
@@ -55,6 +64,7 @@ impl Exit {
             Self::BadImage => "bad-image",
             Self::ExistsOrBusy => "exists-or-busy",
             Self::NotCompared => "not-compared",
+            Self::Command(_) => "command",
         }
     }
 
@@ -74,12 +84,22 @@ impl Exit {
             Self::NotCompared => {
                 "Of compare, where 1 says that the images differ: what is 1 elsewhere."
             }
+            Self::Command(_) => "Of serve --run: that of the command.",
         }
     }
 
     /// The number that the shell sees.
     pub const fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Done => 0,
+            Self::Wrong => 1,
+            Self::NoKeyFits => 2,
+            Self::OutOfMemory => 3,
+            Self::BadImage => 4,
+            Self::ExistsOrBusy => 5,
+            Self::NotCompared => 64,
+            Self::Command(code) => code,
+        }
     }
 }
 

@@ -31,6 +31,11 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "The folder of what --key-file credential:NAME names; systemd sets it.",
     ),
     (
+        "LISTEN_FDS, LISTEN_PID",
+        "How many sockets are open for this process from descriptor 3 on, and its number: `serve` takes them; systemd sets \
+         both.",
+    ),
+    (
         "LUKSMITH_MAX_KDF_MEMORY",
         "Memory that one keyslot may take, in KiB, where --max-kdf-memory does not say; of cryptsetup's command line too.",
     ),
@@ -45,6 +50,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     (
         "CLICOLOR, CLICOLOR_FORCE",
         "0 turns colours off; the second, if it is not 0, turns them on where no terminal is.",
+    ),
+    (
+        "XDG_RUNTIME_DIR",
+        "The folder in which `serve --run` makes a socket of its own; else it is $TMPDIR, or /tmp.",
     ),
     ("TERM", "With the value dumb nothing is coloured."),
 ];

@@ -63,6 +63,12 @@ pub fn text(text: &str) -> Result<(), OutputError> {
     )
 }
 
+/// Prints on standard output what another process of this program has said there.
+pub fn as_it_is(said: &[u8]) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    forgive_broken_pipe(stdout.write_all(said).and_then(|()| stdout.flush()))
+}
+
 /// Prints what was done on standard error, since standard output may be the image.
 pub fn done(message: impl std::fmt::Display) {
     let message = message.to_string();

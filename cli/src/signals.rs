@@ -16,13 +16,13 @@ use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jobs::temporary;
 use rustix::termios::{self, OptionalActions, Termios};
-use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -38,6 +38,8 @@ static INSTALL: Once = Once::new();
 static IS_HELD: AtomicBool = AtomicBool::new(false);
 /// One has come.
 static IS_ASKED: AtomicBool = AtomicBool::new(false);
+/// Whom that is told, who cannot look whether one has.
+static ASK: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 /// What comes within this time of a signal is the same request: `timeout` sends its signal to the process and once more
 /// to its group.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
@@ -120,6 +122,13 @@ pub fn hold() {
     IS_HELD.store(true, Ordering::SeqCst);
 }
 
+/// The same of SIGHUP too, and each time `ask` is called.
+pub fn hold_and_call(ask: impl Fn() + Send + Sync + 'static) {
+    // There is one job.
+    let _ = ASK.set(Box::new(ask));
+    hold();
+}
+
 /// Whether a signal that was held has asked for an end.
 pub fn is_asked() -> bool {
     IS_ASKED.load(Ordering::SeqCst)
@@ -127,10 +136,15 @@ pub fn is_asked() -> bool {
 
 /// Whether a signal is the job's affair. `asked` is when the first such one came.
 fn is_for_job(signal: i32, came: Instant, asked: &mut Option<Instant>) -> bool {
-    if !IS_HELD.load(Ordering::SeqCst) || !matches!(signal, SIGINT | SIGTERM) {
+    let is_request =
+        matches!(signal, SIGINT | SIGTERM) || (signal == SIGHUP && ASK.get().is_some());
+    if !IS_HELD.load(Ordering::SeqCst) || !is_request {
         return false;
     }
     IS_ASKED.store(true, Ordering::SeqCst);
+    if let Some(ask) = ASK.get() {
+        ask();
+    }
     let first = *asked.get_or_insert(came);
     came.duration_since(first) <= ONE_REQUEST
 }

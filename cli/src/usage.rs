@@ -12,6 +12,8 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("plainOpen", "open IMG NAME --type plain"),
     ("unlock", "open IMG NAME"),
     ("mount", "open IMG NAME"),
+    ("nbd", "serve IMG --socket PATH"),
+    ("attach", "serve IMG --socket PATH"),
     ("map", "inspect IMG --map text"),
     ("luksClose", "close NAME"),
     ("plainClose", "close NAME"),

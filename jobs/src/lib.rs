@@ -62,6 +62,7 @@
 //! | module | what is in it |
 //! | --- | --- |
 //! | [`encrypt`], [`decrypt`], [`mod@clone`], [`create`], [`compare`], [`measure`], [`inspect`], [`verify`] | the jobs |
+//! | [`serve`] | a container that is opened and stays open |
 //! | [`in_place`] | the jobs that change data where they lie, and finish what is under way |
 //! | [`header`], [`key`], [`token`] | the jobs that change a header, its keyslots and its tokens, or tell what they are |
 //! | [`mapping`] | a container as a block device of the kernel: opened, looked at, closed |
@@ -117,6 +118,7 @@ pub mod report;
 pub mod secret;
 pub mod secret_buffer;
 pub mod sector_size;
+pub mod serve;
 pub mod sizes;
 pub mod source;
 pub mod stream_header;

@@ -119,6 +119,16 @@ pub fn closed_at_start() -> [bool; 3] {
     sys::closed_at_start()
 }
 
+/// Another descriptor for what descriptor `number` of this process is, which the program that has started it may have
+/// opened for it. It is closed where another program is run.
+///
+/// # Errors
+///
+/// What the system says, such as that there is none.
+pub fn duplicate_descriptor(number: u32) -> std::io::Result<std::os::fd::OwnedFd> {
+    sys::duplicate_descriptor(number)
+}
+
 /// From now on an abort of the process, with which the runtime answers an allocation that fails, ends it with this code
 /// and text; a SIGABRT of others comes to nothing but what other handlers do. The function that says the text may not
 /// ask for memory, nor for locks. On systems other than Linux nothing is changed.

@@ -1,4 +1,4 @@
-//! Open-file-description locks on single bytes, which rustix does not offer, and a look at the descriptors before the
+//! Open-file-description locks on single bytes, which rustix does not offer, descriptors that are known by a number, and a look at the descriptors before the
 //! runtime has replaced those that are closed: with what holds an abort (`abort`) the only unsafe code of this crate.
 //!
 //! The locks are sound because each call passes fcntl(2) a descriptor that the borrowed `File` keeps open, and a pointer to a `flock`
@@ -16,7 +16,7 @@ pub(crate) mod abort;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Those of descriptors 0 to 2 that were closed when the process began, a bit each.
@@ -44,6 +44,20 @@ extern "C" fn look() {
 pub(crate) fn closed_at_start() -> [bool; 3] {
     let closed = CLOSED.load(Ordering::Relaxed);
     [0, 1, 2].map(|descriptor| closed & (1 << descriptor) != 0)
+}
+
+/// Another descriptor for what `number` is, above those of the standard streams.
+pub(crate) fn duplicate_descriptor(number: u32) -> io::Result<OwnedFd> {
+    let number = number
+        .try_into()
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: F_DUPFD_CLOEXEC takes any number: it changes nothing but the table of descriptors, where it takes a free place.
+    let duplicate = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if duplicate == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was made just now, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(duplicate) })
 }
 
 /// Takes a shared lock on one byte, without waiting (`F_OFD_SETLK`, `F_RDLCK`). The file must be open for reading.

@@ -41,6 +41,7 @@ pub(super) fn of(error: &Error) -> Option<String> {
             one,
             other: "--count",
         } => of_many(one)?,
+        Error::Serve(error) => error.advice()?,
         Error::ClosedStream { .. } => "open it on /dev/null where it is not wanted",
         Error::Overwritten { .. } => {
             "header restore brings it back where there is a backup of the header from before"

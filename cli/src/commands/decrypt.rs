@@ -6,7 +6,10 @@ use jobs::inputs::Inputs;
 use luks::Version;
 
 use super::{check_stdout, in_place};
-use crate::args::{ContainerType, DecryptArgs, only_in_place};
+use crate::args::{
+    ContainerArgs, ContainerType, DecryptArgs, HeaderArgs, PlainArgs, PolicyArgs, UnlockArgs,
+    only_in_place,
+};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::losses;
@@ -32,7 +35,14 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     check_stdout(destination, say)?;
     let keys = KeyInput::to_open(&args.keys, args.source == Place::Standard)?;
     let options = DecryptOptions {
-        container: container(args, &keys)?,
+        container: container_of(
+            &args.container,
+            &args.plain,
+            &keys,
+            &args.unlock,
+            &args.header,
+            &args.policy,
+        )?,
         header: args.header.header.clone().map(Place::Path),
         size_sectors: args.size,
         policies: (&args.policy.policy[..]).into(),
@@ -54,26 +64,33 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     losses::of_report(&report)
 }
 
-/// What the source is.
-fn container(args: &DecryptArgs, keys: &KeyInput) -> Result<Container, Error> {
-    let version = match args.container.kind {
+/// What a container is that is read.
+pub(super) fn container_of(
+    container: &ContainerArgs,
+    plain: &PlainArgs,
+    keys: &KeyInput,
+    unlock: &UnlockArgs,
+    header: &HeaderArgs,
+    policy: &PolicyArgs,
+) -> Result<Container, Error> {
+    let version = match container.kind {
         Some(ContainerType::Plain) => {
-            let header = args.header.header.as_ref().map(|_| "--header");
-            let policy = args.policy.policy.first().map(|_| "--policy");
-            if let Some(one) = args.unlock.given().or(header).or(policy) {
+            let header = header.header.as_ref().map(|_| "--header");
+            let policy = policy.policy.first().map(|_| "--policy");
+            if let Some(one) = unlock.given().or(header).or(policy) {
                 return Err(Error::Conflict {
                     one,
                     other: "a plain container",
                 });
             }
-            let plain = options::plain(&args.container, &args.plain, keys.source())?;
+            let plain = options::plain(container, plain, keys.source())?;
             return Ok(Container::Plain(plain));
         }
         Some(ContainerType::Luks1) => Some(Version::Luks1),
         Some(ContainerType::Luks2) => Some(Version::Luks2),
         None => None,
     };
-    if let Some(one) = args.plain.given().or(args.container.told_by_header()) {
+    if let Some(one) = plain.given().or(container.told_by_header()) {
         return Err(Error::Conflict {
             one,
             other: "a LUKS container, whose header tells everything",

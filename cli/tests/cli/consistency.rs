@@ -97,6 +97,7 @@ const BOTH: (&[&str], &str) = (
         "decrypt",
         "clone",
         "resume",
+        "serve",
         "verify",
         "key test",
         "key export",
@@ -104,6 +105,7 @@ const BOTH: (&[&str], &str) = (
     ],
     "given twice it opens both keys of a reencryption",
 );
+const SERVED: (&[&str], &str) = (&["serve"], "it writes what clients send, and no header");
 const PAIR: (&[&str], &str) = (&["compare"], "there are two images");
 
 const RULES: &[Rule] = &[
@@ -125,7 +127,7 @@ const RULES: &[Rule] = &[
         option: "dry-run",
         short: None,
         help: "Say what would be written, and write nothing",
-        nothing: &[FACE, READS, KERNEL],
+        nothing: &[FACE, READS, KERNEL, SERVED],
         other: &[],
     },
     Rule {
@@ -249,7 +251,7 @@ const RULES: &[Rule] = &[
             PAIR,
             (
                 &[
-                    "decrypt", "clone", "resume", "verify", "key add", "key test", "open",
+                    "decrypt", "clone", "resume", "serve", "verify", "key add", "key test", "open",
                 ],
                 "given twice it is both keys of a reencryption",
             ),
@@ -322,6 +324,7 @@ const RULES: &[Rule] = &[
             FACE,
             READS,
             KERNEL,
+            SERVED,
             (&["man"], "pages are always replaced"),
             CHANGES,
             (
@@ -353,6 +356,7 @@ const RULES: &[Rule] = &[
             NEW,
             READS,
             KERNEL,
+            SERVED,
             (
                 &[
                     "decrypt",

@@ -249,6 +249,8 @@ fn lines() -> Vec<String> {
         "key list new",
         "key list stopped",
         "measure --payload-size 1M",
+        "serve box --key-file key --socket sock --pid-file pid",
+        "serve data --header head --key-file key --read-only --listen 127.0.0.1:0 --pid-file pid",
         "key remove box --key-file fourth",
         "key remove box --key-file key --dry-run -q",
         "header restore box -q --header-backup-file saved",
@@ -305,6 +307,9 @@ fn every_member_is_in_the_page_and_the_reverse() {
         } else {
             place.run(&format!("{line} --json"))
         };
+        if line.starts_with("serve") {
+            place.sh("kill $(cat pid); while test -e pid; do sleep 0.1; done");
+        }
         for document in run.text().lines() {
             let document: Value = serde_json::from_str(document).expect("JSON");
             let schema = document["schema"].as_str().expect("a schema");

@@ -54,6 +54,8 @@ const LINES: &[(&str, &str)] = &[
     ("measure", "--payload-size 4096 --type plain"),
     ("verify", "box --key-file pw"),
     ("compare", "box raw --key-file pw"),
+    ("serve", "work -q --key-file pw --run true"),
+    ("serve", "raw -q --run true PLAIN"),
     ("benchmark", "-c aes-xts-plain64"),
     ("key add", "work -q --key-file pw --new-keyfile pw2 KDF"),
     ("key change", "work -q --key-file pw --new-keyfile pw2 KDF"),

@@ -39,7 +39,7 @@ const CHANGE: [&str; 15] = [
     "decrypt --in-place box --key-file pw -q",
     "resume box --key-file pw -q",
 ];
-const OTHER: [&str; 7] = [
+const OTHER: [&str; 8] = [
     "compare box box --key-file pw",
     "clone box back2 --key-file pw --keep-passphrase",
     "key export box --key-file pw --volume-key-file vk -q",
@@ -48,6 +48,7 @@ const OTHER: [&str; 7] = [
     "token unassign box --token-id 0 --key-slot 0",
     // Refused before the kernel is asked.
     "open box luksmith-policy-test --key-file pw -q",
+    "serve box --key-file pw --run true",
 ];
 
 #[test]
