@@ -20,6 +20,8 @@ mod luks2;
 
 use volume::Storage;
 
+pub(crate) use self::luks1::Said;
+pub(crate) use self::luks2::{HEADER_END, has_luksmeta, metadata, used};
 use crate::device::Luks;
 use crate::edit::Edit;
 use crate::error::{ConversionObstacle, Error, Refused};

@@ -52,6 +52,7 @@
 mod begin;
 mod leavings;
 mod limits;
+pub mod luks1;
 mod metadata;
 mod plan;
 mod protect;
@@ -176,6 +177,9 @@ impl Running {
         data: Arc<dyn Storage>,
     ) -> Result<Self, Error> {
         let header = unlocked.header().clone();
+        if luks1::is_magic_to_be_taken(&header) {
+            return Err(obstacle(ReencryptionObstacle::Magic));
+        }
         let metadata = match &header {
             Header::Luks1(_) => return Err(not_in_progress()),
             Header::Luks2(header) => &header.metadata,
@@ -202,6 +206,16 @@ impl Running {
             volume_bytes,
             job,
         })
+    }
+
+    /// The same under its header in another storage, where it has been written meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn moved(self, luks: &Luks) -> Result<Self, Error> {
+        let unlocked = self.unlocked.under(luks);
+        Self::of(Arc::clone(luks.storage()), unlocked, self.data)
     }
 
     /// What is done to the data. Of one of which only leavings are left it is a guess.

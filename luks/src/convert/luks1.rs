@@ -78,91 +78,120 @@ fn header(old: &luks2::Header, storage_bytes: u64) -> Result<Header, ConversionO
                 .collect(),
         ));
     }
-    let (data_offset, crypt) = data(metadata)?;
-    let cipher = || ConversionObstacle::Cipher(crypt.text.as_str().into());
-    if crypt.integrity || crypt.text.starts_with("capi:") {
-        return Err(cipher());
-    }
-    let spec = crypt.spec.as_ref().map_err(|_| cipher())?;
-    let (cipher_name, cipher_mode) = spec.luks1_fields().ok_or_else(cipher)?;
-    let digest = metadata
-        .digest_of_data()
-        .ok_or(ConversionObstacle::Digest)?;
-    let Ok((hash, mk_digest_iterations)) = digest.pbkdf2 else {
-        return Err(ConversionObstacle::Digest);
-    };
-    let first = metadata
-        .keyslots
-        .first()
-        .ok_or(ConversionObstacle::NoKeyslot)?;
-    let key_bytes = first.key_bytes;
-    let length = crate::area::material_bytes(to_usize(key_bytes), crate::defaults::STRIPES)
-        .ok_or_else(cipher)?;
-
+    let said = Said::of(metadata)?;
+    let length = said.header.area_length();
     let mut active: [Option<Keyslot>; Header::KEYSLOTS] = std::array::from_fn(|_| None);
-    for slot in &metadata.keyslots {
+    for (id, slot) in said.keyslots {
         let place = active
-            .get_mut(to_usize(slot.id))
-            .ok_or(ConversionObstacle::KeyslotNumber(slot.id))?;
-        let cannot = |problem| ConversionObstacle::Keyslot {
-            keyslot: slot.id,
-            problem,
-        };
-        let KeyslotKind::Luks2(passphrase) = &slot.kind else {
-            return Err(cannot("is of a type that LUKS1 has not"));
-        };
-        if !digest.keyslots.contains(&slot.id) || slot.key_bytes != key_bytes {
-            return Err(cannot("is unbound"));
-        }
-        if slot.priority != Priority::Normal {
-            return Err(cannot("has a priority"));
-        }
-        let Ok(KdfParams::Pbkdf2 {
-            hash: kdf_hash,
-            iterations,
-        }) = passphrase.kdf
-        else {
-            return Err(cannot("has another key derivation than PBKDF2"));
-        };
-        if kdf_hash != hash || passphrase.af_hash.as_ref() != Ok(&hash) {
-            return Err(cannot("has another hash than the digest"));
-        }
-        if passphrase.cipher.text != crypt.text || passphrase.cipher.key_bytes != key_bytes {
-            return Err(cannot("is encrypted otherwise than the data"));
-        }
-        let salt = passphrase.salt[..].try_into();
-        let salt = salt.map_err(|_| cannot("has a salt that is not 32 bytes long"))?;
-        let sectors = u32::try_from(slot.area.offset / UNIT).ok();
-        let sectors = sectors.filter(|_| slot.area.offset % UNIT == 0);
-        *place = Some(Keyslot {
-            active: true,
-            iterations,
-            salt,
-            material_offset_sectors: sectors.ok_or_else(|| cannot("lies at no sector"))?,
-        });
+            .get_mut(to_usize(id))
+            .ok_or(ConversionObstacle::KeyslotNumber(id))?;
+        *place = Some(slot);
     }
-    let end = match data_offset {
+    let end = match said.header.data_offset() {
         0 => storage_bytes,
         offset => offset,
     };
-    let payload = u32::try_from(data_offset / UNIT);
+    let key_bytes = said.header.key_bytes;
     Ok(Header {
-        cipher_name,
-        cipher_mode,
-        hash_spec: hash.name().into(),
-        payload_offset_sectors: payload.map_err(|_| ConversionObstacle::NoRoom("its offset"))?,
-        key_bytes,
-        mk_digest: *digest
-            .digest
-            .first_chunk()
-            .ok_or(ConversionObstacle::Digest)?,
-        mk_digest_salt: digest.salt[..]
-            .try_into()
-            .map_err(|_| ConversionObstacle::Digest)?,
-        mk_digest_iterations,
         uuid: old.binary.uuid.clone(),
         keyslots: with_unused(active, key_bytes, length, end)?,
+        ..said.header
     })
+}
+
+/// What LUKS2 metadata say that LUKS1 can say.
+pub(crate) struct Said {
+    /// The header without its UUID, and without a keyslot.
+    pub(crate) header: Header,
+    /// Keyslots by their numbers in LUKS2, each where its area lies.
+    pub(crate) keyslots: Vec<(u32, Keyslot)>,
+}
+
+impl Said {
+    /// Of data, digest and keyslots.
+    pub(crate) fn of(metadata: &Metadata) -> Result<Self, ConversionObstacle> {
+        let (data_offset, crypt) = data(metadata)?;
+        let cipher = || ConversionObstacle::Cipher(crypt.text.as_str().into());
+        if crypt.integrity || crypt.text.starts_with("capi:") {
+            return Err(cipher());
+        }
+        let spec = crypt.spec.as_ref().map_err(|_| cipher())?;
+        let (cipher_name, cipher_mode) = spec.luks1_fields().ok_or_else(cipher)?;
+        let digest = metadata
+            .digest_of_data()
+            .ok_or(ConversionObstacle::Digest)?;
+        let Ok((hash, mk_digest_iterations)) = digest.pbkdf2 else {
+            return Err(ConversionObstacle::Digest);
+        };
+        let first = metadata
+            .keyslots
+            .first()
+            .ok_or(ConversionObstacle::NoKeyslot)?;
+        let key_bytes = first.key_bytes;
+        crate::area::material_bytes(to_usize(key_bytes), crate::defaults::STRIPES)
+            .ok_or_else(cipher)?;
+
+        let mut keyslots = Vec::with_capacity(metadata.keyslots.len());
+        for slot in &metadata.keyslots {
+            let cannot = |problem| ConversionObstacle::Keyslot {
+                keyslot: slot.id,
+                problem,
+            };
+            let KeyslotKind::Luks2(passphrase) = &slot.kind else {
+                return Err(cannot("is of a type that LUKS1 has not"));
+            };
+            if !digest.keyslots.contains(&slot.id) || slot.key_bytes != key_bytes {
+                return Err(cannot("is unbound"));
+            }
+            if slot.priority != Priority::Normal {
+                return Err(cannot("has a priority"));
+            }
+            let Ok(KdfParams::Pbkdf2 {
+                hash: kdf_hash,
+                iterations,
+            }) = passphrase.kdf
+            else {
+                return Err(cannot("has another key derivation than PBKDF2"));
+            };
+            if kdf_hash != hash || passphrase.af_hash.as_ref() != Ok(&hash) {
+                return Err(cannot("has another hash than the digest"));
+            }
+            if passphrase.cipher.text != crypt.text || passphrase.cipher.key_bytes != key_bytes {
+                return Err(cannot("is encrypted otherwise than the data"));
+            }
+            let salt = passphrase.salt[..].try_into();
+            let salt = salt.map_err(|_| cannot("has a salt that is not 32 bytes long"))?;
+            let sectors = u32::try_from(slot.area.offset / UNIT).ok();
+            let sectors = sectors.filter(|_| slot.area.offset % UNIT == 0);
+            let said = Keyslot {
+                active: true,
+                iterations,
+                salt,
+                material_offset_sectors: sectors.ok_or_else(|| cannot("lies at no sector"))?,
+            };
+            keyslots.push((slot.id, said));
+        }
+        let payload = u32::try_from(data_offset / UNIT);
+        let header = Header {
+            cipher_name,
+            cipher_mode,
+            hash_spec: hash.name().into(),
+            payload_offset_sectors: payload
+                .map_err(|_| ConversionObstacle::NoRoom("its offset"))?,
+            key_bytes,
+            mk_digest: *digest
+                .digest
+                .first_chunk()
+                .ok_or(ConversionObstacle::Digest)?,
+            mk_digest_salt: digest.salt[..]
+                .try_into()
+                .map_err(|_| ConversionObstacle::Digest)?,
+            mk_digest_iterations,
+            uuid: String::new(),
+            keyslots: std::array::from_fn(|_| Keyslot::unused(0)),
+        };
+        Ok(Self { header, keyslots })
+    }
 }
 
 /// The one data segment and where it begins.

@@ -14,7 +14,7 @@ use crate::number::{to_u64, to_usize};
 use crate::random::Random;
 
 /// Where the keyslots of the new header may begin.
-const HEADER_END: u64 = 2 * LUKS2_METADATA_BYTES;
+pub(crate) const HEADER_END: u64 = 2 * LUKS2_METADATA_BYTES;
 
 pub(super) fn from_luks1(mut edit: Edit, random: &mut dyn Random) -> Result<(), Error> {
     let refuse = obstacle("LUKS2");
@@ -82,7 +82,7 @@ pub(super) fn from_luks1(mut edit: Edit, random: &mut dyn Random) -> Result<(), 
 
 /// Whether `LUKSMeta` keeps something in the gap before the data: the pins of clevis, for one. It begins at the first
 /// multiple of 4096 bytes behind the eight areas.
-fn has_luksmeta(storage: &dyn Storage, old: &luks1::Header) -> Result<bool, Error> {
+pub(crate) fn has_luksmeta(storage: &dyn Storage, old: &luks1::Header) -> Result<bool, Error> {
     const MARK: &[u8; 8] = b"LUKSMETA";
     let ends = old
         .keyslots
@@ -163,7 +163,7 @@ fn no_room_to_move(id: usize) -> ConversionObstacle {
     }
 }
 
-fn used(header: &luks1::Header) -> impl Iterator<Item = (usize, &luks1::Keyslot)> {
+pub(crate) fn used(header: &luks1::Header) -> impl Iterator<Item = (usize, &luks1::Keyslot)> {
     header
         .keyslots
         .iter()
@@ -171,7 +171,8 @@ fn used(header: &luks1::Header) -> impl Iterator<Item = (usize, &luks1::Keyslot)
         .filter(|(_, slot)| slot.active)
 }
 
-fn metadata(header: &luks1::Header, areas_end: u64) -> Result<Metadata, Error> {
+/// What LUKS2 says of the same container, whose keyslots in use lie where `header` has them.
+pub(crate) fn metadata(header: &luks1::Header, areas_end: u64) -> Result<Metadata, Error> {
     let cipher = header.cipher()?.to_dm_crypt();
     let hash = header.hash()?.name();
     let mut keyslots = Map::new();

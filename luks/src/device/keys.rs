@@ -151,6 +151,14 @@ impl Unlocked {
         }
     }
 
+    /// The same under a header of the same keys that was moved to another storage.
+    pub(crate) fn under(self, luks: &Luks) -> Self {
+        Self {
+            storage: Arc::clone(&luks.storage),
+            ..self.of(luks.header.clone(), None)
+        }
+    }
+
     /// What keeps its reencryption from being trusted.
     pub(crate) fn proof(&self) -> &Result<(), Unfinished> {
         &self.proof

@@ -89,6 +89,9 @@ pub enum ReencryptionObstacle {
     /// A hash that nothing here computes.
     #[error("the checksums are of {0}, which is not built")]
     Hash(ImageText),
+    /// The LUKS1 header in the image still has its magic, by which others would open what is half-way.
+    #[error("the LUKS1 header in the image is to lose its magic first")]
+    Magic,
     /// What the header says is left of a job is not what a holder of the key has written.
     #[error(
         "what the header says is left to be wiped does not fit its digest: somebody without the key wrote it"

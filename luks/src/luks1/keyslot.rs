@@ -28,7 +28,7 @@ impl Keyslot {
     pub(super) const DISABLED: u32 = 0x0000_DEAD;
 
     /// A keyslot that is not in use.
-    pub(super) fn unused(material_offset_sectors: u32) -> Self {
+    pub(crate) fn unused(material_offset_sectors: u32) -> Self {
         Self {
             active: false,
             iterations: 0,

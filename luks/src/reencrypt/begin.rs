@@ -19,6 +19,7 @@ pub use self::encrypt::{
     prepare_encrypt, put_aside, put_header,
 };
 pub use self::rekey::{NewKey, NewSlot, plan_reencrypt, start_reencrypt};
+pub(super) use self::rekey::{new_keyslots, write_areas};
 use super::metadata::{self, Begin, crypt_of};
 use super::plan::{Rules, ZoneRun};
 use super::state::sector_bytes;
@@ -59,7 +60,7 @@ impl Default for StartOptions {
     }
 }
 
-fn luks2_of(header: &Header) -> Result<&luks2::Header, Error> {
+pub(super) fn luks2_of(header: &Header) -> Result<&luks2::Header, Error> {
     match header {
         Header::Luks2(header) => Ok(header),
         Header::Luks1(_) => Err(InvalidOption::OtherFormat {
@@ -86,7 +87,7 @@ pub fn check_begin(luks: &Luks) -> Result<(), Error> {
 }
 
 /// The one segment that can be worked on, how it is encrypted and the digest of its key.
-fn data_segment(metadata: &Metadata) -> Result<(Segment, &Crypt, u32), Error> {
+pub(super) fn data_segment(metadata: &Metadata) -> Result<(Segment, &Crypt, u32), Error> {
     let mut segments = metadata.data_segments();
     let (Some(segment), None) = (segments.next(), segments.next()) else {
         return Err(obstacle(ReencryptionObstacle::Segments));
@@ -229,7 +230,11 @@ fn under_way(
     Running::of(storage, unlocked, data)
 }
 
-fn commit(edit: &mut Edit, json: Map<String, Value>, random: &mut dyn Random) -> Result<(), Error> {
+pub(super) fn commit(
+    edit: &mut Edit,
+    json: Map<String, Value>,
+    random: &mut dyn Random,
+) -> Result<(), Error> {
     let mut draft = edit.draft()?;
     draft.json = json;
     edit.commit_draft(draft, random)

@@ -1,7 +1,9 @@
 mod cases;
 mod judge;
+mod luks1;
 mod meddle;
 mod seeded;
+mod standing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -365,7 +367,7 @@ fn each_sync_of_a_reencryption_matters() {
     let (mut caught, mut swapped, mut missed, mut failed) = (0, 0, 0, Vec::new());
     for (number, case) in Case::all().into_iter().enumerate() {
         // Of each job one.
-        if campaign().is_none() && ![1, 10, 12, 16, 19, 23].contains(&number) {
+        if campaign().is_none() && ![1, 10, 12, 16, 19, 23, 26, 28, 29, 30].contains(&number) {
             continue;
         }
         let rig = Rig::new(case);
@@ -452,6 +454,16 @@ fn spare_syncs(case: Case) -> &'static [&'static str] {
         Job::Decrypt => &["area", "area"],
         // The image has its own header until the copy of it is whole, and its data where the copy says until they are moved.
         Job::DecryptShift => &["area", "primary", "primary", "data", "area", "area"],
+        // The header file is synced once more before the magic is taken away.
+        Job::Luks1NewKey | Job::Luks1Decrypt => &["primary", "area", "area"],
+        Job::Luks1Hash => &["primary"],
+        Job::Luks1Encrypt => &[
+            "length primary",
+            "area",
+            "primary secondary",
+            "data",
+            "length",
+        ],
     }
 }
 
@@ -478,6 +490,9 @@ fn made_durable(case: Case, asked: &[Asked]) -> Vec<String> {
 #[test]
 fn a_zone_takes_few_syncs_and_writes() {
     for case in Case::all() {
+        if case.job == Job::Luks1Hash {
+            continue;
+        }
         let (_, world) = case.disks(&case.before().data, &case.before().header);
         let (world, log) = meddled(&world, Meddling::None, |_| ());
         let at_zones = Mutex::new(Vec::new());
@@ -490,7 +505,12 @@ fn a_zone_takes_few_syncs_and_writes() {
         case.go_on_until(&world, 1, &stop).unwrap();
         let asked = log.lock().unwrap().asked();
         let at_zones = at_zones.into_inner().unwrap();
-        assert!(at_zones.len() > 2, "{}", case.name());
+        let least = if case.is_shift() && case.is_luks1() {
+            1
+        } else {
+            2
+        };
+        assert!(at_zones.len() > least, "{}", case.name());
         // What protects it is synced, a header twice, the data, a header twice; a shift protects by itself.
         let (syncs, zone_bytes, protection_bytes) = match (case.is_shift(), case.protection) {
             (true, _) => (5, case.shift_bytes(), 0),

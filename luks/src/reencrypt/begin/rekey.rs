@@ -217,7 +217,7 @@ fn planned<'a>(
     })
 }
 
-fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {
+pub(in crate::reencrypt) fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {
     new.cipher.check_supported()?;
     if new.cipher.is_null() {
         return Err(InvalidOption::NullCipher);
@@ -228,7 +228,7 @@ fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {
 }
 
 /// A new key's digest and keyslots, all in memory; the digest's number.
-fn new_keyslots(
+pub(in crate::reencrypt) fn new_keyslots(
     json: &mut Map<String, Value>,
     header_bytes: u64,
     new: NewKey<'_>,
@@ -332,7 +332,7 @@ fn add_to_tokens(json: &mut Map<String, Value>, old: u32, new: u32) {
     }
 }
 
-fn write_areas(edit: &mut Edit, areas: &[Placed]) -> Result<(), Error> {
+pub(in crate::reencrypt) fn write_areas(edit: &mut Edit, areas: &[Placed]) -> Result<(), Error> {
     for (at, area) in areas {
         edit.write_area(*at, area)?;
         let mut back = vec![0; area.len()];

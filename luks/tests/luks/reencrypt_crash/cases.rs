@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use dmcrypt::{HashAlgorithm, SectorSize, VolumeKey};
+use luks::reencrypt::luks1::{
+    Lowering, clear_start, is_magic_to_be_taken, lower, mark_new, take_magic,
+};
 use luks::reencrypt::{
-    DECRYPT_IN_PLACE, Leavings, NewKey, NewSlot, Outcome, Protection, RunOptions, Running,
-    StartOptions, mark_decrypt_in_place, prepare_encrypt, put_aside, put_header, start_decrypt,
-    start_decrypt_shift, start_reencrypt,
+    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, StartOptions, mark_decrypt_in_place,
+    prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift, start_reencrypt,
 };
 use luks::{
-    Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, Random, UnlockOptions, Unlocked,
-    format, luks2,
+    Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, Random, UnlockOptions, format,
+    luks2,
 };
 use volume::{CrashedDisks, MemoryStorage, SimulatedDisks, Storage};
 use zeroize::Zeroizing;
 
+use super::luks1::LUKS1_BYTES;
 use super::seeded::Seeded;
+use super::standing::{Standing, luks2_metadata, unlock};
 use crate::common::passphrase;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +30,10 @@ pub enum Job {
     EncryptShift,
     Decrypt,
     DecryptShift,
+    Luks1NewKey,
+    Luks1Hash,
+    Luks1Encrypt,
+    Luks1Decrypt,
 }
 
 /// A job on a small image.
@@ -66,25 +74,13 @@ impl World {
     }
 }
 
-/// Where the data is described.
-pub enum Standing {
-    /// Nowhere: it is plaintext from its first byte on.
-    Plain,
-    /// In a header that says nothing of a job.
-    Settled(Luks),
-    /// In a header file whose image is still as it was.
-    Planned(Luks),
-    /// In a header that says how far it is.
-    UnderWay(Luks),
-}
-
 const CHECKSUM: Protection = Protection::Checksum(HashAlgorithm::Sha256);
-const COPIES: u64 = 0x8000;
+pub const COPIES: u64 = 0x8000;
 const SLOT: u64 = 0x1_0000;
-const OLD_KEY: u8 = 1;
-const NEW_KEY: u8 = 2;
+pub const OLD_KEY: u8 = 1;
+pub const NEW_KEY: u8 = 2;
 pub const SECRET: &[u8] = b"secret";
-const CHEAP: KdfParams = KdfParams::Pbkdf2 {
+pub const CHEAP: KdfParams = KdfParams::Pbkdf2 {
     hash: HashAlgorithm::Sha256,
     iterations: 1000,
 };
@@ -98,6 +94,10 @@ impl Case {
             Job::EncryptShift,
             Job::Decrypt,
             Job::DecryptShift,
+            Job::Luks1NewKey,
+            Job::Luks1Hash,
+            Job::Luks1Encrypt,
+            Job::Luks1Decrypt,
         ];
         let mut cases = Vec::new();
         for job in jobs {
@@ -125,6 +125,15 @@ impl Case {
             Job::LargerSectors => self.sector_size == SectorSize::B4096,
             // The shift protects.
             Job::EncryptShift => self.is_detached && self.protection == CHECKSUM,
+            // LUKS1 has sectors of 512 bytes, and a header file whose job it is.
+            Job::Luks1NewKey | Job::Luks1Decrypt => {
+                self.is_detached && self.sector_size == SectorSize::B512
+            }
+            Job::Luks1Hash | Job::Luks1Encrypt => {
+                self.is_detached
+                    && self.sector_size == SectorSize::B512
+                    && self.protection == CHECKSUM
+            }
             // The header is a file of its own.
             Job::Encrypt | Job::Decrypt | Job::DecryptShift => self.is_detached,
         }
@@ -132,7 +141,7 @@ impl Case {
 
     pub fn name(self) -> String {
         let protection = match (self.job, self.protection) {
-            (Job::EncryptShift, _) => "shift",
+            (Job::EncryptShift | Job::Luks1Encrypt, _) => "shift",
             (_, Protection::Journal) => "journal",
             _ => "checksum",
         };
@@ -142,14 +151,18 @@ impl Case {
     }
 
     pub fn is_shift(self) -> bool {
-        matches!(self.job, Job::EncryptShift | Job::DecryptShift)
+        matches!(
+            self.job,
+            Job::EncryptShift | Job::DecryptShift | Job::Luks1Encrypt | Job::Luks1Decrypt
+        )
     }
 
     /// The same job in the hands of somebody else, who protects it in another way where that is possible.
     pub fn in_other_hands(self) -> Self {
         let protection = match (self.job, self.protection) {
             // More is put aside than a journal has room for.
-            (Job::EncryptShift | Job::DecryptShift, _) | (_, Protection::Journal) => CHECKSUM,
+            _ if self.is_shift() => CHECKSUM,
+            (_, Protection::Journal) => CHECKSUM,
             _ => Protection::Journal,
         };
         Self {
@@ -159,8 +172,16 @@ impl Case {
         }
     }
 
-    fn is_decryption(self) -> bool {
-        matches!(self.job, Job::Decrypt | Job::DecryptShift)
+    pub fn is_decryption(self) -> bool {
+        matches!(
+            self.job,
+            Job::Decrypt | Job::DecryptShift | Job::Luks1Decrypt
+        )
+    }
+
+    /// Header and data change places, and zones are as large as the header.
+    pub fn is_encryption_shift(self) -> bool {
+        matches!(self.job, Job::EncryptShift | Job::Luks1Encrypt)
     }
 
     /// Zones of eight sectors or of two.
@@ -175,6 +196,7 @@ impl Case {
         match self.job {
             // What is put aside, a zone, and a rest.
             Job::EncryptShift | Job::DecryptShift => 2 * self.shift_bytes() + 8192,
+            Job::Luks1Encrypt | Job::Luks1Decrypt => self.shift_bytes() + 8192,
             _ if self.sector_size == SectorSize::B512 => 3 * 4096,
             _ => 2 * 8192 + 4096,
         }
@@ -189,12 +211,15 @@ impl Case {
     }
 
     pub fn shift_bytes(self) -> u64 {
+        if self.is_luks1() {
+            return LUKS1_BYTES;
+        }
         COPIES + self.keyslots_bytes()
     }
 
     /// Where the data lies in its storage when it is encrypted.
     pub fn data_offset(self) -> u64 {
-        if self.is_detached && !self.is_shift() {
+        if self.is_detached && !self.is_shift() && !self.is_luks1() {
             0
         } else {
             self.shift_bytes()
@@ -207,7 +232,9 @@ impl Case {
             _ => disk == usize::from(self.is_detached),
         };
         match offset {
+            0..LUKS1_BYTES if self.is_luks1() && disk == 0 => "luks1",
             _ if !has_header => "data",
+            COPIES.. if self.is_luks1() => "area",
             0..0x4000 => "primary",
             0x4000..COPIES => "secondary",
             _ if offset < COPIES + self.keyslots_bytes() => "area",
@@ -217,6 +244,9 @@ impl Case {
 
     fn format_options(self) -> FormatOptions {
         let is_detached = self.is_detached && !self.is_shift();
+        if self.is_luks1() {
+            return self.luks1_format_options();
+        }
         FormatOptions {
             cipher: "aes-cbc-essiv:sha256".parse().unwrap(),
             key_bytes: 16,
@@ -234,7 +264,7 @@ impl Case {
         }
     }
 
-    fn start_options(self) -> StartOptions {
+    pub fn start_options(self) -> StartOptions {
         StartOptions {
             protection: self.protection,
             cut: true,
@@ -245,7 +275,7 @@ impl Case {
     pub fn before(self) -> Before {
         let plaintext = unlike_bytes(self.payload_bytes());
         let (data, header) = (MemoryStorage::new(0), MemoryStorage::new(0));
-        if matches!(self.job, Job::Encrypt | Job::EncryptShift) {
+        if self.job == Job::Encrypt || self.is_encryption_shift() {
             data.write_at(0, &plaintext).unwrap();
             return Before {
                 data,
@@ -253,7 +283,7 @@ impl Case {
                 plaintext,
             };
         }
-        let container = if self.is_detached && !self.is_shift() {
+        let container = if self.is_detached && !self.is_shift() && !self.is_luks1() {
             &header
         } else {
             &data
@@ -285,7 +315,7 @@ impl Case {
         let data_disk = disks.add(data);
         // Somebody else may first have to recover by checksums.
         let is_by_checksums = self.is_another || matches!(self.protection, Protection::Checksum(_));
-        if is_by_checksums && self.job != Job::EncryptShift {
+        if is_by_checksums && !self.is_encryption_shift() {
             let block_bytes = self.sector_size.bytes() as u64;
             let start = if self.is_decryption() {
                 0
@@ -308,36 +338,11 @@ impl Case {
         self.disks(&state.disks[0], state.disks.last().unwrap())
     }
 
-    /// # Errors
-    ///
-    /// What is wrong with a header that is there.
-    pub fn standing(self, world: &World) -> Result<Standing, Error> {
-        match self.job {
-            // While the image gets its header the one in a file counts.
-            Job::EncryptShift => match described(&world.data) {
-                Ok(Some(found)) => Ok(found),
-                _ => or_plain(described(&world.header)),
-            },
-            // A copy of the header that says nothing may be half a copy.
-            Job::DecryptShift => match described(&world.header) {
-                Ok(Some(Standing::Settled(luks)))
-                    if luks2_metadata(luks.header()).digest_of_data().is_some() =>
-                {
-                    or_plain(described(&world.data))
-                }
-                Ok(Some(found)) => Ok(found),
-                Ok(None) => or_plain(described(&world.data)),
-                Err(error) => described(&world.data)?.ok_or(error),
-            },
-            _ => or_plain(described(&world.header)),
-        }
-    }
-
     fn run_options(self, stop: &(dyn Fn() -> bool + Sync)) -> RunOptions<'_> {
         let zone_bytes = self.zone_bytes() / if self.is_another { 2 } else { 1 };
         RunOptions {
             hotzone_bytes: (!self.is_shift()).then_some(zone_bytes),
-            protection: (self.job != Job::EncryptShift).then_some(self.protection),
+            protection: (!self.is_encryption_shift()).then_some(self.protection),
             stop,
             ..RunOptions::default()
         }
@@ -364,9 +369,26 @@ impl Case {
                     self.describe(world, random)?;
                     continue;
                 }
+                Standing::Luks1(luks) => {
+                    if self.is_done(&luks) {
+                        return Ok(());
+                    }
+                    self.start_luks1(&luks, world, random)?;
+                    continue;
+                }
+                Standing::Lower(luks) => {
+                    lower(&luks, &*world.data, random)?;
+                    world.header.set_len(0).map_err(io)?;
+                    world.header.sync().map_err(io)?;
+                    continue;
+                }
+                Standing::Planned(luks) if is_magic_to_be_taken(luks.header()) => {
+                    take_magic(&luks, &*world.data, random)?;
+                    continue;
+                }
                 Standing::Planned(luks) => {
                     let unlocked = unlock(&luks)?;
-                    if self.job == Job::DecryptShift {
+                    if self.is_decryption() {
                         let data = world.data.clone();
                         start_decrypt_shift(&luks, unlocked, data, &options, random)?;
                         continue;
@@ -379,6 +401,9 @@ impl Case {
                     continue;
                 }
                 Standing::UnderWay(luks) => {
+                    if self.job == Job::Luks1Encrypt {
+                        clear_start(&luks, &*world.data)?;
+                    }
                     if self.job == Job::EncryptShift {
                         if Arc::ptr_eq(luks.storage(), &world.header) {
                             put_header(&luks, &*world.data)?;
@@ -430,6 +455,9 @@ impl Case {
             &self.start_options(),
             random,
         )?;
+        if self.is_luks1() {
+            mark_new(&mut new, &Lowering::of_new(16, 0, LUKS1_BYTES)?, random)?;
+        }
         new.write_areas(&*world.header, random)?;
         new.commit(&*world.header)
     }
@@ -446,14 +474,7 @@ impl Case {
             }
             _ => {
                 let secret = passphrase(SECRET);
-                let slot = NewSlot {
-                    replaces: 0,
-                    passphrase: &secret,
-                    options: KeyslotOptions {
-                        kdf: CHEAP,
-                        ..KeyslotOptions::default()
-                    },
-                };
+                let slot = new_slot(&secret, CHEAP);
                 let is_kept = self.job == Job::LargerSectors;
                 let new = NewKey {
                     key: (!is_kept).then(|| key(NEW_KEY)),
@@ -471,10 +492,22 @@ impl Case {
 
     /// Whether a header that says nothing of a job is the one after it.
     pub fn is_done(self, luks: &Luks) -> bool {
+        if let Header::Luks1(header) = luks.header() {
+            return match self.job {
+                Job::Luks1Encrypt => true,
+                Job::Luks1Hash => header.hash_spec == "sha512",
+                _ => luks
+                    .unlock_with_volume_key(key(NEW_KEY), &UnlockOptions::default())
+                    .is_ok(),
+            };
+        }
         let metadata = luks2_metadata(luks.header());
         match self.job {
             Job::Encrypt | Job::EncryptShift => true,
-            Job::Decrypt | Job::DecryptShift => metadata.digest_of_data().is_none(),
+            Job::Decrypt | Job::DecryptShift | Job::Luks1Decrypt => {
+                metadata.digest_of_data().is_none()
+            }
+            Job::Luks1NewKey | Job::Luks1Hash | Job::Luks1Encrypt => false,
             Job::NewKey => luks
                 .unlock_with_volume_key(key(NEW_KEY), &UnlockOptions::default())
                 .is_ok(),
@@ -485,27 +518,6 @@ impl Case {
     }
 }
 
-fn described(storage: &Arc<dyn Storage>) -> Result<Option<Standing>, Error> {
-    let luks = match Luks::open(storage.clone()) {
-        Err(Error::NotLuks) => return Ok(None),
-        luks => luks?,
-    };
-    let metadata = luks2_metadata(luks.header());
-    let is_under_way = metadata.reencryption.is_some() || Leavings::of(metadata).is_some();
-    let mut tokens = metadata.tokens.iter();
-    let is_planned = luks::reencrypt::is_to_be_put_aside(luks.header())
-        || !is_under_way && tokens.any(|token| token.kind == DECRYPT_IN_PLACE);
-    Ok(Some(match (is_planned, is_under_way) {
-        (true, _) => Standing::Planned(luks),
-        (false, true) => Standing::UnderWay(luks),
-        (false, false) => Standing::Settled(luks),
-    }))
-}
-
-fn or_plain(found: Result<Option<Standing>, Error>) -> Result<Standing, Error> {
-    Ok(found?.unwrap_or(Standing::Plain))
-}
-
 /// The header of the image, or a part of it, to the header's own file.
 fn copy(world: &World, from: u64, to: u64) -> std::io::Result<()> {
     let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
@@ -514,61 +526,25 @@ fn copy(world: &World, from: u64, to: u64) -> std::io::Result<()> {
     world.header.sync()
 }
 
-/// What opens it: the keys themselves.
-pub fn unlock(luks: &Luks) -> Result<Unlocked, Error> {
-    let options = UnlockOptions {
-        unencrypted_data: true,
-        ..UnlockOptions::default()
-    };
-    // Of what is decrypted only the keyslots are left.
-    if luks2_metadata(luks.header())
-        .data_segments()
-        .all(|segment| matches!(segment.kind, luks2::SegmentKind::Linear))
-        && luks2_metadata(luks.header()).reencryption.is_none()
-    {
-        let options = UnlockOptions {
-            keyslot: Some(0),
-            ..options
-        };
-        return luks.unlock(&passphrase(SECRET), &options);
-    }
-    let mut both: Option<Unlocked> = None;
-    let mut problem = None;
-    for byte in [OLD_KEY, NEW_KEY] {
-        match (
-            luks.unlock_with_volume_key(key(byte), &options),
-            both.take(),
-        ) {
-            (Ok(one), None) => both = Some(one),
-            (Ok(one), Some(other)) => both = Some(other.with(one, &options)?),
-            (Err(error), other) => {
-                problem = Some(error);
-                both = other;
-            }
-        }
-    }
-    both.ok_or_else(|| problem.unwrap_or(Error::NotLuks))
-}
-
-pub fn luks2_metadata(header: &Header) -> &luks2::Metadata {
-    &luks2_of(header).metadata
-}
-
-pub fn luks2_of(header: &Header) -> &luks2::Header {
-    match header {
-        Header::Luks2(header) => header,
-        Header::Luks1(_) => panic!("LUKS1"),
+pub fn new_slot(secret: &dmcrypt::Passphrase, kdf: KdfParams) -> NewSlot<'_> {
+    NewSlot {
+        replaces: 0,
+        passphrase: secret,
+        options: KeyslotOptions {
+            kdf,
+            ..KeyslotOptions::default()
+        },
     }
 }
 
-fn io(source: std::io::Error) -> Error {
+pub fn io(source: std::io::Error) -> Error {
     Error::Io {
         action: "copy the header".into(),
         source,
     }
 }
 
-fn key(byte: u8) -> VolumeKey {
+pub fn key(byte: u8) -> VolumeKey {
     VolumeKey::from_bytes(Zeroizing::new(vec![byte; 16]))
 }
 

@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use luks::reencryption;
-use luks::{Luks, UnlockOptions, luks2};
+use luks::{Header, Luks, UnlockOptions, luks2};
 use volume::{CrashedDisks, Storage};
 
-use super::cases::{Before, Case, Job, SECRET, Standing, World, luks2_metadata, luks2_of, unlock};
+use super::cases::{Before, Case, Job, SECRET, World};
+use super::standing::{Standing, described, luks2_metadata, luks2_of, unlock};
 use crate::common::passphrase;
 
 pub struct Judge {
@@ -38,12 +39,17 @@ impl Judge {
             forbidden.extend(pieces.filter(|piece| **piece != [0; 16]).copied());
         };
         match case.job {
-            Job::Encrypt | Job::EncryptShift => forbid(&before.plaintext),
+            Job::Encrypt | Job::EncryptShift | Job::Luks1Encrypt => forbid(&before.plaintext),
+            // The payload stays.
+            Job::Luks1Hash => forbid(&data[0x1000..0x1000 + 64_000]),
             // The payload, and with a new key the old keyslot.
             _ => {
                 let is_aligned = start % 16 == 0;
                 assert!(is_aligned);
                 forbid(&data[start..]);
+                if case.job == Job::Luks1NewKey {
+                    forbid(&data[0x1000..0x1000 + 64_000]);
+                }
                 if case.job == Job::NewKey {
                     let header = if case.is_detached {
                         before.header.snapshot()
@@ -72,13 +78,24 @@ impl Judge {
                 self.plain(&world)?;
                 Ok(0)
             }
-            Standing::Planned(luks) if self.case.job == Job::EncryptShift => {
+            Standing::Luks1(luks) => {
+                self.luks1(&luks, &world)?;
+                if self.case.is_done(&luks) {
+                    self.done(&world)?;
+                }
+                Ok(0)
+            }
+            Standing::Planned(luks) if self.case.is_encryption_shift() => {
                 self.plain(&world)?;
                 self.keyslots(&luks)?;
                 Ok(0)
             }
-            Standing::Planned(luks) | Standing::Settled(luks) | Standing::UnderWay(luks) => {
+            Standing::Planned(luks)
+            | Standing::Settled(luks)
+            | Standing::UnderWay(luks)
+            | Standing::Lower(luks) => {
                 let epoch = self.container(&luks, &world)?;
+                self.beside_luks1(&luks, &world)?;
                 let metadata = luks2_metadata(luks.header());
                 let says_nothing = metadata.reencryption.is_none() && metadata.tokens.is_empty();
                 if says_nothing && self.case.is_done(&luks) {
@@ -113,6 +130,63 @@ impl Judge {
             .map_err(|error| error.to_string())?;
         self.same(&volume)?;
         Ok(epoch)
+    }
+
+    /// Nobody may find a LUKS1 header that does not open what is there.
+    fn beside_luks1(&self, luks: &Luks, world: &World) -> Result<(), String> {
+        let is_luks1 = self.case.is_luks1();
+        let Ok(Some(Standing::Luks1(found))) = (if is_luks1 {
+            described(&world.data)
+        } else {
+            Ok(None)
+        }) else {
+            return Ok(());
+        };
+        let metadata = luks2_metadata(luks.header());
+        if metadata.reencryption.is_some() && metadata.config.requirements.len() == 1 {
+            return Err("a LUKS1 header is left in the image".into());
+        }
+        self.luks1(&found, world)
+    }
+
+    /// A header of LUKS1, which says nothing of jobs, and may be there only where it is right.
+    fn luks1(&self, luks: &Luks, world: &World) -> Result<(), String> {
+        if !self.opens_luks1(luks) {
+            return Err("the keyslot does not open".into());
+        }
+        let unlocked = unlock(luks).map_err(|error| error.to_string())?;
+        let volume = unlocked.volume(world.data.clone());
+        self.same(&volume.map_err(|error| error.to_string())?)
+    }
+
+    fn opens_luks1(&self, luks: &Luks) -> bool {
+        let Header::Luks1(header) = luks.header() else {
+            return false;
+        };
+        let slot = &header.keyslots[0];
+        let mut area = vec![0; 64_000];
+        if luks
+            .storage()
+            .read_at(slot.area_offset(), &mut area)
+            .is_err()
+        {
+            return false;
+        }
+        let mut hasher = DefaultHasher::new();
+        (area, header.to_bytes()).hash(&mut hasher);
+        self.remember(hasher.finish(), || {
+            luks.unlock(&passphrase(SECRET), &UnlockOptions::default())
+                .is_ok()
+        })
+    }
+
+    fn remember(&self, hash: u64, opens: impl FnOnce() -> bool) -> bool {
+        if let Some(known) = self.known.lock().unwrap().get(&hash) {
+            return *known;
+        }
+        let opens = opens();
+        self.known.lock().unwrap().insert(hash, opens);
+        opens
     }
 
     fn plain(&self, world: &World) -> Result<(), String> {
@@ -174,18 +248,14 @@ impl Judge {
                 .unwrap_or_default(),
         ];
         (area, texts).hash(&mut hasher);
-        let hash = hasher.finish();
-        if let Some(known) = self.known.lock().unwrap().get(&hash) {
-            return *known;
-        }
-        let options = UnlockOptions {
-            keyslot: Some(slot.id),
-            unencrypted_data: true,
-            ..UnlockOptions::default()
-        };
-        let opens = luks.unlock(&passphrase(SECRET), &options).is_ok();
-        self.known.lock().unwrap().insert(hash, opens);
-        opens
+        self.remember(hasher.finish(), || {
+            let options = UnlockOptions {
+                keyslot: Some(slot.id),
+                unencrypted_data: true,
+                ..UnlockOptions::default()
+            };
+            luks.unlock(&passphrase(SECRET), &options).is_ok()
+        })
     }
 
     /// The end that nothing disturbed, which all others are held to.
@@ -219,13 +289,21 @@ impl Judge {
         let case = self.case;
         let (data, header) = (snapshot(&*world.data), snapshot(&*world.header));
         let wanted = match case.job {
-            Job::Decrypt | Job::DecryptShift | Job::Encrypt => case.payload_bytes(),
+            Job::Encrypt => case.payload_bytes(),
+            _ if case.is_decryption() => case.payload_bytes(),
             _ => case.data_offset() + case.payload_bytes(),
         };
         if data.len() as u64 != wanted {
             return Err(format!("{} bytes of data, not {wanted}", data.len()));
         }
         let json = match self.standing(world)? {
+            Standing::Luks1(luks) => {
+                if !case.is_done(&luks) {
+                    return Err("it was not done".into());
+                }
+                self.luks1(&luks, world)?;
+                format!("{:?}", luks.header())
+            }
             Standing::Settled(luks) => {
                 if !case.is_done(&luks) {
                     return Err("it was not done".into());
@@ -250,7 +328,7 @@ impl Judge {
             _ => return Err("it is not done".into()),
         };
         // A header file that is not needed any more is its owner's to remove.
-        let is_file_needed = !matches!(case.job, Job::EncryptShift);
+        let is_file_needed = !case.is_encryption_shift();
         let searched = [Some(&data), is_file_needed.then_some(&header)];
         for (name, bytes) in ["data", "header"].iter().zip(searched) {
             let Some(bytes) = bytes else { continue };
@@ -265,7 +343,7 @@ impl Judge {
                 ));
             }
         }
-        let start = usize::try_from(if matches!(case.job, Job::Decrypt | Job::DecryptShift) {
+        let start = usize::try_from(if case.is_decryption() {
             0
         } else {
             case.data_offset()
