@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::backup::MAX_BYTES;
-use luks::{Backup, Header, Luks, Policy};
+use luks::{Backup, Luks, Policy};
 use named::Named;
 use serde::Serialize;
 use volume::{Access, FileStorage, ImageLock, ImageRole, LockMode, RehearsedStorage, Storage};
@@ -193,13 +193,11 @@ impl Target {
         }
     }
 
-    /// Refuses to convert a container that is mapped, wherever its header is.
+    /// Refuses to convert a container that is mapped, wherever its header is, and of whichever version it was then.
     pub fn refuse_mapped(&self, luks: &Luks) -> Result<(), ChangeError> {
-        let (version, uuid) = match luks.header() {
-            Header::Luks1(header) => (1, header.uuid.clone()),
-            Header::Luks2(header) => (2, header.binary.uuid.clone()),
-        };
-        match block::mapping_of_container(version, &uuid) {
+        let uuid = luks.header().uuid();
+        let mut mappings = [1, 2].into_iter();
+        match mappings.find_map(|version| block::mapping_of_container(version, uuid)) {
             None => Ok(()),
             Some(mapping) => Err(ChangeError::InUse {
                 name: self.name.clone(),

@@ -11,6 +11,7 @@ pub mod encrypt;
 pub mod header_file;
 mod keys;
 mod lock;
+mod luks1;
 pub mod reencrypt;
 pub mod resume;
 mod room;
@@ -122,7 +123,7 @@ pub struct InPlaceReport {
     pub header: Option<String>,
     /// `encrypt`, `decrypt` or `reencrypt`.
     pub operation: &'static str,
-    /// `luks2`.
+    /// `luks1` or `luks2`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// `finished`; `begun` or `recovered` where the rest is still to be done.
@@ -172,7 +173,7 @@ impl InPlaceReport {
             image: site.data.name.clone(),
             header: site.header_name(),
             operation: "",
-            kind: "luks2",
+            kind: luks1::kind(header),
             state,
             cipher: text::escape(&facts.cipher),
             key_bits: facts.key_bits,

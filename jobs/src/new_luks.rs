@@ -244,6 +244,19 @@ impl NewLuks {
         &self.options
     }
 
+    /// The same in a header of LUKS2, apart from its data that start at `data_offset`, which says nothing that LUKS1 could
+    /// not.
+    pub(crate) fn raised(self, data_offset: u64) -> Self {
+        let options = FormatOptions {
+            version: Version::Luks2,
+            keyslot_cipher: Some((self.options.cipher.clone(), self.options.key_bytes)),
+            detached: true,
+            data_offset: Some(data_offset),
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
     /// Measures what the key derivation may cost, which takes seconds, and gives the options whole.
     pub fn measured(self, watch: &dyn Watch) -> FormatOptions {
         let mut options = self.options;

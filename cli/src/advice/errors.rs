@@ -193,7 +193,6 @@ fn mapping(error: &MappingError) -> Option<String> {
 
 fn in_place(error: &InPlaceError) -> Option<String> {
     let advice = match error {
-        InPlaceError::Luks1 { .. } => "header convert IMG --type luks2 makes LUKS2 of it",
         InPlaceError::UnderWay { name, header } | InPlaceError::Stopped { name, header, .. } => {
             return Some(goes_on(name, header.as_deref()));
         }

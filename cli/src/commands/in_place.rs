@@ -139,8 +139,8 @@ pub(super) fn print(verb: &str, report: &InPlaceReport, say: OutputArgs) -> Resu
 
 fn container(report: &InPlaceReport) -> String {
     format!(
-        "luks2, {}, key of {} bits, sectors of {} bytes",
-        report.cipher, report.key_bits, report.sector_size
+        "{}, {}, key of {} bits, sectors of {} bytes",
+        report.kind, report.cipher, report.key_bits, report.sector_size
     )
 }
 

@@ -6,15 +6,6 @@ use crate::blame::Blame;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InPlaceError {
-    /// It is LUKS1.
-    #[error("{name} is LUKS1, whose data are not changed in place")]
-    Luks1 {
-        /// The container.
-        name: String,
-    },
-    /// A new one is to be LUKS1.
-    #[error("a LUKS1 container is not made in place")]
-    NewLuks1,
     /// It is in the middle of a job already.
     #[error("{name} is in the middle of a reencryption already")]
     UnderWay {
@@ -191,9 +182,7 @@ impl InPlaceError {
             | Self::Reaches { .. }
             | Self::Broken { .. } => Blame::Image,
             Self::CryptsetupHas { .. } => Blame::Taken,
-            Self::Luks1 { .. }
-            | Self::NewLuks1
-            | Self::UnderWay { .. }
+            Self::UnderWay { .. }
             | Self::Nothing { .. }
             | Self::KeptKey { .. }
             | Self::NewNullCipher

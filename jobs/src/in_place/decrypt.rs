@@ -9,10 +9,11 @@ use luks::reencrypt::{
 };
 use luks::{Backup, Luks, OsRandom, Unlocked};
 
+use super::luks1::Raised;
 use super::reencrypt::{data_bytes, metadata, one_segment};
 use super::site::Site;
 use super::zones::reports;
-use super::{InPlaceReport, Zones, finish, header_file, resume, room};
+use super::{InPlaceReport, Zones, finish, header_file, luks1, resume, room};
 use crate::change::{ChangeOptions, check_new};
 use crate::confirm::{Confirm, Loss};
 use crate::error::{Error, InPlaceError, SourceError};
@@ -63,8 +64,8 @@ pub fn decrypt(
     } else {
         Some(place(&site, header)?)
     };
-    let luks = site.settled(&policies, watch)?;
-    let report = plan(&site, &luks, new_header.as_ref(), options)?;
+    let (luks, luks1) = luks1::settled(&site, &policies, watch)?;
+    let report = plan(&site, &luks, new_header.as_ref(), luks1.is_some(), options)?;
     if options.zones.is_unprotected() && is_detached {
         site.data.confirm(confirm, Loss::Unprotected)?;
     }
@@ -81,17 +82,35 @@ pub fn decrypt(
     };
     site.bypass_page_cache(options.zones.work)?;
     room::take_kept(&site.data)?;
-    site.header()
-        .back_up(&luks, change.backup.as_deref(), watch)?;
+    site.header().back_up(
+        luks1.as_ref().map_or(&luks, Raised::before),
+        change.backup.as_deref(),
+        watch,
+    )?;
     watch.changes_in_place();
     let mut running = if let Some(path) = new_header {
-        copy_header(&luks, &path, start.cut, &name, change)?;
+        match &luks1 {
+            Some(raised) => {
+                mark_decrypt_in_place(&luks, start.cut, &mut OsRandom)
+                    .map_err(|error| site.luks_error(error))?;
+                raised.write(&path, change)?;
+            }
+            None => copy_header(&luks, &path, start.cut, &name, change)?,
+        }
         site.take_header(&Place::Path(path), change)?;
         out_of_image(&site, &unlocked, &start, &options.unlock, watch)?
     } else {
         let data = Arc::clone(&site.data.storage);
-        start_decrypt(&luks, unlocked, data, &start, &mut OsRandom)
-            .map_err(|error| site.luks_error(error))?
+        let begun = start_decrypt(&luks, unlocked, data, &start, &mut OsRandom)
+            .map_err(|error| site.luks_error(error))?;
+        match &luks1 {
+            Some(raised) => {
+                let lowering = raised.as_it_is().map_err(|error| site.luks_error(error))?;
+                let luks = raised.begin(&mut site, &lowering, change)?;
+                begun.moved(&luks).map_err(|error| site.left_by(error))?
+            }
+            None => begun,
+        }
     };
     let mut report = InPlaceReport {
         header: site.header_name(),
@@ -104,6 +123,7 @@ pub fn decrypt(
     finish(&site, &mut running, &options.zones, start.digest, watch)?;
     drop(lock);
     site.data.check_named()?;
+    luks1::remove(&mut site)?;
     if let Some(header) = &site.header {
         header_file::remove(header)?;
     }
@@ -119,6 +139,7 @@ fn plan(
     site: &Site,
     luks: &Luks,
     new_header: Option<&PathBuf>,
+    is_luks1: bool,
     options: &DecryptInPlaceOptions,
 ) -> Result<InPlaceReport, Error> {
     let name = site.header().name.clone();
@@ -156,6 +177,7 @@ fn plan(
         operation: "decrypt",
         room_bytes: room.filter(|_| is_dry),
         zones: if is_dry { reports(zones) } else { Vec::new() },
+        kind: if is_luks1 { "luks1" } else { "luks2" },
         header: new_header
             .map(|path| crate::text::path(path))
             .or(report.header),

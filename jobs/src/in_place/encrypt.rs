@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dmcrypt::SectorSize;
+use luks::reencrypt::luks1::{Lowering, mark_new};
 use luks::reencrypt::{Running, plan_encrypt, prepare_encrypt};
 use luks::{Header, Layout, Luks, OsRandom, Version};
 use recognise::{Class, largest_sector, recognise, within};
@@ -11,7 +12,7 @@ use recognise::{Class, largest_sector, recognise, within};
 use super::header_file::{self, Stage};
 use super::site::Site;
 use super::zones::reports;
-use super::{InPlaceReport, Zones, finish, resume, room};
+use super::{InPlaceReport, Zones, finish, luks1, resume, room};
 use crate::allow::Allow;
 use crate::change::{ChangeOptions, check_new};
 use crate::confirm::{Confirm, Loss};
@@ -72,6 +73,7 @@ pub fn encrypt(
         ..options.zones.start(&name, digest_cost, None)?
     };
     let empty = options.allow.empty_passphrase;
+    let lowering = plan.lowering;
     let mut container = new_container::prepare(plan.new, &name, secrets, empty, watch)?;
     prepare_encrypt(
         &mut container,
@@ -80,6 +82,10 @@ pub fn encrypt(
         &start,
         &mut OsRandom,
     )
+    .and_then(|()| match &lowering {
+        Some(lowering) => mark_new(&mut container, lowering, &mut OsRandom),
+        None => Ok(()),
+    })
     .map_err(|error| site.luks_error(error))?;
     let key = resume::copied(container.volume_key());
     site.bypass_page_cache(options.zones.work)?;
@@ -92,7 +98,7 @@ pub fn encrypt(
             .map_err(failed)?;
         container.commit(&*storage).map_err(failed)
     })?;
-    site.take_header(&Place::Path(plan.header), change)?;
+    site.take_header(&Place::Path(plan.header.clone()), change)?;
     if let Err(error) = room::take(&site.data, plan.whole) {
         if let Some(header) = site.header.take() {
             header_file::remove(&header)?;
@@ -114,6 +120,9 @@ pub fn encrypt(
     };
     if !options.init_only {
         finish(&site, &mut running, &options.zones, start.digest, watch)?;
+        if lowering.is_some() {
+            luks1::lower(&mut site, change)?;
+        }
         report.left_bytes = 0;
         report.state = "finished";
     }
@@ -125,6 +134,8 @@ pub fn encrypt(
 /// What will be, checked as far as that needs no key.
 struct Plan {
     new: NewLuks,
+    /// What becomes of it in LUKS1.
+    lowering: Option<Lowering>,
     /// Bytes of plaintext.
     payload: u64,
     /// Where the data will start; 0 where the header is elsewhere.
@@ -145,10 +156,13 @@ impl Plan {
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
         let name = site.data.name.clone();
-        if options.format.version == Version::Luks1 {
-            return Err(InPlaceError::NewLuks1.into());
+        let mut place = header_place(site, header)?;
+        if options.format.version == Version::Luks1
+            && let Some(header) = header
+        {
+            place = header_file::beside(header, false);
+            check_new(&place)?;
         }
-        let place = header_place(site, header)?;
         let len = length(site)?;
         if len == 0 {
             return Err(SourceError::Empty { name }.into());
@@ -225,9 +239,17 @@ impl Plan {
         )?;
         options.zones.wanted(&name)?;
         let room = room::check(&site.data, whole)?;
+        let (new, lowering) = if options.format.version == Version::Luks1 {
+            let lowering = Lowering::of_new(made.key_bytes, made.keyslot, shift)
+                .map_err(|error| Error::luks(&name, error.into()))?;
+            (new.raised(shift), Some(lowering))
+        } else {
+            (new, None)
+        };
         Ok(Self {
             room,
             new,
+            lowering,
             payload,
             shift,
             whole,
@@ -254,7 +276,7 @@ impl Plan {
             image: site.data.name.clone(),
             header: header.map(|header| crate::text::path(header)),
             operation: "encrypt",
-            kind: "luks2",
+            kind: options.format.kind(),
             state: "begun",
             cipher: made.cipher.to_string(),
             key_bits: made.key_bytes as u64 * 8,

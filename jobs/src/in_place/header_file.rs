@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use luks::luks2::{ReencryptionMode, SegmentKind};
+use luks::reencrypt::luks1::{Lowering, is_magic_to_be_taken, is_to_be_lowered};
 use luks::reencrypt::{DECRYPT_IN_PLACE, Leavings, is_encrypted_apart, is_to_be_put_aside};
 use luks::{Header, Luks};
 use volume::Storage;
@@ -47,6 +48,10 @@ pub(super) enum Stage {
     PutFinal,
     /// Decrypt: the header is to be replaced by the first bytes of data.
     TakeHeader,
+    /// LUKS1: the header that there was is to lose its magic.
+    TakeMagic,
+    /// LUKS1: all is done but for the header, which is to be written.
+    Lower,
     /// Nothing more: all is decrypted.
     Decrypted,
     /// Whatever a detached header says.
@@ -63,9 +68,16 @@ impl Stage {
         if is_to_be_put_aside(luks.header()) {
             return Self::PutAside;
         }
+        if is_magic_to_be_taken(luks.header()) {
+            return Self::TakeMagic;
+        }
+        if is_to_be_lowered(luks.header()) {
+            return Self::Lower;
+        }
+        let is_luks1 = Lowering::said(luks.header()).is_some();
         if let Some(state) = &metadata.reencryption {
             let is_shifted = state.moved.is_some() && state.after.segment.offset != 0;
-            return if state.slot.mode == ReencryptionMode::Encrypt && is_shifted {
+            return if state.slot.mode == ReencryptionMode::Encrypt && is_shifted && !is_luks1 {
                 Self::PutHeader
             } else {
                 Self::Detached

@@ -3,10 +3,12 @@
 use dmcrypt::{CipherSpec, Passphrase, SectorSize};
 use luks::kdf::Argon2Variant;
 use luks::luks2::{Crypt, KeyslotKind, Metadata, SegmentKind, SegmentSize};
+use luks::reencrypt::luks1::{Lowering, rehash};
 use luks::reencrypt::{NewKey, NewSlot, ZoneRun, plan_reencrypt, start_reencrypt};
 use luks::{Header, InvalidOption, KdfParams, KeyslotOptions, Luks, OsRandom, Unlocked, defaults};
 use recognise::largest_sector;
 
+use super::luks1::{self, Raised};
 use super::site::Site;
 use super::zones::reports;
 use super::{InPlaceReport, Zones, finish, keys, room};
@@ -49,6 +51,14 @@ pub struct ReencryptOptions {
     pub allow: ReencryptAllow,
 }
 
+impl ReencryptOptions {
+    /// Whether new keyslots are to differ from the old ones.
+    pub(super) fn asks_for_keyslots(&self) -> bool {
+        let cost = &self.new.cost;
+        self.new.hash.is_some() || cost.iterations.is_some() || cost.time.is_some()
+    }
+}
+
 /// What is refused unless it is allowed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ReencryptAllow {
@@ -76,10 +86,17 @@ pub fn reencrypt(
     watch: &dyn Watch,
 ) -> Result<InPlaceReport, Error> {
     let change = &options.change;
-    let site = Site::open(image, header, change)?;
-    let luks = site.settled(&change.policies.read()?, watch)?;
-    let plan = Plan::of(&site, &luks, options, watch)?;
+    let mut site = Site::open(image, header, change)?;
+    let (luks, luks1) = luks1::settled(&site, &change.policies.read()?, watch)?;
+    let options = &match &luks1 {
+        Some(raised) => raised
+            .options(options)
+            .map_err(|error| site.luks_error(error))?,
+        None => options.clone(),
+    };
+    let plan = Plan::of(&site, &luks, luks1.as_ref(), options, watch)?;
     let mut report = InPlaceReport {
+        kind: if luks1.is_some() { "luks1" } else { "luks2" },
         dry_run: options.change.dry_run,
         operation: "reencrypt",
         cipher: plan.cipher.to_string(),
@@ -89,7 +106,7 @@ pub fn reencrypt(
         room_bytes: plan.room.filter(|_| change.dry_run),
         ..InPlaceReport::about(&site, luks.header(), plan.data_bytes, "begun")
     };
-    if options.zones.is_unprotected() {
+    if options.zones.is_unprotected() && !plan.is_header_alone() {
         site.data.confirm(confirm, Loss::Unprotected)?;
     }
     if !plan.dropped.is_empty() {
@@ -112,24 +129,60 @@ pub fn reencrypt(
     let digest = start.digest;
     let new = plan.new_key(&luks, &passphrases, options, secrets, watch)?;
     site.bypass_page_cache(options.zones.work)?;
-    room::take_kept(&site.data)?;
-    site.header()
-        .back_up(&luks, change.backup.as_deref(), watch)?;
+    if !plan.is_header_alone() {
+        room::take_kept(&site.data)?;
+    }
+    site.header().back_up(
+        luks1.as_ref().map_or(&luks, Raised::before),
+        change.backup.as_deref(),
+        watch,
+    )?;
     watch.changes_in_place();
     let data = site.data.storage.clone();
+    if let (Some(raised), true) = (&luks1, plan.is_header_alone()) {
+        rehash(&luks, &unlocked, new, &mut OsRandom).map_err(|error| site.luks_error(error))?;
+        raised.begin(&mut site, plan.lowering()?, change)?;
+        return lowered(&mut site, &plan, report, options);
+    }
     let mut running = start_reencrypt(&luks, unlocked, data, new, &start, &mut OsRandom)
         .map_err(|error| site.luks_error(error))?;
+    if let Some(raised) = &luks1 {
+        let luks = raised.begin(&mut site, plan.lowering()?, change)?;
+        running = running.moved(&luks).map_err(|error| site.left_by(error))?;
+        report.header = site.header_name();
+    }
     report.payload_bytes = running.volume_bytes();
     if options.init_only {
         report.left_bytes = running.left_bytes();
         return Ok(report);
     }
     finish(&site, &mut running, &options.zones, digest, watch)?;
+    if luks1.is_some() {
+        return lowered(&mut site, &plan, report, options);
+    }
     site.data.check_named()?;
     report.left_bytes = 0;
     report.state = "finished";
     report.keyslots = opening(running.header());
     Ok(report)
+}
+
+/// Writes the LUKS1 header of what is done, unless it is only begun.
+fn lowered(
+    site: &mut Site,
+    plan: &Plan,
+    report: InPlaceReport,
+    options: &ReencryptOptions,
+) -> Result<InPlaceReport, Error> {
+    luks1::lower(site, &options.change)?;
+    site.data.check_named()?;
+    Ok(InPlaceReport {
+        left_bytes: 0,
+        state: "finished",
+        keyslots: plan.kept.clone(),
+        header: site.header_name(),
+        ..report
+    })
 }
 
 /// What will be, checked as far as that needs no key.
@@ -147,12 +200,17 @@ struct Plan {
     data_bytes: u64,
     /// Bytes that the file system has to give for its holes.
     room: Option<u64>,
+    /// What the LUKS1 header will be, where it is one.
+    lowering: Option<Lowering>,
+    /// The key stays.
+    keep_key: bool,
 }
 
 impl Plan {
     fn of(
         site: &Site,
         luks: &Luks,
+        luks1: Option<&Raised>,
         options: &ReencryptOptions,
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
@@ -200,7 +258,12 @@ impl Plan {
                 }
                 .into());
             }
-            if cipher == old_cipher && sector.size == old_sector {
+            let is_same = cipher == old_cipher && sector.size == old_sector;
+            if luks1.is_some() && !is_same {
+                let what = "another cipher for the keyslots of a key that stays".into();
+                return Err(invalid(InvalidOption::Luks1Cannot { what }));
+            }
+            if is_same && luks1.is_none() {
                 return Err(InPlaceError::Nothing { name }.into());
             }
         }
@@ -212,7 +275,7 @@ impl Plan {
                 return Err(InPlaceError::OtherKeyslot { name, keyslot }.into());
             }
             // A key that stays needs no keyslot but one to be opened with.
-            Some(keyslot) if options.keep_key => (vec![keyslot], Vec::new()),
+            Some(keyslot) if options.keep_key && luks1.is_none() => (vec![keyslot], Vec::new()),
             Some(keyslot) => (
                 vec![keyslot],
                 opening.into_iter().filter(|id| *id != keyslot).collect(),
@@ -246,6 +309,9 @@ impl Plan {
             options.allow.weak_cipher,
             watch,
         )?;
+        let lowering = luks1.map(|raised| raised.lowering(&kept, &cipher, key_bytes));
+        let lowering = lowering.transpose();
+        let lowering = lowering.map_err(|error| Error::luks(&name, error))?;
         Ok(Self {
             room: room::check_kept(&site.data)?,
             name,
@@ -256,7 +322,20 @@ impl Plan {
             kept,
             dropped,
             data_bytes,
+            lowering,
+            keep_key: options.keep_key,
         })
+    }
+
+    /// Whether nothing but a LUKS1 header is written.
+    fn is_header_alone(&self) -> bool {
+        self.keep_key && self.lowering.is_some()
+    }
+
+    fn lowering(&self) -> Result<&Lowering, Error> {
+        self.lowering
+            .as_ref()
+            .ok_or_else(|| Error::luks(&self.name, luks::Error::NotLuks))
     }
 
     /// What will be done, and in what room, before anything is asked.
@@ -266,6 +345,10 @@ impl Plan {
         luks: &Luks,
         options: &ReencryptOptions,
     ) -> Result<Vec<ZoneRun>, Error> {
+        if self.is_header_alone() {
+            options.zones.wanted(&self.name)?;
+            return Ok(Vec::new());
+        }
         let new = NewKey {
             keep_key: options.keep_key,
             cipher: self.cipher.clone(),
@@ -287,7 +370,7 @@ impl Plan {
         watch: &dyn Watch,
     ) -> Result<(Unlocked, Vec<Passphrase>), Error> {
         let how = &options.unlock;
-        if options.keep_key {
+        if options.keep_key && self.lowering.is_none() {
             let (unlocked, _) = crate::unlock::unlock(luks, &self.name, secrets, how, watch)?;
             return Ok((unlocked, Vec::new()));
         }
@@ -347,7 +430,11 @@ impl Plan {
                 options: KeyslotOptions {
                     kdf: made.kdf.clone(),
                     hash: made.hash,
-                    cipher: made.cipher.clone(),
+                    cipher: match self.lowering {
+                        // LUKS1 has one for all.
+                        Some(_) => Some((self.cipher.clone(), self.key_bytes)),
+                        None => made.cipher.clone(),
+                    },
                     threads: made.threads,
                     ..KeyslotOptions::default()
                 },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dmcrypt::{HashAlgorithm, LockedBytes, VolumeKey};
 use luks::luks2::{Backup, SegmentKind, SegmentSize};
+use luks::reencrypt::luks1::{Lowering, clear_start, is_to_be_lowered};
 use luks::reencrypt::{
     Leavings, Running, StartOptions, forget_in_place, make_digest, put_aside, put_header,
     start_decrypt_shift,
@@ -15,7 +16,7 @@ use luks::{Header, InvalidOption, Luks, OsRandom, Policy, Unlocked, defaults};
 use super::header_file::{self, Stage};
 use super::site::Site;
 use super::zones::reports;
-use super::{InPlaceReport, Zones, finish, keys, room, with_options};
+use super::{InPlaceReport, Zones, finish, keys, luks1, room, with_options};
 use crate::change::{ChangeOptions, Target};
 use crate::confirm::{Confirm, Loss};
 use crate::error::{Error, InPlaceError};
@@ -71,16 +72,21 @@ pub fn resume_asking(
 ) -> Result<InPlaceReport, Error> {
     let change = &options.change;
     let policies = change.policies.read()?;
+    let described = header.and_then(luks1::description);
+    let header = described.as_ref().or(header);
     let mut site = Site::open(image, header, change)?;
     let stage = find_header(&mut site, &policies, change, watch)?;
     let luks = site.luks(&policies, watch)?;
     if let Header::Luks1(_) = luks.header() {
-        let name = site.header().name.clone();
-        return Err(InPlaceError::Luks1 { name }.into());
+        return Err(not_in_reencryption(&site.header().name, &luks));
     }
+    luks1::check_target(&site, &luks)?;
     let _lock = site.keep_cryptsetup_out(&luks, watch)?;
     if stage == Stage::Decrypted || is_to_be_removed(&site, &luks) {
-        return take_away(&site, &luks, change);
+        return take_away(&mut site, &luks, change);
+    }
+    if stage == Stage::Lower {
+        return lower(&mut site, &luks, change, watch);
     }
     let name = site.header().name.clone();
     let unlocked = keys::of_both(&luks, &name, secrets, &options.unlock, watch)?;
@@ -89,7 +95,23 @@ pub fn resume_asking(
     } else {
         (luks, unlocked)
     };
+    let (luks, unlocked) = if stage == Stage::TakeMagic && !change.dry_run {
+        if let Err(error) = unlocked.check_reencryption() {
+            return Err(site.luks_error(error));
+        }
+        watch.changes_in_place();
+        let luks = luks1::take(&site)?;
+        if is_to_be_lowered(luks.header()) {
+            return lower(&mut site, &luks, change, watch);
+        }
+        reopened(&site, &unlocked, &options.unlock)?
+    } else {
+        (luks, unlocked)
+    };
     let mut running = match stage {
+        Stage::TakeMagic if change.dry_run => {
+            return Ok(planned(&site, &luks, "reencrypt"));
+        }
         Stage::PutAside | Stage::PutHeader => {
             check_length(&site, &luks, stage)?;
             if change.dry_run {
@@ -127,12 +149,12 @@ pub fn resume_asking(
             start_decrypt_shift(&luks, unlocked, data, &start, &mut OsRandom)
                 .map_err(|error| site.left_by(error))?
         }
-        Stage::Decrypted | Stage::Detached => {
+        Stage::Decrypted | Stage::Detached | Stage::TakeMagic | Stage::Lower => {
             let data = Arc::clone(&site.data.storage);
             Running::open(&luks, unlocked, data).map_err(|error| site.luks_error(error))?
         }
     };
-    go_on(&site, &mut running, options, watch)
+    go_on(&mut site, &mut running, options, watch)
 }
 
 fn is_unproven(unlocked: &Unlocked) -> bool {
@@ -153,7 +175,6 @@ fn prove(
 ) -> Result<(Luks, Unlocked), Error> {
     let what = what_is_done(&luks);
     site.data.confirm(confirm, Loss::Unproven { what: &what })?;
-    let failed = |error| site.luks_error(error);
     if options.change.dry_run {
         return Ok((luks, unlocked));
     }
@@ -161,9 +182,15 @@ fn prove(
     let iterations = crate::limits::calibrated_digest(defaults::HASH);
     let digest = (defaults::HASH, iterations);
     make_digest(&luks, &unlocked, digest, &mut OsRandom).map_err(|error| site.left_by(error))?;
+    reopened(site, &unlocked, &options.unlock)
+}
+
+/// Reads a header again that was changed, and opens it with the same keys.
+fn reopened(site: &Site, unlocked: &Unlocked, how: &Unlock) -> Result<(Luks, Unlocked), Error> {
+    let failed = |error| site.luks_error(error);
     let proven = site.luks(&[], &())?;
-    let (cancel, unusable) = (|| false, crate::unlock::telling_once(watch));
-    let how = options.unlock.options(&cancel, &unusable);
+    let (cancel, unusable) = (|| false, crate::unlock::telling_once(&()));
+    let how = how.options(&cancel, &unusable);
     let mut both: Option<Unlocked> = None;
     for (_, key, _) in unlocked.keys() {
         let one = proven
@@ -218,7 +245,7 @@ fn what_is_done(luks: &Luks) -> String {
 }
 
 fn go_on(
-    site: &Site,
+    site: &mut Site,
     running: &mut Running,
     options: &ResumeOptions,
     watch: &dyn Watch,
@@ -238,6 +265,10 @@ fn go_on(
     }
     site.bypass_page_cache(options.zones.work)?;
     watch.changes_in_place();
+    if Lowering::said(running.header()).is_some() {
+        let luks = site.luks(&[], &())?;
+        clear_start(&luks, &*site.data.storage).map_err(|error| site.left_by(error))?;
+    }
     if options.recover_only {
         with_options(&options.zones, site, digest, watch, |options| {
             running
@@ -249,7 +280,14 @@ fn go_on(
         } else {
             "recovered"
         };
-        return Ok(InPlaceReport::of(site, running, state));
+        let report = InPlaceReport::of(site, running, state);
+        if is_to_be_lowered(running.header()) {
+            luks1::lower(site, &options.change)?;
+        }
+        return Ok(InPlaceReport {
+            header: site.header_name(),
+            ..report
+        });
     }
     finish(site, running, &options.zones, digest, watch)?;
     site.data.check_named()?;
@@ -257,12 +295,42 @@ fn go_on(
         left_bytes: 0,
         ..InPlaceReport::of(site, running, "finished")
     };
-    if let Some(header) = &site.header
-        && is_decrypted(running.header())
-    {
-        header_file::remove(header)?;
+    if is_decrypted(running.header()) {
+        luks1::remove(site)?;
+        if let Some(header) = &site.header {
+            header_file::remove(header)?;
+        }
+    }
+    if is_to_be_lowered(running.header()) {
+        luks1::lower(site, &options.change)?;
     }
     Ok(report)
+}
+
+/// Writes the LUKS1 header of what is done but for that: no key is needed.
+fn lower(
+    site: &mut Site,
+    luks: &Luks,
+    change: &ChangeOptions,
+    watch: &dyn Watch,
+) -> Result<InPlaceReport, Error> {
+    let offset = luks.header().data_offset().unwrap_or(0);
+    let len = site.data.storage.len().unwrap_or(0);
+    let report = InPlaceReport {
+        dry_run: change.dry_run,
+        operation: "reencrypt",
+        left_bytes: 0,
+        ..InPlaceReport::about(site, luks.header(), len.saturating_sub(offset), "finished")
+    };
+    if change.dry_run {
+        return Ok(report);
+    }
+    watch.changes_in_place();
+    luks1::lower(site, change)?;
+    Ok(InPlaceReport {
+        header: site.header_name(),
+        ..report
+    })
 }
 
 /// Takes the header file for the header where the image has none, or is to lose its own; removes one that has done its
@@ -279,6 +347,9 @@ fn find_header(
             return Ok(Stage::Detached);
         };
         site.take_header(&Place::Path(path), change)?;
+    }
+    if is_given {
+        luks1::find(site, change)?;
     }
     let in_image = Luks::open(Arc::clone(&site.data.storage));
     let in_file = Luks::open(Arc::clone(&site.header().storage));
@@ -435,9 +506,13 @@ pub(super) fn into_image(
             .check_reencryption()
             .map_err(|error| site.luks_error(error))?;
     }
-    put_header(&luks, &*data).map_err(|error| site.left_by(error))?;
-    if let Some(header) = site.header.take() {
-        header_file::remove(&header)?;
+    if Lowering::said(luks.header()).is_some() {
+        clear_start(&luks, &*data).map_err(|error| site.left_by(error))?;
+    } else {
+        put_header(&luks, &*data).map_err(|error| site.left_by(error))?;
+        if let Some(header) = site.header.take() {
+            header_file::remove(&header)?;
+        }
     }
     let luks = site.luks(&[], watch)?;
     let (cancel, unusable) = (|| false, crate::unlock::telling_once(watch));
@@ -482,9 +557,12 @@ fn is_to_be_removed(site: &Site, luks: &Luks) -> bool {
 }
 
 /// Removes the header of what is decrypted.
-fn take_away(site: &Site, luks: &Luks, change: &ChangeOptions) -> Result<InPlaceReport, Error> {
-    if let (Some(header), false) = (&site.header, change.dry_run) {
+fn take_away(site: &mut Site, luks: &Luks, change: &ChangeOptions) -> Result<InPlaceReport, Error> {
+    if site.header.is_some() && !change.dry_run {
         sync_image(site)?;
+        luks1::remove(site)?;
+    }
+    if let (Some(header), false) = (&site.header, change.dry_run) {
         header_file::remove(header)?;
     }
     Ok(InPlaceReport {

@@ -21,6 +21,10 @@ pub(super) struct Site {
     pub(super) header: Option<Target>,
     /// Where the detached header lies.
     pub(super) header_place: Option<Place>,
+    /// The detached LUKS1 header, where `header` describes what is done to its data.
+    pub(super) lowered: Option<Target>,
+    /// Its name, where it was made at the end.
+    pub(super) lowered_name: Option<String>,
 }
 
 impl Site {
@@ -35,6 +39,8 @@ impl Site {
             data,
             header: None,
             header_place: None,
+            lowered: None,
+            lowered_name: None,
         };
         if let Some(header) = header {
             site.take_header(header, change)?;
@@ -67,7 +73,9 @@ impl Site {
 
     /// How messages name the file with the detached header.
     pub(super) fn header_name(&self) -> Option<String> {
-        self.header.as_ref().map(|header| header.name.clone())
+        let header = self.header.as_ref().or(self.lowered.as_ref());
+        let header = header.map(|header| header.name.clone());
+        header.or_else(|| self.lowered_name.clone())
     }
 
     /// Reads the header, whatever state it is in.
@@ -80,23 +88,17 @@ impl Site {
         Ok(luks)
     }
 
-    /// The same of one in which nothing may be under way, and that LUKS2 has.
+    /// The same of one in which nothing may be under way.
     pub(super) fn settled(&self, policies: &[Policy], watch: &dyn Watch) -> Result<Luks, Error> {
         let luks = self.luks(policies, watch)?;
-        let name = &self.header().name;
-        match luks.header() {
-            Header::Luks1(_) => {
-                return Err(InPlaceError::Luks1 { name: name.clone() }.into());
+        if let Header::Luks2(header) = luks.header()
+            && !matches!(state(&header.metadata), State::None | State::Unknown)
+        {
+            return Err(InPlaceError::UnderWay {
+                name: self.data.name.clone(),
+                header: self.header_name(),
             }
-            Header::Luks2(header) => {
-                if !matches!(state(&header.metadata), State::None | State::Unknown) {
-                    return Err(InPlaceError::UnderWay {
-                        name: self.data.name.clone(),
-                        header: self.header_name(),
-                    }
-                    .into());
-                }
-            }
+            .into());
         }
         reencrypt::check_begin(&luks).map_err(|error| self.luks_error(error))?;
         Ok(luks)

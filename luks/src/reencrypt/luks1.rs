@@ -331,8 +331,8 @@ pub fn take_magic(luks: &Luks, target: &dyn Storage, random: &mut dyn Random) ->
     }
     let said = Lowering::said(luks.header());
     sync_header(&**luks.storage())?;
-    match store::read(target) {
-        Ok((Found::Luks1(_), found)) if found == said.and_then(|said| said.was) => {
+    match store::read(target).map(|reading| (reading.fingerprint(), reading.found)) {
+        Ok((found, Found::Luks1(_))) if found == said.and_then(|said| said.was) => {
             let taken = target.write_at(0, &[0; Which::Primary.magic().len()]);
             taken.map_err(Error::io(TAKE))?;
         }
@@ -397,7 +397,7 @@ pub fn lower(luks: &Luks, target: &dyn Storage, random: &mut dyn Random) -> Resu
         filled_to,
     } = Lowered::of(luks)?;
     let storage = &**luks.storage();
-    if let Ok((Found::Luks1(found), _)) = store::read(target)
+    if let Ok(Found::Luks1(found)) = store::read(target).map(|reading| reading.found)
         && found == header
     {
         // Whoever wrote it may not have synced it.
