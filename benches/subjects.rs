@@ -7,6 +7,7 @@ mod in_place;
 mod ivs;
 mod kdfs;
 mod sector_ciphers;
+mod serve;
 mod volumes;
 
 use crate::harness::{Chart, Effort};
@@ -21,7 +22,7 @@ pub struct Subject {
 }
 
 /// All of them.
-pub const ALL: [Subject; 7] = [
+pub const ALL: [Subject; 8] = [
     Subject {
         name: "sector-ciphers",
         measure: sector_ciphers::measure,
@@ -49,6 +50,10 @@ pub const ALL: [Subject; 7] = [
     Subject {
         name: "clones",
         measure: clones::measure,
+    },
+    Subject {
+        name: "serve",
+        measure: serve::measure,
     },
 ];
 

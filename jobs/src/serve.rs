@@ -80,9 +80,6 @@ pub struct ServedReport {
     pub payload_bytes: u64,
     /// Whether nothing is written.
     pub read_only: bool,
-    /// The keyslot that was opened.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keyslot: Option<u32>,
 }
 
 impl Served {
@@ -188,7 +185,6 @@ impl Opener<'_> {
         let keys = keys.map(|(_, key, _)| LockedBytes::copy_of(key.expose()));
         let keys: Vec<_> = keys.collect();
         let report = ServedReport {
-            keyslot: unlocked.keyslot(),
             key_bits: unlocked.volume_key().len() as u64 * 8,
             ..self.report(&luks)
         };
@@ -232,7 +228,6 @@ impl Opener<'_> {
             sector_size: plain.sector_bytes() as u64,
             payload_bytes: 0,
             read_only: options.read_only,
-            keyslot: None,
         };
         let keys = vec![LockedBytes::copy_of(key.expose())];
         self.served(volume, report, keys)
@@ -291,7 +286,6 @@ impl Opener<'_> {
             sector_size: facts.sector_size,
             payload_bytes: 0,
             read_only: self.options.read_only,
-            keyslot: None,
         }
     }
 

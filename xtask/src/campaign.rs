@@ -39,6 +39,13 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
         "LUKSMITH_CALLS",
         "all",
     ),
+    // Clients, operations, kills of the server, seed.
+    (
+        "serve",
+        &["serve::stamped_blocks_are_where_they_belong"],
+        "LUKSMITH_SERVE",
+        "32 1000000 200 1",
+    ),
 ];
 
 const THIRTY_TWO_BITS: &str = "32-bit";

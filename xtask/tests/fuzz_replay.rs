@@ -30,6 +30,8 @@ replayed! {
     luks1_header
     luks2_header
     luks2_json
+    nbd_options
+    nbd_session
     plain_volume
     reencrypt_resume
     sector_kernels

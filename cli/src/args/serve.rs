@@ -70,12 +70,12 @@ pub struct ServerArgs {
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "socket")]
     pub listen: Option<String>,
     /// Let everybody who reaches the address of --listen read and change the plaintext, and everybody between see it
-    #[arg(long, requires = "listen")]
+    #[arg(long)]
     pub insecure: bool,
     /// Serve for reading only
     #[arg(long)]
     pub read_only: bool,
-    /// Let what clients do not need any more go from the container, which shows which parts of it are in use
+    /// Give back below what the file system above gives back: it can then be seen what is empty
     #[arg(long)]
     pub allow_discards: bool,
     /// Serve until CMD ends, which a shell runs with the variables $uri and $unixsocket; its exit status is this one's.

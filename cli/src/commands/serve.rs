@@ -59,6 +59,12 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
             other: "--read-only",
         });
     }
+    if server.insecure && server.listen.is_none() {
+        return Err(Error::Conflict {
+            one: "--insecure",
+            other: "anything but --listen",
+        });
+    }
     if server.exit_with_parent {
         end_with_parent()?;
     }
@@ -99,7 +105,9 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
         drop(served);
         return Ok(match background::begin(&keys)? {
             Begun::Ready(line) => {
-                output::as_it_is(&line)?;
+                if args.output.json || !args.output.batch_mode {
+                    output::as_it_is(&line)?;
+                }
                 Exit::Done
             }
             Begun::Ended(exit) => exit,

@@ -36,6 +36,7 @@ mod read_only;
 mod refusals;
 mod resumes;
 mod sector_sizes;
+mod serve;
 mod shared;
 mod signals;
 mod support;

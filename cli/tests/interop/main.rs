@@ -73,6 +73,10 @@ mod races;
 mod recognised;
 /// What Linux makes of file systems and partition tables that were encrypted with the defaults.
 mod sectors;
+/// `serve` beside the clients of NBD that people attach.
+mod serve;
+/// The same beside Linux' own client, and dm-crypt, in user-mode-linux.
+mod serve_kernel;
 /// What the system does not give: random bytes, and a thread for signals.
 mod system;
 /// The kit of bad and good headers, judged by the others.

@@ -6,6 +6,7 @@ mod data;
 mod edits;
 mod headers;
 mod keys;
+mod nbd;
 mod resume;
 mod support;
 mod tables;
@@ -15,6 +16,7 @@ pub use self::data::{af_merge, plain_volume, sector_kernels};
 pub use self::edits::header_edits;
 pub use self::headers::{image, keyslot, luks1_header, luks2_header, luks2_json};
 pub use self::keys::key_files;
+pub use self::nbd::{nbd_options, nbd_session};
 pub use self::resume::reencrypt_resume;
 pub use self::tables::table_line;
 
