@@ -1,11 +1,13 @@
 //! The two kinds of locks that a storage has.
 //!
 //! The **header lock** ([`HeaderLock`]) is held while a header is read or changed, never while data moves. It is
-//! flock(2) on the image, the lock that cryptsetup takes on image files (LUKS2-locking, part II): readers shared,
-//! writers exclusive.
+//! cryptsetup's own (LUKS2-locking, parts II and III), readers shared, writers exclusive: flock(2) on an image file, and for a
+//! block device on a file in cryptsetup's folder, where that can be had, else on the device.
 //!
 //! The **image lock** ([`ImageLock`]) is held for a whole job. It is QEMU's: open-file-description locks on single
 //! bytes, one byte for each thing that a holder does and one for each thing that it does not want others to do.
+
+mod device;
 
 use std::any::Any;
 use std::fs::File;
@@ -14,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 
+use self::device::{DeviceLock, HeldDeviceLock};
 use crate::sys;
 
 /// How a header lock is held.
@@ -134,6 +137,10 @@ const TO_OTHER_HALF: u64 = 100;
 /// flock(2) belongs to the open file, so that threads sharing one would not keep each other out.
 pub(crate) struct SharedLock {
     file: Option<Arc<File>>,
+    /// Of a block device.
+    device: Option<DeviceLock>,
+    /// As long as it is held, where it is not flock(2) on the device.
+    held: Mutex<Option<HeldDeviceLock>>,
     holders: Mutex<Holders>,
     released: Condvar,
 }
@@ -146,8 +153,19 @@ struct Holders {
 
 impl SharedLock {
     pub(crate) fn new(file: Option<Arc<File>>) -> Arc<Self> {
+        Self::with(file, None)
+    }
+
+    /// That of a block device of this number.
+    pub(crate) fn of_device(file: Arc<File>, device: u64) -> Arc<Self> {
+        Self::with(Some(file), Some(DeviceLock::of(device)))
+    }
+
+    fn with(file: Option<Arc<File>>, device: Option<DeviceLock>) -> Arc<Self> {
         Arc::new(Self {
             file,
+            device,
+            held: Mutex::default(),
             holders: Mutex::default(),
             released: Condvar::new(),
         })
@@ -181,6 +199,18 @@ impl SharedLock {
     }
 
     fn flock(&self, operation: FlockOperation) -> io::Result<()> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.take().is_some() {
+            // It was released just now.
+            return Ok(());
+        }
+        let device = self.device.as_ref();
+        if let Some(device) = device.filter(|_| operation != FlockOperation::Unlock)
+            && let Ok(taken) = device.take(operation)
+        {
+            *held = Some(taken);
+            return Ok(());
+        }
         if let Some(file) = &self.file {
             rustix::io::retry_on_intr(|| flock(file, operation))?;
         }

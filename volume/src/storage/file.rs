@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -67,7 +67,8 @@ impl FileStorage {
     ///
     /// [`io::ErrorKind::InvalidInput`] when it is neither a regular file nor a block device.
     pub fn from_file(file: File) -> io::Result<Self> {
-        let file_type = file.metadata()?.file_type();
+        let metadata = file.metadata()?;
+        let file_type = metadata.file_type();
         if !file_type.is_file() && !file_type.is_block_device() {
             let message = "neither a regular file nor a block device";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -75,7 +76,11 @@ impl FileStorage {
         let file = Arc::new(file);
         Ok(Self {
             is_block_device: file_type.is_block_device(),
-            header_lock: SharedLock::new(Some(Arc::clone(&file))),
+            header_lock: if file_type.is_block_device() {
+                SharedLock::of_device(Arc::clone(&file), metadata.rdev())
+            } else {
+                SharedLock::new(Some(Arc::clone(&file)))
+            },
             direct: OnceLock::new(),
             sectors: OnceLock::new(),
             file,
