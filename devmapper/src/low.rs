@@ -24,7 +24,9 @@ pub(crate) const LOOP_CONFIG_BYTES: usize = 304;
 /// The request number of command `command` of device-mapper: it reads and writes a `struct dm_ioctl`.
 pub(crate) const fn dm_request(command: u32) -> u32 {
     const READ_WRITE: u32 = 3;
-    (READ_WRITE << 30) | ((DM_BYTES as u32) << 16) | (0xfd << 8) | command
+    const BYTES: u32 = 312;
+    assert!(BYTES as usize == DM_BYTES, "the same number in two types");
+    (READ_WRITE << 30) | (BYTES << 16) | (0xfd << 8) | command
 }
 
 /// Takes a file for a loop device.
@@ -174,6 +176,7 @@ mod tests {
             (command::DEV_SUSPEND, ioctl::DM_DEV_SUSPEND),
             (command::DEV_STATUS, ioctl::DM_DEV_STATUS),
             (command::TABLE_LOAD, ioctl::DM_TABLE_LOAD),
+            (command::TABLE_CLEAR, ioctl::DM_TABLE_CLEAR),
             (command::TABLE_DEPS, ioctl::DM_TABLE_DEPS),
             (command::TABLE_STATUS, ioctl::DM_TABLE_STATUS),
             (command::TARGET_MSG, ioctl::DM_TARGET_MSG),

@@ -40,6 +40,10 @@ pub struct Control {
 /// What device-mapper tells of a mapping beside its table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the kernel"
+)]
 pub struct State {
     /// What it is called.
     pub name: Name,
@@ -190,6 +194,22 @@ impl Control {
         data[TARGET_TYPE..TARGET_TYPE + 5].copy_from_slice(b"crypt");
         data[TARGET_BYTES..TARGET_BYTES + text.len()].copy_from_slice(text);
         self.ask(request, command::TABLE_LOAD, "load the table of", name)
+    }
+
+    /// Forgets a table that was loaded and is not in use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mapping`].
+    pub fn clear(&self, name: &Name) -> Result<(), Error> {
+        let request = Request::new(0).named(name.as_bytes());
+        let forgotten = self.ask(
+            request,
+            command::TABLE_CLEAR,
+            "forget the new table of",
+            name,
+        );
+        forgotten.map(drop)
     }
 
     /// Has the table that was loaded last, and what waits, go on.

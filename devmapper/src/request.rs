@@ -18,6 +18,7 @@ pub(crate) mod command {
     pub(crate) const DEV_SUSPEND: u32 = 6;
     pub(crate) const DEV_STATUS: u32 = 7;
     pub(crate) const TABLE_LOAD: u32 = 9;
+    pub(crate) const TABLE_CLEAR: u32 = 10;
     pub(crate) const TABLE_DEPS: u32 = 11;
     pub(crate) const TABLE_STATUS: u32 = 12;
     pub(crate) const TARGET_MSG: u32 = 14;

@@ -10,6 +10,7 @@ use crate::Error;
 
 /// How dm-crypt treats what it is given, whatever is in it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of a table")]
 pub struct Flags {
     /// What the file system above gives back is given back below, where it can be seen.
     pub allow_discards: bool,
@@ -104,13 +105,7 @@ impl Table {
             iv_large_sectors: mapped.sectors.iv_large_sectors,
             others: Vec::new(),
         };
-        if let Key::Keyring { description, .. } = key
-            && description
-                .bytes()
-                .any(|byte| byte.is_ascii_whitespace() || byte == 0)
-        {
-            return Err(Error::Table("the key's description is no word"));
-        }
+        check_word(key)?;
         // Whatever the key is, nothing is encrypted with it.
         let text = if mapped.cipher.is_null() {
             line.text()
@@ -141,6 +136,7 @@ impl Table {
         key: &Key<'_>,
         length_sectors: u64,
     ) -> Result<Self, Error> {
+        check_word(key)?;
         Ok(Self {
             length_sectors,
             text: line.text_with(key),
@@ -150,6 +146,20 @@ impl Table {
     /// The line, with the key where that stands in it.
     pub fn text(&self) -> &[u8] {
         self.text.bytes()
+    }
+}
+
+/// A description comes out of a header: with a blank in it what follows would be other words of the line.
+fn check_word(key: &Key<'_>) -> Result<(), Error> {
+    match key {
+        Key::Keyring { description, .. }
+            if description
+                .bytes()
+                .any(|byte| byte.is_ascii_whitespace() || byte == 0) =>
+        {
+            Err(Error::Table("the key's description is no word"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -506,6 +516,11 @@ mod tests {
             bytes: 2,
             description: "k",
         };
+        let blank = Key::Keyring {
+            bytes: 2,
+            description: "k 0",
+        };
+        assert!(Table::of_line_with(&line, &blank, 8).is_err());
         let table = Table::of_line_with(&line, &keyring, 8).unwrap();
         assert_eq!(table.text(), b"aes-xts-plain64 :2:logon:k 0 7:0 8 1 other");
         for text in [

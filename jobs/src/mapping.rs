@@ -1,24 +1,33 @@
 //! Mappings of the kernel: a container as a block device, made by device-mapper as cryptsetup makes it, so that either
 //! reads, changes and closes what the other has opened.
 //!
-//! [`open`], [`close`] and [`status`] are about a name. What they need of the machine is Linux with device-mapper, and root.
+//! [`open`], [`close`] and [`status`] are about a name; [`resize`], [`suspend`], [`resume`] and [`refresh`] change what is open.
+//! What they need of the machine is Linux with device-mapper, and root.
 
+mod active;
 pub mod close;
 mod data;
 mod key;
 pub mod open;
 mod persistent;
+pub mod refresh;
+pub mod resize;
+pub mod resume;
 pub mod status;
+pub mod suspend;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use devmapper::{Control, Identifier, Kind, Name, NameProblem, State, Wait};
+use devmapper::{Control, Identifier, KernelLog, Kind, Name, NameProblem, State, Wait};
 
+use crate::block::InUse;
 use crate::error::MappingError;
 use crate::text;
 use crate::watch::Watch;
+
+pub use active::HeaderOptions;
 
 /// How long udev is waited for unless said.
 pub const UDEV_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,4 +108,21 @@ fn with_wait<T>(limit: Duration, watch: &dyn Watch, wait_for: impl FnOnce(&Wait<
         limit,
         is_cancelled: &|| watch.is_cancelled(),
     })
+}
+
+/// Why the kernel does not take a table over what messages call `name`, from its log where that tells more.
+fn refused(error: devmapper::Error, log: KernelLog, name: String) -> MappingError {
+    if error.is_busy() {
+        let by = InUse { users: Vec::new() };
+        return MappingError::InUse { name, by };
+    }
+    let reason = match error.reason() {
+        Some(reason) => reason.to_string(),
+        None => return error.into(),
+    };
+    let told = log.reason();
+    MappingError::Refused {
+        name,
+        reason: told.map_or(reason, |told| text::escape(&told)),
+    }
 }

@@ -29,6 +29,10 @@ use crate::watch::Watch;
 
 /// How a container is opened.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of its own"
+)]
 pub struct OpenOptions {
     /// What it is.
     pub container: Container,
@@ -244,16 +248,15 @@ impl<'a> Job<'a> {
 
     /// Has the header say from now on how the mapping is treated; whether it does.
     fn make_persistent(&self, luks: &Luks, flags: Flags) -> bool {
-        let place = self.image.options.header.clone();
-        let place = place.unwrap_or_else(|| Place::Path(self.image.path.to_owned()));
-        let written = persistent::write(&place, luks, flags);
-        if let Err(error) = &written {
-            self.image.watch.warn(&format_args!(
-                "{} is open, and its header does not keep its flags: {error}",
-                shown(self.name)
-            ));
-        }
-        written.is_ok()
+        let Image {
+            options,
+            path,
+            watch,
+            ..
+        } = self.image;
+        let place = options.header.clone();
+        let place = place.unwrap_or_else(|| Place::Path((*path).to_owned()));
+        persistent::keep(&place, luks, flags, &shown(self.name), *watch)
     }
 
     fn opened(&self, kind: &'static str, mapped: &Mapped, key: &VolumeKey, made: Made) -> Opened {

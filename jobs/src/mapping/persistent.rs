@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::open;
 use crate::place::Place;
+use crate::watch::Watch;
 
 /// Flags as LUKS2 calls them (specification 3.5, table 4): the kernel's words with hyphens.
 pub(super) fn flags_of(said: &[String]) -> Flags {
@@ -24,8 +25,26 @@ pub(super) fn flags_of(said: &[String]) -> Flags {
     }
 }
 
-/// Writes them into the header that `luks` was read from; words that are not known stay.
-pub(super) fn write(place: &Place, luks: &Luks, flags: Flags) -> Result<(), Error> {
+/// Has the header in `place`, which `luks` was read from, say how the mapping `name` is treated; whether it does now. The
+/// mapping is there anyway: what is wrong is told.
+pub(super) fn keep(
+    place: &Place,
+    luks: &Luks,
+    flags: Flags,
+    name: &str,
+    watch: &dyn Watch,
+) -> bool {
+    let written = write(place, luks, flags);
+    if let Err(error) = &written {
+        watch.warn(&format_args!(
+            "{name} is open, and its header does not keep its flags: {error}"
+        ));
+    }
+    written.is_ok()
+}
+
+/// Writes them; words that are not known stay.
+fn write(place: &Place, luks: &Luks, flags: Flags) -> Result<(), Error> {
     let target = open::changed(place, false, Claim::Nothing, &Inputs::none())?;
     let known = flags
         .named()

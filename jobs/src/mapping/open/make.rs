@@ -6,11 +6,10 @@ use dmcrypt::{Mapped, VolumeKey};
 use volume::{LockMode, Storage as _};
 
 use super::image::Image;
-use crate::block::InUse;
 use crate::error::{Error, MappingError, SourceError};
 use crate::mapping::data::{DataDevice, check_unused};
 use crate::mapping::key::Placed;
-use crate::mapping::{close, shown, with_wait};
+use crate::mapping::{close, refused, shown, with_wait};
 use crate::text;
 
 /// A mapping that is to be.
@@ -111,7 +110,7 @@ impl Maker<'_> {
     fn make_live(&self, table: &Table, is_read_only: bool) -> Result<u64, Error> {
         let log = KernelLog::from_now_on();
         let loaded = self.control.load(self.name, table, is_read_only);
-        loaded.map_err(|error| self.refused(error, log))?;
+        loaded.map_err(|error| refused(error, log, self.image.name.clone()))?;
         let state = self.control.resume(self.name);
         Ok(state.map_err(MappingError::from)?.device)
     }
@@ -132,25 +131,6 @@ impl Maker<'_> {
             ));
         }
         Ok(())
-    }
-
-    fn refused(&self, error: devmapper::Error, log: KernelLog) -> MappingError {
-        let name = self.image.name.clone();
-        if error.is_busy() {
-            let by = InUse { users: Vec::new() };
-            return MappingError::InUse { name, by };
-        }
-        match (log.reason(), error.reason()) {
-            (Some(reason), _) => MappingError::Refused {
-                name,
-                reason: text::escape(&reason),
-            },
-            (None, Some(reason)) => MappingError::Refused {
-                name,
-                reason: reason.to_string(),
-            },
-            (None, None) => error.into(),
-        }
     }
 
     /// Takes away what was made. Whoever looks at a new device, as udev does, has it open for a moment.
