@@ -52,7 +52,11 @@ pub use luks::{
     CostArgs, FormatArgs, HeaderArgs, KeyslotCipherArgs, LimitArgs, MAX_KDF_TIME, NewHeaderArgs,
     Pbkdf, PolicyArgs, UnlockArgs,
 };
-pub use mapping::{CloseArgs, OpenArgs, OpenPlainArgs, OpenType, StatusArgs, TreatArgs, UdevArgs};
+pub use mapping::{
+    CloseArgs, MappingHeaderArgs, MappingRefreshArgs, MappingResizeArgs, MappingResumeArgs,
+    MappingSuspendArgs, MappingVerb, OpenArgs, OpenPlainArgs, OpenType, StatusArgs, TreatArgs,
+    UdevArgs,
+};
 pub use serve::{ServeArgs, ServerArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
@@ -115,6 +119,9 @@ pub enum Verb {
     Close(CloseArgs),
     /// Show mappings of the kernel
     Status(StatusArgs),
+    /// Resize, suspend, resume or refresh a mapping of the kernel
+    #[command(subcommand)]
+    Mapping(MappingVerb),
     /// Work with the keyslots of a LUKS container
     #[command(subcommand)]
     Key(KeyVerb),

@@ -13,6 +13,7 @@ pub(crate) mod in_place;
 pub mod inspect;
 pub mod key;
 pub mod man;
+pub mod mapping;
 pub mod measure;
 pub mod open;
 pub mod reencrypt;
@@ -46,6 +47,7 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Open(args) => open::run(&args),
         Verb::Close(args) => close::run(&args),
         Verb::Status(args) => status::run(&args),
+        Verb::Mapping(verb) => mapping::run(&verb),
         Verb::Key(verb) => key::run(&verb),
         Verb::Header(verb) => header::run(&verb),
         Verb::Token(verb) => token::run(&verb),

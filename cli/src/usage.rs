@@ -61,7 +61,11 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("config", "header config IMG"),
     ("recover", "resume IMG"),
     ("resume-only", "resume IMG"),
-    ("resize", "cryptsetup resize NAME"),
+    ("resize", "mapping resize NAME"),
+    ("refresh", "mapping refresh NAME"),
+    ("suspend", "mapping suspend NAME"),
+    ("luksSuspend", "mapping suspend NAME"),
+    ("luksResume", "mapping resume NAME"),
     ("bench", "benchmark"),
     ("help", "--help"),
 ];

@@ -185,6 +185,9 @@ fn mapping(error: &MappingError) -> Option<String> {
             "unmount it first; --deferred has it go when nobody uses it any more"
         }
         MappingError::Foreign { .. } => "dmsetup remove takes it away",
+        MappingError::NotSuspended { .. } => "status NAME tells what it is",
+        MappingError::Suspended { .. } => "mapping resume NAME gives it its key again",
+        MappingError::OtherHeader { .. } => "--header FILE says which header it is",
         MappingError::Keyring { .. } => "--disable-keyring gives it the key in the table",
         _ => return None,
     };

@@ -1,12 +1,13 @@
-//! `open IMG NAME`, `close NAME`, `status [NAME]`.
+//! `open IMG NAME`, `close NAME`, `status [NAME]`, `mapping VERB NAME`.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::{
     HeaderArgs, OpenKeyArgs, OutputArgs, Place, PlainArgs, PolicyArgs, UnlockArgs, number, operand,
+    size,
 };
 
 pub(super) const OPEN: &str = "Have the kernel map a container as a block device, /dev/mapper/NAME.\n\n\
@@ -208,4 +209,108 @@ impl TreatArgs {
             ("--disable-keyring", self.disable_keyring),
         ])
     }
+}
+
+/// `mapping VERB NAME`.
+#[derive(Debug, Subcommand)]
+pub enum MappingVerb {
+    /// Make a mapping longer or shorter
+    #[command(
+        long_about = "Make a mapping longer or shorter: as long as its device has room, unless told.\n\n\
+        A key is asked for where the kernel has it by a keyring, as that of LUKS2."
+    )]
+    Resize(Box<MappingResizeArgs>),
+    /// Have a LUKS mapping wait, and the kernel forget its key
+    Suspend(MappingSuspendArgs),
+    /// Give a suspended mapping its key again
+    Resume(Box<MappingResumeArgs>),
+    /// Have a mapping treated otherwise
+    #[command(
+        long_about = "Have a mapping treated as the options say: what they do not say is so no longer, unless the \
+        header of LUKS2 says it.\n\n\
+        The key of a LUKS container is asked for; a plain mapping keeps the one that it has."
+    )]
+    Refresh(Box<MappingRefreshArgs>),
+}
+
+/// What opens the header of a mapping.
+#[derive(Args, Debug)]
+pub struct MappingHeaderArgs {
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: OpenKeyArgs,
+    /// How it is unlocked.
+    #[command(flatten)]
+    pub unlock: UnlockArgs,
+    /// What it must look like.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Where it is.
+    #[command(flatten)]
+    pub header: HeaderArgs,
+}
+
+/// `mapping resize NAME`.
+#[derive(Args, Debug)]
+pub struct MappingResizeArgs {
+    /// What the mapping is called, or the path of its device
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// How long it becomes, in sectors of 512 bytes; 0 is as long as its device has room
+    #[arg(long, short = 'b', value_name = "SECTORS", help_heading = "Mapping")]
+    pub size: Option<u64>,
+    /// The same in bytes, or with a suffix K, M, G or T
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "size", help_heading = "Mapping")]
+    pub device_size: Option<u64>,
+    /// Its header.
+    #[command(flatten)]
+    pub header: MappingHeaderArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `mapping suspend NAME`.
+#[derive(Args, Debug)]
+pub struct MappingSuspendArgs {
+    /// What the mapping is called, or the path of its device
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `mapping resume NAME`.
+#[derive(Args, Debug)]
+pub struct MappingResumeArgs {
+    /// What the mapping is called, or the path of its device
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// Its header.
+    #[command(flatten)]
+    pub header: MappingHeaderArgs,
+    /// Give the kernel the key in the table, where root can read it, not by a keyring (LUKS2)
+    #[arg(long, help_heading = "Mapping")]
+    pub disable_keyring: bool,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `mapping refresh NAME`.
+#[derive(Args, Debug)]
+pub struct MappingRefreshArgs {
+    /// What the mapping is called, or the path of its device
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// Its header.
+    #[command(flatten)]
+    pub header: MappingHeaderArgs,
+    /// How dm-crypt treats it from now on.
+    #[command(flatten)]
+    pub treat: TreatArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

@@ -26,11 +26,19 @@ const NO_IMAGE: (&[&str], &str) = (
         "man",
         "close",
         "status",
+        "mapping suspend",
     ],
     "there is no container",
 );
 const KERNEL: (&[&str], &str) = (
-    &["open", "close"],
+    &[
+        "open",
+        "close",
+        "mapping resize",
+        "mapping suspend",
+        "mapping resume",
+        "mapping refresh",
+    ],
     "no file is written: a mapping is the kernel's, and goes with it",
 );
 const NO_KEY: (&[&str], &str) = (
@@ -102,6 +110,9 @@ const BOTH: (&[&str], &str) = (
         "key test",
         "key export",
         "open",
+        "mapping resize",
+        "mapping resume",
+        "mapping refresh",
     ],
     "given twice it opens both keys of a reencryption",
 );
@@ -160,6 +171,10 @@ const RULES: &[Rule] = &[
             ),
             (&["create"], "no image is read"),
             (&["open"], "--shared is what maps it while it is in use"),
+            (
+                &["mapping resize", "mapping resume", "mapping refresh"],
+                "what is read is in use by the mapping itself",
+            ),
         ],
         other: &[],
     },
@@ -241,7 +256,14 @@ const RULES: &[Rule] = &[
         nothing: &[
             FACE,
             (
-                &["benchmark", "completions", "man", "close", "status"],
+                &[
+                    "benchmark",
+                    "completions",
+                    "man",
+                    "close",
+                    "status",
+                    "mapping suspend",
+                ],
                 "there is no container",
             ),
             NO_KEY,
@@ -251,7 +273,17 @@ const RULES: &[Rule] = &[
             PAIR,
             (
                 &[
-                    "decrypt", "clone", "resume", "serve", "verify", "key add", "key test", "open",
+                    "decrypt",
+                    "clone",
+                    "resume",
+                    "serve",
+                    "verify",
+                    "key add",
+                    "key test",
+                    "open",
+                    "mapping resize",
+                    "mapping resume",
+                    "mapping refresh",
                 ],
                 "given twice it is both keys of a reencryption",
             ),
@@ -276,7 +308,14 @@ const RULES: &[Rule] = &[
         nothing: &[
             FACE,
             (
-                &["benchmark", "completions", "man", "close", "status"],
+                &[
+                    "benchmark",
+                    "completions",
+                    "man",
+                    "close",
+                    "status",
+                    "mapping suspend",
+                ],
                 "there is no container",
             ),
             (
@@ -408,6 +447,18 @@ const DIFFER: &[(&str, &str)] = &[
         "`key add` has a default, `header config` changes it",
     ),
     ("unbound", "an unbound key, and a token without a keyslot"),
+    (
+        "allow-discards",
+        "what `serve` gives back is its clients', what a mapping does the file system's above it",
+    ),
+    (
+        "device-size",
+        "`reencrypt` does a part of the data, `mapping resize` maps one",
+    ),
+    (
+        "size",
+        "`mapping resize` says how long what is open becomes",
+    ),
     ("label", "`header config` takes it away by an empty one"),
     ("subsystem", "as the label"),
     ("uuid", "a new container has a random one"),

@@ -29,10 +29,7 @@ use crate::watch::Watch;
 
 /// How a container is opened.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a wish of its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct OpenOptions {
     /// What it is.
     pub container: Container,

@@ -180,6 +180,107 @@ dmsetup table d | grep -q allow_discards || wrong "the persistent flag is not ta
 run 0 close d
 nothing_left json
 
+# --- What is open, changed: by us and by the other one in turn.
+section changed
+table() { dmsetup table --showkeys t | sed "s/:64:logon:[^ ]*/KEY/"; }
+state() { dmsetup info t | grep -E '^(State|Tables present|Event)' | tr '\n' ' '; dmsetup table --showkeys t; }
+# both OURS THEIRS: after either the mapping is the same. It is opened by the other one, each time anew.
+both() {
+	local ours theirs
+	real open $C t $K
+	run 0 mapping $1
+	ours=$(state)
+	real close t
+	run 0 open $C t $K
+	cryptsetup -q $2 >out 2>err </dev/null || wrong "cryptsetup $2: $(cat err)"
+	theirs=$(state)
+	run 0 close t
+	[ "$ours" = "$theirs" ] || wrong "$C, mapping $1: $(diff <(echo "$theirs") <(echo "$ours"))"
+	no_key_left "$1"
+}
+for C in luks1 luks4096; do
+	both "resize t --size 64 $K" "resize t --size 64 $K"
+	both "resize t --device-size 128K $K" "resize t --device-size 128K $K"
+	both "refresh t --allow-discards --perf-same_cpu_crypt $K" "refresh t --allow-discards --perf-same_cpu_crypt $K"
+done
+C=luks4096
+both "refresh t --disable-keyring $K" "refresh t --disable-keyring $K"
+both "suspend t" "luksSuspend t"
+for C in luks1 luks512; do
+	# Suspended by one, resumed by the other; nothing is read meanwhile, and no key is in the kernel.
+	run 0 open $C t $K
+	run 0 mapping suspend t
+	dmsetup table --showkeys t | grep -qE ' (0+|:64:logon:[^ ]*|-) ' || wrong "$C suspended: $(dmsetup table --showkeys t)"
+	no_key_left "suspend $C"
+	run 0 status t
+	grep -q 't: suspended' out || wrong "suspended $C: $(cat out)"
+	run 1 mapping suspend t
+	run 1 mapping resize t $K
+	run 1 mapping refresh t $K
+	real luksResume t $K
+	cmp -s raw /dev/mapper/t || wrong "$C resumed by cryptsetup: another plaintext"
+	real luksSuspend t
+	run 2 mapping resume t --key-file vk
+	run 0 mapping resume t $K
+	cmp -s raw /dev/mapper/t || wrong "$C resumed by us: another plaintext"
+	run 1 mapping resume t $K
+	says 't is not suspended'
+	no_key_left "resume $C"
+	run 0 close t
+done
+# A header of another container is refused, whatever it has in common.
+run 0 open luks512 t $K
+cp luks512 other512
+run 0 header config -q other512 --uuid 01234567-89ab-4def-8123-456789abcdef
+for header in luks4096 luks1 tweaked other512; do
+	run 4 mapping refresh t --header $header $K
+	says "is not what t is a mapping of"
+done
+echo 'uuid = []' >none
+for verb in resize refresh; do
+	run 4 mapping $verb t $K --policy none
+	says 'refused by the policy'
+done
+run 0 mapping suspend t
+run 4 mapping resume t $K --policy none
+run 4 mapping resume t --header other512 $K
+run 0 mapping resume t --header luks512 $K
+# Sizes that are none.
+for size in 1 63 1000000 18446744073709551615; do
+	run $([ $size = 1 -o $size = 63 ] && echo 0 || echo 1) mapping resize t --size $size $K
+done
+run 0 mapping resize t $K
+[ "$(blockdev --getsize64 /dev/mapper/t)" = $(stat -c %s raw) ] || wrong "not the whole device: $(dmsetup table t)"
+run 0 close t
+rm other512
+# The file grows, and the mapping after it.
+cp luks4096 grown
+run 0 open grown t $K
+truncate -s +65536 grown
+run 1 mapping resize t --size 3 $K
+run 0 mapping resize t --json $K; cat out >>json
+[ "$(blockdev --getsize64 /dev/mapper/t)" = $(($(stat -c %s raw) + 65536)) ] || wrong "not grown: $(dmsetup table t)"
+run 0 mapping suspend t --json; cat out >>json
+run 0 mapping resume t --json $K; cat out >>json
+run 0 mapping refresh t --json --persistent --allow-discards $K; cat out >>json
+run 0 close t
+cryptsetup luksDump grown | grep -q '^Flags:.*allow-discards' || wrong "refresh is not persistent"
+rm grown
+# A plain one keeps its key, and has no header to be resumed by.
+run 0 open plain t --type plain -c aes-xts-plain64 -s 512 --key-file vk
+run 0 mapping refresh t --allow-discards
+dmsetup table t | grep -q allow_discards || wrong "plain: not refreshed"
+cmp -s raw /dev/mapper/t || wrong "plain refreshed: another plaintext"
+run 0 mapping resize t --size 8
+run 1 mapping suspend t
+says 'no mapping of a LUKS container'
+run 0 close t
+for verb in resize suspend resume refresh; do
+	run 4 mapping $verb t
+	says 't is not active'
+done
+nothing_left changed
+
 # --- What the kernel is asked.
 section calls
 trace() { # FILE WORDS...
@@ -210,8 +311,9 @@ section keyring
 inject() { # WHAT WORDS...
 	local what=$1
 	shift
-	timeout -k 5 120 strace -f -o /dev/null -e trace=ioctl,add_key -e inject="$what" "$L" "$@" >out 2>err </dev/null
+	timeout -k 5 120 strace -f -o /dev/null -e trace=${what%%:*} $PATHS -e inject="$what" "$L" "$@" >out 2>err </dev/null
 }
+PATHS=
 for error in EPERM EDQUOT; do
 	inject add_key:error=$error open luks4096 t $K
 	[ $? = 1 ] || wrong "add_key $error: exit $?"
@@ -224,8 +326,10 @@ run 0 close t
 
 # --- Killed, and failing, at each call.
 section killed
+# Only what is asked of device-mapper and of loop devices counts.
+PATHS='-P /dev/mapper/control -P /dev/loop-control -P /dev/loop0'
 N=1
-while [ $N -lt 40 ]; do
+while [ $N -lt 20 ]; do
 	inject ioctl:signal=KILL:when=$N open luks4096 t $K
 	code=$?
 	if dmsetup info t >/dev/null 2>&1; then
@@ -237,9 +341,9 @@ while [ $N -lt 40 ]; do
 	[ $code != 0 ] || break
 	N=$((N + 1))
 done
-[ $N -gt 7 ] || wrong "open ends after $N ioctls"
+[ $N -ge 7 ] || wrong "open ends after $N ioctls"
 N=1
-while [ $N -lt 40 ]; do
+while [ $N -lt 20 ]; do
 	inject ioctl:error=ENOMEM:when=$N open luks4096 t $K
 	if [ $? = 0 ]; then
 		dmsetup info t >/dev/null || wrong "ioctl $N fails, and open says that it is open"
@@ -258,6 +362,26 @@ while [ $N -lt 20 ]; do
 	nothing_left "a kill at ioctl $N of close"
 	[ $code != 0 ] || break
 	N=$((N + 1))
+done
+
+for verb in 'resize t --size 64' 'suspend t' 'refresh t --allow-discards' 'resume t'; do
+	for what in signal=KILL error=ENOMEM; do
+		N=1
+		while [ $N -lt 20 ]; do
+			run 0 open luks4096 t $K
+			case $verb in resume*) run 0 mapping suspend t ;; esac
+			case $verb in suspend*) inject ioctl:$what:when=$N mapping $verb ;; *) inject ioctl:$what:when=$N mapping $verb $K ;; esac
+			code=$?
+			# It is as it was, or can be made so.
+			"$L" mapping resume t $K >out 2>err </dev/null
+			cmp -s -n 32768 raw /dev/mapper/t || wrong "$verb, $what at $N: another plaintext"
+			dmsetup info t | grep -q INACTIVE && [ $what = error=ENOMEM ] && wrong "$verb, $what at $N: a table is left"
+			run 0 close t
+			nothing_left "$verb, $what at $N"
+			[ $code != 0 ] || break
+			N=$((N + 1))
+		done
+	done
 done
 
 # --- Many at once.
