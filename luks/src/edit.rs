@@ -164,6 +164,13 @@ impl Edit {
         let lock = storage
             .lock(LockMode::Exclusive)
             .map_err(Error::io("lock the header"))?;
+        // What is read next may be in memory only, when who wrote it was killed: what is wiped because of it must not
+        // outlive it. What a reencryption builds on it has synced itself.
+        if purpose == Purpose::Change {
+            storage
+                .sync()
+                .map_err(Error::io("write the header through to the disk"))?;
+        }
         let (header, copies) = match (store::read_locked(&*storage)?, before) {
             (Found::Luks1(now), Header::Luks1(before)) if now == *before => {
                 (Header::Luks1(now), None)

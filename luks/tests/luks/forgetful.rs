@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use volume::{HeaderLock, LockMode, Operation, SimulatedStorage, Storage};
 
-/// A disk that forgets one sync.
+/// A disk that forgets one sync, of those that have something to write through.
 pub struct Forgetful {
     disk: Arc<SimulatedStorage>,
     until: AtomicUsize,
@@ -21,12 +21,26 @@ impl Forgetful {
     }
 }
 
-/// How many syncs there were since the disk was restarted.
+/// How many syncs there were since the disk was restarted that had something to write through.
 pub fn count_syncs(disk: &SimulatedStorage) -> usize {
-    disk.operations()
-        .iter()
-        .filter(|operation| **operation == Operation::Sync)
-        .count()
+    let mut is_dirty = false;
+    let mut count = 0;
+    for operation in disk.operations() {
+        if operation == Operation::Sync {
+            count += usize::from(is_dirty);
+            is_dirty = false;
+        } else {
+            is_dirty |= is_change(&operation);
+        }
+    }
+    count
+}
+
+fn is_change(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Write(_) | Operation::SetLen(_) | Operation::PunchHole(_)
+    )
 }
 
 impl Storage for Forgetful {
@@ -40,7 +54,10 @@ impl Storage for Forgetful {
         self.disk.write_at(offset, data)
     }
     fn sync(&self) -> io::Result<()> {
-        if self.until.fetch_sub(1, Ordering::Relaxed) == 0 {
+        let operations = self.disk.operations();
+        let since = operations.iter().rev();
+        let mut since = since.take_while(|operation| **operation != Operation::Sync);
+        if since.any(is_change) && self.until.fetch_sub(1, Ordering::Relaxed) == 0 {
             return Ok(());
         }
         self.disk.sync()

@@ -390,6 +390,48 @@ fn each_sync_matters() {
     assert!(count > 20, "{count}");
 }
 
+/// A passphrase is added and the process killed before that is synced; another one sees it, and takes the old one away.
+#[test]
+fn what_a_killed_change_left_is_synced_before_it_is_built_on() {
+    let mut count = 0;
+    for case in cases().into_iter().filter(|case| case.name == "add") {
+        let before = made(&case);
+        let judge = Judge::new(&case, &before);
+        for after in 0.. {
+            let disk = Arc::new(SimulatedStorage::from_vec(before.clone()));
+            disk.fail(Fault {
+                on: FaultOn::Sync,
+                after,
+                forever: false,
+                os_error: 5,
+            });
+            if (case.run)(&Luks::open(disk.clone()).unwrap()).is_ok() {
+                break;
+            }
+            let luks = Luks::open(disk.clone()).unwrap();
+            if unlock(&luks, b"new").is_err() {
+                continue;
+            }
+            keyslots::remove(&luks, 0, false, &mut OsRandom).unwrap();
+            for state in disk.crash_states(1) {
+                let name = state.to_string();
+                let image = state.storage.snapshot();
+                let luks = open(image.clone()).unwrap();
+                let slots = listed(luks.header());
+                let mut slots = slots.iter();
+                assert!(
+                    slots.any(|slot| judge.opened_by(&luks, &image, slot).is_some()),
+                    "{:?}, killed at sync {after}, {name}: nobody gets in",
+                    case.version
+                );
+                count += 1;
+            }
+        }
+    }
+    println!("cases: crash states of a change upon a killed one {count} passed, 0 failed");
+    assert!(count > 50, "{count}");
+}
+
 /// Each operation fails once, and all that follow: an error comes back, and nobody is locked out.
 #[test]
 fn a_failing_disk_is_an_error_and_locks_nobody_out() {
