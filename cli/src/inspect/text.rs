@@ -174,6 +174,9 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
             };
             text
         }
+        None if keyslot.reencryption == Some("none") => {
+            "reencrypt, what the reencryption does and how it is protected".to_owned()
+        }
         None => format!("{}, key derivation not known", escape(&keyslot.kind)),
     };
     if let Some(guess) = &keyslot.guess {
@@ -182,7 +185,10 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
             let _ = write!(first, " and {}", human::kib(guess.memory_kib.into()));
         }
     }
-    let mut second = format!("key of {} bits", keyslot.key_bits);
+    let mut second = match keyslot.key_bits {
+        0 => "no key".to_owned(),
+        bits => format!("key of {bits} bits"),
+    };
     if let Some(cipher) = &keyslot.area_cipher {
         let _ = write!(second, " under {}", escape(cipher));
     }
@@ -197,7 +203,7 @@ fn keyslot_lines(keyslot: &Keyslot) -> (String, String) {
     }
     if keyslot.reencryption == Some("left") {
         second.push_str(", of a key that is no more: still to be wiped");
-    } else if !keyslot.bound {
+    } else if !keyslot.bound && keyslot.key_bits != 0 {
         second.push_str(", unbound: opens no data");
     }
     (first, second)

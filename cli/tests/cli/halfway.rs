@@ -139,6 +139,12 @@ fn how_far_it_is_is_told() {
         "{text}"
     );
     assert!(!text.contains("unbound"), "{text}");
+    let slot = "reencrypt, what the reencryption does and how it is protected";
+    assert!(text.contains(slot) && text.contains("no key, "), "{text}");
+    assert!(
+        !text.contains("not known") && !text.contains("key of 8 bits"),
+        "{text}"
+    );
     let map = place
         .run(&format!("inspect {hot} --map text"))
         .expect(0)
@@ -159,6 +165,10 @@ fn how_far_it_is_is_told() {
     );
     assert!(
         list.contains("keyslot 1: opens the data that is done"),
+        "{list}"
+    );
+    assert!(
+        list.contains("keyslot 2: how far the reencryption is, no key\n"),
         "{list}"
     );
 

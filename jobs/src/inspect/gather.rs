@@ -205,7 +205,11 @@ fn luks2_keyslot(metadata: &luks2::Metadata, slot: &luks2::Keyslot, limits: &Kdf
             Priority::Normal => "normal",
             Priority::Prefer => "prefer",
         },
-        key_bits: bits(slot.key_bytes),
+        key_bits: match slot.kind {
+            // Its one byte is no key.
+            KeyslotKind::Reencrypt(_) => 0,
+            _ => bits(slot.key_bytes),
+        },
         area_offset: slot.area.offset,
         area_bytes: slot.area.size,
         area_cipher: cipher.map(|cipher| cipher.text.clone()),

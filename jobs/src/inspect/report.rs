@@ -97,7 +97,7 @@ pub struct Keyslot {
     pub reencryption: Option<&'static str>,
     /// `ignore`, `normal` or `prefer`.
     pub priority: &'static str,
-    /// Size of the key in bits.
+    /// Size of the key in bits; 0 of the keyslot of a reencryption's state, which holds none.
     pub key_bits: u64,
     /// First byte of its area.
     pub area_offset: u64,

@@ -22,12 +22,14 @@ pub fn run(args: &KeyListArgs) -> Result<(), Error> {
         return Ok(output::json("key list", members)?);
     }
     let lines = listed.keyslots.iter().map(|slot| {
+        if slot.key_bits == 0 {
+            return format!("keyslot {}: how far the reencryption is, no key\n", slot.id);
+        }
         let kdf = slot.kdf.as_ref().map_or("unknown", |kdf| kdf.kind);
         let bound = match slot.reencryption {
             Some("old") => "opens the data that is still to be done",
             Some("new") => "opens the data that is done",
             Some("left") => "opens nothing any more, and is still to be wiped",
-            Some("none") => "how far the reencryption is",
             _ if slot.bound => "opens the data",
             _ => "unbound",
         };
