@@ -102,6 +102,7 @@ impl Zones {
             hotzone_bytes: self.hotzone_bytes,
             device_bytes,
             cut: false,
+            shift_bytes: None,
         })
     }
 

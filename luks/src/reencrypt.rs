@@ -192,8 +192,8 @@ impl Running {
             leavings.check(metadata, token, unlocked.volume_key())?;
             let mode = match (leavings.tail, metadata.digest_of_data()) {
                 (_, None) => ReencryptionMode::Decrypt,
-                (Some(_), _) => ReencryptionMode::Encrypt,
-                (None, _) => ReencryptionMode::Reencrypt,
+                (Some(tail), _) if tail.is_plaintext => ReencryptionMode::Encrypt,
+                _ => ReencryptionMode::Reencrypt,
             };
             (mode, 0, None)
         };
@@ -334,10 +334,14 @@ impl Running {
                 self.set_left(after);
                 continue;
             }
-            job.protect(&zone, &self.data, &self.storage, options)?;
-            let pieces = job.shape.pieces(&job.left, Some(&zone));
-            let json = self.with_segments(&pieces)?;
-            self.commit(json, random)?;
+            // Where all is shifted a zone lies over nothing that the header still speaks of. Nobody is told that it is
+            // being written: of the first zone of the volume cryptsetup looks for the old bytes in another place.
+            if !job.state.is_shifted_alone() {
+                job.protect(&zone, &self.data, &self.storage, options)?;
+                let pieces = job.shape.pieces(&job.left, Some(&zone));
+                let json = self.with_segments(&pieces)?;
+                self.commit(json, random)?;
+            }
             self.work(&zone, options)?;
             self.sync_data()?;
             if after.is_empty() {

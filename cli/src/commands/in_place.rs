@@ -66,6 +66,7 @@ pub(super) fn encrypt(args: &EncryptArgs) -> Result<(), Error> {
         },
         format: options::luks(version, &args.container, &args.format),
         reduce_bytes: args.in_place.reduce_device_size,
+        device_bytes: None,
         zones: zones(&args.in_place.zones, &args.work),
         init_only: args.in_place.init.init_only,
         allow: Allow {
@@ -215,6 +216,10 @@ fn line(report: &InPlaceReport) -> String {
             format!("{image}: recovered, {left} of {size} are to be done; {way} goes on\n")
         }
         _ if report.payload_bytes == 0 => format!("{image}: what was left to be wiped is wiped\n"),
+        (_, "decrypt") if report.payload_offset != 0 => format!(
+            "{image}: decrypted, {size} of data from byte {} on\n",
+            report.payload_offset
+        ),
         (_, "decrypt") => format!("{image}: decrypted, {size} of data\n"),
         (_, "encrypt") => format!(
             "{image}: encrypted, {}, {size} of data\n",

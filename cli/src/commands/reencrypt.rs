@@ -35,6 +35,7 @@ pub fn run(args: &ReencryptArgs) -> Result<(), Error> {
         zones: zones(&args.zones, &args.work),
         init_only: args.init.init_only,
         device_bytes: args.device_size,
+        reduce_bytes: None,
         allow: ReencryptAllow {
             lose_rest: args.force,
             any_sector_size: args.sectors.allow_any_sector_size,

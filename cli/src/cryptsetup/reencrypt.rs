@@ -102,10 +102,6 @@ fn check_built(session: &Session) -> Result<(), Failure> {
     if given.string("integrity").is_some_and(|kind| kind != "none") {
         return Err(not_built(INTEGRITY));
     }
-    let tokens = ["token-id", "token-type", "token-only"];
-    if tokens.iter().any(|option| given.has(option)) {
-        return Err(not_built("tokens as a source of passphrases"));
-    }
     let is_old_key = given.has("volume-key-file") && given.has("new-volume-key-file");
     if given.has("force-no-keyslots") || is_old_key {
         return Err(not_built("a reencryption by given volume keys"));

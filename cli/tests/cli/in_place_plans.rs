@@ -173,3 +173,34 @@ fn room_for_holes_is_taken_first() {
     let blocks: usize = blocks.text().trim().parse().expect("a number");
     assert!(blocks * 512 >= 5 * MIB / 2, "{blocks}");
 }
+
+/// What lies before the data of a detached header, such as a partition table, is none of them.
+#[test]
+fn data_that_begin_elsewhere_stay_there() {
+    let place = place();
+    let all = place.read("d");
+    let line = format!("encrypt --in-place d --header h {K} {CHEAP} --offset 2048");
+    let report = told(&place, &line);
+    assert_eq!(report["payload_offset"], MIB);
+    assert_eq!(report["payload_bytes"], 3 * MIB / 2);
+    place.run(&line).expect(0);
+    let half = place.read("d");
+    assert!(half[..MIB] == all[..MIB] && half[MIB..] != all[MIB..]);
+    let run = place.run(&format!("decrypt d - --header h {K}")).expect(0);
+    assert!(run.stdout == all[MIB..]);
+    let run = place
+        .run(&format!("decrypt --in-place d --header h {K}"))
+        .expect(0);
+    assert_eq!(
+        run.text(),
+        "d: decrypted, 1.5 MiB of data from byte 1048576 on\n"
+    );
+    assert!(place.read("d") == all);
+    place
+        .run(&format!(
+            "encrypt --in-place d --header h {K} {CHEAP} --offset 8192"
+        ))
+        .expect(1)
+        .says("what lies before the data");
+    assert!(place.read("d") == all && !place.path("h").exists());
+}

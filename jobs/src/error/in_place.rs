@@ -32,18 +32,6 @@ pub enum InPlaceError {
         /// What does not fit.
         problem: String,
     },
-    /// A detached header whose data do not start with their file.
-    #[error(
-        "the data of {header} start at byte {offset} of {name}, and only data that start at 0 are decrypted in place"
-    )]
-    DetachedOffset {
-        /// The image.
-        name: String,
-        /// The header.
-        header: String,
-        /// Where its data start.
-        offset: u64,
-    },
     /// What is asked for is there already.
     #[error("nothing of {name} would change: key, cipher and sector size stay")]
     Nothing {
@@ -178,7 +166,6 @@ impl InPlaceError {
         match self {
             Self::HeaderBeside { .. }
             | Self::HeaderOfAnother { .. }
-            | Self::DetachedOffset { .. }
             | Self::Reaches { .. }
             | Self::Broken { .. } => Blame::Image,
             Self::CryptsetupHas { .. } => Blame::Taken,

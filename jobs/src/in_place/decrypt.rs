@@ -36,7 +36,8 @@ pub struct DecryptInPlaceOptions {
 }
 
 /// Decrypts the container where it is. A header that lies in it goes to the new file `header`, beside the image unless said,
-/// until all is decrypted; one that is detached lies there. Either file is removed at the end.
+/// until all is decrypted; one that is detached lies there, and its data stay where they begin, whatever lies before them.
+/// Either file is removed at the end.
 ///
 /// # Errors
 ///
@@ -131,6 +132,12 @@ pub fn decrypt(
         left_bytes: 0,
         state: "finished",
         header: None,
+        // Where a header lay before them, that has gone.
+        payload_offset: if is_detached {
+            report.payload_offset
+        } else {
+            0
+        },
         ..report
     })
 }
@@ -145,14 +152,6 @@ fn plan(
     let name = site.header().name.clone();
     let (crypt, offset, size) = one_segment(metadata(luks.header()))
         .ok_or_else(|| Error::luks(&name, luks::Unsupported::NoSegment.into()))?;
-    if site.header.is_some() && offset != 0 {
-        return Err(InPlaceError::DetachedOffset {
-            name: site.data.name.clone(),
-            header: name,
-            offset,
-        }
-        .into());
-    }
     let bytes = data_bytes(site, offset, size)?;
     let payload = bytes - bytes % u64::from(crypt.sector_size.max(1));
     if payload == 0 {

@@ -8,6 +8,7 @@ use luks::reencrypt::luks1::{Lowering, mark_new};
 use luks::reencrypt::{Running, plan_encrypt, prepare_encrypt};
 use luks::{Header, Layout, Luks, OsRandom, Version};
 use recognise::{Class, largest_sector, recognise, within};
+use volume::{Storage, Window};
 
 use super::header_file::{self, Stage};
 use super::site::Site;
@@ -34,6 +35,8 @@ pub struct EncryptInPlaceOptions {
     pub format: LuksOptions,
     /// The header takes half of these bytes, which the end of the image gives up. Unless said a file grows for it.
     pub reduce_bytes: Option<u64>,
+    /// Only so many bytes of the data are done, and the rest becomes noise. Of a detached header only.
+    pub device_bytes: Option<u64>,
     /// How it is done.
     pub zones: Zones,
     /// It is only begun.
@@ -70,7 +73,9 @@ pub fn encrypt(
     let digest_cost = options.format.cost.digest_iterations(luks::defaults::HASH);
     let start = luks::reencrypt::StartOptions {
         cut: plan.shift != 0 && options.reduce_bytes.is_none(),
-        ..options.zones.start(&name, digest_cost, None)?
+        ..options
+            .zones
+            .start(&name, digest_cost, options.device_bytes)?
     };
     let empty = options.allow.empty_passphrase;
     let lowering = plan.lowering;
@@ -138,8 +143,10 @@ struct Plan {
     lowering: Option<Lowering>,
     /// Bytes of plaintext.
     payload: u64,
-    /// Where the data will start; 0 where the header is elsewhere.
+    /// How far the data moves; 0 where the header is elsewhere.
     shift: u64,
+    /// Where the data will start.
+    offset: u64,
     /// Bytes of the image while it is encrypted.
     whole: u64,
     /// Bytes that the file system has to give for that.
@@ -167,10 +174,7 @@ impl Plan {
         if len == 0 {
             return Err(SourceError::Empty { name }.into());
         }
-        check_raw(site, options.allow.any_source)?;
         let sectors = SectorChoice::kept(options.format.sector_bytes, SectorSize::B512)?;
-        let known = largest_sector(&*site.data.storage).map_err(|error| unread(site, error))?;
-        sectors.check(&name, known.as_ref(), options.allow.any_sector_size, watch)?;
         let is_detached = header.is_some();
         let format = reduced(options)?;
         let new = NewLuks::new(&name, &format, is_detached, sectors.size)?;
@@ -181,14 +185,24 @@ impl Plan {
         }
         let layout = Layout::new(&made).map_err(|error| Error::luks(&name, error.into()))?;
         let shift = if is_detached { 0 } else { layout.data_offset };
-        if is_detached && layout.data_offset != 0 {
-            return Err(InPlaceError::DetachedOffset {
+        // What lies before the data of a detached header is none of it.
+        let first = if is_detached { layout.data_offset } else { 0 };
+        if first >= len {
+            return Err(InPlaceError::Size {
                 name,
-                header: crate::text::path(&place),
-                offset: layout.data_offset,
+                what: "what lies before the data",
+                bytes: first,
+                problem: format!("all that it has, {len} bytes"),
             }
             .into());
         }
+        let raw: Arc<dyn Storage> = Arc::new(
+            Window::new(Arc::clone(&site.data.storage), first..len)
+                .map_err(|error| unread(site, error))?,
+        );
+        check_raw(site, &raw, options.allow.any_source)?;
+        let known = largest_sector(&*raw).map_err(|error| unread(site, error))?;
+        sectors.check(&name, known.as_ref(), options.allow.any_sector_size, watch)?;
         let reduce = options.reduce_bytes.unwrap_or(0);
         if reduce >= len {
             return Err(too_much(
@@ -197,7 +211,7 @@ impl Plan {
                 format!("all that it has, {len} bytes"),
             ));
         }
-        let payload = len - reduce;
+        let payload = len - first - reduce;
         let sector_bytes = made.sector_size.bytes();
         if !payload.is_multiple_of(sector_bytes as u64) {
             return Err(SourceError::PartialSector {
@@ -252,6 +266,7 @@ impl Plan {
             lowering,
             payload,
             shift,
+            offset: layout.data_offset,
             whole,
             header: place,
         })
@@ -267,7 +282,9 @@ impl Plan {
         options: &EncryptInPlaceOptions,
     ) -> Result<InPlaceReport, Error> {
         let made = self.new.options();
-        let start = options.zones.start(&site.data.name, 0, None)?;
+        let start = options
+            .zones
+            .start(&site.data.name, 0, options.device_bytes)?;
         let zones = plan_encrypt(made, self.payload, self.shift != 0, &start)
             .map_err(|error| site.luks_error(error))?;
         let is_dry = options.change.dry_run;
@@ -281,13 +298,13 @@ impl Plan {
             cipher: made.cipher.to_string(),
             key_bits: made.key_bytes as u64 * 8,
             sector_size: made.sector_size.bytes() as u64,
-            payload_offset: self.shift,
+            payload_offset: self.offset,
             payload_bytes: self.payload,
             left_bytes: self.payload,
             more_bytes: self
                 .whole
                 .checked_sub(self.payload)
-                .filter(|more| *more != 0 && options.reduce_bytes.is_none()),
+                .filter(|more| *more != 0 && self.shift != 0 && options.reduce_bytes.is_none()),
             room_bytes: self.room.filter(|_| is_dry),
             zones: if is_dry { reports(zones) } else { Vec::new() },
             keyslots: vec![made.keyslot],
@@ -347,8 +364,8 @@ fn header_place(site: &Site, header: Option<&PathBuf>) -> Result<PathBuf, Error>
     Ok(place)
 }
 
-fn check_raw(site: &Site, any: bool) -> Result<(), Error> {
-    if let Ok(luks) = Luks::open(Arc::clone(&site.data.storage))
+fn check_raw(site: &Site, raw: &Arc<dyn Storage>, any: bool) -> Result<(), Error> {
+    if let Ok(luks) = Luks::open(Arc::clone(raw))
         && let Header::Luks2(header) = luks.header()
         && header.metadata.reencryption.is_some()
     {
@@ -361,7 +378,7 @@ fn check_raw(site: &Site, any: bool) -> Result<(), Error> {
     if any {
         return Ok(());
     }
-    let found = recognise(&*site.data.storage).map_err(|error| unread(site, error))?;
+    let found = recognise(&**raw).map_err(|error| unread(site, error))?;
     match found {
         Some(found) if matches!(found.content.class(), Class::Luks | Class::Image) => {
             Err(SourceError::NotRaw {

@@ -4,7 +4,7 @@ use dmcrypt::{CipherSpec, Passphrase, SectorSize};
 use luks::kdf::Argon2Variant;
 use luks::luks2::{Crypt, KeyslotKind, Metadata, SegmentKind, SegmentSize};
 use luks::reencrypt::luks1::{Lowering, rehash};
-use luks::reencrypt::{NewKey, NewSlot, ZoneRun, plan_reencrypt, start_reencrypt};
+use luks::reencrypt::{NewKey, NewSlot, StartOptions, ZoneRun, plan_reencrypt, start_reencrypt};
 use luks::{Header, InvalidOption, KdfParams, KeyslotOptions, Luks, OsRandom, Unlocked, defaults};
 use recognise::largest_sector;
 
@@ -47,11 +47,48 @@ pub struct ReencryptOptions {
     pub init_only: bool,
     /// Only so many bytes of the data are done; the rest becomes noise.
     pub device_bytes: Option<u64>,
+    /// The data moves by so many bytes to its end, whose last bytes are lost: `allow.lose_rest` says that they may be.
+    pub reduce_bytes: Option<u64>,
     /// What is refused unless it is allowed.
     pub allow: ReencryptAllow,
 }
 
 impl ReencryptOptions {
+    /// What taking bytes from the end is in an [`Error::Conflict`].
+    pub const REDUCE: &str = "bytes that the end gives up";
+    /// What a part of the data is in one.
+    pub const PART: &str = "a part of the data";
+
+    fn start(&self, name: &str, digest_cost: u32) -> Result<StartOptions, Error> {
+        Ok(StartOptions {
+            shift_bytes: self.reduce_bytes,
+            ..self.zones.start(name, digest_cost, self.device_bytes)?
+        })
+    }
+
+    /// The bytes of the data that are left.
+    fn left_of(&self, name: &str, bytes: u64) -> Result<u64, Error> {
+        let Some(reduce) = self.reduce_bytes else {
+            return Ok(bytes);
+        };
+        if self.device_bytes.is_some() {
+            return Err(Error::Conflict {
+                one: Self::PART,
+                other: Self::REDUCE,
+            });
+        }
+        let left = bytes.saturating_sub(reduce);
+        if left != 0 && !self.allow.lose_rest {
+            return Err(InPlaceError::Rest {
+                name: name.to_owned(),
+                bytes: left,
+                rest: reduce,
+            }
+            .into());
+        }
+        Ok(left)
+    }
+
     /// Whether new keyslots are to differ from the old ones.
     pub(super) fn asks_for_keyslots(&self) -> bool {
         let cost = &self.new.cost;
@@ -106,6 +143,8 @@ pub fn reencrypt(
         room_bytes: plan.room.filter(|_| change.dry_run),
         ..InPlaceReport::about(&site, luks.header(), plan.data_bytes, "begun")
     };
+    let moved = options.reduce_bytes.unwrap_or(0);
+    report.payload_offset = report.payload_offset.saturating_add(moved);
     if options.zones.is_unprotected() && !plan.is_header_alone() {
         site.data.confirm(confirm, Loss::Unprotected)?;
     }
@@ -123,9 +162,7 @@ pub fn reencrypt(
     let (unlocked, passphrases) = plan.open(&luks, options, secrets, watch)?;
     plan.check_content(&site, &unlocked, options, watch)?;
     let digest_cost = options.new.cost.digest_iterations(defaults::HASH);
-    let start = options
-        .zones
-        .start(&site.data.name, digest_cost, options.device_bytes)?;
+    let start = options.start(&site.data.name, digest_cost)?;
     let digest = start.digest;
     let new = plan.new_key(&luks, &passphrases, options, secrets, watch)?;
     site.bypass_page_cache(options.zones.work)?;
@@ -285,7 +322,8 @@ impl Plan {
             let none = luks::Error::NoUsableKeyslot("none opens the data");
             return Err(Error::luks(&name, none));
         }
-        let data_bytes = data_bytes(site, offset, size)?;
+        let all_bytes = data_bytes(site, offset, size)?;
+        let data_bytes = options.left_of(&site.data.name, all_bytes)?;
         let sector_bytes = sector.size.bytes().max(old_sector.bytes());
         if data_bytes == 0 {
             return Err(SourceError::Empty {
@@ -356,7 +394,7 @@ impl Plan {
             sector_size: self.sector.size,
             ..NewKey::default()
         };
-        let start = options.zones.start(&self.name, 0, options.device_bytes)?;
+        let start = options.start(&self.name, 0)?;
         let data = &*site.data.storage;
         plan_reencrypt(luks, data, &new, self.kept.len(), &start)
             .map_err(|error| site.luks_error(error))

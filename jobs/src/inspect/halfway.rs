@@ -1,6 +1,7 @@
 //! A reencryption that is under way, as far as the header tells.
 
 use luks::luks2::{Metadata, Reencryption, ReencryptionVersion, Resilience, Segment, SegmentSize};
+use luks::reencrypt::{DECRYPT_IN_PLACE, PUT_ASIDE};
 use luks::reencryption::{Progress, progress};
 use luks::{Header, Luks};
 use serde::Serialize;
@@ -118,7 +119,8 @@ fn finished_by(
 ) -> Option<String> {
     let is_unproven = state.digest.is_none() || state.version == ReencryptionVersion::V1;
     let resilience = &state.slot.resilience;
-    let is_unshifted = resilience.shift_bytes().is_some() && state.moved.is_none();
+    let is_unshifted =
+        resilience.shift_bytes().is_some() && state.moved.is_none() && !state.is_shifted_alone();
     let is_lost = is_hot && matches!(resilience, Resilience::None);
     if is_unproven || is_unshifted || is_lost {
         return None;
@@ -126,12 +128,21 @@ fn finished_by(
     Some(resume(metadata, image, data))
 }
 
+/// Whether a header lies in another file than its data, as far as it says.
+fn is_apart(metadata: &Metadata) -> bool {
+    let mut requirements = metadata.config.requirements.iter();
+    let is_to_be_put = requirements.any(|name| name == PUT_ASIDE);
+    let mut tokens = metadata.tokens.iter();
+    let is_taken_out = tokens.any(|token| token.kind == DECRYPT_IN_PLACE);
+    metadata.data_offset() == Some(0) || is_to_be_put || is_taken_out
+}
+
 /// The command that goes on, and ends what is there to be ended.
 pub(super) fn resume(metadata: &Metadata, image: &str, data: Option<&str>) -> String {
     let image = quoted(image);
     match data {
         Some(data) => format!("luksmith resume {} --header {image}", quoted(data)),
-        None if metadata.data_offset() == Some(0) => {
+        None if is_apart(metadata) => {
             format!("luksmith resume DATA --header {image}")
         }
         None => format!("luksmith resume {image}"),

@@ -58,6 +58,8 @@ fn to_be_wiped(metadata: &Metadata) -> Option<String> {
             wiped.push(format!(
                 "{bytes} bytes of plaintext at {offset} of the data"
             ));
+        } else if !tail.is_cut {
+            wiped.push(format!("{bytes} bytes at {offset} of the data"));
         }
         cut = tail
             .is_cut

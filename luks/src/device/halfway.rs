@@ -73,9 +73,11 @@ struct Halfway<'a, 'k> {
 impl Halfway<'_, '_> {
     /// How long the data was before: what lies behind it is what a shift needs, and no data.
     fn whole_bytes(&self) -> Result<u64, Error> {
-        let before = &self.state.before.segment;
+        let (before, after) = (&self.state.before.segment, &self.state.after.segment);
         match before.size {
             SegmentSize::Bytes(bytes) => Ok(bytes),
+            // What a shift takes from the end is no data any more.
+            SegmentSize::Dynamic if self.state.is_shifted_alone() => self.rest(after),
             SegmentSize::Dynamic => self.rest(before),
         }
     }
@@ -209,15 +211,18 @@ impl Halfway<'_, '_> {
             Resilience::Shift(shift)
             | Resilience::ShiftChecksum(shift, _)
             | Resilience::ShiftJournal(shift) => {
-                // Without data that was put aside nothing was shifted where it begins, or nowhere at all.
-                let moved = state.moved.as_ref().ok_or_else(unprotected)?;
+                // Without data that was put aside all of it moves, or nothing does.
+                if state.moved.is_none() && !state.is_shifted_alone() {
+                    return Err(unprotected().into());
+                }
                 let shifted = state.before.segment.offset.checked_add(position);
-                let (from, room) = match &moved.segment.size {
-                    SegmentSize::Bytes(bytes) if is_first => (moved.segment.offset, *bytes),
+                let moved = state.moved.as_ref().map(|moved| &moved.segment);
+                let (from, room) = match moved.map(|moved| (moved.offset, moved.size)) {
+                    Some((offset, SegmentSize::Bytes(bytes))) if is_first => (offset, bytes),
                     _ => (shifted.ok_or_else(unprotected)?, *shift),
                 };
                 let is_apart = segment.offset.abs_diff(from) >= length;
-                let is_shift = is_first || segment.offset.abs_diff(from) == *shift;
+                let is_shift = is_moved || segment.offset.abs_diff(from) == *shift;
                 if length > room || !is_apart || !is_shift {
                     return Err(unprotected().into());
                 }

@@ -78,6 +78,18 @@ pub enum ReencryptionObstacle {
         /// Bytes of a block.
         alignment: u64,
     },
+    /// The data cannot move by so many bytes: there are no more, or they are no whole number of blocks.
+    #[error(
+        "{bytes} bytes cannot be taken from the end of the data, which are {have} bytes, in whole blocks of {alignment} bytes"
+    )]
+    ShiftBytes {
+        /// Bytes asked for.
+        bytes: u64,
+        /// Bytes there are.
+        have: u64,
+        /// Bytes of a block.
+        alignment: u64,
+    },
     /// A storage that has not the length that the job needs.
     #[error("the image has {have} bytes, and {need} are needed")]
     Length {

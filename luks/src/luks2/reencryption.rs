@@ -189,6 +189,19 @@ impl Reencryption {
         digests
     }
 
+    /// Whether all of the data moves by the shift to its end, and nothing was put aside: each zone then lies where nothing
+    /// is that is still to be read.
+    pub fn is_shifted_alone(&self) -> bool {
+        let shift = match (&self.slot.resilience, &self.moved) {
+            (Resilience::Shift(shift), None) => *shift,
+            _ => return false,
+        };
+        let (before, after) = (self.before.segment.offset, self.after.segment.offset);
+        shift > 0
+            && self.slot.direction == Direction::Backward
+            && before.checked_add(shift) == Some(after)
+    }
+
     /// Whether all data is as it will be, and only the traces of the reencryption are left.
     pub fn is_finished(&self) -> bool {
         self.is_finished

@@ -43,6 +43,9 @@ pub struct StartOptions {
     pub hotzone_bytes: Option<u64>,
     /// Only so many bytes of the volume are worked on; what lies behind them is then noise.
     pub device_bytes: Option<u64>,
+    /// The data moves by so many bytes to its end, which as many of its last bytes are given up for. Only where it is given
+    /// another key.
+    pub shift_bytes: Option<u64>,
     /// Cut a file at the end to what the volume needs, where header and data change places.
     pub cut: bool,
 }
@@ -55,6 +58,7 @@ impl Default for StartOptions {
             digest: (defaults::HASH, defaults::PBKDF2_MIN_ITERATIONS),
             hotzone_bytes: None,
             device_bytes: None,
+            shift_bytes: None,
             cut: false,
         }
     }

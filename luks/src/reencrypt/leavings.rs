@@ -33,7 +33,7 @@ pub struct Leavings {
     pub tail: Option<Tail>,
 }
 
-/// The end of the data's storage, which is no data any more.
+/// What is no data any more of the data's storage: its end, or what lies before data that has moved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Tail {
     /// First byte.

@@ -209,7 +209,9 @@ impl Job {
                 let is_kept = aside.end <= rest.start || rest.end <= aside.start;
                 is_apart && is_away && is_kept
             }
-            _ => false,
+            // From the far end on, each zone lies where nothing is read any more.
+            (Some(_), None) => self.state.is_shifted_alone(),
+            (None, Some(_)) => false,
         };
         if is_sound {
             return Ok(());
@@ -453,6 +455,13 @@ impl Job {
                 && gone.is_some()
         });
         let tail = match (&state.moved, state.slot.mode) {
+            // As it was, and whoever has the old key could read it.
+            (None, mode) if state.is_shifted_alone() => Some(Tail {
+                offset: self.shape.before,
+                bytes: self.shape.after.saturating_sub(self.shape.before),
+                is_plaintext: mode == ReencryptionMode::Encrypt,
+                is_cut: false,
+            }),
             (None, _) => None,
             (Some(_), ReencryptionMode::Decrypt) => {
                 let offset = self.shape.after.saturating_add(self.shape.volume_bytes);

@@ -48,6 +48,8 @@ mod limits;
 mod linear;
 /// A LUKS1 header that something else wrote over.
 mod luks1_repairs;
+/// Data that moves while it is given another key, and data that lies apart from the start.
+mod moved;
 /// Containers in partitions in containers.
 mod nested;
 /// Attacks that are known, one test each; the index is docs/attacks.md, the others stand with their topics.

@@ -17,13 +17,13 @@ use zeroize::Zeroizing;
 use crate::common::{memory, passphrase, plaintext, sha256, unlock};
 use crate::halfway::{disks, images, index, text};
 
-const CHEAP: KdfParams = KdfParams::Pbkdf2 {
+pub const CHEAP: KdfParams = KdfParams::Pbkdf2 {
     hash: HashAlgorithm::Sha256,
     iterations: 1000,
 };
 
 /// What opens a container when a reencryption of it is finished: of a decryption, nothing.
-fn payload(header: &Arc<dyn Storage>, data: &Arc<dyn Storage>, secret: &[u8]) -> Vec<u8> {
+pub fn payload(header: &Arc<dyn Storage>, data: &Arc<dyn Storage>, secret: &[u8]) -> Vec<u8> {
     let luks = Luks::open(header.clone()).unwrap();
     let Header::Luks2(luks2) = luks.header() else {
         panic!("LUKS2")
@@ -98,12 +98,12 @@ fn format_options(detached: bool, sector_size: SectorSize) -> FormatOptions {
     }
 }
 
-fn numbers(bytes: u32) -> Vec<u8> {
+pub fn numbers(bytes: u32) -> Vec<u8> {
     (0..bytes / 4).flat_map(u32::to_be_bytes).collect()
 }
 
 /// A finished container with data of `bytes` bytes.
-fn container(detached: bool, bytes: u32, sector_size: SectorSize) -> [Arc<dyn Storage>; 2] {
+pub fn container(detached: bool, bytes: u32, sector_size: SectorSize) -> [Arc<dyn Storage>; 2] {
     let header: Arc<dyn Storage> = Arc::new(MemoryStorage::new(0));
     let options = format_options(detached, sector_size);
     let new = format::prepare(&options, &passphrase(b"old"), None, &mut OsRandom, &|| {
@@ -125,7 +125,7 @@ fn container(detached: bool, bytes: u32, sector_size: SectorSize) -> [Arc<dyn St
 }
 
 /// Goes on zone by zone, each time from what is on the disk, and reads all of it in between.
-fn run_in_steps(
+pub fn run_in_steps(
     header: &Arc<dyn Storage>,
     data: &Arc<dyn Storage>,
     unlock: &dyn Fn(&Luks) -> Unlocked,

@@ -14,7 +14,7 @@ use volume::{CrashedDisks, SimulatedDisks};
 
 use self::cases::{Before, Case, Job, World};
 use self::judge::{Judge, epoch_of};
-use self::meddle::{Asked, Meddling, meddled};
+use self::meddle::{Asked, Meddling, is_behind_first_sector, meddled};
 use self::seeded::Seeded;
 
 /// A case, and what must come of it.
@@ -364,31 +364,42 @@ fn a_reencryption_without_protection_that_was_stopped_is_durable() {
 /// What the tests above would not notice may as well not be there.
 #[test]
 fn each_sync_of_a_reencryption_matters() {
-    let (mut caught, mut swapped, mut missed, mut failed) = (0, 0, 0, Vec::new());
+    let (mut caught, mut swapped, mut equal, mut failed) = (0, 0, 0, Vec::new());
     for (number, case) in Case::all().into_iter().enumerate() {
         // Of each job one.
-        if campaign().is_none() && ![1, 10, 12, 16, 19, 23, 26, 28, 29, 30].contains(&number) {
+        if campaign().is_none() && ![1, 10, 12, 16, 19, 23, 26, 28, 29, 30, 33].contains(&number) {
             continue;
         }
         let rig = Rig::new(case);
         let asked = rig.asked();
         let made_durable = made_durable(case, &asked);
-        let mut spare = Vec::new();
+        let (mut spare, mut missed) = (Vec::new(), Vec::new());
         for (number, what) in made_durable.iter().enumerate() {
             match rig.catch(Meddling::ForgetSync(number), 40) {
                 Some(_) => caught += 1,
                 // Nothing was written, or another sync follows before anything depends on the second copy.
-                None if what.is_empty() || what == "secondary" => {}
-                None => spare.push(what.as_str()),
+                None if what.is_empty() || what == "secondary" => missed.push(number),
+                None => {
+                    missed.push(number);
+                    spare.push(what.as_str());
+                }
             }
         }
-        let is_write = |asked: &&Asked| matches!(asked, Asked::Write(..));
-        let writes = asked.iter().filter(is_write).count();
-        for number in 0..writes {
+        let changes = asked.iter().filter(|it| !matches!(it, Asked::Sync(_)));
+        for number in 0..changes.count() {
             match rig.catch(Meddling::SwapWrites(number), 40) {
                 Some(text) if text == NOTHING => {}
                 Some(_) => swapped += 1,
-                None => missed += 1,
+                // Two writes that no sync parts but such as can be left out: the disk swaps them as it likes, which the
+                // states of every crash are full of.
+                None => {
+                    let over = swapped_over(case, &asked, number);
+                    if over.syncs.iter().all(|sync| missed.contains(sync)) {
+                        equal += 1;
+                    } else {
+                        failed.push(format!("{}: {over:?}", case.name()));
+                    }
+                }
             }
         }
         if spare != spare_syncs(case) {
@@ -397,10 +408,49 @@ fn each_sync_of_a_reencryption_matters() {
     }
     println!("cases: syncs of reencryptions left out {caught} passed, 0 failed");
     println!(
-        "cases: writes of reencryptions swapped {swapped} passed, 0 failed, {missed} over spare syncs"
+        "cases: writes of reencryptions swapped {swapped} passed, 0 failed; {equal} over spare syncs are no mutants"
     );
-    assert!(failed.is_empty(), "{failed:?}");
+    assert!(failed.is_empty(), "{failed:#?}");
     assert!(caught > 90 && swapped > 80, "{caught} {swapped}");
+}
+
+/// What a write is held over until the next one.
+#[derive(Debug)]
+struct Over {
+    /// What is held.
+    _held: &'static str,
+    /// Syncs of its disk, by their numbers.
+    syncs: Vec<usize>,
+    /// What comes before it.
+    _next: &'static str,
+}
+
+fn swapped_over(case: Case, asked: &[Asked], number: usize) -> Over {
+    let changes = asked.iter().enumerate();
+    let mut changes = changes.filter(|(_, it)| !matches!(it, Asked::Sync(_)));
+    let (at, held) = changes.nth(number).unwrap();
+    let Asked::Write(disk, range) = held else {
+        panic!("{held:?} is no write");
+    };
+    let next = changes.find(
+        |(_, it)| !matches!(it, Asked::Write(_, range) if is_behind_first_sector(range.start)),
+    );
+    let until = next.map_or(asked.len(), |(until, _)| until);
+    let syncs = asked.iter().enumerate();
+    let syncs = syncs.filter(|(_, it)| matches!(it, Asked::Sync(_)));
+    Over {
+        _held: case.what_lies_at(*disk, range.start),
+        syncs: syncs
+            .enumerate()
+            .filter(|(_, (place, it))| (at..until).contains(place) && **it == Asked::Sync(*disk))
+            .map(|(number, _)| number)
+            .collect(),
+        _next: match next {
+            Some((_, Asked::Write(disk, range))) => case.what_lies_at(*disk, range.start),
+            Some(_) => "length",
+            None => "nothing",
+        },
+    }
 }
 
 /// It does not sync what protects a zone before the header that calls the zone hot, nor what it puts aside before the header
@@ -434,6 +484,8 @@ fn spare_syncs(case: Case) -> &'static [&'static str] {
     match case.job {
         // The next area is wiped and synced before anything depends on it.
         Job::NewKey => &["area"],
+        // So is the old keyslot when the place is that the data has moved from.
+        Job::NewKeyShift => &["data"],
         // Nobody has any use for checksums of what was.
         Job::LargerSectors if !keeps_copies => &["area"],
         Job::LargerSectors => &[],
@@ -513,6 +565,8 @@ fn a_zone_takes_few_syncs_and_writes() {
         assert!(at_zones.len() > least, "{}", case.name());
         // What protects it is synced, a header twice, the data, a header twice; a shift protects by itself.
         let (syncs, zone_bytes, protection_bytes) = match (case.is_shift(), case.protection) {
+            // All of it moves: no header calls a zone hot.
+            _ if case.moved_bytes() != 0 => (3, case.moved_bytes(), 0),
             (true, _) => (5, case.shift_bytes(), 0),
             (_, Protection::Journal) => (6, case.zone_bytes(), case.zone_bytes()),
             _ => (6, case.zone_bytes(), case.zone_bytes() / 512 * 32),

@@ -58,18 +58,15 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
     if given.string("integrity").is_some_and(|kind| kind != "none") {
         return Err(not_built(INTEGRITY));
     }
-    check_header_file(header.as_deref(), reduced.is_some())?;
-    for (option, why) in [
-        ("offset", "data that begin elsewhere"),
-        ("device-size", "a part of the data"),
-    ] {
-        if header.is_some() && given.number(option).is_some_and(|number| number != 0) {
-            return Err(not_built(&format!(
-                "an encryption in place with a detached header of {why}"
-            )));
-        }
-    }
-    let reduced = adjusted(session, reduced)?;
+    let offset = given.number("offset").filter(|sectors| *sectors != 0);
+    check_header_file(header.as_deref(), reduced.is_some() && offset.is_some())?;
+    // Beside a detached header nothing needs room: all of the data is encrypted where it lies.
+    let reduced = if header.is_some() {
+        None
+    } else {
+        adjusted(session, reduced)?
+    };
+    let offset = offset.filter(|_| header.is_some());
     let zones = if header.is_some() {
         match given.string("resilience").as_deref() {
             None | Some("none" | "checksum" | "journal") => {}
@@ -86,7 +83,7 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
     };
     format::check_sizes(session)?;
     let mut wanted = LuksOptions {
-        offset_sectors: None,
+        offset_sectors: offset,
         sector_bytes: given.small("sector-size"),
         ..format::luks_options(session, Version::Luks2)?
     };
@@ -98,6 +95,10 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
         change: change(session),
         format: wanted,
         reduce_bytes: reduced,
+        // What is only begun says nothing of it, and goes on with all.
+        device_bytes: given
+            .number("device-size")
+            .filter(|bytes| *bytes != 0 && header.is_some() && !given.has("init-only")),
         zones,
         init_only: given.has("init-only"),
         allow: Allow {
@@ -117,11 +118,11 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
 }
 
 /// A detached header goes to a new file, and the data stay where they are then.
-fn check_header_file(header: Option<&Path>, is_reduced: bool) -> Result<(), Failure> {
+fn check_header_file(header: Option<&Path>, is_moved: bool) -> Result<(), Failure> {
     let Some(header) = header else { return Ok(()) };
-    if is_reduced {
+    if is_moved {
         return Err(Failure::wrong(
-            "Options --header and --reduce-device-size cannot be combined: nothing would protect the data.",
+            "Options --header, --offset and --reduce-device-size cannot be combined: nothing would protect the data.",
         ));
     }
     let name = output::path(header);
@@ -194,7 +195,7 @@ fn measured(
 ) -> Result<(usize, Vec<String>), Failure> {
     let device = session.device();
     let format = LuksOptions {
-        offset_sectors: reduced.map(|bytes| bytes / 1024),
+        offset_sectors: reduced.map(|bytes| bytes / 1024).or(wanted.offset_sectors),
         ..wanted.clone()
     };
     let bytes = wanted.sector_bytes.unwrap_or(512);
@@ -306,15 +307,12 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
     if !given.has("init-only") {
         check_offline(session)?;
     }
-    if given
+    let reduced = given
         .number("reduce-device-size")
-        .is_some_and(|bytes| bytes != 0)
-    {
-        return Err(Failure::wrong(
-            "Option --reduce-device-size is for encryption: nothing would protect the data.",
-        ));
-    }
+        .filter(|bytes| *bytes != 0);
     match given.string("resilience").as_deref() {
+        // What moves is protected by that.
+        _ if reduced.is_some() => {}
         None | Some("none" | "checksum" | "journal") => {}
         Some(other) => {
             check_known(other)?;
@@ -359,9 +357,10 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
                 .or_else(|| area_cipher(&header.metadata, &kept)),
         },
         keep_key,
-        zones: zones(session, false)?,
+        zones: zones(session, reduced.is_some())?,
         init_only: given.has("init-only"),
         device_bytes: given.number("device-size"),
+        reduce_bytes: reduced,
         allow: ReencryptAllow {
             lose_rest: true,
             // Nobody looks there either who is forced to work offline.

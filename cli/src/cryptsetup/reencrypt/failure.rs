@@ -80,6 +80,20 @@ fn of_obstacle(name: &str, obstacle: &ReencryptionObstacle) -> Failure {
                 "Device size must be multiple of calculated zone alignment ({alignment} bytes)."
             )
         }),
+        ReencryptionObstacle::ShiftBytes {
+            bytes,
+            have,
+            alignment,
+        } => {
+            if bytes < have {
+                Failure::wrong(format!(
+                    "Data shift value is not aligned to encryption sector size ({alignment} bytes)."
+                ))
+                .and(NOT_INITIALIZED)
+            } else {
+                Failure::wrong("Failed to load LUKS2 reencryption context.")
+            }
+        }
         ReencryptionObstacle::PartialSector { sector_bytes, .. } => Failure::wrong(format!(
             "Data device is not aligned to encryption sector size ({sector_bytes} bytes)."
         )),

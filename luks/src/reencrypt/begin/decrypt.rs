@@ -19,11 +19,11 @@ use crate::reencrypt::plan::ZoneRun;
 use crate::reencrypt::zones::{Moved, Shape};
 use crate::reencrypt::{Running, limits, obstacle, protect, storage_bytes, sync_header};
 
-/// Begins to decrypt data in its own place; the header is another storage.
+/// Begins to decrypt data in its own place, wherever that begins; the header is another storage.
 ///
 /// # Errors
 ///
-/// As [`start_reencrypt`](super::start_reencrypt), and [`ReencryptionObstacle::DataOffset`] where the data does not begin at 0.
+/// As [`start_reencrypt`](super::start_reencrypt).
 pub fn start_decrypt(
     luks: &Luks,
     unlocked: Unlocked,
@@ -58,22 +58,18 @@ fn in_place<'a>(
 ) -> Result<Planned<'a>, Error> {
     let header = luks2_of(luks.header())?;
     let (segment, old, digest) = data_segment(&header.metadata)?;
-    if segment.offset != 0 {
-        let offset = segment.offset;
-        return Err(obstacle(ReencryptionObstacle::DataOffset { offset }));
-    }
     let sector = u64::from(old.sector_size);
     let shape = Shape {
         volume_bytes: volume_bytes(&segment, data, sector, options.device_bytes)?,
-        before: 0,
-        after: 0,
+        before: segment.offset,
+        after: segment.offset,
         moved: None,
         direction: Direction::Forward,
         is_dynamic: options.device_bytes.is_none(),
     };
     let place = SegmentObject {
         crypt: Some(old),
-        offset: 0,
+        offset: segment.offset,
         bytes: None,
     };
     let begin = Begin {

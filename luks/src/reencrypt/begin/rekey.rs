@@ -17,7 +17,9 @@ use crate::error::{Error, InvalidOption, ReencryptionObstacle};
 use crate::format::Placed;
 use crate::kdf::{self, Effort, KdfParams};
 use crate::keyslots::{KeyslotOptions, blank_luks2, free_number, insert, make_luks2, refer};
-use crate::luks2::{self, Crypt, Direction, KeyslotKind, Metadata, NewDigest, ReencryptionMode};
+use crate::luks2::{
+    self, Crypt, Direction, KeyslotKind, Metadata, NewDigest, ReencryptionMode, Resilience, Segment,
+};
 use crate::random::{Random, random_volume_key};
 use crate::reencrypt::metadata::{Begin, SegmentObject};
 use crate::reencrypt::plan::ZoneRun;
@@ -181,7 +183,23 @@ fn planned<'a>(
 ) -> Result<Planned<'a>, Error> {
     let (segment, old, digest) = data_segment(&header.metadata)?;
     let sector = u64::from(crypt.sector_size.max(old.sector_size));
-    let volume_bytes = volume_bytes(&segment, data, sector, options.device_bytes)?;
+    let (volume_bytes, shift) = match options.shift_bytes {
+        None => (
+            volume_bytes(&segment, data, sector, options.device_bytes)?,
+            0,
+        ),
+        Some(shift) => {
+            let first = header.metadata.keyslots_area().end;
+            let left = shifted_bytes(&segment, data, sector, shift, first)?;
+            (left, shift)
+        }
+    };
+    let is_shifted = options.shift_bytes.is_some();
+    let direction = if is_shifted {
+        Direction::Backward
+    } else {
+        Direction::Forward
+    };
     let place = SegmentObject {
         crypt: Some(old),
         offset: segment.offset,
@@ -189,12 +207,16 @@ fn planned<'a>(
     };
     let begin = Begin {
         mode: ReencryptionMode::Reencrypt,
-        direction: Direction::Forward,
-        resilience: resilience(options.protection, sector, None),
+        direction,
+        resilience: match options.shift_bytes {
+            None => resilience(options.protection, sector, None),
+            Some(shift) => Resilience::Shift(shift),
+        },
         before: (place, Some(digest)),
         after: (
             SegmentObject {
                 crypt: Some(crypt),
+                offset: segment.offset.saturating_add(shift),
                 ..place
             },
             new_digest.or(Some(digest)),
@@ -204,9 +226,9 @@ fn planned<'a>(
     let shape = Shape {
         volume_bytes,
         before: segment.offset,
-        after: segment.offset,
+        after: segment.offset.saturating_add(shift),
         moved: None,
-        direction: Direction::Forward,
+        direction,
         is_dynamic: options.device_bytes.is_none(),
     };
     Ok(Planned {
@@ -215,6 +237,27 @@ fn planned<'a>(
         header_bytes: header.binary.header_bytes,
         shape,
     })
+}
+
+/// Bytes of the volume that are left when its data has moved, to where no header reaches that ends at `first`.
+fn shifted_bytes(
+    segment: &Segment,
+    data: &dyn Storage,
+    sector: u64,
+    shift: u64,
+    first: u64,
+) -> Result<u64, Error> {
+    let have = volume_bytes(segment, data, sector, None)?;
+    let is_whole = shift.checked_rem(sector) == Some(0);
+    let is_behind = segment.offset.saturating_add(shift) >= first;
+    match have.checked_sub(shift) {
+        Some(left) if left > 0 && shift > 0 && is_whole && is_behind => Ok(left),
+        _ => Err(obstacle(ReencryptionObstacle::ShiftBytes {
+            bytes: shift,
+            have,
+            alignment: sector,
+        })),
+    }
 }
 
 pub(in crate::reencrypt) fn check_cipher(new: &NewKey<'_>) -> Result<(), InvalidOption> {

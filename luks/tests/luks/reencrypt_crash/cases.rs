@@ -34,6 +34,8 @@ pub enum Job {
     Luks1Hash,
     Luks1Encrypt,
     Luks1Decrypt,
+    /// Another key, and the data moves to the end, whose last bytes go.
+    NewKeyShift,
 }
 
 /// A job on a small image.
@@ -75,6 +77,8 @@ impl World {
 }
 
 const CHECKSUM: Protection = Protection::Checksum(HashAlgorithm::Sha256);
+/// How far data moves that is given another key.
+const MOVED_BYTES: u64 = 8192;
 pub const COPIES: u64 = 0x8000;
 const SLOT: u64 = 0x1_0000;
 pub const OLD_KEY: u8 = 1;
@@ -98,6 +102,7 @@ impl Case {
             Job::Luks1Hash,
             Job::Luks1Encrypt,
             Job::Luks1Decrypt,
+            Job::NewKeyShift,
         ];
         let mut cases = Vec::new();
         for job in jobs {
@@ -123,6 +128,8 @@ impl Case {
         match self.job {
             Job::NewKey => true,
             Job::LargerSectors => self.sector_size == SectorSize::B4096,
+            // Beside a detached header data cannot move to where that would reach.
+            Job::NewKeyShift => self.protection == CHECKSUM && !self.is_detached,
             // The shift protects.
             Job::EncryptShift => self.is_detached && self.protection == CHECKSUM,
             // LUKS1 has sectors of 512 bytes, and a header file whose job it is.
@@ -141,7 +148,7 @@ impl Case {
 
     pub fn name(self) -> String {
         let protection = match (self.job, self.protection) {
-            (Job::EncryptShift | Job::Luks1Encrypt, _) => "shift",
+            (Job::EncryptShift | Job::Luks1Encrypt | Job::NewKeyShift, _) => "shift",
             (_, Protection::Journal) => "journal",
             _ => "checksum",
         };
@@ -155,6 +162,10 @@ impl Case {
             self.job,
             Job::EncryptShift | Job::DecryptShift | Job::Luks1Encrypt | Job::Luks1Decrypt
         )
+    }
+
+    fn is_kept_by_shift(self) -> bool {
+        self.is_encryption_shift() || self.job == Job::NewKeyShift
     }
 
     /// The same job in the hands of somebody else, who protects it in another way where that is possible.
@@ -197,6 +208,8 @@ impl Case {
             // What is put aside, a zone, and a rest.
             Job::EncryptShift | Job::DecryptShift => 2 * self.shift_bytes() + 8192,
             Job::Luks1Encrypt | Job::Luks1Decrypt => self.shift_bytes() + 8192,
+            // The first zone lies where what is put aside would.
+            Job::NewKeyShift => 3 * MOVED_BYTES - 4096,
             _ if self.sector_size == SectorSize::B512 => 3 * 4096,
             _ => 2 * 8192 + 4096,
         }
@@ -204,7 +217,7 @@ impl Case {
 
     fn keyslots_bytes(self) -> u64 {
         match self.job {
-            Job::NewKey => 2 * SLOT + self.zone_bytes(),
+            Job::NewKey | Job::NewKeyShift => 2 * SLOT + self.zone_bytes(),
             Job::EncryptShift | Job::DecryptShift => SLOT + 4096,
             _ => SLOT + self.zone_bytes(),
         }
@@ -215,6 +228,14 @@ impl Case {
             return LUKS1_BYTES;
         }
         COPIES + self.keyslots_bytes()
+    }
+
+    /// How much more lies before the data when all is done.
+    pub fn moved_bytes(self) -> u64 {
+        match self.job {
+            Job::NewKeyShift => MOVED_BYTES,
+            _ => 0,
+        }
     }
 
     /// Where the data lies in its storage when it is encrypted.
@@ -268,6 +289,7 @@ impl Case {
         StartOptions {
             protection: self.protection,
             cut: true,
+            shift_bytes: Some(self.moved_bytes()).filter(|bytes| *bytes != 0),
             ..StartOptions::default()
         }
     }
@@ -296,8 +318,8 @@ impl Case {
         new.write_areas(container, &mut random).unwrap();
         let mapping = new.mapping(self.payload_bytes()).unwrap();
         new.commit(container).unwrap();
-        data.set_len(self.data_offset() + self.payload_bytes())
-            .unwrap();
+        let len = self.data_offset() + self.payload_bytes() + self.moved_bytes();
+        data.set_len(len).unwrap();
         let data = Arc::new(data);
         let volume = volume::Volume::new(data.clone(), mapping);
         volume.write_at(0, &plaintext).unwrap();
@@ -315,7 +337,7 @@ impl Case {
         let data_disk = disks.add(data);
         // Somebody else may first have to recover by checksums.
         let is_by_checksums = self.is_another || matches!(self.protection, Protection::Checksum(_));
-        if is_by_checksums && !self.is_encryption_shift() {
+        if is_by_checksums && !self.is_kept_by_shift() {
             let block_bytes = self.sector_size.bytes() as u64;
             let start = if self.is_decryption() {
                 0
@@ -341,8 +363,8 @@ impl Case {
     fn run_options(self, stop: &(dyn Fn() -> bool + Sync)) -> RunOptions<'_> {
         let zone_bytes = self.zone_bytes() / if self.is_another { 2 } else { 1 };
         RunOptions {
-            hotzone_bytes: (!self.is_shift()).then_some(zone_bytes),
-            protection: (!self.is_encryption_shift()).then_some(self.protection),
+            hotzone_bytes: (!self.is_shift() && self.moved_bytes() == 0).then_some(zone_bytes),
+            protection: (!self.is_kept_by_shift()).then_some(self.protection),
             stop,
             ..RunOptions::default()
         }
@@ -508,7 +530,7 @@ impl Case {
                 metadata.digest_of_data().is_none()
             }
             Job::Luks1NewKey | Job::Luks1Hash | Job::Luks1Encrypt => false,
-            Job::NewKey => luks
+            Job::NewKey | Job::NewKeyShift => luks
                 .unlock_with_volume_key(key(NEW_KEY), &UnlockOptions::default())
                 .is_ok(),
             Job::LargerSectors => metadata.data_segments().all(|segment| {

@@ -50,7 +50,7 @@ impl Judge {
                 if case.job == Job::Luks1NewKey {
                     forbid(&data[0x1000..0x1000 + 64_000]);
                 }
-                if case.job == Job::NewKey {
+                if matches!(case.job, Job::NewKey | Job::NewKeyShift) {
                     let header = if case.is_detached {
                         before.header.snapshot()
                     } else {
@@ -291,7 +291,7 @@ impl Judge {
         let wanted = match case.job {
             Job::Encrypt => case.payload_bytes(),
             _ if case.is_decryption() => case.payload_bytes(),
-            _ => case.data_offset() + case.payload_bytes(),
+            _ => case.data_offset() + case.payload_bytes() + case.moved_bytes(),
         };
         if data.len() as u64 != wanted {
             return Err(format!("{} bytes of data, not {wanted}", data.len()));
@@ -346,7 +346,8 @@ impl Judge {
         let start = usize::try_from(if case.is_decryption() {
             0
         } else {
-            case.data_offset()
+            // What lies before data that moved is noise.
+            case.data_offset() + case.moved_bytes()
         });
         Ok(End {
             data: data[start.unwrap()..].to_vec(),
