@@ -20,6 +20,7 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
         &[
             "faults::a_write_that_fails_or_ends_the_process_leaves_the_old_or_the_new_header",
             "places::data_and_their_header_are_old_or_new_at_every_cut",
+            "in_place_faults::each_write_and_sync_may_fail",
         ],
         "LUKSMITH_FAULTS",
         "all",

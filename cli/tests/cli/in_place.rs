@@ -2,6 +2,7 @@
 //! written then.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -452,14 +453,7 @@ fn a_signal_ends_it_between_two_commits() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let start = Instant::now();
-        while epoch(&place) <= before + 3 {
-            assert!(
-                start.elapsed() < Duration::from_secs(120),
-                "nothing is committed"
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("nothing is committed", || epoch(&place) > before + 3);
         let sent = Command::new("sh")
             .args(["-c", &format!("kill -{signal} {}", child.id())])
             .status();
@@ -471,6 +465,62 @@ fn a_signal_ends_it_between_two_commits() {
     }
     place.run(&format!("resume d {K}")).expect(0);
     place.run(&format!("compare raw d {K}")).expect(0);
+}
+
+/// One that cannot go on to its next commit is ended by a signal that comes a second later; nothing is lost.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::new();
+    place.write("a", "passphrase a");
+    place.sh("truncate -s 16M raw").expect(0);
+    place.run(&format!("encrypt raw d {K} {CHEAP}")).expect(0);
+    for (signal, number) in [("TERM", 15), ("INT", 2)] {
+        let before = epoch(&place);
+        let verb = if signal == "TERM" {
+            format!("reencrypt {CHEAP}")
+        } else {
+            "resume".to_owned()
+        };
+        let mut command = place.interruptible(&format!("{verb} d {K} --hotzone-size 4K"));
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        wait_until("nothing is committed", || epoch(&place) > before + 3);
+        // It stands still while they come.
+        let header = fs::File::open(place.path("d")).expect("the image");
+        header.lock().expect("its header's lock");
+        let start = Instant::now();
+        let mut sent = 0;
+        let status = loop {
+            let line = format!("kill -{signal} {}", child.id());
+            let killed = Command::new("sh").args(["-c", &line]).status();
+            assert!(killed.expect("a shell starts").success());
+            sent += 1;
+            std::thread::sleep(Duration::from_millis(1100));
+            if let Some(status) = child.try_wait().expect("a process of ours") {
+                break status;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "it does not end"
+            );
+        };
+        drop(header);
+        assert_eq!(status.signal(), Some(number));
+        assert!(sent >= 2, "the first one ended it");
+    }
+    place.run(&format!("resume d {K}")).expect(0);
+    place.run(&format!("compare raw d {K}")).expect(0);
+}
+
+fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// The count of changes of the primary header.

@@ -41,6 +41,8 @@ mod headers;
 mod images;
 /// Jobs in place, begun, killed and ended by us and by cryptsetup in turn.
 mod in_place;
+/// Jobs in place whose disk fails, and what they leave told.
+mod in_place_faults;
 /// What is mounted, mapped, swapped on or part of an array, in user-mode-linux.
 mod in_use;
 /// Linux's dm-crypt, in user-mode-linux: plain containers both ways, and block devices as destinations.
