@@ -1,5 +1,6 @@
 //! An empty container.
 
+use crate::allow::Allow;
 use crate::destination::Overwrite;
 use crate::error::{DestinationError, Error};
 use crate::inputs::Inputs;
@@ -24,10 +25,8 @@ pub struct CreateOptions {
     pub overwrite: Overwrite,
     /// Nothing is written.
     pub dry_run: bool,
-    /// An empty passphrase is allowed, with which everybody opens the container.
-    pub allow_empty_passphrase: bool,
-    /// A cipher is allowed that protects little or nothing, or more data under one key than it is good for.
-    pub allow_weak_cipher: bool,
+    /// What is refused unless it is allowed: an empty passphrase, a weak cipher. There is no source.
+    pub allow: Allow,
     /// What is read, and must not be written: key files.
     pub inputs: Inputs,
 }
@@ -63,7 +62,7 @@ pub fn create(
         header.check_room(sizes.layout.reserved_bytes)?;
     }
     let made = sizes.new.options();
-    let weak = options.allow_weak_cipher;
+    let weak = options.allow.weak_cipher;
     new_container::check_cipher(&made.cipher, weak, watch)?;
     new_container::check_amount(
         &made.cipher,
@@ -86,7 +85,7 @@ pub fn create(
     watch.planned(&report);
     let container_bytes = sizes.container_bytes();
     let payload_bytes = sizes.payload_bytes;
-    let empty = options.allow_empty_passphrase;
+    let empty = options.allow.empty_passphrase;
     let container = new_container::prepare(sizes.new, &name, secrets, empty, watch)?;
     new_container::write(container, Some(payload_bytes), places, |destination, _| {
         // The payload of a new file is a hole; that of a device is what was there.

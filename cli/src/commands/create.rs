@@ -1,8 +1,8 @@
 //! `create DST`: an empty container.
 
-use jobs::Place;
 use jobs::create::{CreateOptions, create};
 use jobs::inputs::Inputs;
+use jobs::{Allow, Place};
 use luks::Version;
 
 use crate::args::{ContainerType, CreateArgs, WorkArgs};
@@ -35,8 +35,11 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
         size: options::size(&args.size),
         overwrite: (&args.result).into(),
         dry_run: args.result.dry.run,
-        allow_empty_passphrase: args.weak.allow_empty_passphrase,
-        allow_weak_cipher: args.weak.allow_weak_cipher,
+        allow: Allow {
+            empty_passphrase: args.weak.allow_empty_passphrase,
+            weak_cipher: args.weak.allow_weak_cipher,
+            ..Allow::default()
+        },
         inputs: Inputs::none()
             .keys(&args.keys)
             .path("the volume key file", volume_key),
