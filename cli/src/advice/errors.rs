@@ -201,6 +201,9 @@ fn in_place(error: &InPlaceError) -> Option<String> {
         }
         InPlaceError::HeaderBeside { name, header } => return Some(goes_on(name, Some(header))),
         InPlaceError::HeaderOfAnother { .. } => "--header FILE says which header it is",
+        InPlaceError::NoKeyLeft { .. } => {
+            "the data are plaintext already, and the header file may be removed; a volume key proves it: --volume-key-file"
+        }
         InPlaceError::OneKey { .. } => {
             "--key-slot N keeps that one and drops the others; without --key-file and --key-fd each passphrase is asked for"
         }

@@ -148,3 +148,43 @@ fn what_a_header_file_is_for_is_told() {
         assert!(told >= 1, "{what}");
     }
 }
+
+/// cryptsetup wipes the keyslots of a decryption before its header says that it is done, and never gets further itself. The
+/// data are plaintext then, which a volume key proves.
+#[test]
+fn a_decryption_without_keyslots_is_ended_by_its_volume_key() {
+    let place = place();
+    place.sh(&format!(
+        "cp raw apart; luksmith encrypt --in-place apart --header head {K} {CHEAP} -q
+         luksmith key export apart --header head --volume-key-file vk {K} -q"
+    ));
+    let mut ended = 0;
+    for number in 1.. {
+        let code = place.sh_code(&format!(
+            "cp apart d; cp head h
+             strace -f -o calls -e trace=fsync,fdatasync -e inject=fsync,fdatasync:signal=KILL:when={number} \
+             cryptsetup reencrypt --decrypt --force-offline-reencrypt -q d --header h {K} 2>said"
+        ));
+        if code == 0 {
+            break;
+        }
+        let is_without = "luksmith inspect h --json | grep -q '\"type\":\"reencrypt\"' &&
+             ! luksmith inspect h --json | grep -q '\"type\":\"luks2\",\"bound\"'";
+        if place.sh_code(is_without) != 0 {
+            continue;
+        }
+        let header = place.read("h");
+        assert_eq!(
+            place.sh_code(&format!("luksmith resume d --header h {K} -q 2>said")),
+            4
+        );
+        let said = String::from_utf8_lossy(&place.read("said")).into_owned();
+        assert!(said.contains("d is decrypted, as h says"), "{said}");
+        assert!(said.contains("--volume-key-file"), "{said}");
+        assert!(place.read("d") == place.read("raw") && place.read("h") == header);
+        place.sh("luksmith resume d --header h --volume-key-file vk -q");
+        assert!(place.read("d") == place.read("raw") && !exists(&place, "h"));
+        ended += 1;
+    }
+    assert!(ended >= 1, "{ended}");
+}

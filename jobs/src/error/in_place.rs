@@ -89,6 +89,15 @@ pub enum InPlaceError {
         /// What is wrong with that.
         problem: String,
     },
+    /// A decryption that is done, as far as its header says, whose keyslots are wiped already: what is left of it has no
+    /// key to be proven by.
+    #[error("{name} is decrypted, as {header} says, and no keyslot is left that proves it")]
+    NoKeyLeft {
+        /// The image.
+        name: String,
+        /// The header.
+        header: String,
+    },
     /// Bytes that are to be given up are something's.
     #[error(
         "the last {bytes} bytes of {name} are to be given up, and {content} has some of them, up to byte {end}"
@@ -166,6 +175,7 @@ impl InPlaceError {
         match self {
             Self::HeaderBeside { .. }
             | Self::HeaderOfAnother { .. }
+            | Self::NoKeyLeft { .. }
             | Self::Reaches { .. }
             | Self::Broken { .. } => Blame::Image,
             Self::CryptsetupHas { .. } => Blame::Taken,

@@ -1,9 +1,11 @@
 //! The passphrases of a job in place: of every keyslot that is kept, or what opens both keys of what is under way.
 
 use dmcrypt::Passphrase;
+use luks::luks2::{KeyslotKind, ReencryptionMode};
 use luks::reencrypt::Leavings;
 use luks::{Header, Luks, UnlockOptions, Unlocked};
 
+use super::site::Site;
 use crate::error::{Error, InPlaceError};
 use crate::secret::{Asked, Secrets};
 use crate::unlock::{self, Unlock};
@@ -100,4 +102,29 @@ pub(super) fn of_both(
     }
     let (unlocked, _) = unlock::unlock(luks, name, secrets, how, watch)?;
     Ok(unlocked)
+}
+
+/// cryptsetup wipes the keyslots of a decryption that is done before its header says so: then no passphrase is to blame.
+pub(super) fn none_left(site: &Site, luks: &Luks, error: Error) -> Error {
+    let (Header::Luks2(header), Error::Luks { error: of_luks, .. }) = (luks.header(), &error)
+    else {
+        return error;
+    };
+    let is_of_keyslot = matches!(
+        **of_luks,
+        luks::Error::NoUsableKeyslot(_) | luks::Error::NoKeyFits { .. }
+    );
+    let state = header.metadata.reencryption.as_ref();
+    let is_decrypted = state
+        .is_some_and(|state| state.slot.mode == ReencryptionMode::Decrypt && state.is_finished());
+    let mut slots = header.metadata.keyslots.iter();
+    let has_any = slots.any(|slot| matches!(slot.kind, KeyslotKind::Luks2(_)));
+    if is_of_keyslot && is_decrypted && !has_any {
+        return InPlaceError::NoKeyLeft {
+            name: site.data.name.clone(),
+            header: site.header().name.clone(),
+        }
+        .into();
+    }
+    error
 }

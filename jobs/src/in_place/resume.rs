@@ -89,7 +89,8 @@ pub fn resume_asking(
         return lower(&mut site, &luks, change, watch);
     }
     let name = site.header().name.clone();
-    let unlocked = keys::of_both(&luks, &name, secrets, &options.unlock, watch)?;
+    let unlocked = keys::of_both(&luks, &name, secrets, &options.unlock, watch)
+        .map_err(|error| keys::none_left(&site, &luks, error))?;
     let (luks, unlocked) = if options.unproven && is_unproven(&unlocked) {
         prove(&site, luks, unlocked, options, confirm, watch)?
     } else {
