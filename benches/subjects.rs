@@ -5,6 +5,7 @@ mod headers;
 mod images;
 mod in_place;
 mod ivs;
+mod jobs_in_place;
 mod kdfs;
 mod sector_ciphers;
 mod serve;
@@ -22,7 +23,7 @@ pub struct Subject {
 }
 
 /// All of them.
-pub const ALL: [Subject; 8] = [
+pub const ALL: [Subject; 9] = [
     Subject {
         name: "sector-ciphers",
         measure: sector_ciphers::measure,
@@ -54,6 +55,10 @@ pub const ALL: [Subject; 8] = [
     Subject {
         name: "serve",
         measure: serve::measure,
+    },
+    Subject {
+        name: "in-place",
+        measure: jobs_in_place::measure,
     },
 ];
 
