@@ -9,7 +9,7 @@ use jobs::in_place::decrypt::{DecryptInPlaceOptions, decrypt as decrypt_in_place
 use jobs::in_place::encrypt::{EncryptInPlaceOptions, encrypt as encrypt_in_place};
 use jobs::in_place::reencrypt::{ReencryptAllow, ReencryptOptions, reencrypt};
 use jobs::new_keyslot::NewKeyslot;
-use jobs::new_luks::{KeyslotCipher, LuksOptions, NewLuks};
+use jobs::new_luks::{Kdf, KeyslotCipher, LuksOptions, NewLuks};
 use luks::defaults::{KEY_BYTES, LUKS2_METADATA_BYTES, XTS_KEY_BYTES};
 use luks::luks2::{KeyslotKind, Metadata};
 use luks::{Header, Layout, Luks, Version};
@@ -339,6 +339,7 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
         new_key(session, &header.metadata)?
     };
     let cost = session.costs(false)?;
+    let is_costed = given.has("pbkdf-force-iterations") || given.has("iter-time");
     let options = ReencryptOptions {
         change: change(session),
         unlock: how(session)?,
@@ -347,8 +348,15 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
         sector_bytes: given.small("sector-size"),
         new: NewKeyslot {
             cost: jobs::new_luks::Cost {
-                // The kind of a keyslot stays unless another one is said.
-                kdf: cost.kdf.filter(|_| given.has("pbkdf")),
+                // The kind of a keyslot stays unless another one is said, or what the default one costs; of that alone
+                // memory and lanes are no more than a wish.
+                kdf: if given.has("pbkdf") {
+                    cost.kdf
+                } else {
+                    is_costed.then_some(Kdf::Argon2id)
+                },
+                memory_kib: cost.memory_kib.filter(|_| is_costed || given.has("pbkdf")),
+                lanes: cost.lanes.filter(|_| is_costed || given.has("pbkdf")),
                 ..cost
             },
             hash: given.string("hash"),
