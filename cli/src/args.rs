@@ -16,6 +16,7 @@ pub mod keys;
 pub mod luks;
 pub mod mapping;
 pub mod number;
+pub mod seal;
 pub mod serve;
 pub mod size;
 pub mod token;
@@ -36,7 +37,8 @@ pub use compare::{CompareArgs, KeyPairArgs, for_one, others};
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
-    HeaderRepairArgs, HeaderRestoreArgs, HeaderVerb, PersistentFlag,
+    HeaderRepairArgs, HeaderRestoreArgs, HeaderSealArgs, HeaderUnsealArgs, HeaderVerb,
+    PersistentFlag,
 };
 pub use image::ImageArgs;
 pub use in_place::{
@@ -57,6 +59,7 @@ pub use mapping::{
     MappingSuspendArgs, MappingVerb, OpenArgs, OpenPlainArgs, OpenType, StatusArgs, TreatArgs,
     UdevArgs,
 };
+pub use seal::{SealArgs, SealKeyArgs};
 pub use serve::{ServeArgs, ServerArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,

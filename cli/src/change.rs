@@ -3,17 +3,22 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 
-use jobs::change::{ChangeOptions, Rehearsed};
+use jobs::change::{ChangeOptions, Rehearsed, SealKey};
 use jobs::confirm::{Loss, Question};
 use jobs::error::Unconfirmed;
+use jobs::unlock::Unlock;
 use jobs::{Confirm, inputs::Inputs};
 use luks::Version;
 use serde::Serialize;
 
-use crate::args::{ChangeArgs, ImageArgs, OutputArgs};
+use crate::args::{ChangeArgs, ImageArgs, OutputArgs, SealKeyArgs};
 use crate::error::Error;
 use crate::output;
+use crate::passphrase::KeyInput;
+use crate::secrets::Keys;
+use crate::unlock;
 
 /// How a header is changed. `inputs` are read beside it.
 pub fn options(image: &ImageArgs, args: &ChangeArgs, inputs: Inputs) -> ChangeOptions {
@@ -21,7 +26,49 @@ pub fn options(image: &ImageArgs, args: &ChangeArgs, inputs: Inputs) -> ChangeOp
         policies: (&image.policy.policy[..]).into(),
         backup: args.header_backup_file.clone(),
         dry_run: args.dry.run,
+        drop_seal: args.drop_seal,
         inputs,
+    }
+}
+
+/// The key that a sealed header is sealed anew with, where a change needs no other one.
+pub struct Sealing {
+    input: KeyInput,
+    volume_key_file: Option<PathBuf>,
+    tries: u32,
+    unlock: Unlock,
+    is_there: bool,
+}
+
+impl Sealing {
+    /// As the options say. `stdin_is_data`: no key comes from standard input.
+    pub fn of(args: &SealKeyArgs, stdin_is_data: bool) -> Result<Self, Error> {
+        let input = KeyInput::new(&args.keys, stdin_is_data)?;
+        let is_given = args.keys.key_file.is_some()
+            || args.keys.key_fd.is_some()
+            || args.volume_key_file.is_some();
+        // A line of standard input is a key for who has said so.
+        let is_there = is_given || (!stdin_is_data && input.is_typed());
+        Ok(Self {
+            input,
+            volume_key_file: args.volume_key_file.clone(),
+            tries: args.limits.tries,
+            unlock: unlock::how_for(None, &args.limits)?,
+            is_there,
+        })
+    }
+
+    /// Who has it.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys::opening(&self.input, self.volume_key_file.as_deref(), self.tries)
+    }
+
+    /// The same for a job.
+    pub fn key<'a>(&'a self, keys: &'a Keys<'a>) -> Option<SealKey<'a>> {
+        self.is_there.then_some(SealKey {
+            secrets: keys,
+            unlock: &self.unlock,
+        })
     }
 }
 

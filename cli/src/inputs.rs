@@ -2,7 +2,7 @@
 
 use jobs::inputs::Inputs;
 
-use crate::args::{KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, UnlockArgs};
+use crate::args::{KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, SealKeyArgs, UnlockArgs};
 use crate::error::Error;
 use crate::options;
 
@@ -14,6 +14,10 @@ pub trait InputsOf: Sized {
 
     /// Where the keys come from that open a container.
     fn open_keys(self, keys: &OpenKeyArgs, unlock: &UnlockArgs) -> Result<Self, Error>;
+
+    /// Where the key comes from that seals a header anew.
+    #[must_use]
+    fn seal_key(self, key: &SealKeyArgs) -> Self;
 
     /// Where a new key comes from.
     #[must_use]
@@ -37,7 +41,12 @@ impl InputsOf for Inputs {
         for file in &unlock.volume_key_file {
             self = self.path("the volume key file", Some(file));
         }
-        Ok(self)
+        Ok(self.path("the seal", unlock.limits.seal.seal.as_ref()))
+    }
+
+    fn seal_key(self, key: &SealKeyArgs) -> Self {
+        let file = key.volume_key_file.as_ref();
+        self.keys(&key.keys).path("the volume key file", file)
     }
 
     fn new_keys(self, new: &NewKeyFileArgs) -> Self {

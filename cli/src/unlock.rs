@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs::unlock::Unlock;
+use jobs::header::seal::read_file;
+use jobs::unlock::{Seal, Unlock};
 use luks::{UnlockOptions, UnusableKeyslot};
 
 use crate::args::{LimitArgs, MAX_KDF_TIME, UnlockArgs};
@@ -36,7 +37,11 @@ pub fn how_for(keyslot: Option<u32>, args: &LimitArgs) -> Result<Unlock, Error> 
         max_memory_kib: max_memory_kib(args.max_kdf_memory)?,
         volume_key_bytes: args.volume_key_size.map(|bits| bits as usize / 8),
         allow_unencrypted: args.allow_unencrypted,
-        ..Unlock::default()
+        seal: Seal {
+            required: args.seal.require_seal,
+            file: args.seal.seal.as_deref().map(read_file).transpose()?,
+            min_epoch: args.seal.min_epoch,
+        },
     })
 }
 

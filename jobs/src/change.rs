@@ -20,9 +20,10 @@ use crate::error::{ChangeError, Error, Unconfirmed};
 use crate::folder::Folder;
 use crate::inputs::Inputs;
 use crate::policy::Policies;
+use crate::secret::Secrets;
 use crate::temporary::{Content, TemporaryFile, writing};
 use crate::text;
-use crate::unlock;
+use crate::unlock::{self, Unlock};
 use crate::watch::Watch;
 
 /// How a header is changed.
@@ -34,8 +35,19 @@ pub struct ChangeOptions {
     pub backup: Option<PathBuf>,
     /// Nothing is written.
     pub dry_run: bool,
+    /// A seal of the header goes, where no key is there to make it anew.
+    pub drop_seal: bool,
     /// What is read beside the image, and must not be written: key files.
     pub inputs: Inputs,
+}
+
+/// Who has the key that a sealed header is sealed anew with when it is changed, and how it unlocks.
+#[derive(Clone, Copy)]
+pub struct SealKey<'a> {
+    /// Who has it.
+    pub secrets: &'a dyn Secrets,
+    /// How it unlocks.
+    pub unlock: &'a Unlock,
 }
 
 /// What a dry run would have written.
@@ -221,6 +233,32 @@ impl Target {
     pub fn luks(&self, policies: &[Policy], watch: &dyn Watch) -> Result<Luks, Error> {
         let luks = unlock::open(&self.name, self.storage.clone(), policies, watch)?;
         luks.check_change().map_err(self.failed())?;
+        Ok(luks)
+    }
+
+    /// The same as `options` say.
+    pub fn luks_by(&self, options: &ChangeOptions, watch: &dyn Watch) -> Result<Luks, Error> {
+        let luks = self.luks(&options.policies.read()?, watch)?;
+        if options.drop_seal {
+            luks.drop_seal();
+        }
+        Ok(luks)
+    }
+
+    /// The same for a change that `options` describe and that needs no key but to seal the header anew: where it is sealed
+    /// and its seal is to stay, the container is unlocked with `key`. Then the backup is written, if one was asked for.
+    pub fn luks_to_change(
+        &self,
+        options: &ChangeOptions,
+        key: Option<SealKey<'_>>,
+        watch: &dyn Watch,
+    ) -> Result<Luks, Error> {
+        let luks = self.luks_by(options, watch)?;
+        if luks.is_sealed() && !options.drop_seal {
+            let key = key.ok_or_else(|| self.failed()(luks::Error::Sealed))?;
+            unlock::unlock_as_given(&luks, &self.name, key.secrets, key.unlock, watch)?;
+        }
+        self.back_up(&luks, options.backup.as_deref(), watch)?;
         Ok(luks)
     }
 
@@ -416,9 +454,14 @@ pub fn check_new(path: &Path) -> Result<(), ChangeError> {
 
 /// Reads a backup of header and keyslots, or of a larger file as much as a backup can have.
 pub fn read_backup(path: &Path) -> Result<Vec<u8>, ChangeError> {
+    read_start(path, MAX_BYTES)
+}
+
+/// Reads a file, or of a larger one the first `most` bytes.
+pub fn read_start(path: &Path, most: u64) -> Result<Vec<u8>, ChangeError> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
         .map_err(|source| ChangeError::Read {
             name: text::path(path),
             source,
@@ -434,6 +477,21 @@ pub fn write_new(
     content: Content,
     bytes: &[u8],
 ) -> Result<(), ChangeError> {
+    write_named(path, mode, content, bytes, true)
+}
+
+/// The same over a file that there is: after an error, a signal or a loss of power it is the old or the new one.
+pub fn replace(path: &Path, mode: u32, content: Content, bytes: &[u8]) -> Result<(), ChangeError> {
+    write_named(path, mode, content, bytes, false)
+}
+
+fn write_named(
+    path: &Path,
+    mode: u32,
+    content: Content,
+    bytes: &[u8],
+    is_new: bool,
+) -> Result<(), ChangeError> {
     let failed = |error| write_failed(path, error);
     let (folder, name) = Folder::of(path).map_err(failed)?;
     let (mut file, temporary) =
@@ -445,6 +503,10 @@ pub fn write_new(
     written.and_then(|()| file.sync_all()).map_err(failed)?;
     let named = temporary.keep(|temporary| {
         let folder = temporary.folder();
+        if !is_new {
+            folder.rename(temporary.name(), &name)?;
+            return folder.sync(&file);
+        }
         folder.rename_new(temporary.name(), &name)?;
         folder.sync(&file).inspect_err(|_| {
             let _ = folder.remove_own(&name, &file);

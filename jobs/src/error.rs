@@ -296,6 +296,7 @@ fn blame_of_luks(error: &luks::Error) -> Blame {
         luks::Error::OutOfMemory { .. } => Blame::Memory,
         luks::Error::Busy | luks::Error::Changed => Blame::Taken,
         luks::Error::NoUsableKeyslot(_)
+        | luks::Error::Sealed
         | luks::Error::LastKeyslot { .. }
         | luks::Error::Cancelled
         | luks::Error::InvalidOption(_)

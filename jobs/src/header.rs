@@ -1,4 +1,4 @@
-//! The header as a thing: saved, brought back, mended, converted, erased.
+//! The header as a thing: saved, brought back, mended, converted, erased, sealed.
 
 pub mod backup;
 pub mod config;
@@ -6,3 +6,4 @@ pub mod convert;
 pub mod erase;
 pub mod repair;
 pub mod restore;
+pub mod seal;

@@ -127,6 +127,7 @@ pub fn unlock(
     watch: &dyn Watch,
 ) -> Result<(Unlocked, Option<Passphrase>), Error> {
     let (unlocked, passphrase) = unlock_with_one(luks, name, secrets, how, watch)?;
+    warn_of_seal(luks, name, watch);
     let unlocked = complete(
         unlocked,
         luks,
@@ -156,6 +157,13 @@ pub fn unlock_as_given(
         options: how.options(&cancel, &unusable),
     };
     other.given(unlocked, false)
+}
+
+/// Tells of a seal that is not right where none was required.
+pub fn warn_of_seal(luks: &Luks, name: &str, watch: &dyn Watch) {
+    if let Some(Err(problem)) = luks.checked_seal() {
+        watch.warn(&format_args!("{name}: {problem}"));
+    }
 }
 
 /// What a passphrase has opened, with the other key of a reencryption that is under way.

@@ -5,7 +5,7 @@ mod areas;
 use luks::luks2::SegmentSize;
 use luks::reencryption::{self, State};
 use luks::verify::{Role, Stretch};
-use luks::{Header, Luks, Unfinished, Unlocked};
+use luks::{Header, Luks, SealProblem, Unfinished, Unlocked};
 use serde::{Serialize, Serializer};
 
 pub use self::areas::Area;
@@ -110,6 +110,7 @@ pub fn verify(
         findings.proof(&luks, &unlocked);
         Ok(unlocked.keyslot())
     });
+    findings.seal(&luks);
     let (kind, epoch) = match luks.header() {
         Header::Luks1(_) => ("luks1", None),
         Header::Luks2(header) => ("luks2", Some(header.binary.epoch)),
@@ -230,6 +231,23 @@ impl Findings {
                 self.notes.push(format!("not proven: {error}"));
             }
             Err(error) => self.problems.push(error.to_string()),
+        }
+    }
+
+    /// What the key says of the seal, or that none has said anything.
+    fn seal(&mut self, luks: &Luks) {
+        match luks.checked_seal() {
+            Some(Ok(())) => self
+                .notes
+                .push("the seal is right: nobody without the key has changed the header".into()),
+            Some(Err(problem)) => self.problems.push(problem.to_string()),
+            None if luks.is_sealed() => self.notes.push(
+                "the header is sealed, and only a key tells whether its seal is right".into(),
+            ),
+            None if luks.is_seal_required() && !luks.is_seal_right() => {
+                self.problems.push(SealProblem::Missing.to_string());
+            }
+            None => {}
         }
     }
 

@@ -12,6 +12,7 @@ use jobs::in_place::header_file;
 use jobs::instead::{Instead, quoted};
 use jobs::key_source::KeyError;
 use jobs::policy::{BUILTIN, BUILTINS};
+use luks::SealProblem;
 use luks::kdf::Excess;
 use recognise::Class;
 use volume::{CopyError, is_bad_place};
@@ -345,6 +346,22 @@ fn of_instead(instead: &Instead, name: &str) -> Option<String> {
     ))
 }
 
+/// A header that somebody has changed is not to be used; who knows that it was himself seals it anew.
+fn of_seal(problem: &SealProblem) -> Option<&'static str> {
+    Some(match problem {
+        SealProblem::Missing => {
+            "who knows that nobody else has changed the header seals it by header seal IMG"
+        }
+        SealProblem::Broken | SealProblem::Malformed(_) => {
+            "a backup of the header brings back what was sealed; who has made the change himself seals it anew by header \
+             seal IMG; --drop-seal changes it and takes the seal out of it"
+        }
+        SealProblem::Luks1 => "--seal FILE keeps it in a file",
+        SealProblem::Copies => "header repair IMG mends it",
+        _ => return None,
+    })
+}
+
 fn of_luks(error: &luks::Error) -> Option<String> {
     let advice = match error {
         luks::Error::InvalidOption(luks::InvalidOption::Cipher(error)) => {
@@ -378,6 +395,15 @@ fn of_luks(error: &luks::Error) -> Option<String> {
             }
             _ => "what was written there has to come from a backup of the data",
         },
+        luks::Error::Sealed => {
+            "give the key with --key-file FILE; --drop-seal takes the seal out of the header"
+        }
+        luks::Error::Seal(problem) => of_seal(problem)?,
+        luks::Error::InvalidOption(luks::InvalidOption::Reencryption(
+            luks::ReencryptionObstacle::Sealed,
+        )) => {
+            "header unseal IMG takes the seal out of it, and header seal IMG makes one afterwards"
+        }
         luks::Error::NoUsableKeyslot(_) => "--key-slot N tries a keyslot that is not tried unasked",
         luks::Error::Overwritten { .. } => {
             "header repair writes that copy anew, --force with it over whatever is there now"

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::{BusyArgs, ContainerType, DryArgs, ImageArgs, KeyPriority, OutputArgs};
+use super::{
+    BusyArgs, ContainerType, DryArgs, ImageArgs, KeyPriority, OpenKeyArgs, OutputArgs, SealKeyArgs,
+    UnlockArgs,
+};
 
 /// What every verb that changes a header takes.
 #[derive(Args, Debug)]
@@ -13,6 +16,9 @@ pub struct ChangeArgs {
     /// First write a backup of header and keyslots into this new file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub header_backup_file: Option<PathBuf>,
+    /// Take the seal out of a sealed header, instead of sealing it anew with a key
+    #[arg(long)]
+    pub drop_seal: bool,
     /// Whether anything is written.
     #[command(flatten)]
     pub dry: DryArgs,
@@ -61,6 +67,17 @@ pub enum HeaderVerb {
     Convert(HeaderConvertArgs),
     /// Change label, subsystem, UUID, persistent flags or the priority of a keyslot
     Config(HeaderConfigArgs),
+    /// Seal the header under the volume key
+    #[command(
+        long_about = "Seal the header: an HMAC under a key that is derived from the volume key tells from then on whether \
+        somebody else has changed it. --require-seal asks for it.\n\n\
+        The seal is a token of the header (LUKS2); with --seal it is in a file instead, for LUKS1 and detached headers too, \
+        and covers every byte before the data, keyslots included. What was changed before is sealed as it is. A header that \
+        is sealed in a token is sealed anew by each change that has a key; one in a file is sealed by this verb again."
+    )]
+    Seal(Box<HeaderSealArgs>),
+    /// Take the seal out of the header
+    Unseal(HeaderUnsealArgs),
 }
 
 /// `header backup IMG`.
@@ -178,9 +195,52 @@ pub struct HeaderConfigArgs {
     /// The keyslot of --priority
     #[arg(long, short = 'S', value_name = "N", requires = "priority")]
     pub key_slot: Option<u32>,
+    /// What a sealed header is sealed anew with.
+    #[command(flatten)]
+    pub key: SealKeyArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,
+}
+
+/// `header seal IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderSealArgs {
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: OpenKeyArgs,
+    /// How the container is unlocked.
+    #[command(flatten)]
+    pub unlock: UnlockArgs,
+    /// First write a backup of header and keyslots into this new file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub header_backup_file: Option<PathBuf>,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `header unseal IMG`.
+#[derive(Args, Debug)]
+pub struct HeaderUnsealArgs {
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// First write a backup of header and keyslots into this new file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub header_backup_file: Option<PathBuf>,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry: DryArgs,
+    /// What is said and asked.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Flags that the kernel's mapping is made with (LUKS2 specification 3.5, table 4).

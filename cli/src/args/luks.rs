@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::SealArgs;
 use super::container::first_given;
 use super::{number, size};
 
@@ -44,6 +45,9 @@ pub struct LimitArgs {
     /// Read what nothing encrypted: under a null cipher, or in a linear segment of LUKS2
     #[arg(long, visible_alias = "allow-null-cipher")]
     pub allow_unencrypted: bool,
+    /// What its seal must be.
+    #[command(flatten)]
+    pub seal: SealArgs,
 }
 
 /// The milliseconds that `--max-kdf-time` may say.
@@ -167,6 +171,7 @@ impl UnlockArgs {
             ("--volume-key-file", !self.volume_key_file.is_empty()),
             ("--max-kdf-memory", self.limits.max_kdf_memory.is_some()),
         ])
+        .or(self.limits.seal.given())
     }
 }
 

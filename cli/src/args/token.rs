@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{BusyArgs, ChangeArgs, DryArgs, ImageArgs, OutputArgs};
+use super::{BusyArgs, ChangeArgs, DryArgs, ImageArgs, OutputArgs, SealKeyArgs};
 
 /// `token VERB IMG`.
 #[derive(Debug, Subcommand)]
@@ -60,6 +60,9 @@ pub struct TokenAddArgs {
     /// Replace a token of that number
     #[arg(long, requires = "token_id")]
     pub token_replace: bool,
+    /// What a sealed header is sealed anew with.
+    #[command(flatten)]
+    pub key: SealKeyArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -74,6 +77,9 @@ pub struct TokenRemoveArgs {
     /// The token's number
     #[arg(long, value_name = "N")]
     pub token_id: u32,
+    /// What a sealed header is sealed anew with.
+    #[command(flatten)]
+    pub key: SealKeyArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -94,6 +100,9 @@ pub struct TokenImportArgs {
     /// Replace a token of that number
     #[arg(long, requires = "token_id")]
     pub token_replace: bool,
+    /// What a sealed header is sealed anew with.
+    #[command(flatten)]
+    pub key: SealKeyArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -134,6 +143,9 @@ pub struct TokenAssignArgs {
     /// The keyslot
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: u32,
+    /// What a sealed header is sealed anew with.
+    #[command(flatten)]
+    pub key: SealKeyArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,

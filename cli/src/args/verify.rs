@@ -10,7 +10,7 @@ pub struct VerifyArgs {
     /// The container.
     #[command(flatten)]
     pub image: ImageArgs,
-    /// Where the key comes from; nobody is asked for one.
+    /// Where the key comes from; nobody is asked for one unless a seal must be right.
     #[command(flatten)]
     pub keys: OpenKeyArgs,
     /// How the container is unlocked.
@@ -30,5 +30,6 @@ impl VerifyArgs {
         self.keys.is_given()
             || !self.unlock.volume_key_file.is_empty()
             || self.unlock.key_slot.is_some()
+            || self.unlock.limits.seal.given().is_some()
     }
 }

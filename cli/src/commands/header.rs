@@ -6,6 +6,7 @@ pub mod convert;
 pub mod erase;
 pub mod repair;
 pub mod restore;
+pub mod seal;
 
 use crate::args::HeaderVerb;
 use crate::error::Error;
@@ -19,5 +20,7 @@ pub fn run(verb: &HeaderVerb) -> Result<(), Error> {
         HeaderVerb::Erase(args) => erase::run(args),
         HeaderVerb::Convert(args) => convert::run(args),
         HeaderVerb::Config(args) => config::run(args),
+        HeaderVerb::Seal(args) => seal::seal(args),
+        HeaderVerb::Unseal(args) => seal::unseal(args),
     }
 }

@@ -83,6 +83,17 @@ pub fn render(report: &Report) -> String {
             format!("{}, keyslots {}", escape(&token.kind), ids(&token.keyslots)),
         );
     }
+    if let Some(seal) = &report.seal {
+        let version = match seal.version {
+            Some(version) => format!("version {version}"),
+            None => "of no version".to_owned(),
+        };
+        let token = seal.token;
+        line(
+            "seal",
+            format!("token {token}, {version}, unchecked: only a key tells whether it is right"),
+        );
+    }
     let mut name = "map";
     for picture_line in picture::lines(report) {
         // Its blanks are part of the picture.

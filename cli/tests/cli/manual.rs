@@ -113,7 +113,7 @@ fn every_key_of_a_policy_is_in_the_page() {
             .map(str::to_owned)
             .collect()
     };
-    let tables = ["data", "keyslots", "kdf", "digests", "tokens"];
+    let tables = ["data", "keyslots", "kdf", "digests", "tokens", "seal"];
     let mut keys: BTreeSet<String> = known("")
         .into_iter()
         .filter(|key| !tables.contains(&key.as_str()))
@@ -231,7 +231,12 @@ fn lines() -> Vec<String> {
         "header backup box --header-backup-file saved2 --dry-run",
         "key export box -q --key-file key --volume-key-file vk",
         "key export box -q --key-file key --volume-key-file vk2 --dry-run",
+        "header seal box --key-file key --dry-run",
+        "header seal box --key-file key --seal seal",
+        "header seal box --key-file key",
         "inspect box",
+        "header unseal box --dry-run",
+        "header unseal box",
         "inspect new",
         "inspect old",
         "inspect data --header head",

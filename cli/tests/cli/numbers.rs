@@ -62,7 +62,11 @@ const LINES: &[(&str, &str)] = &[
     ("key remove", "work -q --key-file pw"),
     ("key test", "box --key-file pw"),
     ("key export", "box -q --key-file pw --volume-key-file new"),
-    ("header config", "work --priority prefer --key-slot 0"),
+    (
+        "header config",
+        "work --priority prefer --key-slot 0 --key-file pw",
+    ),
+    ("header seal", "work --key-file pw"),
     (
         "encrypt",
         "--in-place raw -q --header new --dry-run --key-file pw KDF",
@@ -77,12 +81,18 @@ const LINES: &[(&str, &str)] = &[
     ("mapping resize", ". --key-file pw"),
     ("mapping resume", ". --key-file pw"),
     ("mapping refresh", ". --key-file pw"),
-    ("token add", "work --key-description text"),
-    ("token remove", "work --token-id 0"),
-    ("token import", "work --json-file token"),
+    ("token add", "work --key-description text --key-file pw"),
+    ("token remove", "work --token-id 0 --key-file pw"),
+    ("token import", "work --json-file token --key-file pw"),
     ("token export", "box --token-id 0"),
-    ("token assign", "work --token-id 0 --key-slot 0"),
-    ("token unassign", "work --token-id 0 --key-slot 0"),
+    (
+        "token assign",
+        "work --token-id 0 --key-slot 0 --key-file pw",
+    ),
+    (
+        "token unassign",
+        "work --token-id 0 --key-slot 0 --key-file pw",
+    ),
 ];
 
 /// The same of the face, whose options are checked against its actions: all of them with each.

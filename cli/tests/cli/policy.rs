@@ -22,7 +22,7 @@ fn place(kind: &str) -> Place {
 }
 
 /// What else opens a container, without its policy.
-const CHANGE: [&str; 15] = [
+const CHANGE: [&str; 17] = [
     "key add box --key-file pw --new-keyfile new -q",
     "key change box --key-file pw --new-keyfile new -q",
     "key remove box --key-file pw -q",
@@ -30,6 +30,8 @@ const CHANGE: [&str; 15] = [
     "header convert box --type luks1 -q",
     "header convert box --type luks2 -q",
     "header erase box -q",
+    "header seal box --key-file pw",
+    "header unseal box",
     "header repair box",
     "header restore box --header-backup-file backup -q",
     "token add box --key-description words",

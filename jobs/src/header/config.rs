@@ -6,7 +6,7 @@ use luks::{OsRandom, keyslots};
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed};
+use crate::change::{ChangeOptions, Rehearsed, SealKey};
 use crate::error::Error;
 use crate::open;
 use crate::place::Place;
@@ -40,7 +40,7 @@ pub struct Configured {
     pub rehearsed: Option<Rehearsed>,
 }
 
-/// Makes the change in one commit.
+/// Makes the change in one commit. `key` is used where the header is sealed.
 ///
 /// # Errors
 ///
@@ -49,11 +49,11 @@ pub fn config(
     place: &Place,
     change: &Config,
     options: &ChangeOptions,
+    key: Option<SealKey<'_>>,
     watch: &dyn Watch,
 ) -> Result<Configured, Error> {
     let target = open::changed_by(place, options, Claim::Header)?;
-    let luks =
-        target.luks_after_backup(&options.policies.read()?, options.backup.as_deref(), watch)?;
+    let luks = target.luks_to_change(options, key, watch)?;
     match change {
         Config::Container(changes) => configure(&luks, changes, &mut OsRandom),
         Config::Keyslot { keyslot, priority } => {

@@ -40,7 +40,10 @@ pub fn convert(
     watch: &dyn Watch,
 ) -> Result<Converted, Error> {
     let target = open::changed_by(place, options, Claim::Whole)?;
-    let luks = target.luks(&options.policies.read()?, watch)?;
+    let luks = target.luks_by(options, watch)?;
+    if luks.is_sealed() && !options.drop_seal {
+        return Err(target.failed()(luks::Error::Sealed));
+    }
     target.refuse_mapped(&luks)?;
     target.confirm(confirm, Loss::Version(to))?;
     target.back_up(&luks, options.backup.as_deref(), watch)?;

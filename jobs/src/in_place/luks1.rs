@@ -59,7 +59,12 @@ impl Raised {
 
     /// The description, as it is now.
     pub(super) fn luks(&self) -> Result<Luks, luks::Error> {
-        Luks::open(Arc::clone(&self.storage))
+        let luks = Luks::open(Arc::clone(&self.storage))?;
+        // The seal of a LUKS1 header is in a file, over other bytes than these: where one is required, it is refused.
+        if self.before.is_seal_required() {
+            luks.require_seal();
+        }
+        Ok(luks)
     }
 
     /// What is asked for, with what LUKS1 has for what is not said.

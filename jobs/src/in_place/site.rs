@@ -25,6 +25,8 @@ pub(super) struct Site {
     pub(super) lowered: Option<Target>,
     /// Its name, where it was made at the end.
     pub(super) lowered_name: Option<String>,
+    /// A seal of the header goes.
+    drop_seal: bool,
 }
 
 impl Site {
@@ -41,6 +43,7 @@ impl Site {
             header_place: None,
             lowered: None,
             lowered_name: None,
+            drop_seal: change.drop_seal,
         };
         if let Some(header) = header {
             site.take_header(header, change)?;
@@ -91,6 +94,9 @@ impl Site {
     /// The same of one in which nothing may be under way.
     pub(super) fn settled(&self, policies: &[Policy], watch: &dyn Watch) -> Result<Luks, Error> {
         let luks = self.luks(policies, watch)?;
+        if self.drop_seal {
+            luks.drop_seal();
+        }
         if let Header::Luks2(header) = luks.header()
             && !matches!(state(&header.metadata), State::None | State::Unknown)
         {

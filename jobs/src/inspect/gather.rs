@@ -2,10 +2,10 @@
 
 use luks::luks2::{KeyslotKind, Priority, SegmentKind, SegmentSize};
 use luks::reencrypt::Leavings;
-use luks::{Header, KdfLimits, KdfParams, luks1, luks2};
+use luks::{Header, KdfLimits, KdfParams, luks1, luks2, seal};
 use serde_json::Value;
 
-use super::report::{Digest, Guess, Kdf, Keyslot, Report, Segment, Token};
+use super::report::{Digest, Guess, Kdf, Keyslot, Report, Seal, Segment, Token};
 use crate::limits;
 
 /// All that the header says. What is not in it, or follows from the rest, is left empty.
@@ -88,6 +88,7 @@ fn of_luks1(header: &luks1::Header, limits: &KdfLimits) -> Report {
         }],
         keyslots,
         tokens: Vec::new(),
+        seal: None,
         flags: Vec::new(),
         requirements: Vec::new(),
         reencryption: None,
@@ -140,6 +141,11 @@ fn of_luks2(header: &luks2::Header, limits: &KdfLimits) -> Report {
         keyslots: keyslots.collect(),
         digests: digests.collect(),
         tokens: tokens.collect(),
+        seal: seal::tokens(metadata).first().map(|seal| Seal {
+            token: seal.token,
+            version: seal.version,
+            checked: false,
+        }),
         flags: metadata.config.flags.clone(),
         requirements: metadata.config.requirements.clone(),
         reencryption: None,

@@ -44,6 +44,8 @@ pub struct Report {
     pub digests: Vec<Digest>,
     /// LUKS2: the tokens.
     pub tokens: Vec<Token>,
+    /// LUKS2: the seal of the header, which only a key checks.
+    pub seal: Option<Seal>,
     /// LUKS2: persistent flags.
     pub flags: Vec<String>,
     /// LUKS2: features without which the container must not be opened.
@@ -56,6 +58,17 @@ pub struct Report {
     pub metadata: Option<Value>,
     /// Where everything lies, in order and without a gap.
     pub map: Vec<Region>,
+}
+
+/// The seal of the header.
+#[derive(Debug, Serialize)]
+pub struct Seal {
+    /// The token that says that it is one.
+    pub token: u32,
+    /// Its version, where it is a number.
+    pub version: Option<u64>,
+    /// Never: nothing is unlocked here.
+    pub checked: bool,
 }
 
 /// A data segment.

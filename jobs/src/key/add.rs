@@ -66,7 +66,7 @@ pub fn add(
 ) -> Result<Added, Error> {
     let change = &options.change;
     let target = open::changed_by(place, change, Claim::Header)?;
-    let luks = target.luks(&change.policies.read()?, watch)?;
+    let luks = target.luks_by(change, watch)?;
     let keyslot = if let Some(bits) = options.unbound {
         let key = match secrets.volume_key()? {
             Some(key) => key,

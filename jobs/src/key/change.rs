@@ -58,7 +58,7 @@ pub fn change(
 ) -> Result<Changed, Error> {
     let change = &options.change;
     let target = open::changed_by(place, change, Claim::Header)?;
-    let luks = target.luks(&change.policies.read()?, watch)?;
+    let luks = target.luks_by(change, watch)?;
     let (unlocked, old) = unlock::unlock(&luks, &target.name, secrets, &options.unlock, watch)?;
     let named = unlocked.keyslot().or(options.unlock.keyslot);
     let before = named.ok_or(Error::Conflict {

@@ -53,7 +53,7 @@ pub fn remove(
 ) -> Result<Removed, Error> {
     let change = &options.change;
     let target = open::changed_by(place, change, Claim::Header)?;
-    let luks = target.luks(&change.policies.read()?, watch)?;
+    let luks = target.luks_by(change, watch)?;
     let keyslot = opened_or_named(&target.name, &luks, options, secrets, watch)?;
     let last = keyslots::is_last(luks.header(), keyslot);
     if last {

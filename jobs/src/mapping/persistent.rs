@@ -63,6 +63,7 @@ fn write(place: &Place, luks: &Luks, flags: Flags) -> Result<(), Error> {
     if now.header().uuid() != luks.header().uuid() {
         return Err(Error::luks(&target.name, luks::Error::Changed));
     }
+    now.know_seal_of(luks);
     let changes = ConfigChanges {
         flags: Some(words),
         ..ConfigChanges::default()

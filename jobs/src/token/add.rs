@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::metadata;
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed};
+use crate::change::{ChangeOptions, Rehearsed, SealKey};
 use crate::error::{ChangeError, Error};
 use crate::open;
 use crate::place::Place;
@@ -57,7 +57,7 @@ pub struct Added {
     pub rehearsed: Option<Rehearsed>,
 }
 
-/// Adds a token.
+/// Adds a token. `key` is used where the header is sealed.
 ///
 /// # Errors
 ///
@@ -66,6 +66,7 @@ pub fn add(
     place: &Place,
     new: &NewToken,
     options: &AddOptions,
+    key: Option<SealKey<'_>>,
     watch: &dyn Watch,
 ) -> Result<Added, Error> {
     let mut change = options.change.clone();
@@ -73,8 +74,7 @@ pub fn add(
         change.inputs = change.inputs.path("the token file", Some(path));
     }
     let target = open::changed_by(place, &change, Claim::Header)?;
-    let luks =
-        target.luks_after_backup(&change.policies.read()?, change.backup.as_deref(), watch)?;
+    let luks = target.luks_to_change(&change, key, watch)?;
     let metadata = metadata(&luks).map_err(|error| target.failed()(error.into()))?;
     let token = match new {
         NewToken::Keyring {

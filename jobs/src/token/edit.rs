@@ -4,7 +4,7 @@ use luks::{OsRandom, tokens};
 use serde::Serialize;
 
 use crate::block::Claim;
-use crate::change::{ChangeOptions, Rehearsed};
+use crate::change::{ChangeOptions, Rehearsed, SealKey};
 use crate::error::Error;
 use crate::open;
 use crate::place::Place;
@@ -35,7 +35,7 @@ pub struct Edited {
     pub rehearsed: Option<Rehearsed>,
 }
 
-/// Changes the token of this number.
+/// Changes the token of this number. `key` is used where the header is sealed.
 ///
 /// # Errors
 ///
@@ -45,11 +45,11 @@ pub fn edit(
     token: u32,
     edit: Edit,
     options: &ChangeOptions,
+    key: Option<SealKey<'_>>,
     watch: &dyn Watch,
 ) -> Result<Edited, Error> {
     let target = open::changed_by(place, options, Claim::Header)?;
-    let policies = options.policies.read()?;
-    let luks = target.luks_after_backup(&policies, options.backup.as_deref(), watch)?;
+    let luks = target.luks_to_change(options, key, watch)?;
     match edit {
         Edit::Remove => tokens::remove(&luks, token, &mut OsRandom),
         Edit::Assign(keyslot) => tokens::assign(&luks, token, keyslot, &mut OsRandom),

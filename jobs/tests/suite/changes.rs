@@ -203,14 +203,14 @@ fn a_header_comes_back_is_mended_and_converted() {
         label: Some("disk".to_owned()),
         ..ConfigChanges::default()
     });
-    config(&sealed, &label, &ChangeOptions::default(), &()).unwrap();
+    config(&sealed, &label, &ChangeOptions::default(), None, &()).unwrap();
     let report = inspect(&sealed, &InspectOptions::default(), &()).unwrap();
     assert_eq!(report.label.as_deref(), Some("disk"));
     let ignored = Config::Keyslot {
         keyslot: 0,
         priority: Priority::Ignore,
     };
-    config(&sealed, &ignored, &ChangeOptions::default(), &()).unwrap();
+    config(&sealed, &ignored, &ChangeOptions::default(), None, &()).unwrap();
     let report = inspect(&sealed, &InspectOptions::default(), &()).unwrap();
     assert_eq!(report.keyslots[0].priority, "ignore");
     assert_eq!(report.map.last().unwrap().end, storage.len().unwrap());
@@ -233,7 +233,7 @@ fn tokens_come_change_and_go() {
         keyslots: None,
     };
     assert_eq!(
-        token::add::add(&sealed, &keyring, &options, &())
+        token::add::add(&sealed, &keyring, &options, None, &())
             .unwrap()
             .token,
         0
@@ -241,12 +241,20 @@ fn tokens_come_change_and_go() {
     let json = br#"{"type": "other", "keyslots": [], "x": 1}"#;
     let json = NewToken::Json(place("token", memory(json.to_vec())));
     assert_eq!(
-        token::add::add(&sealed, &json, &options, &())
+        token::add::add(&sealed, &json, &options, None, &())
             .unwrap()
             .token,
         1
     );
-    edit(&sealed, 1, Edit::Assign(0), &ChangeOptions::default(), &()).unwrap();
+    edit(
+        &sealed,
+        1,
+        Edit::Assign(0),
+        &ChangeOptions::default(),
+        None,
+        &(),
+    )
+    .unwrap();
     edit(
         &sealed,
         0,
@@ -273,8 +281,23 @@ fn tokens_come_change_and_go() {
     )
     .unwrap();
     assert_eq!(exported.value.unwrap()["x"], json!(1));
-    edit(&sealed, 1, Edit::Remove, &ChangeOptions::default(), &()).unwrap();
-    let gone = edit(&sealed, 1, Edit::Remove, &ChangeOptions::default(), &());
+    edit(
+        &sealed,
+        1,
+        Edit::Remove,
+        &ChangeOptions::default(),
+        None,
+        &(),
+    )
+    .unwrap();
+    let gone = edit(
+        &sealed,
+        1,
+        Edit::Remove,
+        &ChangeOptions::default(),
+        None,
+        &(),
+    );
     assert_eq!(gone.unwrap_err().blame(), Blame::Request);
 }
 

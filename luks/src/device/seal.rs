@@ -59,6 +59,16 @@ impl Luks {
         self.seal.is_required.store(true, Ordering::Relaxed);
     }
 
+    /// Whether [`Self::require_seal`] was called.
+    pub fn is_seal_required(&self) -> bool {
+        self.seal.is_required.load(Ordering::Relaxed)
+    }
+
+    /// Whether a seal was required, in a token or in a file, and was right.
+    pub fn is_seal_right(&self) -> bool {
+        self.seal.is_right.load(Ordering::Relaxed)
+    }
+
     /// From now on a change of the header takes its seal out of it, where there is one: without a key nobody can make
     /// another one.
     pub fn drop_seal(&self) {
@@ -68,6 +78,16 @@ impl Luks {
     /// Whether [`Self::drop_seal`] was called.
     pub fn is_seal_dropped(&self) -> bool {
         self.seal.is_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what was found of the seal when `earlier` was unlocked, if that has read the very same bytes: the header
+    /// can be changed then without a key.
+    pub fn know_seal_of(&self, earlier: &Self) {
+        if self.copies == earlier.copies
+            && let Some(outcome) = earlier.seal.token.get()
+        {
+            self.seal.token.get_or_init(|| outcome.clone());
+        }
     }
 
     /// Makes a seal that is kept in a file, of all that lies before the data.
@@ -102,8 +122,7 @@ impl Luks {
     /// [`Error::Sealed`] while no key has checked it, [`Error::Seal`] where it is not right: nobody is to seal what somebody
     /// else has written.
     pub(crate) fn resealing(&self) -> Result<Resealing, Error> {
-        let required = self.seal.is_required.load(Ordering::Relaxed);
-        if required && !self.seal.is_right.load(Ordering::Relaxed) {
+        if self.is_seal_required() && !self.is_seal_right() {
             return Err(if self.is_sealed() {
                 Error::Sealed
             } else {
@@ -136,7 +155,7 @@ impl Luks {
                 .token
                 .get_or_init(|| seal::check_token(key, header, &self.copies).map(Arc::new));
         }
-        let is_required = wanted.required || self.seal.is_required.load(Ordering::Relaxed);
+        let is_required = wanted.required || self.is_seal_required();
         match (wanted.file, is_required) {
             (Some(file), _) => {
                 let key = key.ok_or(SealProblem::OtherKey)?;

@@ -5,8 +5,9 @@ use jobs::inputs::Inputs;
 use luks::config::ConfigChanges;
 
 use crate::args::HeaderConfigArgs;
-use crate::change;
+use crate::change::{self, Sealing};
 use crate::error::Error;
+use crate::inputs::InputsOf as _;
 use crate::watch::Warner;
 
 /// Changes what was given.
@@ -18,8 +19,12 @@ pub fn run(args: &HeaderConfigArgs) -> Result<(), Error> {
         },
         _ => Config::Container(changes(args)),
     };
-    let options = change::options(&args.image, &args.change, Inputs::none());
-    let done = config(&args.image.header(), &wanted, &options, &Warner)?;
+    let inputs = Inputs::none().seal_key(&args.key);
+    let options = change::options(&args.image, &args.change, inputs);
+    let sealing = Sealing::of(&args.key, false)?;
+    let keys = sealing.keys();
+    let key = sealing.key(&keys);
+    let done = config(&args.image.header(), &wanted, &options, key, &Warner)?;
     let (say, image) = (args.change.output, &done.image);
     let text = format!("the header of {image} is changed\n");
     change::done(

@@ -1,11 +1,13 @@
 //! `token add IMG` and `token import IMG`.
 
+use jobs::change::ChangeOptions;
 use jobs::inputs::Inputs;
 use jobs::token::add::{AddOptions, NewToken, add as add_token};
 
-use crate::args::{ChangeArgs, ImageArgs, TokenAddArgs, TokenImportArgs};
-use crate::change;
+use crate::args::{ImageArgs, OutputArgs, TokenAddArgs, TokenImportArgs};
+use crate::change::{self, Sealing};
 use crate::error::Error;
+use crate::inputs::InputsOf as _;
 use crate::watch::Warner;
 
 /// Adds a keyring token.
@@ -19,31 +21,60 @@ pub fn add(args: &TokenAddArgs) -> Result<(), Error> {
         },
     };
     let number = (args.token_id, args.token_replace);
-    insert("token add", &args.image, &args.change, &new, number)
+    let sealing = Sealing::of(&args.key, false)?;
+    let options = change::options(
+        &args.image,
+        &args.change,
+        Inputs::none().seal_key(&args.key),
+    );
+    insert(
+        "token add",
+        &args.image,
+        (options, args.change.output),
+        &sealing,
+        &new,
+        number,
+    )
 }
 
 /// Adds a token from its JSON.
 pub fn import(args: &TokenImportArgs) -> Result<(), Error> {
     let new = NewToken::Json(args.json_file.clone().into_os_string().into());
     let number = (args.token_id, args.token_replace);
-    insert("token import", &args.image, &args.change, &new, number)
+    let sealing = Sealing::of(&args.key, args.json_file.as_os_str() == "-")?;
+    let options = change::options(
+        &args.image,
+        &args.change,
+        Inputs::none().seal_key(&args.key),
+    );
+    insert(
+        "token import",
+        &args.image,
+        (options, args.change.output),
+        &sealing,
+        &new,
+        number,
+    )
 }
 
 fn insert(
     verb: &str,
     image: &ImageArgs,
-    args: &ChangeArgs,
+    (change, say): (ChangeOptions, OutputArgs),
+    sealing: &Sealing,
     new: &NewToken,
     (token, replace): (Option<u32>, bool),
 ) -> Result<(), Error> {
     let options = AddOptions {
-        change: change::options(image, args, Inputs::none()),
+        change,
         token,
         replace,
     };
-    let added = add_token(&image.header(), new, &options, &Warner)?;
+    let keys = sealing.keys();
+    let key = sealing.key(&keys);
+    let added = add_token(&image.header(), new, &options, key, &Warner)?;
     let image = &added.image;
     let text = format!("token {} of {image} is added\n", added.token);
     let rehearsed = added.rehearsed.as_ref();
-    change::done(verb, args.output, &added, image, rehearsed, &text)
+    change::done(verb, say, &added, image, rehearsed, &text)
 }
