@@ -49,12 +49,13 @@ impl Sealing {
             || args.volume_key_file.is_some();
         // A line of standard input is a key for who has said so.
         let is_there = is_given || (!stdin_is_data && input.is_typed());
+        let unlock = unlock::how_for(None, &args.limits)?;
         Ok(Self {
             input,
             volume_key_file: args.volume_key_file.clone(),
             tries: args.limits.tries,
-            unlock: unlock::how_for(None, &args.limits)?,
-            is_there,
+            is_there: is_there || unlock.seal.is_wanted(),
+            unlock,
         })
     }
 

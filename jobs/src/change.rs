@@ -254,7 +254,8 @@ impl Target {
         watch: &dyn Watch,
     ) -> Result<Luks, Error> {
         let luks = self.luks_by(options, watch)?;
-        if luks.is_sealed() && !options.drop_seal {
+        let is_wanted = key.is_some_and(|key| key.unlock.seal.is_wanted());
+        if is_wanted || (luks.is_sealed() && !options.drop_seal) {
             let key = key.ok_or_else(|| self.failed()(luks::Error::Sealed))?;
             unlock::unlock_as_given(&luks, &self.name, key.secrets, key.unlock, watch)?;
         }

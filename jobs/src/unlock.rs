@@ -43,6 +43,13 @@ pub struct Seal {
     pub min_epoch: Option<u64>,
 }
 
+impl Seal {
+    /// Whether anything is asked of it.
+    pub fn is_wanted(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 impl Unlock {
     /// What one keyslot may ask for.
     pub fn limits(&self) -> KdfLimits {

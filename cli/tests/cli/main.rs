@@ -35,6 +35,7 @@ mod progress;
 mod read_only;
 mod refusals;
 mod resumes;
+mod seal;
 mod sector_sizes;
 mod serve;
 mod shared;

@@ -260,6 +260,7 @@ fn tokens_come_change_and_go() {
         0,
         Edit::Unassign(0),
         &ChangeOptions::default(),
+        None,
         &(),
     )
     .unwrap();
