@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use devmapper::Name;
+
 use super::kernel::Kernel;
 
 /// What stands behind the name of a mapping.
@@ -22,10 +24,14 @@ pub fn named(name: &Path) -> Named {
     look_up(name, Path::new("/sys"))
 }
 
-/// A name without a slash is a mapping's own; another one is the path of its node.
+/// A name without a slash is a mapping's own, and so is what stands under /dev/mapper; another one is the path of a node.
 fn look_up(name: &Path, sys: &Path) -> Named {
-    if !name.as_os_str().as_encoded_bytes().contains(&b'/') {
-        return if mappings(sys).any(|mapping| mapping == name.as_os_str().as_encoded_bytes()) {
+    let own = name.strip_prefix("/dev/mapper").unwrap_or(name);
+    let own = own.as_os_str().as_encoded_bytes();
+    if !own.contains(&b'/') {
+        let spelled = Name::new(own);
+        let spelled = spelled.as_ref().map_or(own, Name::as_bytes);
+        return if mappings(sys).any(|mapping| mapping == spelled) {
             Named::Active
         } else {
             Named::Inactive
@@ -82,7 +88,7 @@ mod tests {
     #[test]
     fn mappings_are_found_by_name_alone() {
         let sys = tempfile::tempdir().unwrap();
-        for (device, name) in [("dm-0", "one\n"), ("dm-7", "a name with blanks\n")] {
+        for (device, name) in [("dm-0", "one\n"), ("dm-7", "a\\x20name\n")] {
             let folder = sys.path().join("block").join(device).join("dm");
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("name"), name).unwrap();
@@ -90,7 +96,14 @@ mod tests {
         fs::create_dir_all(sys.path().join("block/sda")).unwrap();
         let is = |name: &str| look_up(Path::new(name), sys.path());
         assert_eq!(is("one"), Named::Active);
-        assert_eq!(is("a name with blanks"), Named::Active);
+        for name in [
+            "a name",
+            "a\\x20name",
+            "/dev/mapper/a name",
+            "/dev/mapper/one",
+        ] {
+            assert_eq!(is(name), Named::Active, "{name:?}");
+        }
         for name in [
             "two",
             "",

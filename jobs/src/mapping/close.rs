@@ -86,6 +86,10 @@ pub fn close(name: &OsStr, options: &CloseOptions, watch: &dyn Watch) -> Result<
     let is_udevs = nodes.is_udevs(state.device);
     if options.deferred && state.open_count > 0 {
         control.remove(&name, true).map_err(MappingError::from)?;
+        // Nobody is to open it anew by its name; udev looks after its own links.
+        if !is_udevs {
+            let _ = nodes.sweep(&name);
+        }
         return Ok(closed("deferred"));
     }
     match remove_patiently(&control, &name, watch) {
