@@ -11,8 +11,8 @@
 //! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `mapping`, `open`, `reencrypt`, `token` | the actions |
 //! | `help` | usage, help, version |
 //!
-//! The work is that of the libraries and of the modules that the verbs use too. Where cryptsetup works on a mapping of
-//! the kernel the action ends with exit code 1 and says what there is instead.
+//! The work is that of the libraries and of the modules that the verbs use too. Where the kernel has no device-mapper an
+//! action on a mapping says what there is instead.
 
 mod about;
 mod action;
@@ -252,9 +252,11 @@ fn act(action: Action, session: &Session) -> Result<(), Failure> {
         Action::HeaderBackup => header::backup(session),
         Action::HeaderRestore => header::bring_back(session),
         Action::Token => token::run(session),
-        Action::Close | Action::Resize | Action::Status | Action::Suspend | Action::Resume => {
-            open::on_mapping(action, session)
-        }
+        Action::Close => mapping::close(session),
+        Action::Resize => mapping::resize(session),
+        Action::Status => mapping::status(session),
+        Action::Suspend => mapping::suspend(session),
+        Action::Resume => mapping::resume(session),
         Action::Reencrypt => reencrypt::run(session),
         Action::TcryptDump => Err(not_built("TrueCrypt and VeraCrypt containers")),
         Action::BitlkDump => Err(not_built("BitLocker containers")),

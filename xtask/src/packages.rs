@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("user-mode-linux", "linux"),
     ("kmod", "modprobe"),
     ("dmsetup", "dmsetup"),
+    ("keyutils", "keyctl"),
     ("luksmeta", "luksmeta"),
     ("mdadm", "mdadm"),
     ("xz-utils", "xz"),

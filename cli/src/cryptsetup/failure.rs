@@ -67,7 +67,7 @@ impl Failure {
     }
 
     /// By whom a device is used, where the kernel says so.
-    fn and_by(self, by: &InUse) -> Self {
+    pub(super) fn and_by(self, by: &InUse) -> Self {
         if by.users.is_empty() {
             return self;
         }

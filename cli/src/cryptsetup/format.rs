@@ -46,7 +46,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let sector_size = sector_size(session, version, &*data.storage)?;
     check_sizes(session)?;
 
-    tell_content(session, place)?;
+    tell_content(session, &place.name, &*place.storage)?;
     if made.is_none() {
         let question = format!("This will overwrite data on {} irrevocably.", place.name);
         session.confirm(&question, || Failure::aborted(Exit::Wrong))?;
@@ -247,12 +247,16 @@ fn label(session: &Session, version: Version, option: &str) -> Option<String> {
 }
 
 /// Tells what is on the device already.
-fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
+pub(super) fn tell_content(
+    session: &Session,
+    name: &str,
+    storage: &dyn Storage,
+) -> Result<(), Failure> {
     if session.given.has("disable-blkid") || session.is_batch() {
         return Ok(());
     }
     let mut told = Vec::new();
-    for found in look(&*target.storage).unwrap_or_default() {
+    for found in look(storage).unwrap_or_default() {
         let content = found.content;
         let known = content.type_name();
         let what = match (known, content.class()) {
@@ -262,10 +266,7 @@ fn tell_content(session: &Session, target: &Target) -> Result<(), Failure> {
             (known, _) => format!("a '{known}' superblock signature"),
         };
         if !told.contains(&what) {
-            say(format!(
-                "WARNING: Device {} already contains {what}.",
-                target.name
-            ))?;
+            say(format!("WARNING: Device {name} already contains {what}."))?;
             told.push(what);
         }
     }

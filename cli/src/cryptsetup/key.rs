@@ -87,7 +87,7 @@ impl Session {
         is_new: bool,
     ) -> Result<LockedBytes, Failure> {
         let again = is_new && (!self.is_batch() || self.given.has("verify-passphrase"));
-        Ok(self.read_locked(place, prompt, again)?)
+        Ok(self.read_locked(place, prompt, again, None)?)
     }
 
     /// How often a passphrase may be typed.
@@ -99,20 +99,40 @@ impl Session {
         }
     }
 
+    /// A secret that there is, typed twice where that is wanted; `exactly` so many bytes where they are the key itself.
+    pub(super) fn read_given(
+        &self,
+        place: &Place,
+        prompt: &str,
+        exactly: Option<usize>,
+    ) -> Result<LockedBytes, Failure> {
+        Ok(self.read_checked(place, prompt, false, exactly)?)
+    }
+
     fn read_key(
         &self,
         place: &Place,
         prompt: &str,
         twice: bool,
     ) -> Result<Passphrase, PassphraseError> {
+        let locked = self.read_checked(place, prompt, twice, None)?;
+        Ok(Passphrase::from_locked(locked))
+    }
+
+    fn read_checked(
+        &self,
+        place: &Place,
+        prompt: &str,
+        twice: bool,
+        exactly: Option<usize>,
+    ) -> Result<LockedBytes, PassphraseError> {
         let wanted = self.given.has("verify-passphrase");
         if wanted && place.is_asked && !io::stdin().is_terminal() {
             output::aside(format_args!(
                 "Can't do passphrase verification on non-tty inputs."
             ));
         }
-        let locked = self.read_locked(place, prompt, twice || wanted)?;
-        Ok(Passphrase::from_locked(locked))
+        self.read_locked(place, prompt, twice || wanted, exactly)
     }
 
     fn read_locked(
@@ -120,6 +140,7 @@ impl Session {
         place: &Place,
         prompt: &str,
         twice: bool,
+        exactly: Option<usize>,
     ) -> Result<LockedBytes, PassphraseError> {
         let prompt = Prompt {
             text: prompt,
@@ -130,7 +151,7 @@ impl Session {
                 .filter(|seconds| *seconds != 0)
                 .map(Duration::from_secs),
         };
-        place.input.read(prompt, None)
+        place.input.read(prompt, exactly)
     }
 
     /// Does `attempt` with passphrases that are asked for until one fits or nobody is left to type another one.
@@ -287,22 +308,26 @@ fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result
     })
 }
 
-/// The key of `--volume-key-file` that opens the data: as large as the header says, or `--key-size` where it does not.
+/// The key of `--volume-key-file` that opens the data.
 pub(super) fn read_key_of_data(
     session: &Session,
     path: &OsStr,
     header: &Header,
 ) -> Result<VolumeKey, Failure> {
+    read_volume_key(path, bytes_of_volume_key(session, header)?)
+}
+
+/// How large it is: as the header says, or `--key-size` where it does not.
+pub(super) fn bytes_of_volume_key(session: &Session, header: &Header) -> Result<usize, Failure> {
     let given = session.given.small("key-size").filter(|bits| *bits != 0);
     let bytes = header
         .volume_key_bytes()
         .or(given.map(|bits| bits as usize / 8));
-    let bytes = bytes.ok_or_else(|| {
+    bytes.ok_or_else(|| {
         Failure::wrong(
             "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",
         )
-    })?;
-    read_volume_key(path, bytes)
+    })
 }
 
 /// Reads a volume key of so many bytes; what follows them in the file is left out.

@@ -1,13 +1,33 @@
-//! Names of mappings: what is said where one is active, and where it is not.
+//! Mappings of the kernel: opened, told of, changed and closed, with cryptsetup's texts and codes.
+//!
+//! What is said of a name where a mapping of it is active, and where not, needs no device-mapper and is here.
+
+mod asker;
+mod change;
+mod close;
+mod failure;
+mod open;
+mod plain;
+mod status;
+mod tokens;
 
 use std::path::Path;
+
+use devmapper::Flags;
 
 use jobs::block::{Named, named};
 
 use super::action::Action;
 use super::failure::Failure;
+use super::session::Session;
 use crate::exit::Exit;
 use crate::output;
+
+pub(super) use change::{refresh, resize, resume, suspend};
+pub(super) use close::run as close;
+pub(super) use open::run as open;
+pub(super) use status::run as status;
+pub(super) use tokens::unlock_by_token;
 
 /// Refuses a name of which there is no mapping, as cryptsetup does.
 pub(super) fn check_active(action: Action, name: &Path) -> Result<(), Failure> {
@@ -32,16 +52,13 @@ pub(super) fn check_active(action: Action, name: &Path) -> Result<(), Failure> {
                 format!("Device {} not found", output::path(last)),
             ))
         }
+        // One without a table is known to device-mapper alone.
+        Named::Inactive if status::is_there(name) => Ok(()),
         Named::Inactive => Err(Failure::new(
             missing,
             format!("Device {shown} is not active."),
         )),
     }
-}
-
-/// Whether there is a mapping of that name.
-pub(super) fn is_active(name: &Path) -> bool {
-    named(name) == Named::Active
 }
 
 /// How `status` names the mapping of a name.
@@ -51,5 +68,17 @@ pub(super) fn shown_by_status(name: &Path) -> String {
         text
     } else {
         format!("/dev/mapper/{text}")
+    }
+}
+
+/// What follows from the options of performance and discards.
+fn flags(session: &Session) -> Flags {
+    let has = |option| session.given.has(option);
+    Flags {
+        allow_discards: has("allow-discards"),
+        same_cpu_crypt: has("perf-same_cpu_crypt"),
+        submit_from_crypt_cpus: has("perf-submit_from_crypt_cpus"),
+        no_read_workqueue: has("perf-no_read_workqueue"),
+        no_write_workqueue: has("perf-no_write_workqueue"),
     }
 }

@@ -1,6 +1,4 @@
-//! `open --test-passphrase`, and a refusal for everything that needs a mapping.
-
-use std::path::Path;
+//! `open --test-passphrase`, and what is done where a mapping is wanted.
 
 use luks::keyslots::unbound;
 use luks::reencryption;
@@ -10,7 +8,7 @@ use super::action::Action;
 use super::failure::Failure;
 use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with};
 use super::mapping;
-use super::session::{Session, open_for_reading, say};
+use super::session::{Session, open_for_reading};
 use crate::exit::Exit;
 use crate::output;
 
@@ -28,10 +26,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         }
     }
     if session.given.has("refresh") {
-        // `refresh NAME` takes the device from the mapping.
-        let name = session.operands.last().expect("the action has an operand");
-        mapping::check_active(Action::Open, name.as_ref())?;
-        return Err(no_mapping(Action::Open));
+        return mapping::refresh(session);
     }
     if !tests && session.operands.len() < 2 {
         return Err(Failure::wrong(
@@ -41,21 +36,8 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     if kind == "plain" {
         warn_of_defaults(session);
     }
-    if !tests {
-        // What is wrong with the device comes first: callers format it, or not, by that.
-        if kind.starts_with("luks") {
-            session.read()?;
-        } else {
-            open_for_reading(&session.device_path())?;
-        }
-        let name = Path::new(&session.operands[1]);
-        if mapping::is_active(name) {
-            return Err(Failure::new(
-                Exit::ExistsOrBusy,
-                format!("Device {} already exists.", output::path(name)),
-            ));
-        }
-        return Err(no_mapping(Action::Open));
+    if !tests && (kind.starts_with("luks") || kind == "plain") {
+        return mapping::open(session, kind);
     }
     if !kind.starts_with("luks") {
         return Err(not_built(&format!("devices of type {kind}")));
@@ -108,10 +90,11 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
             .and_then(|unlocked| unlocked.check_reencryption())
             .map_err(failed);
     }
-    if matches!(luks.header(), Header::Luks2(_)) {
-        no_token(session, &luks)?;
-    }
     let keyslot = session.keyslot();
+    if let Some(unlocked) = mapping::unlock_by_token(session, &luks)? {
+        unlocked.check_reencryption().map_err(failed)?;
+        return session.tell_unlocked(&unlocked);
+    }
     let place = session.key(None)?;
     let unlocked = session.try_passphrases(
         &place,
@@ -198,61 +181,9 @@ fn has_two_keys(header: &Header) -> bool {
     matches!(header, Header::Luks2(header) if reencryption::has_two_keys(&header.metadata))
 }
 
-/// No token gives a passphrase here: that needs the kernel's keyring or a plugin.
-fn no_token(session: &Session, luks: &Luks) -> Result<(), Failure> {
-    let Header::Luks2(header) = luks.header() else {
-        return Ok(());
-    };
-    let kind = session.given.string("token-type");
-    match kind {
-        Some(kind) => session.tell(format!(
-            "No usable token (type {}) is available.",
-            output::escape(&kind)
-        ))?,
-        None if header.metadata.tokens.is_empty() || session.given.has("token-id") => {
-            session.tell("No usable token is available.")?;
-        }
-        None => {}
-    }
-    if session.given.has("token-only") {
-        return Err(Failure::silent(if header.metadata.tokens.is_empty() {
-            Exit::Wrong
-        } else {
-            Exit::NoKeyFits
-        }));
-    }
-    Ok(())
-}
-
-/// `close`, `resize`, `status`, `luksSuspend` and `luksResume`: luksmith makes no mapping, so that what somebody else has
-/// not made is not there, which programs ask before they go on.
-pub(super) fn on_mapping(action: Action, session: &Session) -> Result<(), Failure> {
-    let name = session.device_path();
-    let kind = session.kind.as_deref().unwrap_or("luks");
-    if action == Action::Resume && !matches!(kind, "luks" | "luks1" | "luks2") {
-        return Err(Failure::silent(Exit::Wrong));
-    }
-    if action == Action::Status {
-        let shown = mapping::shown_by_status(&name);
-        return match mapping::check_active(action, &name) {
-            Err(failure) if failure.exit == Exit::BadImage => {
-                say(format!("{shown} is inactive."))?;
-                Err(Failure::silent(Exit::BadImage))
-            }
-            outcome => outcome.and_then(|()| Err(no_mapping(action))),
-        };
-    }
-    mapping::check_active(action, &name)?;
-    Err(no_mapping(action))
-}
-
-/// What luksmith has in place of an action on a mapping.
-pub(super) fn no_mapping(action: Action) -> Failure {
-    Failure::wrong(format!(
-        "Action {} needs a device-mapper mapping, and luksmith makes none.",
-        action.name()
-    ))
-    .and(match action {
+/// What luksmith has in place of a mapping, where the kernel makes none.
+pub(super) fn instead_of_mapping(action: Action) -> &'static str {
+    match action {
         Action::Open => {
             "`luksmith decrypt IMAGE RAW` reads the data, `luksmith encrypt RAW IMAGE` writes it, open --test-passphrase tries a passphrase."
         }
@@ -260,8 +191,8 @@ pub(super) fn no_mapping(action: Action) -> Failure {
             "A container that reaches to the end of its file is as large as that; `luksmith measure` tells sizes."
         }
         Action::Status => "`luksmith inspect IMAGE` and luksDump show what an image holds.",
-        _ => "There is never one to work on: `luksmith decrypt` and `luksmith encrypt` read and write images directly.",
-    })
+        _ => "`luksmith decrypt` and `luksmith encrypt` read and write images without a mapping.",
+    }
 }
 
 /// What is not there.

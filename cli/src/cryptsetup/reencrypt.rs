@@ -26,7 +26,7 @@ use super::action::Action;
 use super::check::INTEGRITY;
 use super::failure::Failure;
 use super::mapping;
-use super::open::{no_mapping, not_built};
+use super::open::not_built;
 use super::session::{Session, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
@@ -45,11 +45,18 @@ const MOST_HOT: u64 = 16 << 20;
 /// What cannot be made of a device.
 const NOT_INITIALIZED: &str = "Failed to initialize LUKS2 reencryption in metadata.";
 
+/// A device that is mapped is reencrypted through its mapping there.
+fn no_mapping() -> Failure {
+    Failure::wrong("luksmith reencrypts no device through its mapping.").and(
+        "Close it first: with --force-offline-reencrypt it is then done, and goes on wherever it was interrupted.",
+    )
+}
+
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     let given = &session.given;
     if let Some(name) = given.text("active-name") {
         mapping::check_active(Action::Reencrypt, name.as_ref())?;
-        return Err(no_mapping(Action::Reencrypt));
+        return Err(no_mapping());
     }
     if session.operands.is_empty() {
         return Err(Failure::wrong("Command requires device as argument."));

@@ -12,6 +12,7 @@ mod compare;
 mod dumps;
 mod in_place;
 mod json_c;
+mod mapped;
 mod mapping;
 mod page;
 mod row;

@@ -23,7 +23,7 @@ use crate::cryptsetup::check::INTEGRITY;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::format::{self, SMALL_KEYSLOTS_BYTES};
 use crate::cryptsetup::key::read_volume_key;
-use crate::cryptsetup::open::{no_mapping, not_built};
+use crate::cryptsetup::open::not_built;
 use crate::cryptsetup::session::{Session, say};
 use crate::exit::Exit;
 use crate::output;
@@ -32,7 +32,7 @@ use crate::output;
 pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
     let given = &session.given;
     if session.operands.len() > 1 {
-        return Err(no_mapping(super::Action::Reencrypt));
+        return Err(super::no_mapping());
     }
     let device = session.device_path();
     let header = given.text("header").map(PathBuf::from);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{all_rows, rows_in_place};
+use super::{all_rows, mapped, rows_in_place};
 
 /// A line of the page for each reason, with the number of rows that it stands at; what stands most often first.
 fn lines() -> Vec<String> {
@@ -11,6 +11,9 @@ fn lines() -> Vec<String> {
         if let Some(reason) = row.difference() {
             *reasons.entry(reason.to_owned()).or_default() += 1;
         }
+    }
+    for reason in mapped::differences() {
+        *reasons.entry(reason).or_default() += 1;
     }
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

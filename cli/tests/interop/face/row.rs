@@ -214,7 +214,7 @@ pub fn rows(file: &str, text: &str) -> Vec<Row> {
 }
 
 /// Words as a shell takes them apart, with single quotes only.
-fn words(line: &str) -> Vec<String> {
+pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = None;
     let mut quoted = false;
@@ -233,6 +233,6 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// `\n` and `\0` are a line feed and a NUL.
-fn unescaped(text: &str) -> Vec<u8> {
+pub fn unescaped(text: &str) -> Vec<u8> {
     text.replace("\\n", "\n").replace("\\0", "\0").into_bytes()
 }

@@ -1,0 +1,227 @@
+//! `open DEVICE NAME`.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use dmcrypt::VolumeKey;
+use jobs::Place;
+use jobs::block::known_users;
+use jobs::decrypt::Container;
+use jobs::error::MappingError;
+use jobs::mapping::open::{OpenOptions, Opened, open};
+use jobs::mapping::status::status;
+use jobs::unlock::Unlock;
+use luks::{Header, Luks, Version};
+
+use super::asker::{Asker, Teller};
+use super::{failure, flags, plain, unlock_by_token};
+use crate::cryptsetup::action::Action;
+use crate::cryptsetup::failure::Failure;
+use crate::cryptsetup::key::{bytes_of_volume_key, read_key_of_data};
+use crate::cryptsetup::session::{Session, open_for_reading};
+use crate::exit::Exit;
+use crate::output;
+use crate::unlock;
+
+pub(super) const ONLY_LUKS2: &str = "This operation is supported only for LUKS2 device.";
+pub(super) const NOT_PERSISTENT: &str = "Device activated but cannot make flags persistent.";
+
+pub(in crate::cryptsetup) fn run(session: &Session, kind: &str) -> Result<(), Failure> {
+    let path = session.device_path();
+    // What is wrong with the device comes first: callers format it, or not, by that.
+    let luks = if kind == "plain" {
+        plain::look(session)?;
+        None
+    } else {
+        Some(look(session)?)
+    };
+    check_free(session)?;
+    let is_shared = may_be_shared(session, &path);
+    match luks {
+        None => plain::open(session, is_shared),
+        Some(luks) => open_luks(session, &luks, is_shared),
+    }
+}
+
+/// Refuses a name that is active, before anybody is asked for anything; and where there is no device-mapper.
+fn check_free(session: &Session) -> Result<(), Failure> {
+    let name = &session.operands[1];
+    let shown = output::path(Path::new(name));
+    match status(name) {
+        Ok(_) => Err(Failure::new(
+            Exit::ExistsOrBusy,
+            format!("Device {shown} already exists."),
+        )),
+        // What no mapping can be called is refused by the job.
+        Err(jobs::Error::Mapping(MappingError::Inactive { .. } | MappingError::Name { .. })) => {
+            Ok(())
+        }
+        Err(error) => Err(failure::of(Action::Open, session, error)),
+    }
+}
+
+/// The header, as far as it decides what is said: the job reads the one that counts.
+fn look(session: &Session) -> Result<Luks, Failure> {
+    let path = session.header_path();
+    let name = output::path(&path);
+    let storage = open_for_reading(&path)?;
+    let luks =
+        Luks::open(storage.clone()).map_err(|error| Failure::of_image(&name, error, &*storage))?;
+    if !session.allows(luks.header()) {
+        return Err(Failure::not_luks(&name));
+    }
+    if session.given.has("header") {
+        open_for_reading(&session.device_path())?;
+    }
+    Ok(luks)
+}
+
+/// Two mappings of one file are let through there, each over a loop device of its own. It is told.
+fn may_be_shared(session: &Session, path: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(path) else {
+        return false;
+    };
+    let kind = file.metadata().map(|metadata| metadata.file_type());
+    if kind.is_ok_and(|kind| kind.is_block_device()) {
+        return session.given.has("shared");
+    }
+    if let Ok(by) = known_users(&file)
+        && !by.users.is_empty()
+        && !session.given.has("shared")
+    {
+        output::aside(format_args!(
+            "WARNING: Device {} is in use{by}: what is written through both spoils it.",
+            session.device()
+        ));
+    }
+    true
+}
+
+fn open_luks(session: &Session, luks: &Luks, is_shared: bool) -> Result<(), Failure> {
+    check_data(session, luks)?;
+    let is_luks1 = matches!(luks.header(), Header::Luks1(_));
+    let persistent = session.given.has("persistent");
+    let options = OpenOptions {
+        container: Container::Luks(match session.kind.as_deref() {
+            Some("luks1") => Some(Version::Luks1),
+            Some("luks2") => Some(Version::Luks2),
+            _ => None,
+        }),
+        header: session
+            .given
+            .text("header")
+            .map(|header| Place::Path(header.into())),
+        persistent: persistent && !is_luks1,
+        unlock: unlocking(session, luks)?,
+        ..common(session, is_shared)
+    };
+    let way = Way::of(session, luks, session.given.text("volume-key-file"))?;
+    let opened = start(session, &options, &way.asker)?;
+    way.told(session, opened.keyslot)?;
+    if persistent && is_luks1 {
+        Failure::wrong(ONLY_LUKS2).print();
+    }
+    if persistent && opened.persistent != Some(true) {
+        Failure::wrong(NOT_PERSISTENT).print();
+    }
+    Ok(())
+}
+
+/// Refuses a header without data behind it before anybody is asked for anything.
+fn check_data(session: &Session, luks: &Luks) -> Result<(), Failure> {
+    let device = session.device();
+    let storage = open_for_reading(&session.device_path())?;
+    let bytes = storage.len().map_err(|_| Failure::missing(&device))?;
+    let offset = luks.header().data_offset().unwrap_or(0);
+    if bytes > 0 && (session.given.has("header") || offset < bytes) {
+        return Ok(());
+    }
+    Err(failure::no_data(&device))
+}
+
+/// How a header is unlocked here: as cryptsetup does it, with a cipher that encrypts nothing too.
+pub(super) fn unlocking(session: &Session, luks: &Luks) -> Result<Unlock, Failure> {
+    let is_given = session.given.has("volume-key-file");
+    let bytes = is_given.then(|| bytes_of_volume_key(session, luks.header()));
+    Ok(Unlock {
+        keyslot: session.keyslot(),
+        volume_key_bytes: bytes.transpose()?,
+        allow_unencrypted: true,
+        ..unlock::unless_typed()?
+    })
+}
+
+/// How a header is unlocked: by a token, which is tried at once, by the volume key, or as somebody is asked.
+pub(super) struct Way<'a> {
+    pub(super) asker: Asker<'a>,
+    /// The keyslot that a token has opened.
+    by_token: Option<u32>,
+}
+
+impl<'a> Way<'a> {
+    pub(super) fn of(
+        session: &'a Session,
+        luks: &Luks,
+        volume_key: Option<&OsStr>,
+    ) -> Result<Self, Failure> {
+        let asker = Asker::new(
+            session,
+            format!("Enter passphrase for {}: ", prompted(session)),
+        )?;
+        if let Some(file) = volume_key {
+            let key = read_key_of_data(session, file, luks.header())?;
+            return Ok(Self {
+                asker: asker.with_volume_key(key),
+                by_token: None,
+            });
+        }
+        let Some(unlocked) = unlock_by_token(session, luks)? else {
+            return Ok(Self {
+                asker,
+                by_token: None,
+            });
+        };
+        let opened = unlocked.volume_key().expose();
+        let mut key = VolumeKey::zeroed(opened.len());
+        key.expose_mut().copy_from_slice(opened);
+        Ok(Self {
+            asker: asker.with_volume_key(key),
+            by_token: unlocked.keyslot(),
+        })
+    }
+
+    /// Tells which keyslot it was.
+    pub(super) fn told(&self, session: &Session, keyslot: Option<u32>) -> Result<(), Failure> {
+        match self.by_token.or(keyslot) {
+            Some(keyslot) => session.tell(format!("Key slot {keyslot} unlocked.")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whose passphrase is asked for: of a mapping that there is, of the device below it.
+fn prompted(session: &Session) -> String {
+    session.device()
+}
+
+/// What is the same for every type.
+pub(super) fn common(session: &Session, is_shared: bool) -> OpenOptions {
+    OpenOptions {
+        read_only: session.given.has("readonly"),
+        flags: flags(session),
+        no_keyring: session.given.has("disable-keyring"),
+        shared: is_shared,
+        ..OpenOptions::default()
+    }
+}
+
+pub(super) fn start(
+    session: &Session,
+    options: &OpenOptions,
+    asker: &Asker<'_>,
+) -> Result<Opened, Failure> {
+    let place = Place::Path(PathBuf::from(&session.operands[0]));
+    open(&place, &session.operands[1], options, asker, &Teller)
+        .map_err(|error| asker.failure(Action::Open, error))
+}

@@ -1,0 +1,98 @@
+//! `status NAME`.
+
+use dmcrypt::SECTOR_BYTES;
+use jobs::mapping::status::{Crypt, Status, status};
+
+use super::{check_active, failure, shown_by_status};
+use crate::cryptsetup::action::Action;
+use crate::cryptsetup::failure::Failure;
+use crate::cryptsetup::session::{Session, say};
+use crate::exit::Exit;
+use crate::output;
+
+pub(in crate::cryptsetup) fn run(session: &Session) -> Result<(), Failure> {
+    let name = session.device_path();
+    let shown = shown_by_status(&name);
+    match check_active(Action::Status, &name) {
+        Err(failure) if failure.exit == Exit::BadImage => {
+            say(format!("{shown} is inactive."))?;
+            return Err(Failure::silent(Exit::BadImage));
+        }
+        outcome => outcome?,
+    }
+    let told =
+        status(name.as_os_str()).map_err(|error| failure::of(Action::Status, session, error))?;
+    let [status] = &told.mappings[..] else {
+        return Err(Failure::silent(Exit::Wrong));
+    };
+    if status.state == "no-table" {
+        return Err(failure::no_table(Exit::Wrong, &output::path(&name)));
+    }
+    let used = if status.open_count > 0 {
+        " and is in use"
+    } else {
+        ""
+    };
+    say(format!("{shown} is active{used}."))?;
+    let kind = status
+        .kind
+        .map_or_else(|| "n/a".to_owned(), str::to_uppercase);
+    say(format!("  type:    {kind}"))?;
+    match &status.crypt {
+        Some(crypt) => say_crypt(status, crypt),
+        None => Ok(()),
+    }
+}
+
+/// Whether device-mapper has anything of that name.
+pub(super) fn is_there(name: &std::path::Path) -> bool {
+    status(name.as_os_str()).is_ok()
+}
+
+fn say_crypt(status: &Status, crypt: &Crypt) -> Result<(), Failure> {
+    say(format!("  cipher:  {}", crypt.cipher))?;
+    say(format!("  keysize: {} bits", crypt.key_bits))?;
+    let location = match crypt.key_location {
+        "keyring" => "keyring",
+        _ => "dm-crypt",
+    };
+    say(format!("  key location: {location}"))?;
+    say(format!("  device:  {}", crypt.device))?;
+    if let Some(file) = &crypt.loop_file {
+        say(format!("  loop:    {file}"))?;
+    }
+    say(format!("  sector size:  {}", crypt.sector_size))?;
+    say(format!(
+        "  offset:  {} sectors",
+        crypt.offset / SECTOR_BYTES
+    ))?;
+    say(format!("  size:    {} sectors", crypt.bytes / SECTOR_BYTES))?;
+    if crypt.skip_sectors != 0 {
+        say(format!("  skipped: {} sectors", crypt.skip_sectors))?;
+    }
+    let mode = if status.read_only {
+        "readonly"
+    } else {
+        "read/write"
+    };
+    let suspended = match status.state {
+        "suspended" => " (suspended)",
+        _ => "",
+    };
+    say(format!("  mode:    {mode}{suspended}"))?;
+    if crypt.flags.is_empty() {
+        return Ok(());
+    }
+    // Each has a blank behind it but the last one of the list.
+    let mut flags = String::new();
+    for flag in &crypt.flags {
+        flags.push_str(match flag.as_str() {
+            "allow_discards" => "discards",
+            flag => flag,
+        });
+        if flag != "no_write_workqueue" {
+            flags.push(' ');
+        }
+    }
+    say(format!("  flags:   {flags}"))
+}
