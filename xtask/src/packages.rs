@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("libxkbcommon-tools", "xkbcli"),
     ("mandoc", "mandoc"),
     ("systemd", "systemd-cryptenroll"),
+    ("udev", "udevadm"),
     ("python3", "python3"),
     ("e2fsprogs", "mkfs.ext4"),
     ("xfsprogs", "mkfs.xfs"),
