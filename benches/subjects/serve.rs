@@ -263,7 +263,7 @@ impl Server {
         let start = Instant::now();
         while UnixStream::connect(&socket).is_err() {
             let has_ended = matches!(server.child.try_wait(), Ok(Some(_)));
-            if has_ended || start.elapsed() > Duration::from_secs(60) {
+            if has_ended || start.elapsed() > Duration::from_mins(1) {
                 return Err("it does not serve here".to_owned());
             }
             thread::sleep(Duration::from_millis(20));

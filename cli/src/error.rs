@@ -1,5 +1,7 @@
 //! Everything that ends a command early, and with which exit code.
 
+mod serve;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
@@ -14,7 +16,7 @@ use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
 use jobs::new_luks::Cost;
 
-use crate::commands::serve::ServeError;
+pub use self::serve::ServeError;
 use crate::descriptors::Closed;
 use crate::exit::Exit;
 use crate::output::{self, OutputError};

@@ -62,6 +62,10 @@ pub struct ServeArgs {
 /// Where and how something is served.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 pub struct ServerArgs {
     /// Serve at this Unix socket, which only its owner reaches; its folder must be one that nobody else can change
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]

@@ -1,7 +1,6 @@
 //! `serve IMG`: the plaintext of a container over NBD.
 
 mod background;
-mod error;
 mod log;
 mod place;
 mod run;
@@ -28,7 +27,7 @@ use self::log::Log;
 use self::place::{Listening, Place};
 use super::decrypt::container_of;
 use crate::args::ServeArgs;
-use crate::error::Error;
+use crate::error::{Error, ServeError};
 use crate::exit::Exit;
 use crate::human;
 use crate::inputs::InputsOf as _;
@@ -38,8 +37,6 @@ use crate::secrets::Keys;
 use crate::signals;
 use crate::unlock;
 use crate::watch::Warner;
-
-pub use error::ServeError;
 
 /// Serves until it is asked to end, or goes to the background.
 pub fn run(args: &ServeArgs) -> Result<Exit, Error> {

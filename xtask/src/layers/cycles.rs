@@ -12,6 +12,7 @@ const CRATES: &[&str] = &[
     "recognise",
     "dmcrypt-plain",
     "luks",
+    "serve",
     "jobs",
     "cli",
 ];

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -131,6 +132,10 @@ impl Place {
     }
 }
 
+/// In a folder like /tmp nobody removes what is another's.
+const STICKY: u32 = 0o1000;
+const OF_OTHERS: u32 = 0o022;
+
 /// What is removed in the end.
 #[derive(Default)]
 struct Leavings {
@@ -178,9 +183,6 @@ fn check_path(path: &Path) -> Result<(), ServeError> {
             why: format!("it belongs to user {owner}"),
         });
     }
-    // In a folder like /tmp nobody removes what is another's.
-    const STICKY: u32 = 0o1000;
-    const OF_OTHERS: u32 = 0o022;
     if metadata.mode() & OF_OTHERS != 0 && metadata.mode() & STICKY == 0 {
         return Err(ServeError::Folder {
             folder: output::path(folder),
@@ -239,7 +241,7 @@ fn uri_of(path: &Path) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
             uri.push(char::from(*byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri
