@@ -73,6 +73,8 @@ mod qemu;
 mod races;
 /// What is on a disk, by images of the real programs: named, not overwritten, and the way to a header in it.
 mod recognised;
+/// Sealed headers: used and changed by cryptsetup, checked by a program of Python.
+mod seal;
 /// What Linux makes of file systems and partition tables that were encrypted with the defaults.
 mod sectors;
 /// `serve` beside the clients of NBD that people attach.
