@@ -379,5 +379,6 @@ fn a_seal_in_a_file() {
         .expect(1);
     place
         .run("decrypt bare none --key-file pw --seal missing")
-        .expect(1);
+        .expect(4)
+        .says("cannot read missing");
 }
