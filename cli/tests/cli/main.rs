@@ -27,6 +27,7 @@ mod keyslots;
 mod luks;
 mod machine;
 mod manual;
+mod mapping;
 mod numbers;
 mod places;
 mod plain;

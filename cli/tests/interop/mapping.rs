@@ -64,17 +64,32 @@ fn tweak(copy: &mut [u8]) {
     copy[448..480].copy_from_slice(&checksum);
 }
 
-/// All in one kernel, for it takes seconds to start.
-#[test]
-fn mappings_are_cryptsetups() {
+/// Runs a script of `mapping/` in a kernel, where it is to find nothing wrong.
+fn check(script: &str) -> Place {
     let place = place();
     let script = format!(
-        "L='{PROGRAM}'\ncd '{}'\n{}",
+        "L='{PROGRAM}'\ncd '{}'\n{}{script}",
         place.path("").display(),
         include_str!("mapping/guest.sh")
     );
     assert_eq!(place.kernel(&script, &[]), "");
+    place
+}
+
+#[test]
+fn mappings_are_cryptsetups() {
+    let place = check(include_str!("mapping/same.sh"));
     check_members(&String::from_utf8(place.read("json")).unwrap());
+}
+
+#[test]
+fn an_opening_is_whole_or_not_at_all() {
+    check(include_str!("mapping/killed.sh"));
+}
+
+#[test]
+fn what_is_open_is_changed_or_as_it_was() {
+    check(include_str!("mapping/verbs.sh"));
 }
 
 /// Every member that is printed is in the manual page, as what the page says, and every one of the page is printed.

@@ -1,0 +1,23 @@
+# --- What is open, changed by one that is killed, or fails, at each call.
+section verbs
+# Only what is asked of device-mapper and of loop devices counts.
+PATHS='-P /dev/mapper/control -P /dev/loop-control -P /dev/loop0'
+for verb in 'resize t --size 64' 'suspend t' 'refresh t --allow-discards' 'resume t'; do
+	for what in signal=KILL error=ENOMEM; do
+		N=1
+		while [ $N -lt 20 ]; do
+			run 0 open luks4096 t $K
+			case $verb in resume*) run 0 mapping suspend t ;; esac
+			case $verb in suspend*) inject ioctl:$what:when=$N mapping $verb ;; *) inject ioctl:$what:when=$N mapping $verb $K ;; esac
+			code=$?
+			# It is as it was, or can be made so.
+			"$L" mapping resume t $K >out 2>err </dev/null
+			cmp -s -n 32768 raw /dev/mapper/t || wrong "$verb, $what at $N: another plaintext"
+			dmsetup info t | grep -q INACTIVE && [ $what = error=ENOMEM ] && wrong "$verb, $what at $N: a table is left"
+			run 0 close t
+			nothing_left "$verb, $what at $N"
+			[ $code != 0 ] || break
+			N=$((N + 1))
+		done
+	done
+done
