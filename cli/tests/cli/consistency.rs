@@ -463,10 +463,6 @@ const DIFFER: &[(&str, &str)] = &[
     ),
     ("unbound", "an unbound key, and a token without a keyslot"),
     (
-        "allow-discards",
-        "what `serve` gives back is its clients', what a mapping does the file system's above it",
-    ),
-    (
         "device-size",
         "`reencrypt` does a part of the data, `mapping resize` maps one",
     ),
