@@ -134,6 +134,14 @@ impl Place {
         self.shell(Path::new("env"), arguments)
     }
 
+    /// The same, by a program that cannot make a file longer than so many bytes.
+    pub fn with_small_files(&self, arguments: &str, bytes: u64) -> Command {
+        let limit = format!("--fsize={bytes}");
+        let program = [limit.as_str(), env!("CARGO_BIN_EXE_luksmith")];
+        let arguments = program.into_iter().chain(arguments.split_whitespace());
+        self.shell(Path::new("prlimit"), arguments)
+    }
+
     /// Runs the program without standard input.
     pub fn run(&self, arguments: &str) -> Run {
         self.command(arguments)
