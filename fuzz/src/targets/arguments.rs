@@ -259,19 +259,30 @@ fn value(input: &mut Unstructured<'_>) -> arbitrary::Result<OsString> {
         _ => (*input.choose(TEXTS)?).into(),
     };
     if let Some(text) = value.to_str() {
-        let powers = [("", 0), ("K", 1), ("M", 2), ("G", 3), ("T", 4)];
-        let expected = powers.iter().find_map(|(suffix, power)| {
-            let digits = text.to_ascii_uppercase();
-            let digits = digits
-                .strip_suffix(suffix)?
-                .strip_prefix('+')
-                .unwrap_or(digits.strip_suffix(suffix)?)
-                .to_owned();
-            bounded(naive(&digits)? * 1024_i128.pow(*power), 0, u64::MAX.into())
-        });
+        let expected = naive_size(text);
         assert_eq!(size::parse(text).ok().map(i128::from), expected, "{text:?}");
     }
     Ok(value)
+}
+
+/// What a size says, read in another way than the product's: each suffix by its whole name.
+fn naive_size(text: &str) -> Option<i128> {
+    let units = [("K", 1), ("M", 2), ("G", 3), ("T", 4)].into_iter();
+    let units = units
+        .flat_map(|(letter, power)| [(letter.to_owned(), power), (letter.to_lowercase(), power)]);
+    let units = units.flat_map(|(letter, power)| {
+        [
+            (format!("{letter}iB"), 1024_i128.pow(power)),
+            (format!("{letter}B"), 1000_i128.pow(power)),
+            (letter, 1024_i128.pow(power)),
+        ]
+    });
+    let others = [("", 1), ("s", 512), ("S", 512)];
+    let others = others.map(|(suffix, unit)| (suffix.to_owned(), unit));
+    let size = units
+        .chain(others)
+        .find_map(|(suffix, unit)| Some(naive(text.strip_suffix(suffix.as_str())?)? * unit))?;
+    bounded(size, 0, u64::MAX.into())
 }
 
 /// Decimal digits and nothing else, of a number that is not too large to matter.
