@@ -79,7 +79,7 @@ pub struct ServerArgs {
     /// Serve for reading only
     #[arg(long)]
     pub read_only: bool,
-    /// Give back below what the file system above gives back: it can then be seen what is empty
+    /// Let what clients do not need any more go from the container, which shows which parts of it are in use
     #[arg(long)]
     pub allow_discards: bool,
     /// Serve until CMD ends, which a shell runs with the variables $uri and $unixsocket; its exit status is this one's.

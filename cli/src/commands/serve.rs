@@ -197,7 +197,7 @@ impl PidFile {
             path: output::path(path),
             source,
         };
-        let written = Self(std::path::absolute(path).map_err(failed)?);
+        let absolute = std::path::absolute(path).map_err(failed)?;
         // What an earlier process has left is written over, but nothing that a link leads to.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let mut file = OpenOptions::new()
@@ -222,7 +222,8 @@ impl PidFile {
         file.set_len(0).map_err(failed)?;
         file.write_all(format!("{}\n", std::process::id()).as_bytes())
             .map_err(failed)?;
-        Ok(written)
+        // What was refused is not ours to remove.
+        Ok(Self(absolute))
     }
 }
 

@@ -84,11 +84,10 @@ class Client(threading.Thread):
                     self.version += 1
                     self.may[block].add(self.version)
                     h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(stamp(block, self.version))), block * BLOCK)
-                    h.close()
+                    # Its last reference: the connection is closed without a word.
                     h = None
-                    # It may be written a while after, too.
-                    self.unsettled = block
-                    time.sleep(0.05)
+                    # The other one has to be written, or not, before the next.
+                    time.sleep(0.2)
             except nbd.Error:
                 # The server was killed.
                 self.gone = True
@@ -153,6 +152,7 @@ for number in range(rounds):
         h.connect_uri(uri)
     verify(workers, h)
     h.shutdown()
+    assert all(worker.gone or worker.done >= worker.budget for worker in workers), "a client has ended early"
     wrong = [what for worker in workers for what in worker.wrong]
     assert not wrong, (number, wrong[:5])
     versions = [worker.version for worker in workers]
