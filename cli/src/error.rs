@@ -11,6 +11,7 @@ use jobs::clone;
 use jobs::error::Unconfirmed;
 use jobs::in_place::Zones;
 use jobs::in_place::encrypt::EncryptInPlaceOptions;
+use jobs::in_place::reencrypt::ReencryptOptions;
 use jobs::key_source::KeyError;
 use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
@@ -235,6 +236,8 @@ fn option_for(wish: &'static str) -> &'static str {
         clone::SERIES => "--count",
         EncryptInPlaceOptions::REDUCE => "--reduce-device-size",
         EncryptInPlaceOptions::OFFSET => "--offset",
+        ReencryptOptions::KEEP_KEY => "--keep-key of a LUKS2 container",
+        ReencryptOptions::HASH => "--hash",
         Zones::HASH => "--resilience-hash",
         Zones::OTHER => "another --resilience than checksum",
         other => other,

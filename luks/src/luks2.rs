@@ -21,7 +21,7 @@ pub(crate) use json::to_base64;
 pub use keyslot::{AreaCipher, Keyslot, KeyslotKind, PassphraseSlot, Priority};
 pub(crate) use members::unknown_members;
 pub use metadata::Metadata;
-pub(crate) use metadata::TAKE_MAGIC;
+pub(crate) use metadata::{LOWER, TAKE_MAGIC};
 pub(crate) use new::{NewDigest, NewKeyslot, NewMetadata};
 pub(crate) use reencryption::is_alike;
 pub use reencryption::{

@@ -420,6 +420,9 @@ impl Running {
         let data_bytes = storage_bytes(&*self.data)?;
         let leavings = job.leavings(metadata, data_bytes);
         metadata::write_end(&mut json, &job.state);
+        if job.state.after.digest.is_some() {
+            luks1::write_end(&mut json, metadata);
+        }
         leavings::forget_in_place(&mut json);
         let key = job.final_key(&self.unlocked);
         let key = key.unwrap_or_else(|| self.unlocked.volume_key());

@@ -242,7 +242,12 @@ fn of_header_beside(name: &str) -> Option<String> {
     let beside = header_file::beside(Path::new(name), false);
     beside.is_file().then(|| {
         let header = output::path(&beside);
-        format!("its header is in {header}: {}", goes_on(name, None))
+        let way = if header_file::is_of_detached(&beside) {
+            goes_on("IMG", Some(name))
+        } else {
+            goes_on(name, None)
+        };
+        format!("its header is in {header}: {way}")
     })
 }
 

@@ -182,8 +182,8 @@ pub struct ReencryptArgs {
     /// Bytes that are encrypted as one: 512, 1024, 2048 or 4096 [default: as before]
     #[arg(long, value_name = "BYTES", help_heading = "New encryption")]
     pub sector_size: Option<u32>,
-    /// Keep the volume key and the keyslots: cipher or sector size change
-    #[arg(long, help_heading = "New encryption", conflicts_with_all = ["key_size", "hash", "keyslot_cipher"])]
+    /// Keep the volume key and the keyslots: cipher or sector size change; in LUKS1 the header alone, with --hash or another cost
+    #[arg(long, help_heading = "New encryption", conflicts_with_all = ["key_size", "keyslot_cipher"])]
     pub keep_key: bool,
     /// What the new keyslots cost to guess.
     #[command(flatten)]

@@ -18,6 +18,7 @@ use jobs::in_place::resume::{ResumeOptions, resume};
 use jobs::in_place::{Resilience, Zones, header_file};
 use jobs::unlock::Unlock;
 use luks::luks2::{self, ReencryptionMode, Segment};
+use luks::reencrypt::luks1::LUKS1;
 use luks::reencrypt::{DECRYPT_IN_PLACE, WIPE};
 use luks::reencryption::{State, state};
 use luks::{Header, InvalidOption, Luks, Unfinished};
@@ -88,8 +89,8 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
             check_offline(session)?;
             return go_on(session, None);
         }
-        let beside = header_file::beside(&device, is_block_device(&device));
-        if header.is_none() && found.is_none() && beside.exists() {
+        let beside = header_file::beside(path, is_block_device(path));
+        if found.is_none() && beside.exists() {
             check_offline(session)?;
             return go_on(session, None);
         }
@@ -171,7 +172,7 @@ fn is_left(luks: &Luks) -> bool {
         return false;
     };
     let mut tokens = header.metadata.tokens.iter();
-    tokens.any(|token| [WIPE, DECRYPT_IN_PLACE].contains(&&*token.kind))
+    tokens.any(|token| [WIPE, DECRYPT_IN_PLACE, LUKS1].contains(&&*token.kind))
 }
 
 fn is_settled(luks: &Luks) -> bool {
@@ -200,12 +201,12 @@ fn on_luks(session: &Session, path: &Path, luks: &Luks) -> Result<(), Failure> {
             "Conflicting versions. Device {device} is LUKS{version}."
         )));
     }
-    let Header::Luks2(header) = luks.header() else {
-        return Err(not_built("the reencryption of LUKS1 containers"));
-    };
     if !given.has("decrypt") {
         return begin::change_key(session, luks);
     }
+    let Header::Luks2(header) = luks.header() else {
+        return begin::decrypt_luks1(session, luks);
+    };
     if !given.has("header") {
         return Err(Failure::wrong("LUKS2 decryption requires --header option."));
     }

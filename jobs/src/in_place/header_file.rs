@@ -10,7 +10,7 @@ use luks::luks2::{ReencryptionMode, SegmentKind};
 use luks::reencrypt::luks1::{Lowering, is_magic_to_be_taken, is_to_be_lowered};
 use luks::reencrypt::{DECRYPT_IN_PLACE, Leavings, is_encrypted_apart, is_to_be_put_aside};
 use luks::{Header, Luks};
-use volume::Storage;
+use volume::{Access, FileStorage, Storage};
 
 use crate::change::Target;
 use crate::destination::{self, Overwrite};
@@ -35,6 +35,14 @@ pub fn beside(image: &Path, is_device: bool) -> PathBuf {
     let mut name = OsString::from(named);
     name.push(SUFFIX);
     name.into()
+}
+
+/// Whether it describes what is done to data whose LUKS1 header is in a file of its own, too.
+pub fn is_of_detached(path: &Path) -> bool {
+    let opened = FileStorage::open(path, Access::Read);
+    let luks = opened.map(|file| Luks::open(Arc::new(file)));
+    matches!(luks, Ok(Ok(luks))
+        if Lowering::said(luks.header()).is_some() && luks.header().data_offset() == Some(0))
 }
 
 /// What the header in a file of its own says that is to be done.

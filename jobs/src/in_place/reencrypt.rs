@@ -54,6 +54,10 @@ pub struct ReencryptOptions {
 }
 
 impl ReencryptOptions {
+    /// What a key that stays is in an [`Error::Conflict`].
+    pub const KEEP_KEY: &str = "a key that is kept in LUKS2";
+    /// What a hash of new keyslots is in one.
+    pub const HASH: &str = "a hash of new keyslots";
     /// What taking bytes from the end is in an [`Error::Conflict`].
     pub const REDUCE: &str = "bytes that the end gives up";
     /// What a part of the data is in one.
@@ -294,6 +298,12 @@ impl Plan {
                     asked: key_bytes * 8,
                 }
                 .into());
+            }
+            if luks1.is_none() && options.new.hash.is_some() {
+                return Err(Error::Conflict {
+                    one: ReencryptOptions::KEEP_KEY,
+                    other: ReencryptOptions::HASH,
+                });
             }
             let is_same = cipher == old_cipher && sector.size == old_sector;
             if luks1.is_some() && !is_same {

@@ -1,5 +1,6 @@
 //! The image and its header, held for as long as a job takes.
 
+use luks::reencrypt::luks1::Lowering;
 use luks::reencryption::{State, state};
 use luks::{Header, Luks, Policy, reencrypt};
 
@@ -98,7 +99,8 @@ impl Site {
             luks.drop_seal();
         }
         if let Header::Luks2(header) = luks.header()
-            && !matches!(state(&header.metadata), State::None | State::Unknown)
+            && (!matches!(state(&header.metadata), State::None | State::Unknown)
+                || Lowering::said(luks.header()).is_some())
         {
             return Err(InPlaceError::UnderWay {
                 name: self.data.name.clone(),

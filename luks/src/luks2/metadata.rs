@@ -31,6 +31,8 @@ pub struct Metadata {
 
 /// The requirement of a header file whose image still has its LUKS1 header: nobody else goes on from there.
 pub(crate) const TAKE_MAGIC: &str = "luksmith-take-magic";
+/// The requirement of a header file whose image is to get a LUKS1 header: nobody else changes what that will be.
+pub(crate) const LOWER: &str = "luksmith-lower";
 
 impl Metadata {
     /// Parses a JSON area of a header copy of `header_bytes` bytes.
@@ -103,8 +105,8 @@ impl Metadata {
     pub fn known_reencryption(&self) -> Result<Option<&Reencryption>, Error> {
         let names = self.config.requirements.iter();
         // Who reads need not do what it asks for.
-        let others = names.filter(|name| *name != TAKE_MAGIC).count();
-        match (&self.reencryption, others) {
+        let others = names.filter(|name| *name != TAKE_MAGIC && *name != LOWER);
+        match (&self.reencryption, others.count()) {
             (Some(state), 1) => Ok(Some(state)),
             (None, 0) => Ok(None),
             _ => self.config.refuse_requirements().map(|()| None),

@@ -26,7 +26,7 @@ use crate::fingerprint::Fingerprint;
 use crate::format::{NewContainer, NewHeader};
 use crate::keyslots::{free_number, insert, take_out};
 use crate::luks1::{self, Keyslot, Layout};
-use crate::luks2::{self, BinaryHeader, TAKE_MAGIC, Which};
+use crate::luks2::{self, BinaryHeader, LOWER, Metadata, TAKE_MAGIC, Which};
 use crate::number::{to_u64, to_usize};
 use crate::random::Random;
 use crate::store::{self, Found};
@@ -306,6 +306,13 @@ pub fn is_magic_to_be_taken(header: &Header) -> bool {
     requirements.iter().any(|name| name == TAKE_MAGIC)
 }
 
+/// Says at the end of a reencryption that the LUKS1 header is next.
+pub(super) fn write_end(json: &mut Map<String, Value>, metadata: &Metadata) {
+    if metadata.tokens.iter().any(|token| token.kind == LUKS1) {
+        metadata::require(json, LOWER);
+    }
+}
+
 /// Whether a header, in a storage of its own, says of nothing but a LUKS1 header that is to be written.
 pub fn is_to_be_lowered(header: &Header) -> bool {
     let Header::Luks2(luks2) = header else {
@@ -313,7 +320,11 @@ pub fn is_to_be_lowered(header: &Header) -> bool {
     };
     let metadata = &luks2.metadata;
     Lowering::said(header).is_some()
-        && metadata.config.requirements.is_empty()
+        && metadata
+            .config
+            .requirements
+            .iter()
+            .all(|name| name == LOWER)
         && metadata.reencryption.is_none()
         && metadata.digest_of_data().is_some()
         && Leavings::of(metadata).is_none()
@@ -345,6 +356,9 @@ pub fn take_magic(luks: &Luks, target: &dyn Storage, random: &mut dyn Random) ->
     let mut edit = Edit::go_on(Arc::clone(luks.storage()), luks.header())?;
     let mut json = luks2_of(edit.header())?.metadata.raw().clone();
     metadata::release(&mut json, |name| name == TAKE_MAGIC);
+    if luks2_of(edit.header())?.metadata.reencryption.is_none() {
+        metadata::require(&mut json, LOWER);
+    }
     commit(&mut edit, json, random)
 }
 

@@ -50,11 +50,11 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
             session.device()
         )));
     }
-    match session.kind.as_deref() {
-        None | Some("luks" | "luks2") => {}
-        Some("luks1") => return Err(not_built("an encryption in place to LUKS1")),
+    let version = match session.kind.as_deref() {
+        None | Some("luks" | "luks2") => Version::Luks2,
+        Some("luks1") => Version::Luks1,
         Some(_) => return Err(Failure::silent(Exit::Wrong)),
-    }
+    };
     if given.string("integrity").is_some_and(|kind| kind != "none") {
         return Err(not_built(INTEGRITY));
     }
@@ -85,11 +85,11 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
     let mut wanted = LuksOptions {
         offset_sectors: offset,
         sector_bytes: given.small("sector-size"),
-        ..format::luks_options(session, Version::Luks2)?
+        ..format::luks_options(session, version)?
     };
-    let cut = cut_keyslots(&mut wanted, reduced);
+    let cut = (version == Version::Luks2).then(|| cut_keyslots(&mut wanted, reduced));
     let (key_bytes, mut notes) = measured(session, &wanted, header.is_some(), reduced)?;
-    notes.extend(cut);
+    notes.extend(cut.flatten());
     confirm(session, header.as_deref())?;
     let options = EncryptInPlaceOptions {
         change: change(session),
@@ -205,7 +205,7 @@ fn measured(
     let layout =
         Layout::new(new.options()).map_err(|option| Failure::luks(&device, option.into()))?;
     let mut notes = Vec::new();
-    if layout.keyslots_bytes < SMALL_KEYSLOTS_BYTES {
+    if wanted.version == Version::Luks2 && layout.keyslots_bytes < SMALL_KEYSLOTS_BYTES {
         notes.push(format!(
             "WARNING: keyslots area ({} bytes) is very small, available LUKS2 keyslot count is very limited.",
             layout.keyslots_bytes
@@ -250,6 +250,30 @@ pub(super) fn decrypt_into(session: &Session, luks: &Luks, header: &Path) -> Res
         )));
     }
     run_decrypt(session, &of_luks.metadata, true)
+}
+
+/// `--decrypt` of a LUKS1 container, wherever its header is.
+pub(super) fn decrypt_luks1(session: &Session, luks: &Luks) -> Result<(), Failure> {
+    check_offline(session)?;
+    let slots = in_use(luks.header());
+    if slots.is_empty() || session.keyslot().is_some_and(|slot| !slots.contains(&slot)) {
+        return Err(Failure::no_keyslot());
+    }
+    let options = DecryptInPlaceOptions {
+        change: change(session),
+        unlock: how(session)?,
+        zones: zones(session, false)?,
+        init_only: session.given.has("init-only"),
+    };
+    let face = Face::new(session, session.key(None)?).unlocking(&slots);
+    let device = session.device_path();
+    let header = session.given.text("header").map(PathBuf::from);
+    let header = header.filter(|header| !is_same_file(header, &device));
+    let image = Place::Path(device);
+    let done = decrypt_in_place(&image, header.as_ref(), &options, &face, &(), &face);
+    done.map_err(|error| failed(&face, error))?;
+    face.end();
+    Ok(())
 }
 
 /// `--decrypt` of a container whose header is in a file of its own.
@@ -301,9 +325,6 @@ fn run_decrypt(session: &Session, metadata: &Metadata, is_shifted: bool) -> Resu
 /// Another key, cipher or sector size.
 pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> {
     let given = &session.given;
-    let Header::Luks2(header) = luks.header() else {
-        return Err(Failure::silent(Exit::Wrong));
-    };
     if !given.has("init-only") {
         check_offline(session)?;
     }
@@ -320,7 +341,7 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
         }
     }
     let place = session.key(None)?;
-    let slots = opening(&header.metadata);
+    let slots = in_use(luks.header());
     let keep_key = given.has("keep-key");
     let kept = match session.keyslot() {
         Some(slot) if !slots.contains(&slot) => return Err(Failure::silent(Exit::Wrong)),
@@ -330,13 +351,14 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
     if kept.is_empty() {
         return Err(Failure::silent(Exit::Wrong));
     }
-    if kept.len() > 1 && !place.is_asked && !keep_key {
+    let is_luks1 = matches!(luks.header(), Header::Luks1(_));
+    if kept.len() > 1 && !place.is_asked && (!keep_key || is_luks1) {
         return Err(one_key());
     }
     let new_key = if keep_key {
         None
     } else {
-        new_key(session, &header.metadata)?
+        new_key(session, luks.header())?
     };
     let cost = session.costs(false)?;
     let is_costed = given.has("pbkdf-force-iterations") || given.has("iter-time");
@@ -362,7 +384,7 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
             hash: given.string("hash"),
             cipher: session
                 .keyslot_cipher()
-                .or_else(|| area_cipher(&header.metadata, &kept)),
+                .or_else(|| area_cipher(luks.header(), &kept)),
         },
         keep_key,
         zones: zones(session, reduced.is_some())?,
@@ -376,12 +398,18 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
             weak_cipher: false,
         },
     };
-    let before = header.metadata.keyslots.iter().map(|slot| slot.id);
     let face = Face::new(session, place)
         .trying()
         .of_keyslot(kept.first().copied())
-        .with_new_key(new_key)
-        .adding_to(before.collect());
+        .with_new_key(new_key);
+    let face = match luks.header() {
+        Header::Luks2(header) => {
+            let before = header.metadata.keyslots.iter().map(|slot| slot.id);
+            face.adding_to(before.collect())
+        }
+        // They have the numbers that they had.
+        Header::Luks1(_) => face,
+    };
     let image = Place::Path(session.device_path());
     let header = given.text("header").map(PathBuf::from);
     let header = header.filter(|header| !is_same_file(header, &session.device_path()));
@@ -400,13 +428,13 @@ fn new_key_bits(session: &Session) -> Option<u32> {
 }
 
 /// The new volume key of a file, as large as is said, as the old one, or as its cipher takes one.
-fn new_key(session: &Session, metadata: &Metadata) -> Result<Option<VolumeKey>, Failure> {
+fn new_key(session: &Session, header: &Header) -> Result<Option<VolumeKey>, Failure> {
     let given = &session.given;
     let file = given.text("new-volume-key-file");
     let Some(file) = file.or(given.text("volume-key-file")) else {
         return Ok(None);
     };
-    let old = metadata.volume_key_bytes().unwrap_or(XTS_KEY_BYTES);
+    let old = header.volume_key_bytes().unwrap_or(XTS_KEY_BYTES);
     let cipher: Option<CipherSpec> = given.string("cipher").and_then(|text| text.parse().ok());
     let takes = |bytes| {
         let cipher = cipher.as_ref();
@@ -423,8 +451,11 @@ fn new_key(session: &Session, metadata: &Metadata) -> Result<Option<VolumeKey>, 
 }
 
 /// How the area of the first of these keyslots is encrypted: those of the new ones are too, whatever the data are.
-fn area_cipher(metadata: &Metadata, kept: &[u32]) -> Option<KeyslotCipher> {
-    let slot = metadata.keyslot(*kept.first()?)?;
+fn area_cipher(header: &Header, kept: &[u32]) -> Option<KeyslotCipher> {
+    let Header::Luks2(header) = header else {
+        return None;
+    };
+    let slot = header.metadata.keyslot(*kept.first()?)?;
     let KeyslotKind::Luks2(slot) = &slot.kind else {
         return None;
     };
@@ -432,6 +463,18 @@ fn area_cipher(metadata: &Metadata, kept: &[u32]) -> Option<KeyslotCipher> {
         cipher: slot.cipher.text.clone(),
         key_bits: slot.cipher.key_bytes.checked_mul(8)?,
     })
+}
+
+/// The keyslots that open the data.
+fn in_use(header: &Header) -> Vec<u32> {
+    match header {
+        Header::Luks1(header) => {
+            let slots = (0u32..).zip(&header.keyslots);
+            let active = slots.filter(|(_, slot)| slot.active);
+            active.map(|(number, _)| number).collect()
+        }
+        Header::Luks2(header) => opening(&header.metadata),
+    }
 }
 
 /// The keyslots that hold the key of the data, by their numbers: in that order they are asked for.
