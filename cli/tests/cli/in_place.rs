@@ -237,9 +237,14 @@ fn what_is_refused_changes_nothing() {
             "--in-place does not go with a plain container",
         ),
         (
-            "encrypt --in-place r K CHEAP --type luks1",
+            "encrypt --in-place r K CHEAP --type luks1 --sector-size 4096",
             1,
-            "a LUKS1 container is not made in place",
+            "LUKS1 has no way to say sector size 4096",
+        ),
+        (
+            "reencrypt d K CHEAP --keep-key --hash sha1",
+            1,
+            "--keep-key of a LUKS2 container does not go with --hash",
         ),
         (
             "encrypt --in-place odd K CHEAP",

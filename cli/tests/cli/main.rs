@@ -19,6 +19,7 @@ mod generated;
 mod halfway;
 mod hostile_texts;
 mod in_place;
+mod in_place_luks1;
 mod in_place_plans;
 mod inspect;
 mod key_tails;

@@ -1,5 +1,7 @@
 //! Jobs in place beside cryptsetup: begun by one and ended by the other, and killed at each of their system calls.
 
+mod luks1;
+
 use std::fs;
 use std::path::Path;
 

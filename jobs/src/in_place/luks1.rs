@@ -10,6 +10,7 @@ use luks::reencrypt::luks1::{Lowering, lower as lower_to, mark, raise, take_magi
 use luks::{Header, InvalidOption, Luks, OsRandom, Policy, ReencryptionObstacle};
 use volume::Storage;
 
+use super::InPlaceReport;
 use super::header_file::{self, SUFFIX};
 use super::reencrypt::ReencryptOptions;
 use super::site::Site;
@@ -81,6 +82,9 @@ impl Raised {
         match options.new.cost.kdf {
             None | Some(Kdf::Pbkdf2) => options.new.cost.kdf = Some(Kdf::Pbkdf2),
             Some(_) => return cannot("another key derivation than PBKDF2"),
+        }
+        if options.reduce_bytes.is_some() {
+            return cannot("data that move while their key changes");
         }
         if options.new.cipher.is_some() {
             return cannot("a cipher of the keyslot's own");
@@ -219,6 +223,32 @@ pub(super) fn lower(site: &mut Site, change: &ChangeOptions) -> Result<(), Error
         header_file::remove(&header)?;
     }
     Ok(())
+}
+
+/// Writes the LUKS1 header of what is done but for that: no key is needed.
+pub(super) fn lower_alone(
+    site: &mut Site,
+    luks: &Luks,
+    change: &ChangeOptions,
+    watch: &dyn Watch,
+) -> Result<InPlaceReport, Error> {
+    let offset = luks.header().data_offset().unwrap_or(0);
+    let len = site.data.storage.len().unwrap_or(0);
+    let report = InPlaceReport {
+        dry_run: change.dry_run,
+        operation: "reencrypt",
+        left_bytes: 0,
+        ..InPlaceReport::about(site, luks.header(), len.saturating_sub(offset), "finished")
+    };
+    if change.dry_run {
+        return Ok(report);
+    }
+    watch.changes_in_place();
+    lower(site, change)?;
+    Ok(InPlaceReport {
+        header: site.header_name(),
+        ..report
+    })
 }
 
 /// Where the LUKS1 header lies or goes, where that is there. Data that lie where it would go are nobody's header.

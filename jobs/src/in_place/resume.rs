@@ -86,7 +86,7 @@ pub fn resume_asking(
         return take_away(&mut site, &luks, change);
     }
     if stage == Stage::Lower {
-        return lower(&mut site, &luks, change, watch);
+        return luks1::lower_alone(&mut site, &luks, change, watch);
     }
     let name = site.header().name.clone();
     let unlocked = keys::of_both(&luks, &name, secrets, &options.unlock, watch)
@@ -103,7 +103,7 @@ pub fn resume_asking(
         watch.changes_in_place();
         let luks = luks1::take(&site)?;
         if is_to_be_lowered(luks.header()) {
-            return lower(&mut site, &luks, change, watch);
+            return luks1::lower_alone(&mut site, &luks, change, watch);
         }
         reopened(&site, &unlocked, &options.unlock)?
     } else {
@@ -306,32 +306,6 @@ fn go_on(
         luks1::lower(site, &options.change)?;
     }
     Ok(report)
-}
-
-/// Writes the LUKS1 header of what is done but for that: no key is needed.
-fn lower(
-    site: &mut Site,
-    luks: &Luks,
-    change: &ChangeOptions,
-    watch: &dyn Watch,
-) -> Result<InPlaceReport, Error> {
-    let offset = luks.header().data_offset().unwrap_or(0);
-    let len = site.data.storage.len().unwrap_or(0);
-    let report = InPlaceReport {
-        dry_run: change.dry_run,
-        operation: "reencrypt",
-        left_bytes: 0,
-        ..InPlaceReport::about(site, luks.header(), len.saturating_sub(offset), "finished")
-    };
-    if change.dry_run {
-        return Ok(report);
-    }
-    watch.changes_in_place();
-    luks1::lower(site, change)?;
-    Ok(InPlaceReport {
-        header: site.header_name(),
-        ..report
-    })
 }
 
 /// Takes the header file for the header where the image has none, or is to lose its own; removes one that has done its

@@ -381,7 +381,8 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
                 lanes: cost.lanes.filter(|_| is_costed || given.has("pbkdf")),
                 ..cost
             },
-            hash: given.string("hash"),
+            // Of a key that stays LUKS2 has no keyslot to make anew.
+            hash: given.string("hash").filter(|_| !keep_key || is_luks1),
             cipher: session
                 .keyslot_cipher()
                 .or_else(|| area_cipher(luks.header(), &kept)),
