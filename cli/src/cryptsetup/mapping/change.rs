@@ -1,6 +1,6 @@
 //! What changes a mapping that there is: `resize`, `luksSuspend`, `luksResume`, `refresh`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use dmcrypt::SECTOR_BYTES;
@@ -143,7 +143,7 @@ pub(in crate::cryptsetup) fn refresh(session: &Session) -> Result<(), Failure> {
         .operands
         .first()
         .filter(|_| session.operands.len() > 1);
-    let header = AtHeader::of(session, crypt, device.map(|device| device.as_os_str()))?;
+    let header = AtHeader::of(session, crypt, device.map(OsString::as_os_str))?;
     let is_luks1 = matches!(header.luks.header(), Header::Luks1(_));
     let way = Way::of(session, &header.luks, session.given.text("volume-key-file"))?;
     let options = RefreshOptions {
