@@ -473,6 +473,10 @@ const DIFFER: &[(&str, &str)] = &[
     ("label", "`header config` takes it away by an empty one"),
     ("subsystem", "as the label"),
     ("uuid", "a new container has a random one"),
+    (
+        "allow-discards",
+        "what `serve` gives back is its clients', what a mapping does the file system's above it",
+    ),
     ("token-id", "a new token has a default"),
     (
         "json-file",

@@ -297,7 +297,7 @@ fn what_cannot_be_served_is_refused_before_anybody_is_asked() {
         );
     }
     let plain = format!("serve box {PLAIN} --socket s");
-    place.run(&plain).expect(4).says("LUKS2 container");
+    place.run(&plain).expect(1).says("holds a LUKS header");
     let run = place.sh("LISTEN_FDS=1 LISTEN_PID=$$ exec \"$LUKSMITH\" serve box --key-file pw");
     run.expect(1).says("$LISTEN_FDS");
     let run = place
