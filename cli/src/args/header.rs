@@ -29,6 +29,10 @@ pub struct ChangeArgs {
 
 /// `header VERB IMG`.
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them, and it is not moved about"
+)]
 pub enum HeaderVerb {
     /// Write header and keyslots into a file
     #[command(

@@ -191,7 +191,7 @@ fn copy(from: &dyn Storage, to: &dyn Storage) -> std::io::Result<()> {
 /// Takes its magic from the LUKS1 header, where the description says that it has it still.
 pub(super) fn take(site: &Site) -> Result<Luks, Error> {
     let luks = site.luks(&[], &())?;
-    let header = target(site, &luks)?.ok_or_else(|| no_target(site))?;
+    let header = target(site, &luks).ok_or_else(|| no_target(site))?;
     take_magic(&luks, &*header.storage, &mut OsRandom).map_err(|error| match error {
         luks::Error::Changed => InPlaceError::HeaderOfAnother {
             name: header.name.clone(),
@@ -207,17 +207,14 @@ pub(super) fn take(site: &Site) -> Result<Luks, Error> {
 /// Writes the LUKS1 header, and removes the description.
 pub(super) fn lower(site: &mut Site, change: &ChangeOptions) -> Result<(), Error> {
     let luks = site.luks(&[], &())?;
-    match target(site, &luks)? {
-        Some(header) => {
-            lower_to(&luks, &*header.storage, &mut OsRandom).map_err(|error| site.left_by(error))?
-        }
-        None => {
-            let path = lowered_path(site).ok_or_else(|| no_target(site))?;
-            header_file::create(&path, &change.inputs, |storage| {
-                lower_to(&luks, &*storage, &mut OsRandom).map_err(|error| site.left_by(error))
-            })?;
-            site.lowered_name = Some(crate::text::path(&path));
-        }
+    if let Some(header) = target(site, &luks) {
+        lower_to(&luks, &*header.storage, &mut OsRandom).map_err(|error| site.left_by(error))?;
+    } else {
+        let path = lowered_path(site).ok_or_else(|| no_target(site))?;
+        header_file::create(&path, &change.inputs, |storage| {
+            lower_to(&luks, &*storage, &mut OsRandom).map_err(|error| site.left_by(error))
+        })?;
+        site.lowered_name = Some(crate::text::path(&path));
     }
     if let Some(header) = site.header.take() {
         header_file::remove(&header)?;
@@ -252,18 +249,12 @@ pub(super) fn lower_alone(
 }
 
 /// Where the LUKS1 header lies or goes, where that is there. Data that lie where it would go are nobody's header.
-fn target<'a>(site: &'a Site, luks: &Luks) -> Result<Option<&'a Target>, Error> {
-    match &site.lowered {
-        Some(lowered) => Ok(Some(lowered)),
-        None if luks
-            .header()
-            .data_offset()
-            .is_some_and(|offset| offset != 0) =>
-        {
-            Ok(Some(&site.data))
-        }
-        None => Ok(None),
-    }
+fn target<'a>(site: &'a Site, luks: &Luks) -> Option<&'a Target> {
+    let offset = luks.header().data_offset();
+    let has_room = offset.is_some_and(|offset| offset != 0);
+    site.lowered
+        .as_ref()
+        .or_else(|| has_room.then_some(&site.data))
 }
 
 fn no_target(site: &Site) -> Error {
@@ -335,7 +326,7 @@ pub(super) fn check_target(site: &Site, luks: &Luks) -> Result<(), Error> {
     {
         return Ok(());
     }
-    let Some(header) = target(site, luks)? else {
+    let Some(header) = target(site, luks) else {
         return Ok(());
     };
     match Luks::open(Arc::clone(&header.storage)) {

@@ -371,6 +371,7 @@ const TAKE: &str = "take the header's magic away";
 ///
 /// [`Error::Io`].
 pub fn clear_start(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
+    const CLEAR: &str = "overwrite what was put aside";
     let metadata = &luks2_of(luks.header())?.metadata;
     let state = metadata.reencryption.as_ref();
     let Some(end) = state
@@ -386,7 +387,6 @@ pub fn clear_start(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
         return Ok(());
     };
     sync_header(&**luks.storage())?;
-    const CLEAR: &str = "overwrite what was put aside";
     let mut at = 0;
     let zeros = vec![0; CHUNK_BYTES];
     while at < end {

@@ -46,7 +46,7 @@ impl Case {
         }
     }
 
-    pub fn luks1_standing(self, world: &World) -> Result<Standing, Error> {
+    pub fn luks1_standing(world: &World) -> Result<Standing, Error> {
         match described(&world.header) {
             // A copy of the header that says nothing may be half a copy.
             Ok(Some(Standing::Settled(luks)))
