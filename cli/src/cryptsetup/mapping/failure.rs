@@ -23,7 +23,7 @@ pub(super) fn of(action: Action, session: &Session, error: Error) -> Failure {
         Error::Luks { error, .. }
             if matches!(
                 *error,
-                luks::Error::Unsupported(luks::Unsupported::Type { .. })
+                luks::Error::Unsupported(luks::Unsupported::Unbound { .. })
             ) =>
         {
             Failure::no_keyslot()
