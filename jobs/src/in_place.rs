@@ -15,6 +15,7 @@ mod luks1;
 pub mod reencrypt;
 pub mod resume;
 mod room;
+mod said;
 mod site;
 mod zones;
 

@@ -10,7 +10,7 @@ use luks::reencrypt::{
 use luks::{Backup, Luks, OsRandom, Unlocked};
 
 use super::luks1::Raised;
-use super::reencrypt::{data_bytes, metadata, one_segment};
+use super::said::{data_bytes, metadata, one_segment};
 use super::site::Site;
 use super::zones::reports;
 use super::{InPlaceReport, Zones, finish, header_file, luks1, resume, room};
