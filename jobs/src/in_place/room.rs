@@ -1,6 +1,7 @@
 //! Whether there is room for what a job in place needs: judged first, taken next.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::fstatvfs;
 use rustix::process::{Resource, getrlimit};
@@ -8,6 +9,9 @@ use volume::{FileStorage, Storage};
 
 use crate::change::Target;
 use crate::error::{ChangeError, Error, InPlaceError};
+
+/// What the number of a file's blocks counts in.
+const BLOCK_BYTES: u64 = 512;
 
 /// Whether a file can become `len` bytes long and have no holes; what its file system has to give for that. Of a device and
 /// of what was open already nothing is known.
@@ -74,6 +78,7 @@ pub(super) fn take(target: &Target, len: u64) -> Result<(), Error> {
     })
 }
 
+/// Bytes that have no blocks. File systems tell blocks that were taken and never written from holes only by their number.
 fn holes(file: &FileStorage, len: u64) -> io::Result<u64> {
     let (mut at, mut holes) = (0, 0_u64);
     while at < len {
@@ -81,7 +86,8 @@ fn holes(file: &FileStorage, len: u64) -> io::Result<u64> {
         holes = holes.saturating_add(data.start.saturating_sub(at));
         at = data.end;
     }
-    Ok(holes)
+    let taken = file.file().metadata()?.blocks().saturating_mul(BLOCK_BYTES);
+    Ok(holes.min(len.saturating_sub(taken)))
 }
 
 fn unread(target: &Target, source: io::Error) -> Error {
