@@ -110,7 +110,7 @@ mod tests {
         for (advice, verb, fits) in [
             (null, "decrypt", Some(null)),
             (null, "key test", Some(null)),
-            (null, "token add", None),
+            (null, "token list", None),
             (null, "inspect", None),
             (
                 "--key-slot N tries one alone; --max-kdf-time MS allows more time",

@@ -60,12 +60,12 @@ fn a_failure_is_one_object_on_standard_error() {
         ),
         ("inspect --json", 1, "wrong", "", "<IMG>", Some("--help")),
         (
-            "open box --json",
+            "luksOpen box --json",
             1,
             "wrong",
             "",
-            "open",
-            Some("luksmith decrypt"),
+            "luksOpen",
+            Some("luksmith open"),
         ),
     ] {
         let run = place.run(line).expect(exit);
@@ -119,7 +119,7 @@ fn warnings_are_lines_of_json() {
 fn a_verb_of_another_program_leads_to_ours() {
     let place = Place::new();
     for (typed, meant) in [
-        ("open box", "luksmith decrypt SRC DST"),
+        ("luksOpen box", "luksmith open IMG NAME"),
         ("luksFormat box", "luksmith create DST"),
         ("luksDump box", "luksmith inspect IMG"),
         ("luksAddKey box", "luksmith key add IMG"),
