@@ -361,7 +361,7 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
         new_key(session, luks.header())?
     };
     let cost = session.costs(false)?;
-    let is_costed = given.has("pbkdf-force-iterations") || given.has("iter-time");
+    let is_costed = !is_luks1 && (given.has("pbkdf-force-iterations") || given.has("iter-time"));
     let options = ReencryptOptions {
         change: change(session),
         unlock: how(session)?,
