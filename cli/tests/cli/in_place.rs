@@ -496,6 +496,7 @@ fn a_second_signal_ends_it_at_once() {
         // It stands still while they come.
         let header = fs::File::open(place.path("d")).expect("the image");
         header.lock().expect("its header's lock");
+        wait_until("it does not wait for the lock", || waits(child.id()));
         let start = Instant::now();
         let mut sent = 0;
         let status = loop {
@@ -518,6 +519,16 @@ fn a_second_signal_ends_it_at_once() {
     }
     place.run(&format!("resume d {K}")).expect(0);
     place.run(&format!("compare raw d {K}")).expect(0);
+}
+
+/// Whether a process waits for a lock of a file.
+fn waits(process: u32) -> bool {
+    let locks = fs::read_to_string("/proc/locks").expect("the kernel tells of locks");
+    let process = process.to_string();
+    locks.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.any(|word| word == "->") && words.nth(3).is_some_and(|word| word == process)
+    })
 }
 
 fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
