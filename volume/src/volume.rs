@@ -264,6 +264,24 @@ impl Volume {
         Ok(())
     }
 
+    /// Makes bytes read as zeros: where they are not encrypted by `of_storage`, of the storage, a place in it and a length.
+    fn make_zero(
+        &self,
+        offset: u64,
+        len: u64,
+        of_storage: impl Fn(&dyn Storage, u64, u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.check_writable()?;
+        self.each_run(offset, len, |segment, run, within| match segment.kind {
+            SegmentKind::Crypt { .. } => self.write_encrypted_zeros(run),
+            SegmentKind::Linear => {
+                let _guards = self.regions.write(run);
+                let at = segment.storage_offset + within.start;
+                of_storage(self.place(segment), at, within.end - within.start)
+            }
+        })
+    }
+
     /// Zeros over bytes that are encrypted.
     fn write_encrypted_zeros(&self, range: Range<u64>) -> io::Result<()> {
         let scratch_bytes = SCRATCH_BYTES as u64;
@@ -330,15 +348,8 @@ impl Storage for Volume {
     /// Of what is encrypted the zeros are: their ciphertext is written, which takes its space. Only what is not encrypted
     /// is left to the storage.
     fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.check_writable()?;
-        self.each_run(offset, len, |segment, run, within| match segment.kind {
-            SegmentKind::Crypt { .. } => self.write_encrypted_zeros(run),
-            SegmentKind::Linear => {
-                let _guards = self.regions.write(run);
-                let bytes = within.end - within.start;
-                self.place(segment)
-                    .write_zeroes(segment.storage_offset + within.start, bytes)
-            }
+        self.make_zero(offset, len, |storage, at, bytes| {
+            storage.write_zeroes(at, bytes)
         })
     }
 
@@ -362,15 +373,8 @@ impl Storage for Volume {
 
     /// What is encrypted is overwritten with encrypted zeros, which take their space: a hole would read as noise.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.check_writable()?;
-        self.each_run(offset, len, |segment, run, within| match segment.kind {
-            SegmentKind::Crypt { .. } => self.write_encrypted_zeros(run),
-            SegmentKind::Linear => {
-                let _guards = self.regions.write(run);
-                let bytes = within.end - within.start;
-                self.place(segment)
-                    .punch_hole(segment.storage_offset + within.start, bytes)
-            }
+        self.make_zero(offset, len, |storage, at, bytes| {
+            storage.punch_hole(at, bytes)
         })
     }
 

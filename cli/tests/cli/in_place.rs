@@ -35,8 +35,9 @@ fn encrypted() -> Place {
     place
 }
 
+/// The image decrypts to what is in `raw`.
 #[track_caller]
-fn assert_holds(place: &Place, image: &str, key: &str) {
+pub fn assert_holds(place: &Place, image: &str, key: &str) {
     let run = place.run(&format!("decrypt {image} - --key-file {key}"));
     let run = run.expect(0);
     assert!(run.stdout == place.read("raw"), "{image}");

@@ -1,5 +1,6 @@
 //! Jobs in place of LUKS1 containers: the header is LUKS1 before and after, and a file beside it tells of the job.
 
+use crate::in_place::assert_holds;
 use crate::support::{Place, pattern};
 
 const K: &str = "--key-file a";
@@ -17,13 +18,6 @@ fn place() -> Place {
         .run(&format!("encrypt --in-place d --type luks1 {K} {CHEAP}"))
         .expect(0);
     place
-}
-
-#[track_caller]
-fn assert_holds(place: &Place, image: &str, key: &str) {
-    let run = place.run(&format!("decrypt {image} - --key-file {key}"));
-    let run = run.expect(0);
-    assert!(run.stdout == place.read("raw"), "{image}");
 }
 
 #[track_caller]
