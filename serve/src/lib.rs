@@ -7,8 +7,8 @@
 //! use std::os::unix::net::{UnixListener, UnixStream};
 //! use std::sync::Arc;
 //!
-//! use serve::nbd::{self, Event, Listener, ServeOptions, Stop};
-//! use serve::{Export, ExportOptions};
+//! use serve::nbd::{self, Event, Listener, ServeOptions};
+//! use serve::{Export, ExportOptions, Stop};
 //! use volume::MemoryStorage;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,13 +35,16 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`export`] | [`Export`]: a storage, and what may be done with it |
+//! | [`stop`] | [`Stop`]: asks it to end |
 //! | [`nbd`] | the Network Block Device protocol: fixed newstyle, structured replies, extended headers, `base:allocation` |
 
 pub mod export;
 #[cfg(feature = "nbd")]
 pub mod nbd;
+pub mod stop;
 
 pub use export::{Export, ExportOptions};
+pub use stop::Stop;
 
 /// The example of the README.
 #[cfg(all(doctest, feature = "nbd"))]

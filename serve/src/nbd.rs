@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use connection::Ended;
 pub use handshake::Violation;
-pub use server::{Event, ServeOptions, Stop, serve};
+pub use server::{Event, ServeOptions, serve};
 pub use socket::{Listener, Peer};
 
 use crate::export::Export;

@@ -1,30 +1,24 @@
 //! `serve IMG`: the plaintext of a container over NBD.
 
-mod background;
-mod log;
 mod place;
-mod run;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use dmcrypt::LockedBytes;
 use jobs::Place as Image;
 use jobs::inputs::Inputs;
 use jobs::serve::{ServedReport, open};
-use rustix::fs::OFlags;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use serde_json::Value;
-use serve::nbd::{ServeOptions, Stop};
-use serve::{Export, ExportOptions};
+use serve::nbd::ServeOptions;
+use serve::{Export, ExportOptions, Stop};
 
-use self::background::{Begun, Given};
-use self::log::Log;
 use self::place::{Listening, Place};
+use super::daemon::background::{self, Begun, Given};
+use super::daemon::command::{self, Running};
+use super::daemon::{Log, PidFile, end_with_parent};
 use super::decrypt::container_of;
 use crate::args::ServeArgs;
 use crate::error::{Error, ServeError};
@@ -138,7 +132,12 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
     let command = server
         .run
         .as_deref()
-        .map(|command| run::begin(command, &listening, &stop))
+        .map(|command| {
+            let socket = listening.socket.as_deref().map(Path::as_os_str);
+            let uri = listening.uri.as_deref().map(OsStr::new);
+            let variables = [("uri", uri), ("unixsocket", socket)];
+            command::begin(command, &variables, &stop)
+        })
         .transpose()?;
     let options = ServeOptions {
         threads: threads(),
@@ -149,7 +148,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
     });
     drop(listening);
     drop(pid_file);
-    let exit = command.map_or(Ok(Exit::Done), run::Running::end)?;
+    let exit = command.map_or(Ok(Exit::Done), Running::end)?;
     if let Err(error) = ended {
         let error = ServeError::Ended(error);
         log.line(&error.to_string());
@@ -186,60 +185,4 @@ fn say_ready(report: &ServedReport, listening: &Listening, args: &ServeArgs) -> 
         return Ok(());
     }
     Ok(output::text(&line)?)
-}
-
-/// The file with the number of the process; it goes with it.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn write(path: &Path) -> Result<Self, ServeError> {
-        let failed = |source| ServeError::PidFile {
-            path: output::path(path),
-            source,
-        };
-        let absolute = std::path::absolute(path).map_err(failed)?;
-        // What an earlier process has left is written over, but nothing that a link leads to.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)
-            .map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let is_number = metadata.len() <= 16;
-        if !metadata.is_file()
-            || !is_number
-            || metadata.uid() != rustix::process::geteuid().as_raw()
-        {
-            return Err(failed(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "it is no file with a number, or somebody else's",
-            )));
-        }
-        file.set_len(0).map_err(failed)?;
-        file.write_all(format!("{}\n", std::process::id()).as_bytes())
-            .map_err(failed)?;
-        // What was refused is not ours to remove.
-        Ok(Self(absolute))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// SIGTERM comes when the parent has ended; where it has ended already, now is the time.
-fn end_with_parent() -> Result<(), ServeError> {
-    let parent = getppid();
-    set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|error| ServeError::Parent(error.into()))?;
-    if getppid() != parent || parent.is_none() {
-        return Err(ServeError::Parent(io::Error::other("it has ended")));
-    }
-    Ok(())
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::Shutdown;
 use std::num::NonZeroUsize;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -19,6 +18,7 @@ use super::handshake::Tls;
 use super::memory::Pool;
 use super::socket::{Listener, Peer, Socket, Timed};
 use crate::export::Export;
+use crate::stop::Stop;
 
 /// How a server does its work.
 #[derive(Clone, Copy, Debug)]
@@ -84,59 +84,6 @@ impl fmt::Display for Event<'_> {
             Self::Ended { number, why } => write!(f, "connection {number}: {why}"),
             Self::CannotAccept { error } => write!(f, "nobody can connect: {error}"),
         }
-    }
-}
-
-/// Ends a server, from any thread.
-#[derive(Debug)]
-pub struct Stop {
-    is_asked: AtomicBool,
-    heard: UnixStream,
-    bell: UnixStream,
-}
-
-impl Stop {
-    /// Nobody has asked for the end yet.
-    ///
-    /// # Errors
-    ///
-    /// Where the system has no descriptors left.
-    pub fn new() -> io::Result<Self> {
-        let (heard, bell) = UnixStream::pair()?;
-        bell.set_nonblocking(true)?;
-        heard.set_nonblocking(true)?;
-        Ok(Self {
-            is_asked: AtomicBool::new(false),
-            heard,
-            bell,
-        })
-    }
-
-    /// No new connections and requests from now on; what is at work is answered.
-    pub fn ask(&self) {
-        self.is_asked.store(true, Ordering::SeqCst);
-        // One that is full is heard.
-        let _ = { &self.bell }.write(&[0]);
-    }
-
-    /// Whether it was asked for.
-    pub fn is_asked(&self) -> bool {
-        self.is_asked.load(Ordering::SeqCst)
-    }
-
-    /// Waits until it is asked for, for so long at most. Whether it was.
-    pub fn wait(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        while !self.is_asked() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let mut heard = [PollFd::new(&self.heard, PollFlags::IN)];
-            let left = left.try_into().ok();
-            let _ = poll(&mut heard, left.as_ref());
-        }
-        true
     }
 }
 
@@ -207,7 +154,7 @@ fn wait<'a>(listeners: &'a [Listener], stop: &Stop) -> Vec<&'a Listener> {
         .iter()
         .map(|listener| PollFd::new(listener, PollFlags::IN))
         .collect();
-    polled.push(PollFd::new(&stop.heard, PollFlags::IN));
+    polled.push(stop.to_poll());
     match poll(&mut polled, None) {
         Ok(_) => listeners
             .iter()

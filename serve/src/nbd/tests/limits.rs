@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::nbd::protocol::{command, flag};
-use crate::nbd::{Listener, ServeOptions, Stop, serve};
+use crate::nbd::{Listener, ServeOptions, serve};
+use crate::stop::Stop;
 
 /// A server at a socket, and what it has logged.
 struct Server {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::output;
 
 /// Where lines go.
-pub(super) enum Log {
+pub(in crate::commands) enum Log {
     /// Nobody wants them.
     Quiet,
     /// Standard error.
@@ -18,7 +18,7 @@ pub(super) enum Log {
 
 impl Log {
     /// The system's log.
-    pub(super) fn of_system() -> Self {
+    pub(in crate::commands) fn of_system() -> Self {
         let socket = UnixDatagram::unbound().and_then(|socket| {
             socket.connect("/dev/log")?;
             // A log that is full is no reason to wait.
@@ -29,7 +29,7 @@ impl Log {
     }
 
     /// Writes a line.
-    pub(super) fn line(&self, line: &str) {
+    pub(in crate::commands) fn line(&self, line: &str) {
         match self {
             Self::Quiet | Self::System(None) => {}
             Self::Here if output::speaks_json() => {

@@ -12,7 +12,7 @@ use jobs::{Asked, Blame, SecretError, Secrets};
 use rustix::process::setsid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use super::ServeError;
+use crate::error::ServeError;
 use crate::exit::Exit;
 
 /// The option that the process in the background is started with.
@@ -23,7 +23,7 @@ const MAX_KEY_BYTES: usize = 4096;
 const MAX_KEYS: usize = 2;
 
 /// What became of the process in the background.
-pub(super) enum Begun {
+pub(in crate::commands) enum Begun {
     /// It is ready, and has said this.
     Ready(Vec<u8>),
     /// It has ended, and said why.
@@ -31,7 +31,7 @@ pub(super) enum Begun {
 }
 
 /// Starts it with the command line of this process and these keys, and waits until it is ready or has ended.
-pub(super) fn begin(keys: &[LockedBytes]) -> Result<Begun, ServeError> {
+pub(in crate::commands) fn begin(keys: &[LockedBytes]) -> Result<Begun, ServeError> {
     let failed = ServeError::Background;
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_else(|| OsString::from("luksmith"));
@@ -81,11 +81,11 @@ fn send(pipe: std::os::fd::OwnedFd, keys: &[LockedBytes]) -> io::Result<()> {
 }
 
 /// The keys that the parent has sent. They are only in locked memory.
-pub(super) struct Given(Vec<LockedBytes>);
+pub(in crate::commands) struct Given(Vec<LockedBytes>);
 
 impl Given {
     /// Reads standard input to its end. Not through the runtime, which keeps what it reads ahead.
-    pub(super) fn read() -> Result<Self, ServeError> {
+    pub(in crate::commands) fn read() -> Result<Self, ServeError> {
         let failed = ServeError::Background;
         let stdin = std::os::fd::AsFd::as_fd(&io::stdin())
             .try_clone_to_owned()
@@ -132,7 +132,7 @@ impl Secrets for Given {
 }
 
 /// From now on nobody is there: no terminal, no folder, no streams.
-pub(super) fn detach() -> io::Result<()> {
+pub(in crate::commands) fn detach() -> io::Result<()> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)

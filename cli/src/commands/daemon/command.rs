@@ -7,34 +7,31 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serve::nbd::Stop;
+use serve::Stop;
 
-use super::ServeError;
-use super::place::Listening;
+use crate::error::ServeError;
 use crate::exit::Exit;
 
 /// A command that runs.
-pub(super) struct Running {
+pub(in crate::commands) struct Running {
     number: Option<Pid>,
     waiting: JoinHandle<std::io::Result<ExitStatus>>,
 }
 
-/// Has a shell run it; the server is asked to end when it has ended.
-pub(super) fn begin(
+/// Has a shell run it with these variables, empty ones too; the server is asked to end when it has ended.
+pub(in crate::commands) fn begin(
     command: &OsStr,
-    listening: &Listening,
+    variables: &[(&str, Option<&OsStr>)],
     stop: &Arc<Stop>,
 ) -> Result<Running, ServeError> {
     let failed = |source| ServeError::Run { source };
-    let socket = listening.socket.as_deref();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (name, value.unwrap_or_default()));
     let child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
-        .env("uri", listening.uri.as_deref().unwrap_or_default())
-        .env(
-            "unixsocket",
-            socket.map_or(OsStr::new(""), |path| path.as_os_str()),
-        )
+        .envs(variables)
         .spawn()
         .map_err(failed)?;
     let number = Pid::from_child(&child);
@@ -56,7 +53,7 @@ pub(super) fn begin(
 
 impl Running {
     /// Ends it where it has not ended, and says how it did.
-    pub(super) fn end(self) -> Result<Exit, ServeError> {
+    pub(in crate::commands) fn end(self) -> Result<Exit, ServeError> {
         if let Some(number) = self.number.filter(|_| !self.waiting.is_finished()) {
             let _ = kill_process(number, Signal::TERM);
         }
