@@ -56,7 +56,8 @@ use crate::device::{Header, Luks, Resealing};
 use crate::error::{Corrupt, Error, InvalidOption, Unsupported};
 use crate::luks1;
 use crate::luks2::{self, BinaryHeader, Metadata};
-use crate::number::{to_u64, to_usize};
+use crate::noise;
+use crate::number::to_u64;
 use crate::random::Random;
 use crate::seal::{self, SealError, Sealer};
 use crate::store::{self, Copies, Fault, Found, commit};
@@ -306,16 +307,9 @@ impl Edit {
             .storage
             .len()
             .map_err(Error::io("find the size of the container"))?;
-        let mut chunk = vec![0; WIPE_BYTES];
-        let (mut at, end) = (area.start, area.end.min(length));
-        while at < end {
-            let piece = &mut chunk[..to_usize(end.saturating_sub(at)).min(WIPE_BYTES)];
-            random.fill(piece)?;
-            self.storage
-                .write_at(at, piece)
-                .map_err(Error::io(format!("wipe the area at {at:#x}")))?;
-            at = at.saturating_add(to_u64(piece.len()));
-        }
+        let action = format!("wipe the area at {:#x}", area.start);
+        let range = area.start..area.end.min(length);
+        noise::write(&*self.storage, range, random, &action)?;
         self.storage
             .sync()
             .map_err(Error::io("write the wiped area through to the disk"))
@@ -392,9 +386,6 @@ fn seal_anew(
 fn next_epoch(epoch: u64) -> Result<u64, Corrupt> {
     epoch.checked_add(1).ok_or(Corrupt::EpochEnd { epoch })
 }
-
-/// Bytes of random filler that are made and written at a time.
-const WIPE_BYTES: usize = 1024 * 1024;
 
 fn not_luks2() -> InvalidOption {
     InvalidOption::OtherFormat {

@@ -180,6 +180,7 @@ pub mod keyslots;
 mod low;
 pub mod luks1;
 pub mod luks2;
+mod noise;
 mod number;
 pub mod policy;
 pub mod random;

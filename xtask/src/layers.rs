@@ -67,7 +67,7 @@ const LUKS_FLOORS: &[&[&str]] = &[
     // These have error types of their own, which `error` gathers.
     &["kdf", "af", "area"],
     &["error"],
-    &["codec"],
+    &["codec", "noise"],
     &["luks1", "luks2"],
     &["seal"],
     &["store", "unlock", "sealing"],

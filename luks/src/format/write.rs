@@ -8,10 +8,11 @@ use volume::{LockMode, Storage, is_bad_place};
 use super::NewContainer;
 use crate::error::Error;
 use crate::luks2::{BinaryHeader, METADATA_SIZES, Which};
+use crate::noise::{self, Noise};
 use crate::number::{to_u64, to_usize};
 use crate::random::Random;
 
-/// Bytes of random filler that are made and written at a time.
+/// Bytes that are written to a stream at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// What a disk writes all of or nothing.
 const SECTOR_BYTES: usize = 512;
@@ -37,7 +38,8 @@ impl NewContainer {
         }
         remove_old_headers(header, length)?;
         let keyslots_end = layout.keyslots_offset.saturating_add(layout.keyslots_bytes);
-        fill_with_random(header, layout.keyslots_offset, keyslots_end, random)?;
+        let area = layout.keyslots_offset..keyslots_end;
+        noise::write(header, area, random, "fill the keyslots area")?;
         if let Some(gap) = layout
             .reserved_bytes
             .checked_sub(keyslots_end)
@@ -108,6 +110,7 @@ impl NewContainer {
             .iter()
             .chain(&self.areas)
             .map(|(at, bytes)| (*at, bytes));
+        let mut noise = Noise::new(random)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut at = 0;
         while at < layout.reserved_bytes {
@@ -120,7 +123,7 @@ impl NewContainer {
                 place(from)..place(to)
             };
             chunk.fill(0);
-            random.fill(&mut chunk[within(filled.start, filled.end)])?;
+            noise.fill(&mut chunk[within(filled.start, filled.end)]);
             for (start, bytes) in pieces.clone() {
                 let place = within(start, start.saturating_add(to_u64(bytes.len())));
                 if place.is_empty() {
@@ -165,24 +168,4 @@ pub(crate) fn remove_old_headers(header: &dyn Storage, length: u64) -> Result<()
         .write_at(0, &zeros)
         .map_err(Error::io("remove an old header"))?;
     header.sync().map_err(Error::io("remove an old header"))
-}
-
-fn fill_with_random(
-    header: &dyn Storage,
-    from: u64,
-    to: u64,
-    random: &mut dyn Random,
-) -> Result<(), Error> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut at = from;
-    while at < to {
-        let rest = usize::try_from(to.saturating_sub(at)).unwrap_or(CHUNK_BYTES);
-        let piece = &mut chunk[..rest.min(CHUNK_BYTES)];
-        random.fill(piece)?;
-        header
-            .write_at(at, piece)
-            .map_err(Error::io("fill the keyslots area"))?;
-        at = at.saturating_add(to_u64(piece.len()));
-    }
-    Ok(())
 }

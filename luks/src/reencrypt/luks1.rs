@@ -27,6 +27,7 @@ use crate::format::{NewContainer, NewHeader};
 use crate::keyslots::{free_number, insert, take_out};
 use crate::luks1::{self, Keyslot, Layout};
 use crate::luks2::{self, BinaryHeader, LOWER, Metadata, TAKE_MAGIC, Which};
+use crate::noise;
 use crate::number::{to_u64, to_usize};
 use crate::random::Random;
 use crate::store::{self, Found};
@@ -429,15 +430,7 @@ pub fn lower(luks: &Luks, target: &dyn Storage, random: &mut dyn Random) -> Resu
             .set_len(need)
             .map_err(Error::io("make room for the header"))?;
     }
-    let mut at = block;
-    let mut filling = vec![0; CHUNK_BYTES];
-    while at < filled_to {
-        let piece = &mut filling[..to_usize(filled_to.saturating_sub(at)).min(CHUNK_BYTES)];
-        random.fill(piece)?;
-        let written = target.write_at(at, piece);
-        written.map_err(Error::io("fill the keyslots area"))?;
-        at = at.saturating_add(to_u64(piece.len()));
-    }
+    noise::write(target, block..filled_to, random, "fill the keyslots area")?;
     let mut area = vec![0; to_usize(header.area_length())];
     for (from, place) in areas {
         let read = storage.read_at(from, &mut area);

@@ -2,14 +2,15 @@
 //! overwritten at the end.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use volume::{BlockHashes, CopyError, CopyOptions, Sink, Source, Storage, copy};
+use volume::{BlockHashes, CopyError, CopyOptions, Mapping, Sink, Source, Storage, Volume, copy};
 
 use super::leavings::Tail;
 use super::{limits, obstacle, storage_bytes};
 use crate::error::{Corrupt, Error, ReencryptionObstacle};
 use crate::luks2::{Area, Checksum};
-use crate::number::{to_u64, to_usize};
+use crate::noise;
 use crate::random::Random;
 
 /// Writes hashes of the blocks of `zone`, bytes of `data`.
@@ -41,18 +42,22 @@ pub(super) fn by_checksums(
 /// Writes a copy of `zone`, bytes of `data`.
 pub(super) fn by_journal(
     zone: Range<u64>,
-    data: &dyn Storage,
+    data: &Arc<dyn Storage>,
     area: Area,
     header: &dyn Storage,
     threads: usize,
 ) -> Result<(), Error> {
     let bytes = zone.end.saturating_sub(zone.start);
     check_area(area, bytes, header)?;
-    let source = Source::Storage {
-        storage: data,
-        offset: zone.start,
-        len: bytes,
+    // Not as a range of the storage, whose holes would be looked for, once for each zone through all of the rest.
+    let whole = volume::Segment {
+        length: bytes,
+        storage_offset: zone.start,
+        elsewhere: None,
+        kind: volume::SegmentKind::Linear,
     };
+    let view = view(whole, data)?;
+    let source = Source::Volume(&view);
     let sink = Sink::Storage {
         storage: header,
         offset: area.offset,
@@ -64,6 +69,15 @@ pub(super) fn by_journal(
     };
     copy(source, sink, &options).map_err(failed("write the journal of a zone"))?;
     sync(header)
+}
+
+/// A segment of the data, as a volume of its own.
+pub(super) fn view(segment: volume::Segment, data: &Arc<dyn Storage>) -> Result<Volume, Error> {
+    let mapping = Mapping::new(vec![segment]).map_err(|error| Corrupt::Spec {
+        object: "data".into(),
+        problem: format!("a zone cannot be mapped: {error}"),
+    })?;
+    Ok(Volume::new(Arc::clone(data), mapping))
 }
 
 fn check_area(area: Area, need: u64, header: &dyn Storage) -> Result<(), Error> {
@@ -112,15 +126,12 @@ pub(super) fn wipe_tail(
     let length = storage_bytes(data)?;
     let end = tail.offset.saturating_add(tail.bytes).min(length);
     if tail.is_plaintext || !tail.is_cut {
-        let mut chunk = vec![0; WIPE_BYTES];
-        let mut at = tail.offset;
-        while at < end {
-            let piece = &mut chunk[..to_usize(end.saturating_sub(at)).min(WIPE_BYTES)];
-            random.fill(piece)?;
-            let written = data.write_at(at, piece);
-            written.map_err(Error::io("overwrite the end of the image"))?;
-            at = at.saturating_add(to_u64(piece.len()));
-        }
+        noise::write(
+            data,
+            tail.offset..end,
+            random,
+            "overwrite the end of the image",
+        )?;
         let synced = data.sync();
         synced.map_err(Error::io("overwrite the end of the image"))?;
     }
@@ -130,9 +141,6 @@ pub(super) fn wipe_tail(
     }
     Ok(())
 }
-
-/// Bytes of noise that are made and written at a time.
-const WIPE_BYTES: usize = 1024 * 1024;
 
 /// A copy within the data that failed.
 pub(super) fn failed(action: &'static str) -> impl FnOnce(CopyError) -> Error {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher, VolumeKey};
-use volume::{CopyOptions, Mapping, Sink, Source, Storage, Volume, copy};
+use volume::{CopyOptions, Sink, Source, Storage, Volume, copy};
 
 use super::leavings::{self, Leavings, Tail};
 use super::metadata::{bytes_of, crypt_of, iv_at};
@@ -84,11 +84,7 @@ impl Side {
             elsewhere: None,
             kind,
         };
-        let mapping = Mapping::new(vec![segment]).map_err(|error| Corrupt::Spec {
-            object: "data".into(),
-            problem: format!("a zone cannot be mapped: {error}"),
-        })?;
-        Ok(Volume::new(Arc::clone(data), mapping))
+        protect::view(segment, data)
     }
 }
 
@@ -374,7 +370,7 @@ impl Job {
                 protect::by_checksums(zone, checksum, &**data, area, &**header, options.threads)
             }
             Resilience::Journal | Resilience::ShiftJournal(_) => {
-                protect::by_journal(zone, &**data, area, &**header, options.threads)
+                protect::by_journal(zone, data, area, &**header, options.threads)
             }
         }
     }
