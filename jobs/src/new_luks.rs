@@ -192,6 +192,7 @@ impl NewLuks {
             cipher,
             // Who makes a container was asked for --allow-weak-cipher.
             null_cipher: true,
+            equal_xts_halves: false,
             key_bytes,
             hash,
             sector_size,

@@ -41,6 +41,8 @@ pub struct FormatOptions {
     pub cipher: CipherSpec,
     /// Make a container with the null cipher, which encrypts nothing.
     pub null_cipher: bool,
+    /// Take a volume key whose two halves are equal, which breaks XTS.
+    pub equal_xts_halves: bool,
     /// Bytes of the volume key.
     pub key_bytes: usize,
     /// Hash of the digest and of the anti-forensic splitter; in LUKS1 of PBKDF2 too.
@@ -81,6 +83,7 @@ impl Default for FormatOptions {
                 .parse()
                 .expect("the default cipher is a specification"),
             null_cipher: false,
+            equal_xts_halves: false,
             key_bytes: defaults::XTS_KEY_BYTES,
             hash: defaults::HASH,
             sector_size: SectorSize::B512,
@@ -161,7 +164,7 @@ pub fn prepare(
         Some(key) => key,
         None => random_volume_key(options.key_bytes, random)?,
     };
-    if options.cipher.has_equal_xts_halves(key.expose()) {
+    if !options.equal_xts_halves && options.cipher.has_equal_xts_halves(key.expose()) {
         return Err(InvalidOption::EqualXtsHalves.into());
     }
 

@@ -20,7 +20,8 @@ pub struct UnlockOptions<'a> {
     pub keyslot: Option<u32>,
     /// What the header may ask for.
     pub limits: KdfLimits,
-    /// Open null ciphers, which protect nothing, and data that is not encrypted at all.
+    /// Open null ciphers, which protect nothing, and data that is not encrypted at all. A keyslot under a null cipher opens
+    /// by the empty passphrase only.
     pub null_cipher: bool,
     /// Unlock where the data has a null cipher or none, for who changes keyslots and reads no data. A keyslot under a
     /// null cipher, which any passphrase opens, stays refused.
@@ -354,6 +355,10 @@ fn try_one(
     effort: Effort<'_>,
 ) -> Result<Option<VolumeKey>, Error> {
     let keyslot = candidate.keyslot;
+    // Any other passphrase would open it as well, and somebody who wrote this header would be believed.
+    if candidate.area_cipher.is_null() && !passphrase.is_empty() {
+        return Ok(None);
+    }
     let mut material = read_area(storage, candidate)?;
     let key = kdf::derive(
         &candidate.kdf,

@@ -174,6 +174,10 @@ impl Failure {
             InvalidOption::KeyslotInUse { keyslot } => Self::wrong(format!(
                 "Key slot {keyslot} is full, please select another one."
             )),
+            // One with zeros behind it, or without them, has the same digest.
+            InvalidOption::VolumeKeySize { .. } => {
+                Self::new(Exit::NoKeyFits, "Volume key does not match the volume.")
+            }
             InvalidOption::NoFreeKeyslot { .. } => Self::wrong("All key slots full."),
             InvalidOption::NoRoomForKeyslot { .. } => Self::wrong("No space for new keyslot."),
             InvalidOption::Uuid(_) => Self::wrong("Wrong LUKS UUID format provided."),

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use dmcrypt::{CipherSpec, SectorSize};
+use dmcrypt::{CipherSpec, SectorSize, VolumeKey};
 use jobs::Place;
 use jobs::block::Claim;
 use jobs::change::{Target, write_for_now};
@@ -11,7 +11,7 @@ use jobs::error::ChangeError;
 use jobs::new_luks::{LuksOptions, NewLuks};
 use jobs::open;
 use jobs::temporary::{Content, TemporaryFile};
-use luks::{Layout, OsRandom, Version, defaults, format as making};
+use luks::{FormatOptions, Layout, OsRandom, Version, defaults, format as making};
 use recognise::{Class, look};
 use volume::Storage;
 
@@ -77,17 +77,26 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         .map_err(|option| Failure::luks(&session.device(), option.into()))?;
     let cipher = &new.options().cipher;
     if let Some(risk) = cipher.creation_risk() {
-        return Err(Failure::wrong(format!("Cipher {cipher}: {risk}."))
-            .and("`luksmith create --allow-weak-cipher` makes such a container."));
+        if !cipher.is_null() {
+            return Err(Failure::wrong(format!("Cipher {cipher}: {risk}."))
+                .and("`luksmith create --allow-weak-cipher` makes such a container."));
+        }
+        output::aside(format_args!("WARNING: {cipher}: {risk}."));
     }
     let volume_key = given
         .text("volume-key-file")
         .map(|path| read_volume_key(path, new.options().key_bytes))
         .transpose()?;
+    if let Some(key) = &volume_key {
+        warn_of_key(cipher, key);
+    }
 
     let failed = |error| Failure::luks(&place.name, error);
     let container = making::prepare(
-        &new.measured(&Warner),
+        &FormatOptions {
+            equal_xts_halves: true,
+            ..new.measured(&Warner)
+        },
         &passphrase,
         volume_key,
         &mut OsRandom,
@@ -107,6 +116,19 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
         "Key slot {} created.",
         session.keyslot().unwrap_or(0)
     ))
+}
+
+/// Tells of a volume key that was given and that nobody should have.
+fn warn_of_key(cipher: &CipherSpec, key: &VolumeKey) {
+    if key.expose().iter().all(|byte| *byte == 0) {
+        output::aside(format_args!(
+            "WARNING: the volume key is all zeros, which everybody can guess."
+        ));
+    } else if cipher.has_equal_xts_halves(key.expose()) {
+        output::aside(format_args!(
+            "WARNING: the two halves of the XTS volume key are equal, which breaks the mode."
+        ));
+    }
 }
 
 /// What a new container is to be, as far as options say it.

@@ -287,7 +287,7 @@ pub(super) fn unlocking(keyslot: Option<u32>) -> Result<UnlockOptions<'static>, 
     };
     Ok(UnlockOptions {
         // As cryptsetup does it; the danger is told where the header is read.
-        unencrypted_data: true,
+        null_cipher: true,
         ..unlock::in_terms_of_luks(&how)
     })
 }
@@ -317,12 +317,27 @@ pub(super) fn read_key_of_data(
     read_volume_key(path, bytes_of_volume_key(session, header)?)
 }
 
-/// How large it is: as the header says, or `--key-size` where it does not.
+/// How large it is: as `--key-size` says, or the header.
 pub(super) fn bytes_of_volume_key(session: &Session, header: &Header) -> Result<usize, Failure> {
+    known(key_bytes(session).or(header.volume_key_bytes()))
+}
+
+/// The same where the header's word counts.
+pub(super) fn read_key_of_header(
+    session: &Session,
+    path: &OsStr,
+    header: &Header,
+) -> Result<VolumeKey, Failure> {
+    let bytes = header.volume_key_bytes().or(key_bytes(session));
+    read_volume_key(path, known(bytes)?)
+}
+
+fn key_bytes(session: &Session) -> Option<usize> {
     let given = session.given.small("key-size").filter(|bits| *bits != 0);
-    let bytes = header
-        .volume_key_bytes()
-        .or(given.map(|bits| bits as usize / 8));
+    given.map(|bits| bits as usize / 8)
+}
+
+fn known(bytes: Option<usize>) -> Result<usize, Failure> {
     bytes.ok_or_else(|| {
         Failure::wrong(
             "Cannot determine volume key size for LUKS without keyslots, please use --key-size option.",

@@ -12,7 +12,7 @@ use luks::{Header, InvalidOption, Luks, OsRandom, Unlocked, random_volume_key};
 
 use super::check::number_of;
 use super::failure::Failure;
-use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with};
+use super::key::{read_key_of_header, read_volume_key, unlocking, unlocking_with};
 use super::session::{Session, say};
 use crate::exit::Exit;
 
@@ -45,7 +45,7 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
         return add_unbound(session, &luks, &target);
     }
     let unlocked = if let Some(path) = given.text("volume-key-file") {
-        let key = read_key_of_data(session, path, luks.header())?;
+        let key = read_key_of_header(session, path, luks.header())?;
         let bytes = key.len();
         let unlocked = luks.unlock_with_volume_key(key, &unlocking_with(bytes)?);
         unlocked.map_err(failed)?

@@ -113,3 +113,79 @@ fn an_encryption_half_way_is_told_and_nothing_of_it_changed() {
         assert!(place.read("box") == image, "{verb}");
     }
 }
+
+/// Asked for by name, a container that encrypts nothing is made and opened; somebody who put it in place of another one
+/// is not believed: whoever types the passphrase of that one is refused.
+#[test]
+fn cryptsetups_command_line_makes_and_opens_null_ciphers_with_a_warning() {
+    const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    const WARNING: &str = "encrypts nothing";
+    let place = Place::new();
+    place.write("pw", "secret");
+    place.write("empty", "");
+    for (kind, key) in [("luks1", ""), ("luks2", "--key-file pw")] {
+        place.write("box", vec![0; 20 << 20]);
+        let run = |words: &str| place.run_with(&format!("cryptsetup {words}"), b"\n");
+        let made = run(&format!(
+            "luksFormat -q -c null --type {kind} {CHEAP} {key} box"
+        ))
+        .expect(0);
+        assert!(made.stderr.contains(WARNING), "{kind}: {}", made.stderr);
+        let opened = run(&format!("open --test-passphrase {key} box")).expect(0);
+        assert!(
+            opened.stderr.contains("nothing there is encrypted"),
+            "{}",
+            opened.stderr
+        );
+        if kind == "luks1" {
+            // Any passphrase gives the same key there.
+            let run = place
+                .run("cryptsetup open --test-passphrase --key-file pw box")
+                .expect(2);
+            assert!(run.stderr.contains("No key available"), "{}", run.stderr);
+            let run = place
+                .run_with(&format!("cryptsetup luksAddKey -q {CHEAP} box pw"), b"\n")
+                .expect(1);
+            assert!(run.stderr.contains("only an empty"), "{}", run.stderr);
+        }
+        // The verbs refuse it unless they are told otherwise.
+        let file = if kind == "luks1" { "empty" } else { "pw" };
+        let test = format!("key test box --key-file {file}");
+        place.run(&test).expect(4);
+    }
+}
+
+#[test]
+fn cryptsetups_command_line_takes_a_weak_volume_key_with_a_warning() {
+    const CHEAP: &str = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    let place = Place::new();
+    place.write("pw", "secret");
+    place.write("twice", [7; 64]);
+    let half_of_zeros: Vec<u8> = [[7; 32], [0; 32]].concat();
+    place.write("zeros-behind", half_of_zeros);
+    for kind in ["luks1", "luks2"] {
+        for (key, warning) in [
+            ("/dev/zero", Some("all zeros")),
+            ("twice", Some("two halves")),
+            ("zeros-behind", None),
+        ] {
+            place.write("box", vec![0; 20 << 20]);
+            let line = format!(
+                "cryptsetup luksFormat -q --type {kind} -s 512 {CHEAP} --key-file pw --volume-key-file {key} box"
+            );
+            let run = place.run(&line).expect(0);
+            match warning {
+                Some(warning) => assert!(run.stderr.contains(warning), "{}", run.stderr),
+                None => assert_eq!(run.stderr, ""),
+            }
+            place
+                .run("cryptsetup open --test-passphrase --key-file pw box")
+                .expect(0);
+            let open = format!("cryptsetup open --test-passphrase --volume-key-file {key} box");
+            place.run(&open).expect(0);
+            // What is before the zeros has the same digest, and is another key all the same.
+            let run = place.run(&format!("{open} --key-size 256")).expect(2);
+            assert_eq!(run.stderr, "Volume key does not match the volume.\n");
+        }
+    }
+}

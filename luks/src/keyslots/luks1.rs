@@ -5,7 +5,7 @@ use dmcrypt::{CipherSpec, HashAlgorithm, Passphrase, VolumeKey};
 use super::{KeyslotOptions, Made, free_keyslot, luks1_cannot, new_salt};
 use crate::device::{Luks, luks1_digest};
 use crate::edit::Edit;
-use crate::error::Error;
+use crate::error::{Error, InvalidOption};
 use crate::format::Placed;
 use crate::kdf::KdfParams;
 use crate::luks1;
@@ -55,7 +55,7 @@ fn enable(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<Edit, Error> {
-    let (hash, cipher, iterations) = fitting(header, options)?;
+    let (hash, cipher, iterations) = fitting(header, passphrase, options)?;
     let salt = new_salt(random)?;
     let key_bytes = to_usize(header.key_bytes);
     let sealing = Sealing {
@@ -94,7 +94,7 @@ pub(super) fn add_to_new(
     options: &KeyslotOptions<'_>,
     random: &mut dyn Random,
 ) -> Result<(luks1::Header, Placed), Error> {
-    let (hash, cipher, iterations) = fitting(header, options)?;
+    let (hash, cipher, iterations) = fitting(header, passphrase, options)?;
     let salt = new_salt(random)?;
     let sealing = Sealing {
         keyslot,
@@ -117,6 +117,7 @@ pub(super) fn add_to_new(
 /// What the header has for all keyslots, and the iterations, where it can have such a keyslot.
 fn fitting(
     header: &luks1::Header,
+    passphrase: &Passphrase,
     options: &KeyslotOptions<'_>,
 ) -> Result<(HashAlgorithm, CipherSpec, u32), Error> {
     let hash = header.hash()?;
@@ -135,7 +136,11 @@ fn fitting(
     if options.cipher.is_some() {
         return Err(luks1_cannot("a cipher of one keyslot").into());
     }
-    Ok((hash, header.cipher()?, iterations))
+    let cipher = header.cipher()?;
+    if cipher.is_null() && !passphrase.is_empty() {
+        return Err(InvalidOption::NullPassphrase.into());
+    }
+    Ok((hash, cipher, iterations))
 }
 
 pub(super) fn remove(edit: &mut Edit, keyslot: u32, random: &mut dyn Random) -> Result<(), Error> {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use dmcrypt::{HashAlgorithm, SectorSize, VolumeKey};
 use luks::format::{self, Version};
 use luks::{
-    Error, FormatOptions, InvalidOption, KdfParams, Layout, Luks, OsRandom, Random, RandomError,
-    UnlockOptions,
+    Error, FormatOptions, InvalidOption, KdfParams, KeyslotOptions, Layout, Luks, OsRandom, Random,
+    RandomError, UnlockOptions, keyslots,
 };
 use volume::{MemoryStorage, Storage};
 use zeroize::Zeroizing;
@@ -385,16 +385,18 @@ fn a_given_volume_key_is_the_one_that_is_used() {
             Some(Error::NoKeyFits { tried }) if tried.is_empty()
         ));
     }
-    let equal_halves = VolumeKey::zeroed(64);
-    let error = format::prepare(
-        &FormatOptions::default(),
-        &passphrase(b"x"),
-        Some(equal_halves),
-        &mut OsRandom,
-        &|| false,
-    );
+    let of_equal_halves = |equal_xts_halves| {
+        let options = FormatOptions {
+            equal_xts_halves,
+            kdf: small(Version::Luks2).kdf,
+            ..FormatOptions::default()
+        };
+        let key = Some(VolumeKey::zeroed(64));
+        format::prepare(&options, &passphrase(b"x"), key, &mut OsRandom, &|| false)
+    };
+    assert!(of_equal_halves(true).is_ok());
     assert!(matches!(
-        error.err(),
+        of_equal_halves(false).err(),
         Some(Error::InvalidOption(InvalidOption::EqualXtsHalves))
     ));
 }
@@ -461,15 +463,29 @@ fn a_null_container_is_made_and_opened_only_by_who_asks_for_it() {
         };
         let secret = passphrase(secret.as_bytes());
         assert!(luks.unlock(&secret, &allowed).is_ok());
+        // A keyslot of LUKS1 encrypts nothing either, and opens by no other passphrase all the same.
         let wrong = luks.unlock(&passphrase(b"wrong"), &allowed);
+        assert!(matches!(wrong, Err(Error::NoKeyFits { .. })));
         if version == Version::Luks1 {
+            let unlocked = luks.unlock(&secret, &allowed).unwrap();
+            let add = |secret: &[u8]| {
+                let options = KeyslotOptions {
+                    kdf: options.kdf.clone(),
+                    ..KeyslotOptions::default()
+                };
+                let secret = passphrase(secret);
+                keyslots::add(&luks, &unlocked, &secret, &options, &mut OsRandom)
+            };
+            assert!(matches!(
+                add(b"x"),
+                Err(Error::InvalidOption(InvalidOption::NullPassphrase))
+            ));
+            assert_eq!(add(b"").unwrap(), 1);
             let refused = prepare("x").err();
             assert!(matches!(
                 refused,
                 Some(Error::InvalidOption(InvalidOption::NullPassphrase))
             ));
-        } else {
-            assert!(matches!(wrong, Err(Error::NoKeyFits { .. })));
         }
     }
 }
