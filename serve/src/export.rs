@@ -1,6 +1,7 @@
 //! What is served: a storage, and what may be done with it.
 
 use std::io;
+#[cfg(feature = "nbd")]
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,6 +78,7 @@ impl Export {
     }
 
     /// The default export has an empty name, and there is no other.
+    #[cfg(feature = "nbd")]
     #[expect(
         clippy::unused_self,
         reason = "that there is one name is nobody else's affair"
@@ -90,6 +92,7 @@ impl Export {
     }
 
     /// The bytes that are best read and written as one.
+    #[cfg(feature = "nbd")]
     pub(crate) fn preferred_bytes(&self) -> u32 {
         let own = self.storage.block_size().clamp(PAGE_BYTES, MAX_BLOCK_BYTES);
         u32::try_from(own).expect("it was clamped")
@@ -113,17 +116,21 @@ impl Export {
         }
     }
 
+    #[cfg(feature = "nbd")]
     pub(crate) fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
         self.storage.discard(offset, len)
     }
 
     /// The first run at or after `offset` that is data, and not zeros.
+    #[cfg(feature = "nbd")]
     pub(crate) fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
         self.storage.data_extent(offset)
     }
 }
 
+#[cfg(feature = "nbd")]
 const PAGE_BYTES: u64 = 4096;
+#[cfg(feature = "nbd")]
 const MAX_BLOCK_BYTES: u64 = 1 << 20;
 
 fn lost() -> io::Error {

@@ -1,4 +1,4 @@
-//! A storage for whoever may connect: its bytes over NBD, without a kernel's help.
+//! A storage for whoever may connect: its bytes over NBD, without a kernel's help, or as a file by the kernel's FUSE.
 //!
 //! Whoever has something to serve hands an [`Export`] of it, anything that is a [`volume::Storage`]: a file, or the
 //! plaintext of a container. Nothing here knows a key, a path or a signal. Threads, no async.
@@ -36,9 +36,12 @@
 //! | --- | --- |
 //! | [`export`] | [`Export`]: a storage, and what may be done with it |
 //! | [`stop`] | [`Stop`]: asks it to end |
+//! | `fuse`, with the feature of that name | a file that the kernel shows |
 //! | [`nbd`] | the Network Block Device protocol: fixed newstyle, structured replies, extended headers, `base:allocation` |
 
 pub mod export;
+#[cfg(feature = "fuse")]
+pub mod fuse;
 #[cfg(feature = "nbd")]
 pub mod nbd;
 pub mod stop;

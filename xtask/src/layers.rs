@@ -58,6 +58,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The packages of the product by name, with their features.
+type Product = BTreeMap<String, BTreeSet<String>>;
+
 /// Packages that nobody imports and that may import everything.
 const FREE_CRATES: &[&str] = &["luksmith-benches", "luksmith-fuzz", "xtask"];
 
@@ -93,6 +96,10 @@ const PEERS: (&str, &str) = ("luksmith-benches", "peers");
 /// Build-time packages that compile or look for C.
 const C_BUILDERS: &[&str] = &["cc", "cmake", "bindgen", "pkg-config", "vcpkg", "autotools"];
 
+/// A package with a builder of C that it does not run: fuser asks pkg-config for libfuse with a feature that is off, and
+/// speaks to the kernel itself.
+const UNUSED_BUILDER: (&str, &str, &str) = ("fuser", "pkg-config", "libfuse");
+
 /// Where the word `unsafe` may stand. A name that ends in `/` is a folder.
 const UNSAFE_ROOMS: &[&str] = &[
     "dmcrypt/src/low/",
@@ -124,7 +131,7 @@ pub fn check() -> Result<(), String> {
     problems.extend(cycles::problems(&sources));
     problems.extend(promises::problems(&sources));
     problems.extend(peers_problems(&metadata));
-    problems.extend(c_problems(&packages_without_peers()?, &metadata));
+    problems.extend(c_problems(&product()?, &metadata));
     problems.extend(unsafe_problems(&sources));
     if problems.is_empty() {
         Ok(())
@@ -170,23 +177,32 @@ fn crate_problems(metadata: &Value) -> Vec<String> {
     problems
 }
 
-/// What is built for the product with all features there are, and for the benches without their peers. Normal and
-/// build dependencies; those of tests are not the product's.
-fn packages_without_peers() -> Result<BTreeSet<String>, String> {
+/// What is built for the product with all features there are, and for the benches without their peers: each package and its
+/// features. Normal and build dependencies; those of tests are not the product's.
+fn product() -> Result<Product, String> {
     let (benches, _) = PEERS;
-    let mut packages = BTreeSet::new();
+    let mut packages = Product::new();
     for selection in [
         vec!["--workspace", "--exclude", benches, "--all-features"],
         vec!["--package", benches],
     ] {
         let mut tree = workspace::cargo(&["tree", "--locked", "--edges=normal,build"]);
-        let tree = tree.args(["--prefix=none", "--format={p}"]).args(selection);
-        packages.extend(
-            workspace::output(tree)?
-                .lines()
-                .filter_map(|line| line.split_whitespace().next())
-                .map(str::to_owned),
-        );
+        let tree = tree
+            .args(["--prefix=none", "--format={p}|{f}"])
+            .args(selection);
+        for line in workspace::output(tree)?.lines() {
+            let (package, features) = line.split_once('|').unwrap_or((line, ""));
+            let Some(name) = package.split_whitespace().next() else {
+                continue;
+            };
+            // What was named before stands in the tree again, with a mark.
+            let features = features.split_whitespace().next().unwrap_or_default();
+            let features = features.split(',').map(str::to_owned);
+            packages
+                .entry(name.to_owned())
+                .or_default()
+                .extend(features);
+        }
     }
     Ok(packages)
 }
@@ -210,10 +226,11 @@ fn peers_problems(metadata: &Value) -> Vec<String> {
     problems
 }
 
-fn c_problems(product: &BTreeSet<String>, metadata: &Value) -> Vec<String> {
+fn c_problems(product: &Product, metadata: &Value) -> Vec<String> {
     let mut problems: Vec<String> = product
-        .iter()
+        .keys()
         .filter(|name| C_BUILDERS.contains(&name.as_str()))
+        .filter(|name| !is_unused(name, product, metadata))
         .map(|name| format!("{name} is in the dependency graph: it builds C"))
         .collect();
     for package in array(&metadata["packages"]) {
@@ -221,13 +238,27 @@ fn c_problems(product: &BTreeSet<String>, metadata: &Value) -> Vec<String> {
         else {
             continue;
         };
-        if product.contains(name) {
+        if product.contains_key(name) {
             problems.push(format!(
                 "{name} is in the dependency graph: it links {links}"
             ));
         }
     }
     problems
+}
+
+/// Whether nobody runs a builder of C: whoever depends on it does so for a feature that is off.
+fn is_unused(builder: &str, product: &Product, metadata: &Value) -> bool {
+    let (user, unused, feature) = UNUSED_BUILDER;
+    let is_on = product
+        .get(user)
+        .is_some_and(|features| features.iter().any(|name| name.starts_with(feature)));
+    let users = array(&metadata["packages"]).filter(|package| {
+        array(&package["dependencies"])
+            .any(|dependency| dependency["name"] == builder && dependency["kind"] != "dev")
+    });
+    let mut names = users.filter_map(|package| package["name"].as_str());
+    builder == unused && !is_on && names.all(|name| name == user || !product.contains_key(name))
 }
 
 /// `files`: path from the workspace's root, text.
@@ -366,13 +397,51 @@ mod tests {
             { "name": "openssl-sys", "links": "openssl" },
             { "name": "peer-sys", "links": "peer" },
         ]});
-        let product = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let product = |names: &[&str]| {
+            let named = names
+                .iter()
+                .map(|name| ((*name).to_owned(), BTreeSet::new()));
+            named.collect::<Product>()
+        };
         assert!(c_problems(&product(&["serde"]), &metadata).is_empty());
         assert_eq!(c_problems(&product(&["serde", "cc"]), &metadata).len(), 1);
         assert_eq!(
             c_problems(&product(&["openssl-sys"]), &metadata),
             ["openssl-sys is in the dependency graph: it links openssl"]
         );
+    }
+
+    /// pkg-config is fuser's alone, and only as long as it does not ask it for libfuse.
+    #[test]
+    fn e11_a_builder_of_c_that_nobody_runs_is_named() {
+        let uses = |name: &str, kind: &str| json!({ "name": name, "dependencies": [{ "name": "pkg-config", "kind": kind }] });
+        let product = |features: &[&str], other: &str| -> Product {
+            let features = features.iter().map(|name| (*name).to_owned()).collect();
+            let named = |name: &str| (name.to_owned(), BTreeSet::new());
+            [
+                ("fuser".to_owned(), features),
+                named("pkg-config"),
+                named(other),
+            ]
+            .into()
+        };
+        let metadata = json!({ "packages": [uses("fuser", "build"), uses("zstd-sys", "build"), uses("aes", "dev")] });
+        for (features, other, count) in [
+            (&["default"][..], "aes", 0),
+            (&["default", "libfuse3"], "aes", 1),
+            (&["libfuse"], "aes", 1),
+            (&["default"], "zstd-sys", 1),
+        ] {
+            let problems = c_problems(&product(features, other), &metadata);
+            assert_eq!(problems.len(), count, "{features:?} {other}");
+        }
+        let cc = json!({ "packages": [{ "name": "fuser", "dependencies": [{ "name": "cc", "kind": "build" }] }] });
+        let product: Product = [
+            ("fuser".to_owned(), BTreeSet::new()),
+            ("cc".to_owned(), BTreeSet::new()),
+        ]
+        .into();
+        assert_eq!(c_problems(&product, &cc).len(), 1);
     }
 
     #[test]
