@@ -15,6 +15,7 @@ pub mod key;
 pub mod keys;
 pub mod luks;
 pub mod mapping;
+pub mod mount;
 pub mod number;
 pub mod seal;
 pub mod serve;
@@ -59,8 +60,9 @@ pub use mapping::{
     MappingSuspendArgs, MappingVerb, OpenArgs, OpenPlainArgs, OpenType, StatusArgs, TreatArgs,
     UdevArgs,
 };
+pub use mount::{MountArgs, MountedArgs, UmountArgs};
 pub use seal::{SealArgs, SealKeyArgs};
-pub use serve::{ServeArgs, ServerArgs};
+pub use serve::{ServeArgs, ServedArgs, ServerArgs, StayArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
     TokenRemoveArgs, TokenVerb,
@@ -104,6 +106,12 @@ pub enum Verb {
     /// Serve the plaintext of a container over NBD
     #[command(long_about = serve::ABOUT)]
     Serve(Box<ServeArgs>),
+    /// Show the plaintext of a container as a file
+    #[command(long_about = mount::ABOUT)]
+    Mount(Box<MountArgs>),
+    /// End such a mount
+    #[command(long_about = mount::UMOUNT)]
+    Umount(UmountArgs),
     /// Make an empty container
     Create(CreateArgs),
     /// Show what is in a LUKS container

@@ -16,12 +16,14 @@ pub mod key;
 pub mod man;
 pub mod mapping;
 pub mod measure;
+pub mod mount;
 pub mod open;
 pub mod reencrypt;
 pub mod resume;
 pub mod serve;
 pub mod status;
 pub mod token;
+pub mod umount;
 pub mod verify;
 
 use jobs::Place;
@@ -36,6 +38,7 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
     let done = match verb {
         Verb::Compare(args) => return compare::run(&args),
         Verb::Serve(args) => return serve::run(&args),
+        Verb::Mount(args) => return mount::run(&args),
         Verb::Encrypt(args) => encrypt::run(&args),
         Verb::Decrypt(args) => decrypt::run(&args),
         Verb::Clone(args) => clone::run(&args),
@@ -45,6 +48,7 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Measure(args) => measure::run(&args),
+        Verb::Umount(args) => umount::run(&args),
         Verb::Open(args) => open::run(&args),
         Verb::Close(args) => close::run(&args),
         Verb::Status(args) => status::run(&args),

@@ -1,11 +1,13 @@
 //! Everything that ends a command early, and with which exit code.
 
+mod mount;
 mod serve;
 
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
+use ::serve::fuse::MountError;
 use clap::builder::styling::{AnsiColor, Style};
 use jobs::clone;
 use jobs::error::Unconfirmed;
@@ -17,6 +19,7 @@ use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
 use jobs::new_luks::Cost;
 
+pub use self::mount::advice as mount_advice;
 pub use self::serve::ServeError;
 use crate::descriptors::Closed;
 use crate::exit::Exit;
@@ -134,6 +137,9 @@ pub enum Error {
     /// A container is not served, or not to the end.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// A container is not mounted, or a mount does not end.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// A generated file cannot be written.
     #[error("cannot write {name}: {source}")]
     Generate {
@@ -171,6 +177,7 @@ impl Error {
             Self::Job(error) => error.blame().into(),
             Self::NotAll { exit, .. } => *exit,
             Self::Serve(error) => error.exit(),
+            Self::Mount(error) => mount::exit(error),
             Self::Explained { .. } => Exit::NoKeyFits,
             Self::Lost { .. } | Self::NotSound { .. } | Self::Overwritten { .. } => Exit::BadImage,
             Self::Key(_)

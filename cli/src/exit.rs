@@ -21,7 +21,7 @@ pub enum Exit {
     ExistsOrBusy,
     /// What is [`Self::Wrong`] elsewhere, of `compare`.
     NotCompared,
-    /// Of `serve --run`: the command has ended so, which is not 0.
+    /// Of `serve --run` and `mount --run`: the command has ended so, which is not 0.
     Command(u8),
 }
 
@@ -84,7 +84,7 @@ impl Exit {
             Self::NotCompared => {
                 "Of compare, where 1 says that the images differ: what is 1 elsewhere."
             }
-            Self::Command(_) => "Of serve --run: that of the command.",
+            Self::Command(_) => "Of serve --run and mount --run: that of the command.",
         }
     }
 

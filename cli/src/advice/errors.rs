@@ -18,7 +18,7 @@ use recognise::Class;
 use volume::{CopyError, is_bad_place};
 
 use crate::commands::in_place::resume_command;
-use crate::error::Error;
+use crate::error::{Error, mount_advice};
 use crate::output;
 use crate::passphrase::PassphraseError;
 
@@ -43,6 +43,7 @@ pub(super) fn of(error: &Error) -> Option<String> {
             other: "--count",
         } => of_many(one)?,
         Error::Serve(error) => error.advice()?,
+        Error::Mount(error) => return mount_advice(error),
         Error::ClosedStream { .. } => "open it on /dev/null where it is not wanted",
         Error::Overwritten { .. } => {
             "header restore brings it back where there is a backup of the header from before"

@@ -21,12 +21,23 @@ Sockets that systemd or nbdinfo hand over ($LISTEN_FDS) are taken as they are.";
 /// `serve IMG`.
 #[derive(Args, Debug)]
 pub struct ServeArgs {
-    /// The container
-    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
-    pub image: Place,
+    /// What is served.
+    #[command(flatten)]
+    pub served: ServedArgs,
     /// Where and how it is served.
     #[command(flatten)]
     pub server: ServerArgs,
+    /// How long, and from where.
+    #[command(flatten)]
+    pub stay: StayArgs,
+}
+
+/// A container that is opened and stays open.
+#[derive(Args, Debug)]
+pub struct ServedArgs {
+    /// The container
+    #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
+    pub image: Place,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -62,10 +73,6 @@ pub struct ServeArgs {
 /// Where and how something is served.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of the command line"
-)]
 pub struct ServerArgs {
     /// Serve at this Unix socket, which only its owner reaches; its folder must be one that nobody else can change
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
@@ -76,9 +83,6 @@ pub struct ServerArgs {
     /// Let everybody who reaches the address of --listen read and change the plaintext, and everybody between see it
     #[arg(long)]
     pub insecure: bool,
-    /// Serve for reading only
-    #[arg(long)]
-    pub read_only: bool,
     /// Let what clients do not need any more go from the container, which shows which parts of it are in use
     #[arg(long)]
     pub allow_discards: bool,
@@ -86,7 +90,20 @@ pub struct ServerArgs {
     /// Without --socket and --listen it is a socket of its own
     #[arg(long, value_name = "CMD")]
     pub run: Option<OsString>,
-    /// Stay in the foreground, and log connections on standard error
+}
+
+/// How long a process stays that others reach, and from where it is watched.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Server")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
+pub struct StayArgs {
+    /// Serve for reading only
+    #[arg(long)]
+    pub read_only: bool,
+    /// Stay in the foreground, and log on standard error
     #[arg(long)]
     pub foreground: bool,
     /// Stay in the foreground, and end when the parent process does

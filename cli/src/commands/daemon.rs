@@ -1,20 +1,22 @@
 //! What goes on after a command has begun: processes in the background, and those that end with a command or a parent.
 
-pub(super) mod background;
+mod background;
 pub(super) mod command;
 mod log;
+pub(super) mod opened;
 mod pid_file;
 
 use std::io;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
+pub(super) use self::background::detach;
 pub(super) use self::log::Log;
 pub(super) use self::pid_file::PidFile;
 use crate::error::ServeError;
 
 /// SIGTERM comes when the parent has ended; where it has ended already, now is the time.
-pub(super) fn end_with_parent() -> Result<(), ServeError> {
+fn end_with_parent() -> Result<(), ServeError> {
     let parent = getppid();
     set_parent_process_death_signal(Some(Signal::TERM))
         .map_err(|error| ServeError::Parent(error.into()))?;

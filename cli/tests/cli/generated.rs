@@ -62,6 +62,7 @@ fn every_verb_has_a_page() {
         "key-test",
         "man",
         "measure",
+        "mount",
         "reencrypt",
         "resume",
         "serve",

@@ -29,6 +29,7 @@ mod luks;
 mod machine;
 mod manual;
 mod mapping;
+mod mount;
 mod numbers;
 mod places;
 mod plain;

@@ -56,6 +56,7 @@ const LINES: &[(&str, &str)] = &[
     ("compare", "box raw --key-file pw"),
     ("serve", "work -q --key-file pw --run true"),
     ("serve", "raw -q --run true PLAIN"),
+    ("mount", "work new -q --key-file pw --run true"),
     ("benchmark", "-c aes-xts-plain64"),
     ("key add", "work -q --key-file pw --new-keyfile pw2 KDF"),
     ("key change", "work -q --key-file pw --new-keyfile pw2 KDF"),

@@ -41,7 +41,7 @@ const CHANGE: [&str; 17] = [
     "decrypt --in-place box --key-file pw -q",
     "resume box --key-file pw -q",
 ];
-const OTHER: [&str; 8] = [
+const OTHER: [&str; 9] = [
     "compare box box --key-file pw",
     "clone box back2 --key-file pw --keep-passphrase",
     "key export box --key-file pw --volume-key-file vk -q",
@@ -51,6 +51,7 @@ const OTHER: [&str; 8] = [
     // Refused before the kernel is asked.
     "open box luksmith-policy-test --key-file pw -q",
     "serve box --key-file pw --run true",
+    "mount box pw --key-file pw --run true",
 ];
 
 #[test]
@@ -302,6 +303,7 @@ fn every_verb_that_opens_a_container_is_in_the_tables() {
         "close",
         "status",
         "mapping suspend",
+        "umount",
     ];
     let tables: Vec<_> = READ.iter().chain(&CHANGE).chain(&OTHER).collect();
     for (verb, help) in every_verb() {

@@ -86,6 +86,7 @@ const VERBS: &[&str] = &[
     "token assign IMG --token-id 0 --key-slot 0 --key-file pw",
     "token unassign IMG --token-id 0 --key-slot 0 --key-file pw",
     "serve IMG --key-file pw --socket out",
+    "mount IMG pw --key-file pw",
 ];
 const ELSEWHERE: &[&str] = &[
     "reencrypt",

@@ -22,6 +22,7 @@ const NO_IMAGE: (&[&str], &str) = (
         "close",
         "status",
         "mapping suspend",
+        "umount",
     ],
     "there is no container",
 );
@@ -98,6 +99,7 @@ const BOTH: (&[&str], &str) = (
         "clone",
         "resume",
         "serve",
+        "mount",
         "verify",
         "key test",
         "key export",
@@ -109,7 +111,10 @@ const BOTH: (&[&str], &str) = (
     ],
     "given twice it opens both keys of a reencryption",
 );
-const SERVED: (&[&str], &str) = (&["serve"], "it writes what clients send, and no header");
+const SERVED: (&[&str], &str) = (
+    &["serve", "mount", "umount"],
+    "it writes what clients send, and no header",
+);
 const PAIR: (&[&str], &str) = (&["compare"], "there are two images");
 
 pub const RULES: &[Rule] = &[
@@ -271,6 +276,7 @@ pub const RULES: &[Rule] = &[
                     "close",
                     "status",
                     "mapping suspend",
+                    "umount",
                 ],
                 "there is no container",
             ),
@@ -285,6 +291,7 @@ pub const RULES: &[Rule] = &[
                     "clone",
                     "resume",
                     "serve",
+                    "mount",
                     "verify",
                     "key add",
                     "key test",
@@ -324,6 +331,7 @@ pub const RULES: &[Rule] = &[
                     "close",
                     "status",
                     "mapping suspend",
+                    "umount",
                 ],
                 "there is no container",
             ),
@@ -470,7 +478,12 @@ pub const DIFFER: &[(&str, &str)] = &[
     ("uuid", "a new container has a random one"),
     (
         "allow-discards",
-        "what `serve` gives back is its clients', what a mapping does the file system's above it",
+        "what `serve` gives back is its clients', what a mapping does the file system's above it, and `mount` punches holes \
+         that read as zeros",
+    ),
+    (
+        "run",
+        "`serve` tells a command of a socket, `mount` of a file",
     ),
     ("token-id", "a new token has a default"),
     (
