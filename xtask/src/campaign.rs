@@ -47,6 +47,13 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
         "LUKSMITH_SERVE",
         "32 1000000 200 1",
     ),
+    // Operations, kills of the server, seed.
+    (
+        "mount",
+        &["mount::the_file_is_what_a_model_of_it_says"],
+        "LUKSMITH_MOUNT",
+        "1000000 200 1",
+    ),
 ];
 
 const THIRTY_TWO_BITS: &str = "32-bit";

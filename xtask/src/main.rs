@@ -34,11 +34,12 @@ usage: cargo xtask TASK
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
   bench [--quick] [--no-peers] [SUBJECT...]
                                          measure beside others: tables of ratios, and target/bench.html
-                                         (sector-ciphers, ivs, kdfs, headers, volumes, images, clones, serve)
+                                         (sector-ciphers, ivs, kdfs, headers, volumes, images, clones, serve, mount)
   campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
                                          edits each), faults (every write and sync failed and killed),
                                          races (10,000 for the names of new files); serve (32 clients, a
-                                         million operations, a server killed 200 times); 32-bit: the tests of the
+                                         million operations, a server killed 200 times); mount (a
+                                         million operations); 32-bit: the tests of the
                                          libraries as 32-bit programs; coverage: lines of the parsers and
                                          validators that tests and fuzz inputs do not reach;
                                          mutants [FILE...]: their mutants against the tests, for hours;

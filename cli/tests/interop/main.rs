@@ -57,13 +57,15 @@ mod leavings;
 mod luks_cases;
 /// Mappings of the kernel beside cryptsetup's, in user-mode-linux: the same tables, and either closes the other's.
 mod mapping;
+/// Where jobs write: names at every cut, and what devices stand on.
+mod mount;
+mod mount_kernel;
 /// nbdkit's LUKS filter, which knows LUKS1.
 mod nbdkit;
 /// How images are opened, as strace sees it.
 mod opens;
 /// Every way to hand over a passphrase, beside cryptsetup.
 mod passphrases;
-/// Where jobs write: names at every cut, and what devices stand on.
 mod places;
 /// The policy in the box, and what cryptsetup makes.
 mod policy;
