@@ -31,7 +31,8 @@ impl KernelLog {
         )
     }
 
-    /// What was said of this device or of dm-crypt since: the last line, without what it begins with.
+    /// What was said of this device or of dm-crypt since: the last line that tells more than that something went wrong,
+    /// without what it begins with.
     pub fn reason(self) -> Option<String> {
         let mut file = self.0?;
         let mut record = vec![0; RECORD_BYTES];
@@ -41,9 +42,18 @@ impl KernelLog {
             let Ok(length) = file.read(&mut record) else {
                 break;
             };
-            found = reason_in(&record[..length]).or(found);
+            found = better(found, reason_in(&record[..length]));
         }
         found
+    }
+}
+
+/// A line of the call itself follows the one of the target, and tells nothing that its code does not.
+fn better(found: Option<String>, next: Option<String>) -> Option<String> {
+    let is_of_the_call = |reason: &String| reason.starts_with("ioctl: ");
+    match (&found, &next) {
+        (Some(_), Some(reason)) if is_of_the_call(reason) => found,
+        _ => next.or(found),
     }
 }
 
@@ -78,5 +88,21 @@ mod tests {
         ] {
             assert_eq!(reason_in(record.as_bytes()).as_deref(), reason);
         }
+    }
+
+    #[test]
+    fn the_line_of_the_call_does_not_hide_the_reason() {
+        let told = |reasons: &[&str]| {
+            let reasons = reasons.iter().map(|reason| Some((*reason).to_owned()));
+            reasons.fold(None, better)
+        };
+        let (reason, call) = (
+            "Error allocating crypto tfm (-ENOENT)",
+            "ioctl: error adding target to table",
+        );
+        assert_eq!(told(&[reason, call]).as_deref(), Some(reason));
+        assert_eq!(told(&[call]).as_deref(), Some(call));
+        assert_eq!(told(&[call, reason]).as_deref(), Some(reason));
+        assert_eq!(told(&[]), None);
     }
 }
