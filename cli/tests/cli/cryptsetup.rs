@@ -65,7 +65,7 @@ fn what_needs_a_mapping_names_what_there_is_instead() {
             "luksmith decrypt",
         ),
     ] {
-        let run = place.run(&format!("cryptsetup {line}")).expect(1);
+        let run = place.run_unmapped(&format!("cryptsetup {line}")).expect(1);
         let mut said = run.stderr.lines();
         let first = said.next().unwrap_or_default();
         assert!(
@@ -76,7 +76,7 @@ fn what_needs_a_mapping_names_what_there_is_instead() {
         assert!(second.contains(instead), "{line}: {second}");
     }
     let run = place
-        .run("cryptsetup reencrypt box --active-name name")
+        .run_unmapped("cryptsetup reencrypt box --active-name name")
         .expect(1);
     assert_eq!(run.stderr, "Device name is not active.\n");
 }
@@ -96,7 +96,7 @@ fn plain_defaults_are_warned_of() {
         ("-q", 2),
     ] {
         let line = format!("cryptsetup open --type plain raw name {options}");
-        let run = place.run(&line).expect(1);
+        let run = place.run_unmapped(&line).expect(1);
         let told = run.stderr.matches("WARNING: Using default options").count();
         assert_eq!(told, warnings, "{options}: {}", run.stderr);
     }
