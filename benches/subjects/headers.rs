@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use dmcrypt::{DerivedKey, HashAlgorithm, Passphrase, SectorSize};
-use luks::{FormatOptions, KdfParams, Luks, OsRandom, Version, af, format};
+use dmcrypt::{DerivedKey, HashAlgorithm, Passphrase, SectorSize, VolumeKey};
+use luks::seal::SealWanted;
+use luks::{FormatOptions, KdfParams, Luks, OsRandom, UnlockOptions, Version, af, edit, format};
 use volume::{MemoryStorage, Storage};
 use zeroize::Zeroizing;
 
@@ -35,6 +36,7 @@ fn in_memory(effort: &Effort) -> Chart {
             Luks::open(disk.clone()).expect("the container is sound");
         });
     }
+    seals(&mut contest);
     let stripes = luks::defaults::STRIPES;
     let slot_key: Vec<u8> = (0..64).collect();
     let cipher = cipher_by(None, luks::defaults::CIPHER, &slot_key, SectorSize::B512);
@@ -47,6 +49,50 @@ fn in_memory(effort: &Effort) -> Chart {
         },
     );
     contest.run(effort)
+}
+
+/// What it takes to unlock by the volume key alone, and to check a seal beside it.
+fn seals(contest: &mut Contest) {
+    let disk = container(Version::Luks2, FEW_ITERATIONS);
+    let passphrase = Passphrase::from_bytes(Zeroizing::new(PASSPHRASE.to_vec()));
+    let unlock = |disk: &Arc<dyn Storage>| {
+        let luks = Luks::open(Arc::clone(disk)).expect("the container is sound");
+        let unlocked = luks.unlock(&passphrase, &UnlockOptions::default());
+        (luks, unlocked.expect("that is its passphrase"))
+    };
+    let (luks, unlocked) = unlock(&disk);
+    edit::seal(&luks, &unlocked, &mut OsRandom).expect("memory does not fail");
+    let (luks, unlocked) = unlock(&disk);
+    let file = luks.seal_in_file(&unlocked, &mut OsRandom);
+    let file = file.expect("memory does not fail");
+    assert_eq!(file.bytes(), 16 << 20, "the seal covers what is said");
+    let luks = Arc::new(luks);
+    let key = Arc::new(unlocked);
+    for (name, required, file) in [
+        ("unlock LUKS2 by its volume key", false, None),
+        ("the same, and check a seal in a token", true, None),
+        (
+            "the same, and check a seal in a file over 16 MiB",
+            false,
+            Some(file),
+        ),
+    ] {
+        let (luks, key) = (Arc::clone(&luks), Arc::clone(&key));
+        contest.add(name, move || {
+            let bytes = key.volume_key().expose().to_vec();
+            let key = VolumeKey::from_bytes(Zeroizing::new(bytes));
+            let options = UnlockOptions {
+                seal: SealWanted {
+                    required,
+                    file: file.as_ref(),
+                    min_epoch: None,
+                },
+                ..UnlockOptions::default()
+            };
+            luks.unlock_with_volume_key(key, &options)
+                .expect("the seal is right");
+        });
+    }
 }
 
 /// Whole processes: one contest for each thing that they do.
