@@ -29,6 +29,7 @@ pub(super) fn check(
             "Options --cancel-deferred and --deferred cannot be used at the same time.",
         ),
         Action::Format => format(given),
+        Action::Resize => one_size(given),
         Action::Reencrypt => reencrypt(given),
         Action::AddKey => rule(
             given.has("unbound") && !given.has("key-size") && !given.has("volume-key-file"),
@@ -236,10 +237,7 @@ fn open(kind: &str, given: &Given) -> Result<(), String> {
             ),
         "Option --test-passphrase is allowed only for open of LUKS, TCRYPT, BITLK and FVAULT2 devices.",
     )?;
-    rule(
-        given.has("device-size") && given.has("size"),
-        "Options --device-size and --size cannot be combined.",
-    )?;
+    one_size(given)?;
     rule(
         given.has("unbound") && !kind.starts_with("luks"),
         "Option --unbound is allowed only for open of luks device.",
@@ -247,6 +245,13 @@ fn open(kind: &str, given: &Given) -> Result<(), String> {
     rule(
         given.has("unbound") && !given.has("test-passphrase"),
         "Option --unbound cannot be used without --test-passphrase.",
+    )
+}
+
+fn one_size(given: &Given) -> Result<(), String> {
+    rule(
+        given.has("device-size") && given.has("size"),
+        "Options --device-size and --size cannot be combined.",
     )
 }
 

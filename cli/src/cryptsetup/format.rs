@@ -1,6 +1,8 @@
 //! `luksFormat DEVICE [NEW KEY FILE]`: a new header in a file or on a device that there is.
 
 use std::convert::Infallible;
+use std::fs::File;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 
 use dmcrypt::{CipherSpec, SectorSize, VolumeKey};
@@ -13,6 +15,7 @@ use jobs::open;
 use jobs::temporary::{Content, TemporaryFile};
 use luks::{FormatOptions, Layout, OsRandom, Version, defaults, format as making};
 use recognise::{Class, look};
+use rustix::fs::ioctl_blkpbszget;
 use volume::Storage;
 
 use super::check::INTEGRITY;
@@ -228,11 +231,27 @@ fn sector_size(
     }
     let bytes = match given {
         Some(bytes) => bytes,
-        // Files as drives that write 4096 bytes at once.
-        None if data.len().is_ok_and(|bytes| bytes.is_multiple_of(4096)) => 4096,
+        // Drives that write 4096 bytes at once, and files as those.
+        None if data.len().is_ok_and(|bytes| bytes.is_multiple_of(4096))
+            && writes_4096_bytes(&session.device_path()) =>
+        {
+            4096
+        }
         None => 512,
     };
     SectorSize::new(bytes).ok_or_else(|| Failure::wrong("Unsupported encryption sector size."))
+}
+
+/// Whether a drive writes 4096 bytes at once, or more, whatever blocks it shows.
+fn writes_4096_bytes(path: &std::path::Path) -> bool {
+    let is_device = |file: &File| {
+        let kind = file.metadata().map(|metadata| metadata.file_type());
+        kind.is_ok_and(|kind| kind.is_block_device())
+    };
+    match File::open(path) {
+        Ok(file) if is_device(&file) => ioctl_blkpbszget(&file).is_ok_and(|bytes| bytes >= 4096),
+        _ => true,
+    }
 }
 
 pub(super) fn check_sizes(session: &Session) -> Result<(), Failure> {

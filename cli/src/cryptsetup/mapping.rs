@@ -38,14 +38,13 @@ pub(super) fn check_active(action: Action, name: &Path) -> Result<(), Failure> {
         _ => Exit::BadImage,
     };
     let shown = output::path(name);
+    if let Some(failure) = failure::of_long_name(missing_of_status(action, missing), name) {
+        return Err(failure);
+    }
     match named(name) {
         Named::Active => Ok(()),
         Named::Other => {
-            let exit = if action == Action::Status {
-                Exit::Wrong
-            } else {
-                missing
-            };
+            let exit = missing_of_status(action, missing);
             let last = name.file_name().map_or(name, Path::new);
             Err(Failure::new(
                 exit,
@@ -58,6 +57,14 @@ pub(super) fn check_active(action: Action, name: &Path) -> Result<(), Failure> {
             missing,
             format!("Device {shown} is not active."),
         )),
+    }
+}
+
+/// Who asks what is there, and asks wrongly, is told so.
+fn missing_of_status(action: Action, missing: Exit) -> Exit {
+    match action {
+        Action::Status => Exit::Wrong,
+        _ => missing,
     }
 }
 

@@ -143,7 +143,15 @@ pub(in crate::cryptsetup) fn refresh(session: &Session) -> Result<(), Failure> {
         .operands
         .first()
         .filter(|_| session.operands.len() > 1);
-    let header = AtHeader::of(session, crypt, device.map(OsString::as_os_str))?;
+    let header = AtHeader::of(session, crypt, device.map(OsString::as_os_str));
+    let header = header.map_err(|failure| {
+        if device.is_some() || session.given.has("header") {
+            return failure;
+        }
+        let name = output::path(name.as_ref());
+        let is_none = Failure::wrong(format!("{name} is not cryptsetup managed device."));
+        failure.lines.into_iter().fold(is_none, Failure::and)
+    })?;
     let is_luks1 = matches!(header.luks.header(), Header::Luks1(_));
     let way = Way::of(session, &header.luks, session.given.text("volume-key-file"))?;
     let options = RefreshOptions {

@@ -1,8 +1,11 @@
 //! What cryptsetup says where the kernel has no mapping, or still has one.
 
-use devmapper::NameProblem;
+use std::path::Path;
+
+use devmapper::{Name, NameProblem};
 use jobs::block::InUse;
 use jobs::error::{Error, MappingError, SourceError};
+use luks::InvalidOption;
 
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
@@ -19,11 +22,14 @@ pub(super) fn of(action: Action, session: &Session, error: Error) -> Failure {
             Failure::missing(&name)
         }
         Error::Source(SourceError::Busy { name }) => in_use(&name, None),
-        // A keyslot that was named and has no key of the data.
+        // A keyslot that was named and has no key, or none of the data.
         Error::Luks { error, .. }
             if matches!(
                 *error,
                 luks::Error::Unsupported(luks::Unsupported::Unbound { .. })
+                    | luks::Error::InvalidOption(
+                        InvalidOption::KeyslotInactive { .. } | InvalidOption::KeyslotNumber { .. }
+                    )
             ) =>
         {
             Failure::no_keyslot()
@@ -136,6 +142,10 @@ fn of_mapping(action: Action, session: &Session, error: MappingError) -> Failure
             )),
             _ => Failure::wrong(format!("{name} is not cryptsetup managed device.")),
         },
+        MappingError::OtherHeader { difference, .. } if action == Action::Open => {
+            Failure::wrong(format!("{name} is not cryptsetup managed device."))
+                .and(format!("Its header is another one's: {difference}."))
+        }
         MappingError::NotLuks { .. } => Failure::wrong(match action {
             Action::Suspend => "This operation is supported only for LUKS device.".to_owned(),
             Action::Resume => {
@@ -148,6 +158,18 @@ fn of_mapping(action: Action, session: &Session, error: MappingError) -> Failure
             let exit = crate::error::Error::Job(error);
             Failure::new(exit.exit(), format!("{exit}."))
         }
+    }
+}
+
+/// Of what is too long to be the name of a mapping.
+pub(super) fn of_long_name(exit: Exit, typed: &Path) -> Option<Failure> {
+    let name = typed.strip_prefix("/dev/mapper").unwrap_or(typed);
+    let shown = output::path(typed);
+    match Name::new(name.as_os_str().as_encoded_bytes()) {
+        Err(NameProblem::Long { .. }) => {
+            Some(Failure::new(exit, format!("Name \"{shown}\" too long.")))
+        }
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use devmapper::NameProblem;
 use dmcrypt::VolumeKey;
 use jobs::Place;
 use jobs::block::known_users;
@@ -54,6 +55,12 @@ fn check_free(session: &Session) -> Result<(), Failure> {
             format!("Device {shown} already exists."),
         )),
         // What no mapping can be called is refused by the job.
+        Err(
+            error @ jobs::Error::Mapping(MappingError::Name {
+                problem: NameProblem::Long { .. },
+                ..
+            }),
+        ) => Err(failure::of(Action::Open, session, error)),
         Err(jobs::Error::Mapping(MappingError::Inactive { .. } | MappingError::Name { .. })) => {
             Ok(())
         }
@@ -222,6 +229,19 @@ pub(super) fn start(
     asker: &Asker<'_>,
 ) -> Result<Opened, Failure> {
     let place = Place::Path(PathBuf::from(&session.operands[0]));
-    open(&place, &session.operands[1], options, asker, &Teller)
-        .map_err(|error| asker.failure(Action::Open, error))
+    let name = &session.operands[1];
+    let opened = open(&place, name, options, asker, &Teller)
+        .map_err(|error| asker.failure(Action::Open, error))?;
+    tell_cut(name, &opened);
+    Ok(opened)
+}
+
+/// An identifier has room for names of the usual length.
+fn tell_cut(name: &OsStr, opened: &Opened) {
+    const ROOM: usize = 128 - "CRYPT-LUKS2-".len() - 33;
+    let in_kernel = opened.path.rsplit('/').next().unwrap_or_default();
+    if opened.kind != "plain" && in_kernel.len() > ROOM {
+        let shown = output::path(Path::new(name));
+        output::aside(format_args!("DM-UUID for device {shown} was truncated."));
+    }
 }

@@ -15,7 +15,7 @@ use super::asker::{Asker, source_of};
 use super::open::{common, start};
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::format::tell_content;
-use crate::cryptsetup::session::{Session, open_for_reading};
+use crate::cryptsetup::session::{Session, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
 use crate::unlock;
@@ -25,12 +25,32 @@ const BLOCK_OF_FILES: u64 = 4096;
 
 /// Looks at the device, and tells of what is on it that is no plain container.
 pub(super) fn look(session: &Session) -> Result<(), Failure> {
+    tell_ignored(session)?;
     let storage = open_for_reading(&session.device_path())?;
     let offset = session.given.number("offset").unwrap_or(0);
     if offset != 0 || session.given.has("shared") {
         return Ok(());
     }
     tell_content(session, &session.device(), &*storage)
+}
+
+/// A file has the key itself, and as much of it as the cipher takes.
+fn tell_ignored(session: &Session) -> Result<(), Failure> {
+    let given = &session.given;
+    if given.text("key-file").is_none_or(|file| file == "-") || session.is_batch() {
+        return Ok(());
+    }
+    if given.has("hash") {
+        say(
+            "WARNING: The --hash parameter is being ignored in plain mode with keyfile specified.",
+        )?;
+    }
+    if given.has("keyfile-size") {
+        say(
+            "WARNING: The --keyfile-size option is being ignored, the read size is the same as the encryption key size.",
+        )?;
+    }
+    Ok(())
 }
 
 pub(super) fn open(session: &Session, is_shared: bool) -> Result<(), Failure> {
@@ -84,7 +104,7 @@ fn size(session: &Session, plain: &Plain, storage: &dyn Storage) -> Result<Optio
     let device = session.device();
     let there_is = storage.len().map_err(|_| Failure::missing(&device))?;
     let offset = plain.offset_bytes().unwrap_or(u64::MAX);
-    if offset > there_is {
+    if offset >= there_is {
         return Err(Failure::wrong(format!(
             "Requested offset is beyond real size of device {device}."
         )));

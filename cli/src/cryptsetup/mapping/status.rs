@@ -1,6 +1,6 @@
 //! `status NAME`.
 
-use dmcrypt::SECTOR_BYTES;
+use dmcrypt::{CipherSpec, SECTOR_BYTES};
 use jobs::mapping::status::{Crypt, Status, status};
 
 use super::{check_active, failure, shown_by_status};
@@ -49,8 +49,15 @@ pub(super) fn is_there(name: &std::path::Path) -> bool {
     status(name.as_os_str()).is_ok()
 }
 
+/// A cipher as it is called there, however the table spells it.
+fn usual(cipher: &str) -> String {
+    let spec = Some(cipher).filter(|cipher| cipher.starts_with("capi:"));
+    let spec = spec.and_then(|cipher| cipher.parse::<CipherSpec>().ok());
+    spec.map_or_else(|| cipher.to_owned(), |spec| spec.to_dm_crypt())
+}
+
 fn say_crypt(status: &Status, crypt: &Crypt) -> Result<(), Failure> {
-    say(format!("  cipher:  {}", crypt.cipher))?;
+    say(format!("  cipher:  {}", usual(&crypt.cipher)))?;
     say(format!("  keysize: {} bits", crypt.key_bits))?;
     let location = match crypt.key_location {
         "keyring" => "keyring",
