@@ -113,13 +113,19 @@ impl Place {
     /// Runs a script under a Linux kernel that has `disks` as /dev/ubda, /dev/ubdb, ...; what it prints.
     #[track_caller]
     pub fn kernel(&self, script: &str, disks: &[&str]) -> String {
-        self.write("script", script);
+        self.kernel_of("script", script, disks, 600)
+    }
+
+    /// The same for a script that is called `name` and may take so many seconds.
+    #[track_caller]
+    pub fn kernel_of(&self, name: &str, script: &str, disks: &[&str], seconds: u32) -> String {
+        self.write(name, script);
         let runner = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/uml-run");
         let mut command = Command::new(runner);
         command
-            .arg(self.path("script"))
+            .arg(self.path(name))
             .args(disks.iter().map(|disk| self.path(disk)));
-        let output = self.run(command.env("UML_TIMEOUT", "600"));
+        let output = self.run(command.env("UML_TIMEOUT", seconds.to_string()));
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(

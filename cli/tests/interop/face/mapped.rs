@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::Bench;
 use super::row::{unescaped, words};
@@ -21,7 +22,8 @@ use crate::common::check_all;
 
 const ROWS: &str = include_str!("mapping.rows");
 
-const HEADINGS: [&str; 4] = ["opening", "changing", "refusing", "tokens"];
+/// The heading of what happens while udev runs.
+const WITH_UDEV: &str = "udev";
 
 /// Who does the first step, and who the rest.
 const MODES: [(&str, Who, Who); 4] = [
@@ -31,7 +33,12 @@ const MODES: [(&str, Who, Who); 4] = [
     ("begun by us", Who::Ours, Who::Theirs),
 ];
 
-const SCENES_OF_A_GUEST: usize = 5;
+/// A boot takes seconds, and a guest has one processor.
+const GUESTS: usize = 3;
+/// Which guest plays a scene: udev is slow, and the last one has it.
+const TURNS: [usize; 5] = [0, 1, 0, 1, 2];
+/// A busy machine is slow.
+const SECONDS_OF_A_GUEST: u32 = 3600;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Who {
@@ -40,6 +47,7 @@ enum Who {
 }
 
 struct Scene {
+    heading: String,
     place: String,
     text: String,
     steps: Vec<Step>,
@@ -68,26 +76,25 @@ const FILES: [&str; 4] = ["code", "stdout", "stderr", "mappings"];
 
 /// Why each step that is meant to differ does.
 pub fn differences() -> impl Iterator<Item = String> {
-    let all = HEADINGS.into_iter().flat_map(scenes);
-    let wanted = all.flat_map(|scene| scene.wanted);
+    let wanted = scenes().into_iter().flat_map(|scene| scene.wanted);
     wanted.map(|wanted| wanted.because)
 }
 
-/// The scenes under a heading.
-fn scenes(heading: &str) -> Vec<Scene> {
+fn scenes() -> Vec<Scene> {
     let mut scenes: Vec<Scene> = Vec::new();
-    let mut is_wanted = false;
+    let mut heading = "";
     for (number, line) in (1..).zip(ROWS.lines()) {
         if let Some(title) = line.strip_prefix("## ") {
-            is_wanted = title == heading;
+            heading = title;
             continue;
         }
-        if !is_wanted || line.trim().is_empty() || line.starts_with('#') {
+        if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
         let place = format!("mapping.rows:{number}");
         let Some(member) = line.strip_prefix("    ") else {
             scenes.push(Scene {
+                heading: heading.to_owned(),
                 place,
                 text: line.to_owned(),
                 steps: line.split(" ; ").map(step).collect(),
@@ -201,8 +208,10 @@ fn quoted(word: &str) -> String {
 
 /// What every guest does between the steps, and between the scenes.
 const FUNCTIONS: &str = r"
+settle() { :; }
 mappings() {
     local nodes
+    settle
     dmsetup info -c --noheadings -o name,uuid,attr
     dmsetup table --showkeys
     for node in /dev/mapper/*; do
@@ -218,6 +227,7 @@ clean() {
     for mapping in /sys/block/dm-*; do
         [ ! -e $mapping ] || {
             dmsetup remove_all --force
+            settle
             break
         }
     done
@@ -230,56 +240,103 @@ clean() {
 }
 ";
 
-fn check(bench: &Bench, heading: &str) {
-    let scenes = scenes(heading);
-    assert!(!scenes.is_empty(), "nothing under {heading}");
-    let ours = bench.place.path("bin/cryptsetup");
-    let folder = |scene: usize, mode: usize| bench.place.path(format!("scenes/{scene}-{mode}"));
-    for (number, scene) in scenes.iter().enumerate() {
-        let files = scene.files(bench);
-        for mode in 0..MODES.len() {
-            let folder = folder(number, mode);
-            fs::create_dir_all(&folder).unwrap();
-            if !files.is_empty() {
-                let mut copy = std::process::Command::new("cp");
-                copy.args(["-r", "--sparse=always"]).args(&files);
-                bench.place.succeed(copy.arg(&folder));
-            }
-            for (index, step) in scene.steps.iter().enumerate() {
-                if let Step::Program { input, .. } = step {
-                    fs::write(folder.join(format!(".{index}.stdin")), input).unwrap();
-                }
-            }
-        }
-    }
-    let numbers: Vec<usize> = (0..scenes.len()).collect();
-    // A guest has one processor and is slow: none has so many that a busy machine could not end it in time.
-    for numbers in numbers.chunks(SCENES_OF_A_GUEST) {
-        let mut script = FUNCTIONS.to_owned();
-        for number in numbers {
-            for (mode, (_, first, rest)) in MODES.into_iter().enumerate() {
-                let folder = folder(*number, mode);
-                script.push_str(&scenes[*number].script(&folder, &ours, first, rest));
-            }
-        }
-        bench.place.kernel(&script, &[]);
-    }
-    let numbered: Vec<_> = scenes.iter().enumerate().map(Numbered).collect();
-    let table = format!("mappings, {heading}");
-    check_all(&table, &numbered, |Numbered((number, scene))| {
-        let runs: Vec<Vec<Ending>> = (0..MODES.len())
-            .map(|mode| endings(scene, &folder(*number, mode)))
-            .collect();
-        judge(scene, &runs);
-    });
+/// Where udev runs nobody makes nodes but it, and in its own time.
+const UDEV: &str = r"
+/lib/systemd/systemd-udevd --daemon >/dev/null 2>&1
+udevadm trigger --action=add --subsystem-match=block
+settle() { udevadm settle -t 120; }
+";
+
+/// The folder of a run of a scene.
+fn folder(bench: &Bench, scene: usize, mode: usize) -> PathBuf {
+    bench.place.path(format!("scenes/{scene}-{mode}"))
 }
 
-struct Numbered<'a>((usize, &'a Scene));
+/// Puts the files there that the scene names, and what its steps read.
+fn prepare(bench: &Bench, number: usize, scene: &Scene) {
+    let files = scene.files(bench);
+    for mode in 0..MODES.len() {
+        let folder = folder(bench, number, mode);
+        fs::create_dir_all(&folder).unwrap();
+        if !files.is_empty() {
+            let mut copy = std::process::Command::new("cp");
+            copy.args(["-r", "--sparse=always"]).args(&files);
+            bench.place.succeed(copy.arg(&folder));
+        }
+        for (index, step) in scene.steps.iter().enumerate() {
+            if let Step::Program { input, .. } = step {
+                fs::write(folder.join(format!(".{index}.stdin")), input).unwrap();
+            }
+        }
+    }
+}
+
+/// What one guest does: its share of the scenes, and the last one those that want udev.
+fn script_of_guest(bench: &Bench, guest: usize, scenes: &[Numbered<'_>]) -> String {
+    let ours = bench.place.path("bin/cryptsetup");
+    let (with_udev, without): (Vec<_>, Vec<_>) = scenes
+        .iter()
+        .copied()
+        .partition(|Numbered(_, scene)| scene.heading == WITH_UDEV);
+    let mut script = FUNCTIONS.to_owned();
+    let play = |script: &mut String, Numbered(number, scene): &Numbered<'_>| {
+        for (mode, (_, first, rest)) in MODES.into_iter().enumerate() {
+            script.push_str(&scene.script(&folder(bench, *number, mode), &ours, first, rest));
+        }
+    };
+    let shared = without.iter().zip(TURNS.into_iter().cycle());
+    for (scene, _) in shared.filter(|(_, turn)| *turn == guest) {
+        play(&mut script, scene);
+    }
+    if guest + 1 == GUESTS {
+        script.push_str(UDEV);
+        for scene in with_udev {
+            play(&mut script, &scene);
+        }
+    }
+    script
+}
+
+#[derive(Clone, Copy)]
+struct Numbered<'a>(usize, &'a Scene);
 
 impl std::fmt::Display for Numbered<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.1.fmt(f)
+        self.1.fmt(f)
     }
+}
+
+#[test]
+fn each_scene_ends_as_with_cryptsetup_and_crosswise() {
+    let bench = Bench::new();
+    let scenes = scenes();
+    assert!(scenes.len() >= 200, "{} scenes", scenes.len());
+    let scenes: Vec<_> = scenes
+        .iter()
+        .enumerate()
+        .map(|(number, scene)| Numbered(number, scene))
+        .collect();
+    for Numbered(number, scene) in &scenes {
+        prepare(&bench, *number, scene);
+    }
+    thread::scope(|scope| {
+        for guest in 0..GUESTS {
+            let (bench, scenes) = (&bench, &scenes);
+            scope.spawn(move || {
+                let script = script_of_guest(bench, guest, scenes);
+                let name = format!("script{guest}");
+                bench
+                    .place
+                    .kernel_of(&name, &script, &[], SECONDS_OF_A_GUEST);
+            });
+        }
+    });
+    check_all("mappings", &scenes, |Numbered(number, scene)| {
+        let runs: Vec<Vec<Ending>> = (0..MODES.len())
+            .map(|mode| endings(scene, &folder(&bench, *number, mode)))
+            .collect();
+        judge(scene, &runs);
+    });
 }
 
 /// How each step of a run ended.
@@ -388,24 +445,4 @@ fn shown(who: &str, ending: &Ending) -> String {
         }
     }
     shown
-}
-
-#[test]
-fn opening() {
-    check(&Bench::new(), "opening");
-}
-
-#[test]
-fn changing() {
-    check(&Bench::new(), "changing");
-}
-
-#[test]
-fn refusing() {
-    check(&Bench::new(), "refusing");
-}
-
-#[test]
-fn tokens() {
-    check(&Bench::new(), "tokens");
 }
