@@ -40,6 +40,18 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
         "LUKSMITH_CALLS",
         "all",
     ),
+    (
+        "mappings",
+        &["mapping::an_opening_is_whole_or_not_at_all"],
+        "LUKSMITH_MAPPINGS",
+        "100",
+    ),
+    (
+        "mapping-times",
+        &["mapping::an_opening_and_a_closing_take_their_time"],
+        "LUKSMITH_MAPPING_TIMES",
+        "20",
+    ),
     // Clients, operations, kills of the server, seed.
     (
         "serve",

@@ -7,10 +7,10 @@ const RAW_BYTES: usize = 32 << 10;
 const DRAWN: usize = 60;
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-struct Cipher {
-    name: &'static str,
-    block_bytes: usize,
-    key_bytes: usize,
+pub struct Cipher {
+    pub name: &'static str,
+    pub block_bytes: usize,
+    pub key_bytes: usize,
     /// A hash whose digest is a key, by the kernel's name.
     essiv: Option<&'static str>,
 }
@@ -29,7 +29,7 @@ const fn cipher(
     }
 }
 
-const CIPHERS: [Cipher; 15] = [
+pub const CIPHERS: [Cipher; 15] = [
     cipher("aes", 16, 32, Some("sha256")),
     cipher("aes", 16, 24, Some("sha3-256")),
     cipher("aes", 16, 16, Some("md5")),
@@ -48,7 +48,7 @@ const CIPHERS: [Cipher; 15] = [
 ];
 
 /// Options that cryptsetup and we both understand, and how many bytes the key has.
-fn drawn(random: &mut Seeded) -> (String, usize) {
+pub fn drawn(random: &mut Seeded) -> (String, usize) {
     let Cipher {
         name,
         block_bytes,

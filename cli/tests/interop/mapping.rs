@@ -1,3 +1,6 @@
+mod ciphers;
+mod testkit;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -8,6 +11,19 @@ use crate::common::{PROGRAM, Place, pattern};
 /// Several sectors of every size.
 const RAW_BYTES: usize = 256 << 10;
 const CHEAP: &str = "-q --key-file key --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+
+impl Place {
+    /// Runs a script after `guest.sh` in a kernel; what it finds wrong.
+    fn guest(&self, script: &str) -> String {
+        let rounds = std::env::var("LUKSMITH_MAPPINGS").unwrap_or_else(|_| "3".to_owned());
+        let script = format!(
+            "L='{PROGRAM}'\nROUNDS={rounds}\ncd '{}'\n{}{script}",
+            self.path("").display(),
+            include_str!("mapping/guest.sh")
+        );
+        self.kernel_of("script", &script, &[], 3600)
+    }
+}
 
 fn place() -> Place {
     let place = Place::new();
@@ -29,7 +45,9 @@ fn place() -> Place {
         "encrypt -q raw plain4096 --type plain -c aes-cbc-essiv:sha256 -s 256 --key-file vk -o 8 -p 24 \
          --sector-size 4096 --iv-large-sectors",
     );
-    std::fs::copy(place.path("luks512"), place.path("pristine")).unwrap();
+    for (name, copy) in [("luks512", "pristine"), ("luks4096", "pristine4096")] {
+        std::fs::copy(place.path(name), place.path(copy)).unwrap();
+    }
     tweaked(&place);
     place
 }
@@ -67,12 +85,7 @@ fn tweak(copy: &mut [u8]) {
 /// Runs a script of `mapping/` in a kernel, where it is to find nothing wrong.
 fn check(script: &str) -> Place {
     let place = place();
-    let script = format!(
-        "L='{PROGRAM}'\ncd '{}'\n{}{script}",
-        place.path("").display(),
-        include_str!("mapping/guest.sh")
-    );
-    assert_eq!(place.kernel(&script, &[]), "");
+    assert_eq!(place.guest(script), "");
     place
 }
 
@@ -90,6 +103,58 @@ fn an_opening_is_whole_or_not_at_all() {
 #[test]
 fn what_is_open_is_changed_or_as_it_was() {
     check(include_str!("mapping/verbs.sh"));
+}
+
+#[test]
+fn no_key_stays_and_a_header_is_read_once() {
+    let place = place();
+    // 64 bytes that no program has.
+    let key: Vec<u8> = (1_u8..=64)
+        .map(|n| n.wrapping_mul(0x9d) ^ n.rotate_left(3) ^ 0xa7)
+        .collect();
+    place.write("canary.hex", hex::encode(&key));
+    place.write("canary", key);
+    for version in [1, 2] {
+        place.luksmith(&format!(
+            "encrypt raw canary{version} --type luks{version} --volume-key-file canary {CHEAP}"
+        ));
+    }
+    place
+        .luksmith("encrypt -q raw plain3 --type plain -c aes-xts-plain64 -s 512 --key-file canary");
+    place.write("secrets.py", include_str!("mapping/secrets.py"));
+    assert_eq!(place.guest(include_str!("mapping/secrets.sh")), "");
+}
+
+/// No time is judged. `LUKSMITH_MAPPING_TIMES` says how many rounds, and which program, where that is not this one.
+#[test]
+fn an_opening_and_a_closing_take_their_time() {
+    let place = place();
+    let wanted = std::env::var("LUKSMITH_MAPPING_TIMES").unwrap_or_else(|_| "1".to_owned());
+    let (rounds, program) = wanted.split_once(' ').unwrap_or((&wanted, PROGRAM));
+    let script = format!(
+        "L='{program}'\nTIMES={rounds}\n{}",
+        include_str!("mapping/times.sh")
+    );
+    assert_eq!(place.guest(&script), "");
+    let times = String::from_utf8(place.read("times")).unwrap();
+    for line in times.lines() {
+        let [what, theirs, ours] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{times}")
+        };
+        let (theirs, ours): (f64, f64) = (theirs.parse().unwrap(), ours.parse().unwrap());
+        println!(
+            "{what}: cryptsetup {:.1} ms, luksmith {:.1} ms, {:.2} of it (medians of {rounds})",
+            theirs / 1000.0,
+            ours / 1000.0,
+            ours / theirs
+        );
+    }
+    assert_eq!(times.lines().count(), 2, "{times}");
+}
+
+#[test]
+fn what_stands_around_mappings_is_understood() {
+    check(include_str!("mapping/around.sh"));
 }
 
 /// Every member that is printed is in the manual page, as what the page says, and every one of the page is printed.

@@ -7,15 +7,15 @@ use crate::common::{Place, check_all};
 
 #[expect(dead_code, reason = "the generator writes cases and judges by more")]
 #[path = "../../../xtask/src/testkit/case.rs"]
-mod case;
+pub mod case;
 
 use case::Case;
 
-fn kit() -> PathBuf {
+pub fn kit() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../test-vectors/testkit")
 }
 
-fn index() -> toml::Table {
+pub fn index() -> toml::Table {
     let text = fs::read_to_string(kit().join("index.toml")).unwrap();
     text.parse().unwrap()
 }
