@@ -80,14 +80,15 @@ pub(super) fn take(target: &Target, len: u64) -> Result<(), Error> {
 
 /// Bytes that have no blocks. File systems tell blocks that were taken and never written from holes only by their number.
 fn holes(file: &FileStorage, len: u64) -> io::Result<u64> {
+    let taken = file.file().metadata()?.blocks().saturating_mul(BLOCK_BYTES);
+    let most = len.saturating_sub(taken);
     let (mut at, mut holes) = (0, 0_u64);
-    while at < len {
+    while at < len && most > 0 {
         let data = file.data_extent(at)?.unwrap_or(len..len);
         holes = holes.saturating_add(data.start.saturating_sub(at));
         at = data.end;
     }
-    let taken = file.file().metadata()?.blocks().saturating_mul(BLOCK_BYTES);
-    Ok(holes.min(len.saturating_sub(taken)))
+    Ok(holes.min(most))
 }
 
 fn unread(target: &Target, source: io::Error) -> Error {

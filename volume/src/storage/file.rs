@@ -145,6 +145,17 @@ impl FileStorage {
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         open_with(Path::new(&path), access, OFlags::NONBLOCK | OFlags::DIRECT)
     }
+
+    /// Up to where all has its room, so that the file system need not look through it again. What it does not know of
+    /// holes it shows by the number of blocks.
+    fn first_hole(&self) -> io::Result<u64> {
+        let end = match self.data_extent(0)? {
+            Some(data) if data.start == 0 => data.end,
+            _ => 0,
+        };
+        let taken = self.file.metadata()?.blocks().saturating_mul(BLOCK_BYTES);
+        Ok(if taken >= end { end } else { 0 })
+    }
 }
 
 impl Storage for FileStorage {
@@ -247,10 +258,11 @@ impl Storage for FileStorage {
         if self.is_block_device {
             return self.set_len(len.max(self.len()?));
         }
-        if len == 0 {
+        let first = self.first_hole()?;
+        if first >= len {
             return Ok(());
         }
-        match fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+        match fallocate(&self.file, FallocateFlags::empty(), first, len - first) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 if self.len()? < len {
                     self.set_len(len)?;
@@ -285,6 +297,9 @@ impl Storage for FileStorage {
         Ok(HeaderLock::new(self.header_lock.acquire(mode)?))
     }
 }
+
+/// What a block is where a file's are counted.
+const BLOCK_BYTES: u64 = 512;
 
 /// Writes zeros into the holes below `end`.
 fn fill_holes(storage: &FileStorage, end: u64) -> io::Result<()> {
