@@ -7,6 +7,7 @@ mod in_place;
 mod ivs;
 mod jobs_in_place;
 mod kdfs;
+mod mount;
 mod sector_ciphers;
 mod serve;
 mod volumes;
@@ -23,7 +24,7 @@ pub struct Subject {
 }
 
 /// All of them.
-pub const ALL: [Subject; 9] = [
+pub const ALL: [Subject; 10] = [
     Subject {
         name: "sector-ciphers",
         measure: sector_ciphers::measure,
@@ -55,6 +56,10 @@ pub const ALL: [Subject; 9] = [
     Subject {
         name: "serve",
         measure: serve::measure,
+    },
+    Subject {
+        name: "mount",
+        measure: mount::measure,
     },
     Subject {
         name: "in-place",
