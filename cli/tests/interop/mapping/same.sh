@@ -39,7 +39,7 @@ run 0 close t
 
 # --- Written through a mapping of ours, read by nothing but us.
 section written
-for c in luks1 luks512 luks4096; do
+for c in luks1 luks512 luks4096 tweaked; do
 	cp $c copy
 	run 0 open copy t $K
 	cat other >/dev/mapper/t
