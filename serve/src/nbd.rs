@@ -20,6 +20,11 @@ mod server;
 mod socket;
 #[cfg(test)]
 mod tests;
+#[cfg(not(feature = "tls"))]
+#[path = "nbd/no_tls.rs"]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
@@ -29,6 +34,8 @@ pub use connection::Ended;
 pub use handshake::Violation;
 pub use server::{Event, ServeOptions, serve};
 pub use socket::{Listener, Peer};
+#[cfg(feature = "tls")]
+pub use tls::{TlsError, TlsMaterial, TlsPart, TlsServer};
 
 use crate::export::Export;
 use connection::{Negotiation, Next, Surroundings};

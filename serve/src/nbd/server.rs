@@ -14,14 +14,15 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::connection::{self, Ended, Negotiation, Next, Surroundings};
-use super::handshake::Tls;
+use super::handshake::{Agreed, Tls};
 use super::memory::Pool;
 use super::socket::{Listener, Peer, Socket, Timed};
+use super::tls::{Secured, Session, TlsServer};
 use crate::export::Export;
 use crate::stop::Stop;
 
 /// How a server does its work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// So many connections at once; the next is refused.
     pub max_connections: usize,
@@ -31,6 +32,9 @@ pub struct ServeOptions {
     pub handshake: Duration,
     /// So long a client may take to read its last answers when the server ends.
     pub patience: Duration,
+    /// What TLS needs; then nothing is said to a client that does not begin with it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for ServeOptions {
@@ -40,7 +44,22 @@ impl Default for ServeOptions {
             threads: NonZeroUsize::new(8).expect("it is not 0"),
             handshake: Duration::from_secs(10),
             patience: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+}
+
+impl ServeOptions {
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> Option<&TlsServer> {
+        self.tls.as_ref()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "it is asked where there is TLS")]
+    fn tls(&self) -> Option<&TlsServer> {
+        None
     }
 }
 
@@ -210,7 +229,7 @@ impl Server<'_> {
     /// All that a connection is.
     fn talk(&self, socket: &Socket) -> Ended {
         match self.shake_hands(socket) {
-            Ok(agreed) => {
+            Ok((agreed, session)) => {
                 let around = Surroundings {
                     export: self.export,
                     pool: &self.pool,
@@ -218,7 +237,16 @@ impl Server<'_> {
                     is_stopping: &self.is_stopping,
                     hang_up: &|| socket.shut_down(Shutdown::Both),
                 };
-                let ended = connection::serve(socket, socket, agreed, around);
+                let ended = if let Some(session) = &session {
+                    let secured = |transport| Secured { session, transport };
+                    let ended =
+                        connection::serve(secured(socket), secured(socket), agreed, around);
+                    // Who has gone does not hear it.
+                    let _ = session.close(&mut { socket });
+                    ended
+                } else {
+                    connection::serve(socket, socket, agreed, around)
+                };
                 // What was said last is to be read.
                 socket.shut_down(Shutdown::Write);
                 ended
@@ -231,17 +259,31 @@ impl Server<'_> {
         }
     }
 
-    fn shake_hands(&self, socket: &Socket) -> Result<super::handshake::Agreed, Ended> {
+    fn shake_hands(&self, socket: &Socket) -> Result<(Agreed, Option<Session>), Ended> {
         let mut timed = Timed {
             socket,
             until: Instant::now() + self.options.handshake,
         };
-        match Negotiation::new(self.export, Tls::Without).run(&mut timed)? {
-            Next::Requests(agreed) => {
-                socket.set_timeouts(None)?;
-                Ok(agreed)
+        let tls = self.options.tls();
+        let is_wanted = tls.map_or(Tls::Without, |_| Tls::Required);
+        let mut negotiation = Negotiation::new(self.export, is_wanted);
+        let mut session = None;
+        loop {
+            let next = match &session {
+                None => negotiation.run(&mut timed)?,
+                Some(session) => negotiation.run(&mut Secured {
+                    session,
+                    transport: &mut timed,
+                })?,
+            };
+            match (next, tls) {
+                (Next::Requests(agreed), _) => {
+                    socket.set_timeouts(None)?;
+                    return Ok((agreed, session));
+                }
+                (Next::Tls, Some(tls)) => session = Some(tls.begin(&mut timed)?),
+                (Next::Tls, None) => unreachable!("there is no TLS to be begun"),
             }
-            Next::Tls => unreachable!("there is no TLS to be begun"),
         }
     }
 
