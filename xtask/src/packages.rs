@@ -25,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mdadm", "mdadm"),
     ("xz-utils", "xz"),
     ("gddrescue", "ddrescuelog"),
+    ("gnutls-bin", "certtool"),
     ("strace", "strace"),
     ("libxkbcommon-tools", "xkbcli"),
     ("mandoc", "mandoc"),

@@ -77,12 +77,19 @@ pub struct ServerArgs {
     /// Serve at this Unix socket, which only its owner reaches; its folder must be one that nobody else can change
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub socket: Option<PathBuf>,
-    /// Serve at this address and port: a loopback address, or any other with --insecure; port 0 is any that is free
+    /// Serve at this address and port: a loopback address, or any other with --tls-certificates or --insecure; port 0 is any that is free
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "socket")]
     pub listen: Option<String>,
     /// Let everybody who reaches the address of --listen read and change the plaintext, and everybody between see it
     #[arg(long)]
     pub insecure: bool,
+    /// Serve by TLS alone, as DIR/server-cert.pem with the key DIR/server-key.pem
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "insecure")]
+    pub tls_certificates: Option<PathBuf>,
+    /// Serve only clients with a certificate that DIR/ca-cert.pem has signed, and that DIR/ca-crl.pem, where it is there,
+    /// does not revoke
+    #[arg(long, requires = "tls_certificates")]
+    pub tls_verify_peer: bool,
     /// Let what clients do not need any more go from the container, which shows which parts of it are in use
     #[arg(long)]
     pub allow_discards: bool,

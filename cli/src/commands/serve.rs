@@ -1,6 +1,7 @@
 //! `serve IMG`: the plaintext of a container over NBD.
 
 mod place;
+mod tls;
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
@@ -34,6 +35,12 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
         });
     }
     let place = Place::of(server)?;
+    let tls = tls::server(server)?;
+    if tls.is_some() && !server.tls_verify_peer && !stay.in_background && place.is_far() {
+        output::warn(
+            "every client that reaches the address is served: with --tls-verify-peer those with a certificate are",
+        );
+    }
     let stays = server.run.is_some() || place.is_passed();
     let served = match opened::open(&args.served, stay, stays)? {
         Opened::Here(served) => served,
@@ -44,7 +51,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
     let stop = Arc::new(Stop::new().map_err(ServeError::Ended)?);
     let asked = Arc::clone(&stop);
     signals::hold_and_call(move || asked.ask());
-    let listening = place.listen()?;
+    let listening = place.listen(tls.is_some())?;
     let pid_file = stay.pid_file.as_deref().map(PidFile::write).transpose()?;
     let log = if stay.in_background {
         Log::of_system()
@@ -73,6 +80,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
         .transpose()?;
     let options = ServeOptions {
         threads: threads(),
+        tls,
         ..ServeOptions::default()
     };
     let ended = serve::nbd::serve(&listening.listeners, &export, options, &stop, &|event| {

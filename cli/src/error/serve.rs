@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serve::nbd::TlsError;
+
 use crate::exit::Exit;
 
 /// Why a container is not served, or not to the end.
@@ -46,6 +48,25 @@ pub enum ServeError {
     InTheClear {
         /// The address.
         address: String,
+    },
+    /// What TLS is computed with.
+    #[error(transparent)]
+    Tls(TlsError),
+    /// A file that TLS needs does not have what it should.
+    #[error("{file}: {source}")]
+    TlsPart {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: TlsError,
+    },
+    /// A file that TLS needs cannot be read.
+    #[error("cannot read {file}: {source}")]
+    TlsFile {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        source: io::Error,
     },
     /// The system does not let us.
     #[error("cannot listen at {place}: {source}")]
@@ -106,7 +127,7 @@ impl ServeError {
             }
             Self::Folder { .. } => "a folder of mode 0700 that is yours will do",
             Self::InTheClear { .. } => {
-                "--listen 127.0.0.1:PORT is reached from this machine alone; --insecure serves at it all the same"
+                "--listen 127.0.0.1:PORT is reached from this machine alone; --tls-certificates DIR serves at it by TLS, --insecure in the clear"
             }
             _ => return None,
         })

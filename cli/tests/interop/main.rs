@@ -83,6 +83,8 @@ mod sectors;
 mod serve;
 /// The same beside Linux' own client, and dm-crypt, in user-mode-linux.
 mod serve_kernel;
+/// `serve` by TLS.
+mod serve_tls;
 /// What the system does not give: random bytes, and a thread for signals.
 mod system;
 /// The kit of bad and good headers, judged by the others.

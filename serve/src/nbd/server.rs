@@ -239,8 +239,7 @@ impl Server<'_> {
                 };
                 let ended = if let Some(session) = &session {
                     let secured = |transport| Secured { session, transport };
-                    let ended =
-                        connection::serve(secured(socket), secured(socket), agreed, around);
+                    let ended = connection::serve(secured(socket), secured(socket), agreed, around);
                     // Who has gone does not hear it.
                     let _ = session.close(&mut { socket });
                     ended

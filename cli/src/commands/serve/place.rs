@@ -66,7 +66,7 @@ impl Place {
             return Ok(Self::Socket(path));
         }
         if let Some(address) = &args.listen {
-            return address_of(address, args.insecure);
+            return address_of(address, args.insecure || args.tls_certificates.is_some());
         }
         if args.run.is_some() {
             return Ok(Self::Private(private_folder()));
@@ -79,13 +79,19 @@ impl Place {
         matches!(self, Self::Passed(_))
     }
 
-    /// Listens.
-    pub(super) fn listen(self) -> Result<Listening, ServeError> {
+    /// Whether other machines may reach it.
+    pub(super) fn is_far(&self) -> bool {
+        matches!(self, Self::Address(addresses) if addresses.iter().any(|address| is_far(&address)))
+    }
+
+    /// Listens; with TLS it has another name.
+    pub(super) fn listen(self, is_tls: bool) -> Result<Listening, ServeError> {
+        let scheme = if is_tls { "nbds" } else { "nbd" };
         match self {
             Self::Socket(path) => {
                 check_path(&path)?;
                 let leavings = Leavings::default();
-                socket_at(path, leavings)
+                socket_at(path, scheme, leavings)
             }
             Self::Private(folder) => {
                 let failed = |source| ServeError::Listen {
@@ -98,7 +104,7 @@ impl Place {
                     socket: None,
                     folder: Some(folder),
                 };
-                socket_at(path, leavings)
+                socket_at(path, scheme, leavings)
             }
             Self::Address(addresses) => {
                 let listener = TcpListener::bind(&addresses[..]);
@@ -114,7 +120,7 @@ impl Place {
                 let (address, listener) = local?;
                 Ok(Listening {
                     listeners: vec![Listener::Tcp(listener)],
-                    uri: Some(format!("nbd://{address}")),
+                    uri: Some(format!("{scheme}://{address}")),
                     socket: None,
                     _leavings: Leavings::default(),
                 })
@@ -214,7 +220,7 @@ fn check_path(path: &Path) -> Result<(), ServeError> {
     }
 }
 
-fn socket_at(path: PathBuf, mut leavings: Leavings) -> Result<Listening, ServeError> {
+fn socket_at(path: PathBuf, scheme: &str, mut leavings: Leavings) -> Result<Listening, ServeError> {
     let failed = |source| ServeError::Listen {
         place: output::path(&path),
         source,
@@ -228,15 +234,15 @@ fn socket_at(path: PathBuf, mut leavings: Leavings) -> Result<Listening, ServeEr
     leavings.socket = Some((path.clone(), ours.dev(), ours.ino()));
     Ok(Listening {
         listeners: vec![Listener::Unix(listener)],
-        uri: Some(uri_of(&path)),
+        uri: Some(uri_of(scheme, &path)),
         socket: Some(path),
         _leavings: leavings,
     })
 }
 
 /// The URI of a socket, spelled as the specification of NBD's URIs has it.
-fn uri_of(path: &Path) -> String {
-    let mut uri = "nbd+unix:///?socket=".to_owned();
+fn uri_of(scheme: &str, path: &Path) -> String {
+    let mut uri = format!("{scheme}+unix:///?socket=");
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
             uri.push(char::from(*byte));
@@ -247,7 +253,7 @@ fn uri_of(path: &Path) -> String {
     uri
 }
 
-fn address_of(text: &str, insecure: bool) -> Result<Place, ServeError> {
+fn address_of(text: &str, may_be_far: bool) -> Result<Place, ServeError> {
     let named = || output::escape(text);
     let found = text
         .to_socket_addrs()
@@ -256,11 +262,9 @@ fn address_of(text: &str, insecure: bool) -> Result<Place, ServeError> {
             source,
         })?;
     let addresses: Vec<_> = found.collect();
-    let other = addresses
-        .iter()
-        .find(|address| !address.ip().to_canonical().is_loopback());
+    let other = addresses.iter().find(is_far);
     match other {
-        Some(address) if !insecure => Err(ServeError::InTheClear {
+        Some(address) if !may_be_far => Err(ServeError::InTheClear {
             address: address.to_string(),
         }),
         _ if addresses.is_empty() => Err(ServeError::Listen {
@@ -269,6 +273,11 @@ fn address_of(text: &str, insecure: bool) -> Result<Place, ServeError> {
         }),
         _ => Ok(Place::Address(addresses)),
     }
+}
+
+/// Others than this machine reach it.
+fn is_far(address: &&SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 /// A folder that nobody else has.
@@ -334,7 +343,7 @@ mod tests {
             ("/run/a-b_c.sock", "nbd+unix:///?socket=/run/a-b_c.sock"),
             ("/t/ä b&c%", "nbd+unix:///?socket=/t/%C3%A4%20b%26c%25"),
         ] {
-            assert_eq!(uri_of(Path::new(path)), uri);
+            assert_eq!(uri_of("nbd", Path::new(path)), uri);
         }
     }
 

@@ -1,0 +1,145 @@
+//! `serve` by TLS, beside clients with GnuTLS and OpenSSL.
+
+use crate::common::{Place, pattern};
+
+const CERTIFICATES: &str = include_str!("serve/certificates.sh");
+const SESSION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/serve/tls.py");
+
+/// A container `box` of `raw`, and certificates.
+fn place() -> Place {
+    let place = Place::new();
+    place.write("key", "secret");
+    place.write("raw", pattern(3 << 20));
+    place.sh(
+        "luksmith encrypt raw box -q --pbkdf pbkdf2 --key-file key --pbkdf-force-iterations 1000",
+    );
+    place.sh(CERTIFICATES);
+    place
+}
+
+/// Runs a line of shell with a server at `$port` of this machine.
+#[track_caller]
+fn at_a_port(place: &Place, options: &str, line: &str) -> String {
+    let script = format!(
+        "luksmith serve box --key-file key --listen 127.0.0.1:0 {options} --pid-file pid >said\n\
+         trap 'kill $(cat pid); while test -e pid; do sleep 0.1; done' EXIT\n\
+         uri=$(sed 's/.* //' said); port=${{uri##*:}}\n{line}"
+    );
+    String::from_utf8(place.sh(&script)).unwrap()
+}
+
+#[test]
+fn clients_read_and_write_by_tls() {
+    let place = place();
+    let other: Vec<u8> = pattern(3 << 20).iter().map(|byte| !byte).collect();
+    place.write("other", &other);
+    let said = at_a_port(
+        &place,
+        "--tls-certificates ours",
+        "set -e; case $uri in nbds://127.0.0.1:*) ;; *) exit 9 ;; esac
+         tls=\"nbds://localhost:$port?tls-certificates=$PWD/nobody\"
+         nbdinfo --json \"$tls\" | grep -c '\"TLS\": true'
+         nbdcopy --connections=4 --requests=64 \"$tls\" out
+         nbdcopy --connections=4 --requests=64 --flush other \"$tls\"
+         qemu-img convert --object tls-creds-x509,id=t,dir=nobody,endpoint=client -W -m 16 -O raw --image-opts \
+             driver=nbd,server.type=inet,server.host=localhost,server.port=$port,tls-creds=t out2",
+    );
+    assert_eq!(said, "1\n");
+    assert!(place.read("out") == place.read("raw"));
+    assert!(place.read("out2") == other);
+    place.sh("luksmith decrypt box back -q --key-file key");
+    assert!(place.read("back") == other);
+    // A socket of this machine speaks it as well.
+    let line = "luksmith serve box --key-file key --tls-certificates ours --run \
+                'nbdinfo --size \"$uri&tls-certificates=$PWD/nobody&tls-hostname=localhost\"'";
+    assert_eq!(place.sh(line), b"3145728\n");
+}
+
+#[test]
+fn who_does_not_keep_to_tls_is_refused() {
+    let place = place();
+    at_a_port(
+        &place,
+        "--tls-certificates ours",
+        "# In the clear, by QEMU too; by another name; by an authority that has not signed.
+         ! nbdinfo nbd://localhost:$port 2>plain || exit 1
+         ! qemu-img info nbd://localhost:$port 2>qemu || exit 2
+         ! nbdinfo \"nbds://127.0.0.1:$port?tls-certificates=$PWD/nobody\" 2>name || exit 3
+         ! nbdinfo \"nbds://localhost:$port?tls-certificates=$PWD/other\" 2>authority || exit 4
+         nbdinfo --size \"nbds://localhost:$port?tls-certificates=$PWD/nobody\"",
+    );
+    let said = |file: &str| String::from_utf8_lossy(&place.read(file)).into_owned();
+    for (file, word) in [
+        ("plain", "TLS"),
+        ("qemu", "TLS"),
+        ("name", "certificate"),
+        ("authority", "certificate"),
+    ] {
+        assert!(said(file).contains(word), "{file}: {}", said(file));
+    }
+    at_a_port(
+        &place,
+        "",
+        "! nbdinfo \"nbds://localhost:$port?tls-certificates=$PWD/nobody\" 2>none || exit 5
+         nbdinfo --size nbd://localhost:$port",
+    );
+    assert!(said("none").contains("TLS"), "{}", said("none"));
+}
+
+#[test]
+fn clients_have_to_show_who_they_are() {
+    let place = place();
+    let each = "for who in ours nobody stranger revoked; do
+         nbdinfo --size \"nbds://localhost:$port?tls-certificates=$PWD/$who\" >/dev/null 2>&1 && echo $who
+         done; true";
+    let verify = "--tls-certificates ours --tls-verify-peer";
+    assert_eq!(at_a_port(&place, verify, each), "ours\nrevoked\n");
+    place.sh("cp ca-crl.pem ours");
+    assert_eq!(at_a_port(&place, verify, each), "ours\n");
+    // Nobody is asked.
+    let everybody = at_a_port(&place, "--tls-certificates ours", each);
+    assert_eq!(everybody, "ours\nnobody\nstranger\nrevoked\n");
+}
+
+/// Every rule of the protocol about STARTTLS, noise in place of sessions, silent and slow clients.
+#[test]
+fn starttls_is_as_the_protocol_has_it() {
+    let place = place();
+    let session = format!("/usr/bin/python3 '{SESSION}' $port ca/ca-cert.pem");
+    let said = at_a_port(&place, "--tls-certificates ours", &session);
+    assert_eq!(said, "right\n");
+}
+
+/// Keys as GnuTLS and OpenSSL write them.
+#[test]
+fn keys_of_every_kind_are_taken() {
+    let place = place();
+    place.sh("cp -r ours kept");
+    for kind in [
+        "rsa --bits 2048",
+        "rsa --bits 2048 --pkcs8 --password ''",
+        "ecdsa --curve secp384r1",
+    ] {
+        place.sh(&format!(
+            "certtool --generate-privkey --key-type {kind} --outfile ours/server-key.pem 2>/dev/null
+             printf 'cn = x\\ndns_name = localhost\\ntls_www_server\\nsigning_key\\nexpiration_days = 9\\n' >template
+             certtool --generate-certificate --load-ca-certificate ca/ca-cert.pem --load-ca-privkey ca/ca-key.pem \
+                 --load-privkey ours/server-key.pem --template template --outfile ours/server-cert.pem 2>/dev/null"
+        ));
+        let line = "nbdinfo --size \"nbds://localhost:$port?tls-certificates=$PWD/nobody\"";
+        let said = at_a_port(&place, "--tls-certificates ours", line);
+        assert_eq!(said, "3145728\n", "{kind}");
+    }
+    // Another one's key is none.
+    place.sh("cp kept/client-key.pem ours/server-key.pem");
+    assert_eq!(
+        place
+            .sh_code("luksmith serve box --key-file key --tls-certificates ours --run true 2>said"),
+        1
+    );
+    let said = String::from_utf8(place.read("said")).unwrap();
+    assert!(
+        said.contains("server-key.pem: the server's key cannot be used"),
+        "{said}"
+    );
+}
