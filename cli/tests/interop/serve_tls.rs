@@ -37,7 +37,7 @@ fn clients_read_and_write_by_tls() {
         &place,
         "--tls-certificates ours",
         "set -e; case $uri in nbds://127.0.0.1:*) ;; *) exit 9 ;; esac
-         tls=\"nbds://localhost:$port?tls-certificates=$PWD/nobody\"
+         tls=\"nbds://localhost:$port?tls-certificates=nobody\"
          nbdinfo --json \"$tls\" | grep -c '\"TLS\": true'
          nbdcopy --connections=4 --requests=64 \"$tls\" out
          nbdcopy --connections=4 --requests=64 --flush other \"$tls\"
@@ -51,7 +51,7 @@ fn clients_read_and_write_by_tls() {
     assert!(place.read("back") == other);
     // A socket of this machine speaks it as well.
     let line = "luksmith serve box --key-file key --tls-certificates ours --run \
-                'nbdinfo --size \"$uri&tls-certificates=$PWD/nobody&tls-hostname=localhost\"'";
+                'nbdinfo --size \"$uri&tls-certificates=nobody&tls-hostname=localhost\"'";
     assert_eq!(place.sh(line), b"3145728\n");
 }
 
@@ -64,9 +64,9 @@ fn who_does_not_keep_to_tls_is_refused() {
         "# In the clear, by QEMU too; by another name; by an authority that has not signed.
          ! nbdinfo nbd://localhost:$port 2>plain || exit 1
          ! qemu-img info nbd://localhost:$port 2>qemu || exit 2
-         ! nbdinfo \"nbds://127.0.0.1:$port?tls-certificates=$PWD/nobody\" 2>name || exit 3
-         ! nbdinfo \"nbds://localhost:$port?tls-certificates=$PWD/other\" 2>authority || exit 4
-         nbdinfo --size \"nbds://localhost:$port?tls-certificates=$PWD/nobody\"",
+         ! nbdinfo \"nbds://127.0.0.1:$port?tls-certificates=nobody\" 2>name || exit 3
+         ! nbdinfo \"nbds://localhost:$port?tls-certificates=other\" 2>authority || exit 4
+         nbdinfo --size \"nbds://localhost:$port?tls-certificates=nobody\"",
     );
     let said = |file: &str| String::from_utf8_lossy(&place.read(file)).into_owned();
     for (file, word) in [
@@ -80,7 +80,7 @@ fn who_does_not_keep_to_tls_is_refused() {
     at_a_port(
         &place,
         "",
-        "! nbdinfo \"nbds://localhost:$port?tls-certificates=$PWD/nobody\" 2>none || exit 5
+        "! nbdinfo \"nbds://localhost:$port?tls-certificates=nobody\" 2>none || exit 5
          nbdinfo --size nbd://localhost:$port",
     );
     assert!(said("none").contains("TLS"), "{}", said("none"));
@@ -90,7 +90,7 @@ fn who_does_not_keep_to_tls_is_refused() {
 fn clients_have_to_show_who_they_are() {
     let place = place();
     let each = "for who in ours nobody stranger revoked; do
-         nbdinfo --size \"nbds://localhost:$port?tls-certificates=$PWD/$who\" >/dev/null 2>&1 && echo $who
+         nbdinfo --size \"nbds://localhost:$port?tls-certificates=$who\" >/dev/null 2>&1 && echo $who
          done; true";
     let verify = "--tls-certificates ours --tls-verify-peer";
     assert_eq!(at_a_port(&place, verify, each), "ours\nrevoked\n");
@@ -126,7 +126,7 @@ fn keys_of_every_kind_are_taken() {
              certtool --generate-certificate --load-ca-certificate ca/ca-cert.pem --load-ca-privkey ca/ca-key.pem \
                  --load-privkey ours/server-key.pem --template template --outfile ours/server-cert.pem 2>/dev/null"
         ));
-        let line = "nbdinfo --size \"nbds://localhost:$port?tls-certificates=$PWD/nobody\"";
+        let line = "nbdinfo --size \"nbds://localhost:$port?tls-certificates=nobody\"";
         let said = at_a_port(&place, "--tls-certificates ours", line);
         assert_eq!(said, "3145728\n", "{kind}");
     }
