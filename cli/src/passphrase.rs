@@ -180,4 +180,7 @@ pub enum PassphraseError {
     /// The new passphrase was typed in two ways.
     #[error("the two passphrases are not the same")]
     Differ,
+    /// The key of the kernel's that was named is not there, or may not be read.
+    #[error("the kernel has no such key")]
+    NoKernelKey,
 }

@@ -294,6 +294,7 @@ impl<'a> Line<'a> {
 
     fn text_with(&self, key: &Key<'_>) -> Text {
         self.write(|text| match key {
+            Key::Bytes([]) => text.put(b"-"),
             Key::Bytes(bytes) => text.put_hex(bytes),
             Key::Keyring { bytes, description } => {
                 text.put(format!(":{bytes}:logon:{description}").as_bytes());
@@ -545,6 +546,8 @@ mod tests {
     #[test]
     fn a_message_gives_the_key() {
         assert_eq!(&key_message(&Key::Bytes(&[0xab]))[..], b"key set ab");
+        // What encrypts nothing has no key.
+        assert_eq!(&key_message(&Key::Bytes(&[]))[..], b"key set -");
         let keyring = Key::Keyring {
             bytes: 32,
             description: "k",

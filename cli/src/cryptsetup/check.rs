@@ -58,10 +58,7 @@ pub(super) const INTEGRITY: &str = "authenticated encryption";
 
 /// Options that say where a key comes from or what is made, of things that luksmith has not. Without them something
 /// else would be done.
-const NOT_BUILT: [(&str, &str); 11] = [
-    ("key-description", KEYRING),
-    ("new-key-description", KEYRING),
-    ("volume-key-keyring", KEYRING),
+const NOT_BUILT: [(&str, &str); 8] = [
     ("new-volume-key-keyring", KEYRING),
     ("link-vk-to-keyring", KEYRING),
     ("hw-opal", OPAL),
@@ -74,11 +71,13 @@ const NOT_BUILT: [(&str, &str); 11] = [
 
 /// What luksmith does not have and one of the options asks for.
 pub(super) fn not_there(action: Action, given: &Given) -> Option<&'static str> {
-    // Of a token it is a text.
-    let is_text = |option| option == "key-description" && action == Action::Token;
+    let takes_volume_key = [Action::Open, Action::AddKey, Action::Resume];
+    if given.has("volume-key-keyring") && !takes_volume_key.contains(&action) {
+        return Some(KEYRING);
+    }
     NOT_BUILT
         .iter()
-        .find(|(option, _)| given.has(option) && !is_text(*option))
+        .find(|(option, _)| given.has(option))
         .map(|(_, what)| *what)
 }
 

@@ -274,6 +274,7 @@ impl From<PassphraseError> for Failure {
             PassphraseError::OffsetOnTerminal => {
                 Self::wrong("Cannot use offset with terminal input.")
             }
+            PassphraseError::NoKernelKey => Self::wrong("Failed to read passphrase from keyring."),
             PassphraseError::Differ => Self::new(Exit::NoKeyFits, "Passphrases do not match."),
             PassphraseError::NoTerminal(_)
             | PassphraseError::Aborted

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
+use devmapper::keyring::read_user_key;
 use dmcrypt::{LockedBytes, Passphrase, VolumeKey};
 use jobs::key_source::{self, KeyError};
 use jobs::new_keyslot::NewKeyslot;
@@ -23,16 +24,26 @@ use crate::watch::Warner;
 /// How many times a passphrase may be typed unless said.
 const TRIES: u32 = 3;
 
-/// A key file, `-` or the terminal, and how much of it counts.
+/// A key file, `-`, the terminal or a key of the kernel's, and how much of it counts.
 pub(super) struct Place {
-    input: KeyInput,
+    input: Input,
     /// Whether the terminal or standard input gives it.
     pub(super) is_asked: bool,
 }
 
+enum Input {
+    Given(KeyInput),
+    /// The description of a key of type `user`.
+    Kernel(String),
+}
+
 impl Session {
-    /// Where the key comes from that opens the container: `--key-file`, or an operand that stands for it.
+    /// Where the key comes from that opens the container: `--key-file`, or an operand that stands for it, or the key of
+    /// the kernel's that `--key-description` names.
     pub(super) fn key(&self, operand: Option<&OsString>) -> Result<Place, Failure> {
+        if let Some(description) = self.given.string("key-description") {
+            return Ok(of_kernel(description));
+        }
         let file = self
             .given
             .text("key-file")
@@ -46,6 +57,9 @@ impl Session {
 
     /// Where the new key comes from.
     pub(super) fn new_key(&self, file: Option<&OsStr>) -> Result<Place, Failure> {
+        if let Some(description) = self.given.string("new-key-description") {
+            return Ok(of_kernel(description));
+        }
         place(
             file,
             self.given.number("new-keyfile-offset"),
@@ -142,6 +156,14 @@ impl Session {
         twice: bool,
         exactly: Option<usize>,
     ) -> Result<LockedBytes, PassphraseError> {
+        let input = match &place.input {
+            Input::Given(input) => input,
+            Input::Kernel(description) => {
+                let key = user_key(description)
+                    .filter(|key| exactly.is_none_or(|bytes| key.len() == bytes));
+                return key.ok_or(PassphraseError::NoKernelKey);
+            }
+        };
         let prompt = Prompt {
             text: prompt,
             again: twice.then_some("Verify passphrase: "),
@@ -151,7 +173,7 @@ impl Session {
                 .filter(|seconds| *seconds != 0)
                 .map(Duration::from_secs),
         };
-        place.input.read(prompt, exactly)
+        input.read(prompt, exactly)
     }
 
     /// Does `attempt` with passphrases that are asked for until one fits or nobody is left to type another one.
@@ -303,21 +325,39 @@ pub(super) fn unlocking_with(bytes: usize) -> Result<UnlockOptions<'static>, Fai
 fn place(file: Option<&OsStr>, offset: Option<u64>, size: Option<u64>) -> Result<Place, Failure> {
     let source = source(file, offset, size);
     Ok(Place {
-        input: KeyInput::new(source, false)?,
+        input: Input::Given(KeyInput::new(source, false)?),
         is_asked: file.is_none_or(|file| file == "-"),
     })
 }
 
-/// The key of `--volume-key-file` that opens the data.
-pub(super) fn read_key_of_data(
-    session: &Session,
-    path: &OsStr,
-    header: &Header,
-) -> Result<VolumeKey, Failure> {
-    read_volume_key(path, bytes_of_volume_key(session, header)?)
+fn of_kernel(description: String) -> Place {
+    Place {
+        input: Input::Kernel(description),
+        is_asked: false,
+    }
 }
 
-/// How large it is: as `--key-size` says, or the header.
+/// The key of the kernel's that has this description, with or without its type before it. Where there is none, or the
+/// kernel keeps no keys, it gives nothing.
+fn user_key(description: &str) -> Option<LockedBytes> {
+    let description = description.strip_prefix("%user:").unwrap_or(description);
+    read_user_key(description).ok().flatten()
+}
+
+/// Whether the volume key itself is given.
+pub(super) fn is_volume_key_given(session: &Session) -> bool {
+    session.given.has("volume-key-file") || session.given.has("volume-key-keyring")
+}
+
+/// The volume key that is given, of as many bytes as `--key-size` says, or the header.
+pub(super) fn read_key_of_data(
+    session: &Session,
+    header: &Header,
+) -> Result<Option<VolumeKey>, Failure> {
+    given_volume_key(session, || bytes_of_volume_key(session, header))
+}
+
+/// How large it is.
 pub(super) fn bytes_of_volume_key(session: &Session, header: &Header) -> Result<usize, Failure> {
     known(key_bytes(session).or(header.volume_key_bytes()))
 }
@@ -325,11 +365,29 @@ pub(super) fn bytes_of_volume_key(session: &Session, header: &Header) -> Result<
 /// The same where the header's word counts.
 pub(super) fn read_key_of_header(
     session: &Session,
-    path: &OsStr,
     header: &Header,
-) -> Result<VolumeKey, Failure> {
-    let bytes = header.volume_key_bytes().or(key_bytes(session));
-    read_volume_key(path, known(bytes)?)
+) -> Result<Option<VolumeKey>, Failure> {
+    given_volume_key(session, || {
+        known(header.volume_key_bytes().or(key_bytes(session)))
+    })
+}
+
+/// The volume key of `--volume-key-file` or `--volume-key-keyring`. Of a file as much counts as is wanted.
+fn given_volume_key(
+    session: &Session,
+    bytes: impl FnOnce() -> Result<usize, Failure>,
+) -> Result<Option<VolumeKey>, Failure> {
+    if let Some(path) = session.given.text("volume-key-file") {
+        return read_volume_key(path, bytes()?).map(Some);
+    }
+    let Some(description) = session.given.string("volume-key-keyring") else {
+        return Ok(None);
+    };
+    let found = user_key(&description)
+        .ok_or_else(|| Failure::wrong("Failed to read volume key candidate from keyring."))?;
+    let mut key = VolumeKey::zeroed(found.len());
+    key.expose_mut().copy_from_slice(&found);
+    Ok(Some(key))
 }
 
 fn key_bytes(session: &Session) -> Option<usize> {

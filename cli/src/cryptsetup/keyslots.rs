@@ -8,11 +8,12 @@ use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::key_source::MAX_VOLUME_KEY_BYTES;
 use luks::keyslots::{self, UnboundKey};
-use luks::{Header, InvalidOption, Luks, OsRandom, Unlocked, random_volume_key};
+use luks::{Header, InvalidOption, Luks, OsRandom, Unlocked, random_volume_key, tokens};
 
 use super::check::number_of;
 use super::failure::Failure;
 use super::key::{read_key_of_header, read_volume_key, unlocking, unlocking_with};
+use super::mapping;
 use super::session::{Session, say};
 use crate::exit::Exit;
 
@@ -29,10 +30,6 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     };
     let failed = |error| Failure::luks(&target.name, error);
     let given = &session.given;
-    let tokens = ["token-id", "token-type", "token-only", "new-token-id"];
-    if tokens.iter().any(|option| given.has(option)) {
-        return Err(super::open::not_built("tokens as a source of passphrases"));
-    }
     let is_luks1 = matches!(luks.header(), Header::Luks1(_));
     let (from, to) = numbers(session)?;
     session.costs(is_luks1)?;
@@ -44,11 +41,12 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     if given.has("unbound") {
         return add_unbound(session, &luks, &target);
     }
-    let unlocked = if let Some(path) = given.text("volume-key-file") {
-        let key = read_key_of_header(session, path, luks.header())?;
+    let unlocked = if let Some(key) = read_key_of_header(session, luks.header())? {
         let bytes = key.len();
         let unlocked = luks.unlock_with_volume_key(key, &unlocking_with(bytes)?);
         unlocked.map_err(failed)?
+    } else if is_by_token(session) {
+        mapping::unlock_by_token_only(session, &luks)?
     } else {
         let place = session.key(None)?;
         let passphrase = session.ask(&place, ANY)?;
@@ -61,16 +59,43 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
             ),
             _ => failure,
         })?;
-        if place.is_asked {
+        let of_kernel = ["key-description", "new-key-description", "new-token-id"];
+        if place.is_asked || of_kernel.iter().any(|option| given.has(option)) {
             session.tell_unlocked(&unlocked)?;
         }
         unlocked
     };
-    let passphrase = session.ask_new(&new_place, NEW)?;
+    let token = new_token(session)?;
+    let passphrase = match token {
+        Some(token) => mapping::passphrase_of_token(session, &luks, token)?,
+        None => session.ask_new(&new_place, NEW)?,
+    };
     let options = session.keyslot_options(luks.header(), to)?;
     let keyslot =
         keyslots::add(&luks, &unlocked, &passphrase, &options, &mut OsRandom).map_err(failed)?;
-    session.tell(format!("Key slot {keyslot} created."))
+    session.tell(format!("Key slot {keyslot} created."))?;
+    let Some(token) = token else {
+        return Ok(());
+    };
+    Luks::open(target.storage.clone())
+        .and_then(|luks| tokens::assign(&luks, token, keyslot, &mut OsRandom))
+        .map_err(failed)
+}
+
+/// The token of `--new-token-id`, which gives the passphrase of the new keyslot and is assigned to it.
+fn new_token(session: &Session) -> Result<Option<u32>, Failure> {
+    const NUMBERS: std::ops::RangeInclusive<i32> = 0..=31;
+    match session.given.signed("new-token-id") {
+        None => Ok(None),
+        Some(id) if NUMBERS.contains(&id) => Ok(Some(id.unsigned_abs())),
+        Some(_) => Err(Failure::silent(Exit::Wrong)),
+    }
+}
+
+/// Whether a token is to unlock, and nothing else.
+fn is_by_token(session: &Session) -> bool {
+    let options = ["token-id", "token-type", "token-only"];
+    options.iter().any(|option| session.given.has(option))
 }
 
 fn add_unbound(session: &Session, luks: &Luks, target: &Target) -> Result<(), Failure> {

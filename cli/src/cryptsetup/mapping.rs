@@ -27,7 +27,7 @@ pub(super) use change::{refresh, resize, resume, suspend};
 pub(super) use close::run as close;
 pub(super) use open::run as open;
 pub(super) use status::run as status;
-pub(super) use tokens::unlock_by_token;
+pub(super) use tokens::{passphrase_of_token, unlock_by_token, unlock_by_token_only};
 
 /// Refuses a name of which there is no mapping, as cryptsetup does.
 pub(super) fn check_active(action: Action, name: &Path) -> Result<(), Failure> {

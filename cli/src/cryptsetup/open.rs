@@ -82,8 +82,7 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
     if has_two_keys(luks.header()) && session.given.has("volume-key-file") {
         return test_both_keys(session, &luks);
     }
-    if let Some(path) = session.given.text("volume-key-file") {
-        let key = read_key_of_data(session, path, luks.header())?;
+    if let Some(key) = read_key_of_data(session, luks.header())? {
         let bytes = key.len();
         return luks
             .unlock_with_volume_key(key, &unlocking_with(bytes)?)

@@ -140,7 +140,8 @@ pub(super) static OPTIONS: &[Spec] = &[
     flag("iv-large-sectors").with(&[Open]),
     takes("json-file", Kind::Text, "STRING"),
     flag("keep-key").with(&[Reencrypt]),
-    takes("key-description", Kind::Text, "STRING"),
+    takes("key-description", Kind::Text, "STRING")
+        .with(&[Open, Resize, Reencrypt, Format, AddKey, Dump, Resume, Token]),
     takes("key-file", Kind::Text, "STRING").short('d'),
     takes("key-size", Kind::U32, "BITS")
         .short('s')

@@ -43,7 +43,7 @@ pub(in crate::cryptsetup) fn resize(session: &Session) -> Result<(), Failure> {
     };
     let way = header
         .as_ref()
-        .map(|header| Way::of(session, &header.luks, session.given.text("volume-key-file")))
+        .map(|header| Way::of(session, &header.luks))
         .transpose()?;
     let asker = match &way {
         Some(way) => &way.asker,
@@ -104,7 +104,7 @@ pub(in crate::cryptsetup) fn resume(session: &Session) -> Result<(), Failure> {
     if status.state != "suspended" {
         return Err(failed(MappingError::NotSuspended { name: status.name }));
     }
-    let way = Way::of(session, &header.luks, session.given.text("volume-key-file"))?;
+    let way = Way::of(session, &header.luks)?;
     let options = ResumeOptions {
         header: header.options(session)?,
         no_keyring: session.given.has("disable-keyring"),
@@ -153,7 +153,7 @@ pub(in crate::cryptsetup) fn refresh(session: &Session) -> Result<(), Failure> {
         failure.lines.into_iter().fold(is_none, Failure::and)
     })?;
     let is_luks1 = matches!(header.luks.header(), Header::Luks1(_));
-    let way = Way::of(session, &header.luks, session.given.text("volume-key-file"))?;
+    let way = Way::of(session, &header.luks)?;
     let options = RefreshOptions {
         header: header.options(session)?,
         persistent: persistent && !is_luks1,

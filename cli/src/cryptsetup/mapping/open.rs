@@ -19,7 +19,7 @@ use super::asker::{Asker, Teller};
 use super::{failure, flags, plain, unlock_by_token};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
-use crate::cryptsetup::key::{bytes_of_volume_key, read_key_of_data};
+use crate::cryptsetup::key::{bytes_of_volume_key, is_volume_key_given, read_key_of_data};
 use crate::cryptsetup::session::{Session, open_for_reading};
 use crate::exit::Exit;
 use crate::output;
@@ -123,7 +123,7 @@ fn open_luks(session: &Session, luks: &Luks, is_shared: bool) -> Result<(), Fail
         unlock: unlocking(session, luks)?,
         ..common(session, is_shared)
     };
-    let way = Way::of(session, luks, session.given.text("volume-key-file"))?;
+    let way = Way::of(session, luks)?;
     let opened = start(session, &options, &way.asker)?;
     way.told(session, opened.keyslot)?;
     if persistent && is_luks1 {
@@ -149,8 +149,7 @@ fn check_data(session: &Session, luks: &Luks) -> Result<(), Failure> {
 
 /// How a header is unlocked here: as cryptsetup does it, with a cipher that encrypts nothing too.
 pub(super) fn unlocking(session: &Session, luks: &Luks) -> Result<Unlock, Failure> {
-    let is_given = session.given.has("volume-key-file");
-    let bytes = is_given.then(|| bytes_of_volume_key(session, luks.header()));
+    let bytes = is_volume_key_given(session).then(|| bytes_of_volume_key(session, luks.header()));
     Ok(Unlock {
         keyslot: session.keyslot(),
         volume_key_bytes: bytes.transpose()?,
@@ -167,17 +166,12 @@ pub(super) struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn of(
-        session: &'a Session,
-        luks: &Luks,
-        volume_key: Option<&OsStr>,
-    ) -> Result<Self, Failure> {
+    pub(super) fn of(session: &'a Session, luks: &Luks) -> Result<Self, Failure> {
         let asker = Asker::new(
             session,
             format!("Enter passphrase for {}: ", prompted(session)),
         )?;
-        if let Some(file) = volume_key {
-            let key = read_key_of_data(session, file, luks.header())?;
+        if let Some(key) = read_key_of_data(session, luks.header())? {
             return Ok(Self {
                 asker: asker.with_volume_key(key),
                 by_token: None,

@@ -14,14 +14,32 @@ use crate::output;
 /// The only type whose passphrase is had without a plugin.
 const KEYRING: &str = "luks2-keyring";
 
+const NO_TOKEN: &str = "No usable token is available.";
+
 /// Unlocks a header by what its tokens give, each for the keyslots that it is of, whatever `--key-slot` says. Where none
 /// does, that is told, and it is an error where nothing else may.
 pub(in crate::cryptsetup) fn unlock_by_token(
     session: &Session,
     luks: &Luks,
 ) -> Result<Option<Unlocked>, Failure> {
+    match try_tokens(session, luks)? {
+        Err(failure) if session.given.has("token-only") => Err(failure),
+        tried => Ok(tried.ok()),
+    }
+}
+
+/// The same where nothing else may: tokens are asked for.
+pub(in crate::cryptsetup) fn unlock_by_token_only(
+    session: &Session,
+    luks: &Luks,
+) -> Result<Unlocked, Failure> {
+    try_tokens(session, luks)?
+}
+
+/// What they give, or what it is where they give nothing, which is told.
+fn try_tokens(session: &Session, luks: &Luks) -> Result<Result<Unlocked, Failure>, Failure> {
     let Header::Luks2(header) = luks.header() else {
-        return Ok(None);
+        return Ok(Err(Failure::silent(Exit::Wrong)));
     };
     let usable = usable(session, &header.metadata);
     for token in &usable {
@@ -30,21 +48,18 @@ pub(in crate::cryptsetup) fn unlock_by_token(
         };
         for keyslot in &token.keyslots {
             if let Ok(unlocked) = luks.unlock(&passphrase, &unlocking(Some(*keyslot))?) {
-                return Ok(Some(unlocked));
+                return Ok(Ok(unlocked));
             }
         }
     }
     if let Some(told) = told(session, !usable.is_empty()) {
         session.tell(told)?;
     }
-    if session.given.has("token-only") {
-        return Err(Failure::silent(if usable.is_empty() {
-            Exit::Wrong
-        } else {
-            Exit::NoKeyFits
-        }));
-    }
-    Ok(None)
+    Ok(Err(Failure::silent(if usable.is_empty() {
+        Exit::Wrong
+    } else {
+        Exit::NoKeyFits
+    })))
 }
 
 /// Those that are meant and that a passphrase is had of.
@@ -77,9 +92,36 @@ fn told(session: &Session, is_any: bool) -> Option<String> {
         (None, Some(kind)) => format!("Token{kind}"),
         (None, None) => return None,
     };
-    Some(format!(
-        "{who} cannot unlock assigned keyslot(s) (wrong keyslot passphrase)."
-    ))
+    Some(cannot_unlock(&who))
+}
+
+fn cannot_unlock(who: &str) -> String {
+    format!("{who} cannot unlock assigned keyslot(s) (wrong keyslot passphrase).")
+}
+
+/// What the token of that number gives, for a new keyslot.
+pub(in crate::cryptsetup) fn passphrase_of_token(
+    session: &Session,
+    luks: &Luks,
+    id: u32,
+) -> Result<Passphrase, Failure> {
+    let none = Failure::silent(Exit::Wrong);
+    let Header::Luks2(header) = luks.header() else {
+        return Err(none);
+    };
+    let tokens = &header.metadata.tokens;
+    if !tokens
+        .iter()
+        .any(|token| token.id == id && token.kind == KEYRING)
+    {
+        session.tell(NO_TOKEN)?;
+        return Err(none);
+    }
+    let Some(passphrase) = passphrase(&header.metadata, id) else {
+        session.tell(cannot_unlock(&format!("Token {id}")))?;
+        return Err(Failure::silent(Exit::NoKeyFits));
+    };
+    Ok(passphrase)
 }
 
 /// The key of the kernel's that a token names. Where there is none, or the kernel has no keys, it gives nothing.
@@ -87,6 +129,6 @@ fn passphrase(metadata: &Metadata, id: u32) -> Option<Passphrase> {
     let json = tokens::export(metadata, id).ok()?;
     let token: serde_json::Value = serde_json::from_str(&json).ok()?;
     let description = token["key_description"].as_str()?;
-    let key = read_user_key(description).ok()?;
-    key.map(Passphrase::from_locked)
+    let key = read_user_key(description).ok()??;
+    Some(Passphrase::from_locked(key))
 }
