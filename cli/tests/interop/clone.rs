@@ -129,10 +129,15 @@ fn where_a_clone_is_there_is_its_recovery_key() {
 fn a_signal_leaves_a_clone_with_its_recovery_key_or_neither() {
     let place = place(&("--type luks2", ""));
     let mut seen = Vec::new();
-    for (call, times) in [("fsync", 1..=4), ("renameat2,renameat,linkat", 1..=1)] {
+    // The thread that takes signals gets the processor before what was interrupted comes to its end.
+    let held = "-e inject=renameat2,renameat,linkat:delay_enter=1000000";
+    for (call, times, held) in [
+        ("fsync", 1..=4, held),
+        ("renameat2,renameat,linkat", 1..=1, ""),
+    ] {
         for number in times {
             place.sh_code(&format!(
-                "rm -f copy recovery; strace -f -qq -o trace -e trace={call} -e inject={call}:signal=INT:when={number} \
+                "rm -f copy recovery; strace -f -qq -o trace -e inject={call}:signal=INT:when={number} {held} \
                  '{PROGRAM}' clone box copy --key-file key --recovery-key recovery 2>said"
             ));
             let is_there = ["copy", "recovery"].map(|name| place.path(name).exists());
