@@ -81,7 +81,7 @@ impl Place {
 
     /// Whether other machines may reach it.
     pub(super) fn is_far(&self) -> bool {
-        matches!(self, Self::Address(addresses) if addresses.iter().any(|address| is_far(&address)))
+        matches!(self, Self::Address(addresses) if addresses.iter().any(is_far))
     }
 
     /// Listens; with TLS it has another name.
@@ -262,7 +262,7 @@ fn address_of(text: &str, may_be_far: bool) -> Result<Place, ServeError> {
             source,
         })?;
     let addresses: Vec<_> = found.collect();
-    let other = addresses.iter().find(is_far);
+    let other = addresses.iter().find(|address| is_far(address));
     match other {
         Some(address) if !may_be_far => Err(ServeError::InTheClear {
             address: address.to_string(),
@@ -276,7 +276,7 @@ fn address_of(text: &str, may_be_far: bool) -> Result<Place, ServeError> {
 }
 
 /// Others than this machine reach it.
-fn is_far(address: &&SocketAddr) -> bool {
+fn is_far(address: &SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 
