@@ -110,7 +110,7 @@ fn starttls_is_as_the_protocol_has_it() {
     assert_eq!(said, "right\n");
 }
 
-/// Keys as GnuTLS and OpenSSL write them.
+/// Keys as `GnuTLS` and OpenSSL write them.
 #[test]
 fn keys_of_every_kind_are_taken() {
     let place = place();
