@@ -32,7 +32,7 @@ fn at_a_port(place: &Place, options: &str, line: &str) -> String {
 fn clients_read_and_write_by_tls() {
     let place = place();
     let other: Vec<u8> = pattern(3 << 20).iter().map(|byte| !byte).collect();
-    place.write("other", &other);
+    place.write("inverse", &other);
     let said = at_a_port(
         &place,
         "--tls-certificates ours",
@@ -40,7 +40,7 @@ fn clients_read_and_write_by_tls() {
          tls=\"nbds://localhost:$port?tls-certificates=nobody\"
          nbdinfo --json \"$tls\" | grep -c '\"TLS\": true'
          nbdcopy --connections=4 --requests=64 \"$tls\" out
-         nbdcopy --connections=4 --requests=64 --flush other \"$tls\"
+         nbdcopy --connections=4 --requests=64 --flush inverse \"$tls\"
          qemu-img convert --object tls-creds-x509,id=t,dir=nobody,endpoint=client -W -m 16 -O raw --image-opts \
              driver=nbd,server.type=inet,server.host=localhost,server.port=$port,tls-creds=t out2",
     );
@@ -62,10 +62,10 @@ fn who_does_not_keep_to_tls_is_refused() {
         &place,
         "--tls-certificates ours",
         "# In the clear, by QEMU too; by another name; by an authority that has not signed.
-         ! nbdinfo nbd://localhost:$port 2>plain || exit 1
+         ! nbdinfo --size nbd://localhost:$port 2>plain || exit 1
          ! qemu-img info nbd://localhost:$port 2>qemu || exit 2
-         ! nbdinfo \"nbds://127.0.0.1:$port?tls-certificates=nobody\" 2>name || exit 3
-         ! nbdinfo \"nbds://localhost:$port?tls-certificates=other\" 2>authority || exit 4
+         ! nbdinfo --size \"nbds://127.0.0.1:$port?tls-certificates=nobody\" 2>name || exit 3
+         ! nbdinfo --size \"nbds://localhost:$port?tls-certificates=other\" 2>authority || exit 4
          nbdinfo --size \"nbds://localhost:$port?tls-certificates=nobody\"",
     );
     let said = |file: &str| String::from_utf8_lossy(&place.read(file)).into_owned();
@@ -80,7 +80,7 @@ fn who_does_not_keep_to_tls_is_refused() {
     at_a_port(
         &place,
         "",
-        "! nbdinfo \"nbds://localhost:$port?tls-certificates=nobody\" 2>none || exit 5
+        "! nbdinfo --size \"nbds://localhost:$port?tls-certificates=nobody\" 2>none || exit 5
          nbdinfo --size nbd://localhost:$port",
     );
     assert!(said("none").contains("TLS"), "{}", said("none"));
