@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use super::connection::Ended;
 
 /// There is none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct TlsServer(Infallible);
 
 /// There is none.
