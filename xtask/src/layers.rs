@@ -31,6 +31,10 @@ const CRATES: &[(&str, &[&str])] = &[
         "luksmith-luks",
         &["luksmith-dmcrypt", "luksmith-volume", "luksmith-recognise"],
     ),
+    (
+        "luksmith-qcow2",
+        &["luksmith-dmcrypt", "luksmith-volume", "luksmith-recognise"],
+    ),
     ("luksmith-serve", &["luksmith-volume"]),
     (
         "luksmith-jobs",
@@ -40,6 +44,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "luksmith-devmapper",
             "luksmith-recognise",
             "luksmith-dmcrypt-plain",
+            "luksmith-qcow2",
             "luksmith-luks",
         ],
     ),
@@ -51,6 +56,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "luksmith-devmapper",
             "luksmith-recognise",
             "luksmith-dmcrypt-plain",
+            "luksmith-qcow2",
             "luksmith-luks",
             "luksmith-serve",
             "luksmith-jobs",

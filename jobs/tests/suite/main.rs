@@ -4,6 +4,7 @@ mod changes;
 mod clones;
 mod keys;
 mod places;
+mod qcow2_images;
 mod watching;
 
 use std::sync::Arc;

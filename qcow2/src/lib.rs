@@ -1,0 +1,48 @@
+//! QEMU's qcow2 images, read, with LUKS inside.
+//!
+//! An image keeps the clusters of a disk wherever there was room in a file; with LUKS inside, each is encrypted with IVs
+//! that count sectors of that file. [`Image`] is the header, validated. It hands out the window of the LUKS header, for
+//! whoever knows LUKS, and with the cipher that came of it a [`View`]: the plaintext of the disk or of a snapshot.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use qcow2::Image;
+//! use volume::MemoryStorage;
+//!
+//! let refused = Image::open(Arc::new(MemoryStorage::from_vec(b"no image".to_vec()))).err();
+//! assert_eq!(refused.ok_or("opened")?.to_string(), "no qcow2 image: it does not begin with its magic");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing is opened by name. Which backing and data file an image refers to is said by its [`Header`]; whoever trusts it
+//! opens them, and gives them as a [`Layer`].
+//!
+//! Reading takes at most some 20 MiB of memory, however the image was made: tables are read by blocks, of which the last
+//! ones used are kept, and a compressed cluster never becomes more than a cluster.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`header`] | the header and its extensions |
+//! | [`snapshot`] | the table of internal snapshots |
+//! | [`image`] | [`Image`]: what is checked before anything is read |
+//! | [`view`] | [`View`]: the plaintext, as a storage |
+//! | [`error`] | why an image is refused |
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod header;
+pub mod image;
+mod inflate;
+pub mod snapshot;
+mod table;
+pub mod view;
+
+pub use error::Error;
+pub use header::{Compression, Crypt, Header};
+pub use image::Image;
+pub use snapshot::Snapshot;
+pub use view::{Layer, View};
