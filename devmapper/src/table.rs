@@ -293,13 +293,7 @@ impl<'a> Line<'a> {
     }
 
     fn text_with(&self, key: &Key<'_>) -> Text {
-        self.write(|text| match key {
-            Key::Bytes([]) => text.put(b"-"),
-            Key::Bytes(bytes) => text.put_hex(bytes),
-            Key::Keyring { bytes, description } => {
-                text.put(format!(":{bytes}:logon:{description}").as_bytes());
-            }
-        })
+        self.write(|text| put_key(text, key))
     }
 
     fn write(&self, put_key: impl Fn(&mut Text)) -> Text {
@@ -414,16 +408,22 @@ impl Text {
     }
 }
 
+/// As tables and messages have a key: what encrypts nothing has none.
+fn put_key(text: &mut Text, key: &Key<'_>) {
+    match key {
+        Key::Bytes([]) => text.put(b"-"),
+        Key::Bytes(bytes) => text.put_hex(bytes),
+        Key::Keyring { bytes, description } => {
+            text.put(format!(":{bytes}:logon:{description}").as_bytes());
+        }
+    }
+}
+
 /// A message that gives a suspended mapping its key again: the text of a key as tables have it.
 pub(crate) fn key_message(key: &Key<'_>) -> LockedBytes {
     let fill = |text: &mut Text| {
         text.put(b"key set ");
-        match key {
-            Key::Bytes(bytes) => text.put_hex(bytes),
-            Key::Keyring { bytes, description } => {
-                text.put(format!(":{bytes}:logon:{description}").as_bytes());
-            }
-        }
+        put_key(text, key);
     };
     let mut counted = Text::counting();
     fill(&mut counted);
@@ -546,7 +546,6 @@ mod tests {
     #[test]
     fn a_message_gives_the_key() {
         assert_eq!(&key_message(&Key::Bytes(&[0xab]))[..], b"key set ab");
-        // What encrypts nothing has no key.
         assert_eq!(&key_message(&Key::Bytes(&[]))[..], b"key set -");
         let keyring = Key::Keyring {
             bytes: 32,
