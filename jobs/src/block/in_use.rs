@@ -236,14 +236,13 @@ fn direct_users(kernel: &Kernel, device: u64) -> Vec<User> {
 
 /// The loop devices that show a file.
 fn loops_of(kernel: &Kernel, file: &fs::Metadata) -> Vec<u64> {
-    let shows = |device: &u64| {
-        let backing = kernel.backing_file(*device)?;
-        let metadata = fs::metadata(backing).ok()?;
-        Some((metadata.dev(), metadata.ino()) == (file.dev(), file.ino()))
+    let shows = |backing: &Path| {
+        let metadata = fs::metadata(backing);
+        metadata.is_ok_and(|it| (it.dev(), it.ino()) == (file.dev(), file.ino()))
     };
-    let mut all = kernel.all();
-    all.retain(|device| shows(device).unwrap_or(false));
-    all
+    let mut loops = kernel.loops();
+    loops.retain(|(_, backing)| shows(backing));
+    loops.into_iter().map(|(device, _)| device).collect()
 }
 
 #[cfg(test)]

@@ -22,10 +22,15 @@ impl Kernel {
         Self { root: root.into() }
     }
 
+    /// What leads to the folder of a device.
+    fn link(&self, device: u64) -> PathBuf {
+        let number = format!("sys/dev/block/{}:{}", major(device), minor(device));
+        self.root.join(number)
+    }
+
     /// The folder of a device, by its real name; a partition's lies in that of its disk.
     fn folder(&self, device: u64) -> Option<PathBuf> {
-        let number = format!("sys/dev/block/{}:{}", major(device), minor(device));
-        self.root.join(number).canonicalize().ok()
+        self.link(device).canonicalize().ok()
     }
 
     /// What it is called, without `/dev/`.
@@ -39,8 +44,7 @@ impl Kernel {
 
     /// A line that a file in the folder of a device has.
     fn line(&self, device: u64, file: &str) -> Option<String> {
-        let text = fs::read_to_string(self.folder(device)?.join(file)).ok()?;
-        Some(text.trim_end_matches('\n').to_owned())
+        line_in(&self.link(device).join(file))
     }
 
     /// The name of a mapping of device-mapper.
@@ -86,16 +90,15 @@ impl Kernel {
     }
 
     fn devices_in(&self, device: u64, folder: &str) -> Vec<u64> {
-        let folder = self.folder(device).map(|of| of.join(folder));
-        folder.map_or_else(Vec::new, |folder| numbers_below(&folder))
+        numbers_below(&self.link(device).join(folder))
     }
 
     /// The partitions of a disk.
     pub fn partitions(&self, device: u64) -> Vec<u64> {
-        let Some(folder) = self.folder(device) else {
-            return Vec::new();
-        };
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.link(device))
+            .into_iter()
+            .flatten()
+            .flatten();
         let partitions = entries.filter(|entry| entry.path().join("partition").exists());
         partitions
             .filter_map(|entry| number_in(&entry.path()))
@@ -115,6 +118,21 @@ impl Kernel {
     /// The file that a loop device shows, as the kernel names it.
     pub fn backing_file(&self, device: u64) -> Option<PathBuf> {
         self.line(device, "loop/backing_file").map(PathBuf::from)
+    }
+
+    /// The loop devices in use, and their files. Machines have dozens of block devices that are none: those are asked for
+    /// one file and no number.
+    pub fn loops(&self) -> Vec<(u64, PathBuf)> {
+        let folders = fs::read_dir(self.root.join("sys/block"));
+        let folders = folders.into_iter().flatten().flatten();
+        let mut found: Vec<_> = folders
+            .filter_map(|folder| {
+                let file = line_in(&folder.path().join("loop/backing_file"))?;
+                Some((number_in(&folder.path())?, PathBuf::from(file)))
+            })
+            .collect();
+        found.sort_unstable();
+        found
     }
 
     /// Every block device that is no partition.
@@ -174,6 +192,12 @@ fn numbers_below(folder: &Path) -> Vec<u64> {
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// The one line that a file has.
+fn line_in(file: &Path) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    Some(text.trim_end_matches('\n').to_owned())
 }
 
 /// The number of the device whose folder it is.
