@@ -74,7 +74,7 @@ fn it_goes_to_the_background_and_ends_by_umount_or_a_signal() {
             let place = with_a_box();
             place.write("file", "something else");
             let run = place
-                .run(&format!("mount box {target} --key-file pw --pid-file pid"))
+                .run_interruptible(&format!("mount box {target} --key-file pw --pid-file pid"))
                 .expect(0);
             let plain = if target == "m" { "m/plain" } else { "file" };
             assert!(

@@ -71,7 +71,7 @@ fn it_goes_to_the_background_and_ends_by_a_signal() {
         let place = with_a_box();
         let before = place.read("box");
         let run = place
-            .run("serve box --key-file pw --socket s --pid-file pid")
+            .run_interruptible("serve box --key-file pw --socket s --pid-file pid")
             .expect(0);
         let socket = place.path("s");
         assert!(

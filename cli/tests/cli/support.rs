@@ -166,6 +166,12 @@ impl Place {
             .into()
     }
 
+    /// Runs it with no signal ignored.
+    pub fn run_interruptible(&self, arguments: &str) -> Run {
+        let output = self.interruptible(arguments).output();
+        output.expect("the program starts").into()
+    }
+
     /// Runs the program with `input` on standard input.
     pub fn run_with(&self, arguments: &str, input: &[u8]) -> Run {
         feed(self.command(arguments), input)
