@@ -17,6 +17,11 @@ pub mod peers;
 pub mod random;
 pub mod subjects;
 
+/// A length that lies in memory.
+pub fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("it fits into memory")
+}
+
 /// Bytes that are all different enough: no key with equal halves, no data of zeros.
 pub fn test_bytes(count: usize) -> Vec<u8> {
     (0..count)

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+use dmcrypt::SectorSize;
 use rustix::fs::Advice;
 use serve::fuse::{MountOptions, Mounted, Target};
 use serve::{Export, ExportOptions, Stop};
-use volume::{Access, FileStorage, Mapping, MemoryStorage, Segment, SegmentKind, Storage, Volume};
+use volume::{Access, FileStorage, MemoryStorage, Storage};
 
 use crate::harness::{Chart, Contest, Effort, Work};
 use crate::peers::tools;
-use crate::test_bytes;
+use crate::subjects::images::aes_xts_volume;
+use crate::{test_bytes, usize_of};
 
 /// What is mounted. It lies in memory.
 const BYTES: u64 = 256 << 20;
@@ -71,25 +72,16 @@ fn library(effort: &Effort) -> Chart {
     let title = format!("{} MiB read by FUSE, the library", bytes >> 20);
     let mut contest = Contest::new(title, Work::Bytes(bytes));
     let folder = tempfile::tempdir().expect("a folder");
-    let memory = || Arc::new(MemoryStorage::from_vec(test_bytes(size(bytes))));
-    let spec: CipherSpec = "aes-xts-plain64".parse().expect("a specification");
-    let options = SectorOptions {
-        sector_size: SectorSize::B4096,
-        iv_large_sectors: false,
-    };
-    let cipher = spec.sector_cipher(&test_bytes(64), options);
-    let segment = Segment {
-        length: bytes,
-        storage_offset: 0,
-        elsewhere: None,
-        kind: SegmentKind::Crypt {
-            cipher: Arc::from(cipher.expect("a key of its size")),
-            first_iv_sector: 0,
-        },
-    };
-    let mapping = Mapping::new(vec![segment]).expect("whole sectors");
+    let memory = || Arc::new(MemoryStorage::from_vec(test_bytes(usize_of(bytes))));
     let storages: [(&str, Arc<dyn Storage>); 2] = [
-        ("aes-xts", Arc::new(Volume::new(memory(), mapping))),
+        (
+            "aes-xts",
+            Arc::new(aes_xts_volume(
+                &(memory() as Arc<dyn Storage>),
+                SectorSize::B4096,
+                bytes,
+            )),
+        ),
         ("not encrypted", memory()),
     ];
     let mut mounts = Vec::new();
@@ -119,17 +111,13 @@ fn read_all(path: &Path, bytes: u64) {
     }
 }
 
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).expect("it fits into memory")
-}
-
 fn programs(effort: &Effort, each: &mut dyn FnMut(Chart)) {
     // In memory where that can be had: a disk would be what is measured.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let folder = folder.expect("a folder");
     let at = folder.path();
     fs::write(at.join("key"), "bench").expect("room for a key");
-    fs::write(at.join("raw"), test_bytes(size(BYTES))).expect("room for an image");
+    fs::write(at.join("raw"), test_bytes(usize_of(BYTES))).expect("room for an image");
     let ours = tools::luksmith().map(|_| {
         tools::sh(
             at,

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dmcrypt::{CipherSpec, SectorOptions, SectorSize};
+use dmcrypt::SectorSize;
 use serve::nbd::converse;
 use serve::{Export, ExportOptions};
-use volume::{Mapping, MemoryStorage, Segment, SegmentKind, Storage, Volume};
+use volume::{MemoryStorage, Storage};
 
 use crate::harness::{Chart, Contest, Effort, Work};
 use crate::peers::tools;
-use crate::test_bytes;
+use crate::subjects::images::aes_xts_volume;
+use crate::{test_bytes, usize_of};
 
 /// What nbdcopy asks for at once.
 const REQUEST_BYTES: u32 = 256 << 10;
@@ -38,25 +39,10 @@ fn library(effort: &Effort) -> Chart {
     let bytes = effort.image_bytes.min(64 << 20);
     let title = format!("{} MiB read over NBD, the library", bytes >> 20);
     let mut contest = Contest::new(title, Work::Bytes(bytes));
-    let memory = || Arc::new(MemoryStorage::from_vec(test_bytes(size(bytes))));
-    let spec: CipherSpec = "aes-xts-plain64".parse().expect("a specification");
+    let memory = || Arc::new(MemoryStorage::from_vec(test_bytes(usize_of(bytes))));
     for sector_size in [SectorSize::B4096, SectorSize::B512] {
-        let options = SectorOptions {
-            sector_size,
-            iv_large_sectors: false,
-        };
-        let cipher = spec.sector_cipher(&test_bytes(64), options);
-        let segment = Segment {
-            length: bytes,
-            storage_offset: 0,
-            elsewhere: None,
-            kind: SegmentKind::Crypt {
-                cipher: Arc::from(cipher.expect("a key of its size")),
-                first_iv_sector: 0,
-            },
-        };
-        let mapping = Mapping::new(vec![segment]).expect("whole sectors");
-        let volume: Arc<dyn Storage> = Arc::new(Volume::new(memory(), mapping));
+        let volume: Arc<dyn Storage> = memory();
+        let volume = Arc::new(aes_xts_volume(&volume, sector_size, bytes));
         let name = format!("aes-xts, sectors of {} bytes", sector_size.bytes());
         let export = export(volume);
         contest.add(name, move || read_all(&export, bytes));
@@ -64,10 +50,6 @@ fn library(effort: &Effort) -> Chart {
     let plain = export(memory());
     contest.add("not encrypted", move || read_all(&plain, bytes));
     contest.run(effort)
-}
-
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).expect("it fits into memory")
 }
 
 fn export(storage: Arc<dyn Storage>) -> Export {
@@ -192,7 +174,7 @@ fn programs(effort: &Effort, each: &mut dyn FnMut(Chart)) {
     let folder = folder.expect("a folder");
     let at = folder.path();
     fs::write(at.join("key"), "bench").expect("room for a key");
-    fs::write(at.join("raw"), test_bytes(size(PROGRAM_BYTES))).expect("room for an image");
+    fs::write(at.join("raw"), test_bytes(usize_of(PROGRAM_BYTES))).expect("room for an image");
     let is_ours = tools::luksmith().is_ok();
     if is_ours {
         tools::sh(

@@ -11,9 +11,24 @@ use std::io;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 pub(super) use self::background::detach;
+use self::command::Running;
 pub(super) use self::log::Log;
 pub(super) use self::pid_file::PidFile;
 use crate::error::ServeError;
+use crate::exit::Exit;
+
+/// How a process ends that others have reached: as its command did, or with what went wrong.
+pub(super) fn ended_as(
+    command: Option<Running>,
+    ended: io::Result<()>,
+    log: &Log,
+) -> Result<Exit, ServeError> {
+    let exit = command.map_or(Ok(Exit::Done), Running::end)?;
+    ended.map_err(ServeError::Ended).inspect_err(|error| {
+        log.line(&error.to_string());
+    })?;
+    Ok(exit)
+}
 
 /// SIGTERM comes when the parent has ended; where it has ended already, now is the time.
 fn end_with_parent() -> Result<(), ServeError> {

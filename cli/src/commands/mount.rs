@@ -4,23 +4,20 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use jobs::Place as Image;
 use jobs::serve::ServedReport;
 use serde_json::Value;
 use serve::fuse::{MountOptions, Mounted, Target, check_device};
-use serve::{Export, Stop};
 
-use super::daemon::command::{self, Running};
+use super::daemon::command;
 use super::daemon::opened::{self, Opened};
-use super::daemon::{Log, PidFile, detach};
+use super::daemon::{Log, PidFile, detach, ended_as};
 use crate::args::MountArgs;
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;
 use crate::human;
 use crate::output;
-use crate::signals;
 
 /// Answers until it is unmounted or asked to end, or goes to the background.
 pub fn run(args: &MountArgs) -> Result<Exit, Error> {
@@ -33,11 +30,7 @@ pub fn run(args: &MountArgs) -> Result<Exit, Error> {
         Opened::Here(served) => served,
         Opened::Elsewhere(exit) => return Ok(exit),
     };
-    let export = opened::export_options(&served, mounted.allow_discards);
-    let export = Export::new(Arc::clone(&served.storage), export).map_err(ServeError::Ended)?;
-    let stop = Arc::new(Stop::new().map_err(ServeError::Ended)?);
-    let asked = Arc::clone(&stop);
-    signals::hold_and_call(move || asked.ask());
+    let (export, stop) = opened::export(&served, mounted.allow_discards)?;
     let options = MountOptions {
         source: source(&args.served.image).into(),
         allow_other: mounted.allow_other,
@@ -45,13 +38,7 @@ pub fn run(args: &MountArgs) -> Result<Exit, Error> {
     };
     let at = Mounted::at(&target, export, &options)?;
     let pid_file = stay.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let log = if stay.in_background {
-        Log::of_system()
-    } else if args.served.output.batch_mode || mounted.run.is_some() {
-        Log::Quiet
-    } else {
-        Log::Here
-    };
+    let log = Log::of(stay, args.served.output.batch_mode || mounted.run.is_some());
     // Standard output is the command's.
     if mounted.run.is_none() {
         say_ready(&served.report, &target, args)?;
@@ -67,13 +54,7 @@ pub fn run(args: &MountArgs) -> Result<Exit, Error> {
     let command = command.transpose()?;
     let ended = at.serve(&stop);
     drop(pid_file);
-    let exit = command.map_or(Ok(Exit::Done), Running::end)?;
-    if let Err(error) = ended {
-        let error = ServeError::Ended(error);
-        log.line(&error.to_string());
-        return Err(error.into());
-    }
-    Ok(exit)
+    Ok(ended_as(command, ended, &log)?)
 }
 
 /// Nobody could get at a container that lies below its own plaintext.

@@ -6,23 +6,20 @@ mod tls;
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 
 use jobs::serve::ServedReport;
 use serde_json::Value;
 use serve::nbd::ServeOptions;
-use serve::{Export, Stop};
 
 use self::place::{Listening, Place};
-use super::daemon::command::{self, Running};
+use super::daemon::command;
 use super::daemon::opened::{self, Opened};
-use super::daemon::{Log, PidFile, detach};
+use super::daemon::{Log, PidFile, detach, ended_as};
 use crate::args::ServeArgs;
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;
 use crate::human;
 use crate::output;
-use crate::signals;
 
 /// Serves until it is asked to end, or goes to the background.
 pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
@@ -46,20 +43,10 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
         Opened::Here(served) => served,
         Opened::Elsewhere(exit) => return Ok(exit),
     };
-    let export = opened::export_options(&served, server.allow_discards);
-    let export = Export::new(Arc::clone(&served.storage), export).map_err(ServeError::Ended)?;
-    let stop = Arc::new(Stop::new().map_err(ServeError::Ended)?);
-    let asked = Arc::clone(&stop);
-    signals::hold_and_call(move || asked.ask());
+    let (export, stop) = opened::export(&served, server.allow_discards)?;
     let listening = place.listen(tls.is_some())?;
     let pid_file = stay.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let log = if stay.in_background {
-        Log::of_system()
-    } else if args.served.output.batch_mode || server.run.is_some() {
-        Log::Quiet
-    } else {
-        Log::Here
-    };
+    let log = Log::of(stay, args.served.output.batch_mode || server.run.is_some());
     // Standard output is that of whoever has passed the sockets on, or runs a command.
     let speaks = !(server.run.is_some() || listening.uri.is_none());
     if speaks {
@@ -88,13 +75,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
     });
     drop(listening);
     drop(pid_file);
-    let exit = command.map_or(Ok(Exit::Done), Running::end)?;
-    if let Err(error) = ended {
-        let error = ServeError::Ended(error);
-        log.line(&error.to_string());
-        return Err(error.into());
-    }
-    Ok(exit)
+    Ok(ended_as(command, ended, &log)?)
 }
 
 /// So many requests of one connection at once: more than processors, since some of them wait for the disk.

@@ -275,15 +275,15 @@ fn what_nothing_opens() {
         move |bytes: &mut Vec<u8>| bytes[at..at + text.len()].copy_from_slice(text.as_bytes())
     };
     for (patch, says) in [
-        (text(8, "XXX\0"), "cipher \"XXX\""),
+        (text(8, "QQQ\0"), "cipher \"QQQ\""),
         (
-            text(40, "XXX"),
-            "mode \"XXX\" of cipher \"aes\" is not supported: nothing opens it",
+            text(40, "QQQ"),
+            "mode \"QQQ\" of cipher \"aes\" is not supported: nothing opens it",
         ),
-        (text(40, "xts-XXX64\0"), "nothing opens it"),
+        (text(40, "xts-QQQ64\0"), "nothing opens it"),
         (
-            text(72, "XXX\0"),
-            "hash \"XXX\" is not supported: nothing opens it",
+            text(72, "QQQ\0"),
+            "hash \"QQQ\" is not supported: nothing opens it",
         ),
     ] {
         refuses(LUKS1, patch, &[says]);

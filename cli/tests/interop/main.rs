@@ -57,15 +57,15 @@ mod leavings;
 mod luks_cases;
 /// Mappings of the kernel beside cryptsetup's, in user-mode-linux: the same tables, and either closes the other's.
 mod mapping;
-/// Where jobs write: names at every cut, and what devices stand on.
+/// The plaintext as a file: file systems, loop devices, other users, kills of the server.
 mod mount;
-mod mount_kernel;
 /// nbdkit's LUKS filter, which knows LUKS1.
 mod nbdkit;
 /// How images are opened, as strace sees it.
 mod opens;
 /// Every way to hand over a passphrase, beside cryptsetup.
 mod passphrases;
+/// Where jobs write: names at every cut, and what devices stand on.
 mod places;
 /// The policy in the box, and what cryptsetup makes.
 mod policy;
@@ -73,6 +73,8 @@ mod policy;
 mod qemu;
 /// Links planted under the names of new files, at every moment.
 mod races;
+/// `serve` and `mount` beside Linux' own client, its FUSE and dm-crypt, in user-mode-linux.
+mod reached_kernel;
 /// What is on a disk, by images of the real programs: named, not overwritten, and the way to a header in it.
 mod recognised;
 /// Sealed headers: used and changed by cryptsetup, checked by a program of Python.
@@ -81,8 +83,6 @@ mod seal;
 mod sectors;
 /// `serve` beside the clients of NBD that people attach.
 mod serve;
-/// The same beside Linux' own client, and dm-crypt, in user-mode-linux.
-mod serve_kernel;
 /// `serve` by TLS.
 mod serve_tls;
 /// What the system does not give: random bytes, and a thread for signals.

@@ -207,7 +207,7 @@ fn e6_another_user_is_kept_out_of_the_mount() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display();
     place.sh(&format!(
-        "chmod 755 {path}; mkdir {path}/m {path}/own {path}/work; touch {path}/file"
+        "chmod 755 {path}; mkdir {path}/m {path}/own {path}/place; touch {path}/file"
     ));
     for (target, seen) in [("m", "m/plain"), ("file", "file")] {
         place.sh(&format!(
@@ -229,8 +229,8 @@ fn e6_another_user_is_kept_out_of_the_mount() {
     ));
     // He mounts his own through fusermount3, from which root is kept out; not over what is another's.
     place.sh(&format!(
-        "set -e; cp box key {path}/work; cp '{PROGRAM}' {path}/work/luksmith; chmod 755 {path}/work/luksmith
-         cp work {path}/work/raw; chown -R 65534 {path}/work {path}/own; cd {path}/work
+        "set -e; cp box key {path}/place; cp '{PROGRAM}' {path}/place/luksmith; chmod 755 {path}/place/luksmith
+         cp work {path}/place/raw; chown -R 65534 {path}/place {path}/own; cd {path}/place
          luksmith() {{ {other} ./luksmith \"$@\"; }}
          luksmith mount box ../own --key-file key -q; {other} cmp raw ../own/plain
          grep -q ' {path}/own fuse.luksmith .*user_id=65534' /proc/mounts

@@ -210,10 +210,13 @@ impl Active {
         no_keyring: bool,
         watch: &dyn Watch,
     ) -> Result<Placed<'a>, MappingError> {
+        if self.line().key.key_bytes() == 0 {
+            return Ok(Placed::nowhere());
+        }
         let may_be_in_keyring = matches!(luks.header(), Header::Luks2(_));
         let digest = unlocked.keys().next().map_or(0, |(digest, _, _)| digest);
         let name = description(luks.header().uuid(), digest);
-        let in_keyring = may_be_in_keyring && !no_keyring && self.line().key.key_bytes() > 0;
+        let in_keyring = may_be_in_keyring && !no_keyring;
         Placed::place(unlocked.volume_key(), in_keyring.then_some(name), watch)
     }
 

@@ -9,7 +9,7 @@ use crate::watch::Watch;
 
 /// A key in its place. One in a keyring is unusable once this is dropped; a table that was loaded before has its own.
 pub(super) struct Placed<'a> {
-    key: &'a VolumeKey,
+    key: Option<&'a VolumeKey>,
     in_keyring: Option<(LogonKey, String)>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Placed<'a> {
         };
         match LogonKey::add(&description, key.expose()) {
             Ok(added) => Ok(Self {
-                key,
+                key: Some(key),
                 in_keyring: Some((added, description)),
             }),
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOSYS) => {
@@ -39,19 +39,28 @@ impl<'a> Placed<'a> {
 
     fn in_table(key: &'a VolumeKey) -> Self {
         Self {
-            key,
+            key: Some(key),
+            in_keyring: None,
+        }
+    }
+
+    /// The key of a table that encrypts nothing, and so has none.
+    pub(super) fn nowhere() -> Self {
+        Self {
+            key: None,
             in_keyring: None,
         }
     }
 
     /// As a table has it.
     pub(super) fn in_terms_of_tables(&self) -> Key<'_> {
-        match &self.in_keyring {
-            Some((_, description)) => Key::Keyring {
-                bytes: self.key.len(),
+        match (self.key, &self.in_keyring) {
+            (Some(key), Some((_, description))) => Key::Keyring {
+                bytes: key.len(),
                 description,
             },
-            None => Key::Bytes(self.key.expose()),
+            (Some(key), None) => Key::Bytes(key.expose()),
+            (None, _) => Key::Bytes(&[]),
         }
     }
 

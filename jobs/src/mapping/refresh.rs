@@ -83,13 +83,8 @@ pub fn refresh(
     watch.must_not_be_cut_off();
     let key = active.place_key(&luks, &unlocked, options.no_keyring, watch)?;
     let line = with(flags);
-    let table = if line.key.key_bytes() == 0 {
-        Table::of_line(&line, sectors)
-    } else {
-        let table = Table::of_line_with(&line, &key.in_terms_of_tables(), sectors);
-        table.map_err(MappingError::from)?
-    };
-    active.exchange(&table)?;
+    let table = Table::of_line_with(&line, &key.in_terms_of_tables(), sectors);
+    active.exchange(&table.map_err(MappingError::from)?)?;
     drop(key);
     let is_kept = options.persistent.then(|| {
         let place = options.header.header.clone();

@@ -2,8 +2,6 @@
 
 use std::ffi::OsStr;
 
-use devmapper::Key;
-
 use super::active::{Active, HeaderOptions};
 use super::shown;
 use super::suspend::Changed;
@@ -42,12 +40,9 @@ pub fn resume(
     let (luks, unlocked) = active.unlock(&options.header, secrets, watch)?;
     watch.must_not_be_cut_off();
     let key = active.place_key(&luks, &unlocked, options.no_keyring, watch)?;
-    let set = if active.line().key.key_bytes() == 0 {
-        active.control.set_key(&active.name, &Key::Bytes(&[]))
-    } else {
-        let key = key.in_terms_of_tables();
-        active.control.set_key(&active.name, &key)
-    };
+    let set = active
+        .control
+        .set_key(&active.name, &key.in_terms_of_tables());
     set.map_err(MappingError::from)?;
     drop(key);
     if let Err(error) = active.control.resume(&active.name) {

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixDatagram;
 
 use serde_json::json;
 
+use crate::args::StayArgs;
 use crate::output;
 
 /// Where lines go.
@@ -17,8 +18,17 @@ pub(in crate::commands) enum Log {
 }
 
 impl Log {
+    /// The one of a process that stays so.
+    pub(in crate::commands) fn of(stay: &StayArgs, is_quiet: bool) -> Self {
+        match (stay.in_background, is_quiet) {
+            (true, _) => Self::of_system(),
+            (false, true) => Self::Quiet,
+            (false, false) => Self::Here,
+        }
+    }
+
     /// The system's log.
-    pub(in crate::commands) fn of_system() -> Self {
+    fn of_system() -> Self {
         let socket = UnixDatagram::unbound().and_then(|socket| {
             socket.connect("/dev/log")?;
             // A log that is full is no reason to wait.

@@ -1,10 +1,12 @@
 //! A container that is opened for others to reach: in this process, or in one in the background.
 
+use std::sync::Arc;
+
 use dmcrypt::LockedBytes;
 use jobs::Place as Image;
 use jobs::inputs::Inputs;
 use jobs::serve::{Served, open as open_served};
-use serve::ExportOptions;
+use serve::{Export, ExportOptions, Stop};
 
 use super::background::{self, Begun, Given};
 use super::end_with_parent;
@@ -16,6 +18,7 @@ use crate::inputs::InputsOf as _;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::secrets::Keys;
+use crate::signals;
 use crate::unlock;
 use crate::watch::Warner;
 
@@ -107,10 +110,18 @@ pub(in crate::commands) fn open(
     }))
 }
 
-/// What may be done with it.
-pub(in crate::commands) fn export_options(served: &Served, allow_discards: bool) -> ExportOptions {
-    ExportOptions {
+/// What others reach of it, and what ends that: signals do.
+pub(in crate::commands) fn export(
+    served: &Served,
+    allow_discards: bool,
+) -> Result<(Export, Arc<Stop>), ServeError> {
+    let options = ExportOptions {
         read_only: served.report.read_only,
         discard: allow_discards,
-    }
+    };
+    let export = Export::new(Arc::clone(&served.storage), options).map_err(ServeError::Ended)?;
+    let stop = Arc::new(Stop::new().map_err(ServeError::Ended)?);
+    let asked = Arc::clone(&stop);
+    signals::hold_and_call(move || asked.ask());
+    Ok((export, stop))
 }
