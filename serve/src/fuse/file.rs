@@ -198,3 +198,85 @@ fn bytes(number: u64) -> usize {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use volume::{Fault, FaultOn, SimulatedStorage};
+
+    use super::*;
+    use crate::export::ExportOptions;
+
+    fn file(disk: &Arc<SimulatedStorage>) -> File {
+        let storage = Arc::clone(disk);
+        File::new(Export::new(storage, ExportOptions::default()).expect("it has a length"))
+    }
+
+    /// Whether it is there whatever a loss of power takes.
+    fn is_durable(disk: &SimulatedStorage, offset: usize, data: &[u8]) -> bool {
+        disk.crash_states_now(1).all(|state| {
+            let bytes = state.storage.snapshot();
+            bytes[offset..][..data.len()] == *data
+        })
+    }
+
+    #[test]
+    fn what_fsync_and_close_have_promised_is_there_after_a_loss_of_power() {
+        type Promise = fn(&File) -> Result<(), Errno>;
+        let promises: [Promise; 3] = [File::sync, File::flush, |file| {
+            file.end().map_err(|_| Errno::IO)
+        }];
+        for promise in promises {
+            let disk = Arc::new(SimulatedStorage::from_vec(vec![1; 64 << 10]));
+            let file = file(&disk);
+            assert_eq!(file.write(5000, &[7; 3000]), Ok(3000));
+            file.allocate(
+                FallocateFlags::ZERO_RANGE.bits().cast_signed(),
+                20_000,
+                4000,
+            )
+            .expect("zeros are written");
+            assert!(!is_durable(&disk, 5000, &[7; 3000]));
+            promise(&file).expect("it is durable");
+            assert!(is_durable(&disk, 5000, &[7; 3000]));
+            assert!(is_durable(&disk, 20_000, &[0; 4000]));
+        }
+    }
+
+    #[test]
+    fn close_without_a_write_writes_nothing_through() {
+        let disk = Arc::new(SimulatedStorage::new(8192));
+        let file = file(&disk);
+        let syncs = || {
+            let operations = disk.operations().into_iter();
+            operations
+                .filter(|operation| matches!(operation, volume::Operation::Sync))
+                .count()
+        };
+        file.flush().expect("nothing was written");
+        assert_eq!(syncs(), 0);
+        file.write(0, b"x").expect("there is room");
+        file.flush().expect("it is durable");
+        file.flush().expect("it is durable already");
+        assert_eq!(syncs(), 1);
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_none_is_believed() {
+        let disk = Arc::new(SimulatedStorage::new(8192));
+        let file = file(&disk);
+        file.write(0, b"x").expect("there is room");
+        disk.fail(Fault {
+            on: FaultOn::Sync,
+            after: 0,
+            forever: false,
+            os_error: 5,
+        });
+        assert_eq!(file.sync(), Err(Errno::IO));
+        assert_eq!(file.sync(), Err(Errno::IO));
+        assert_eq!(file.flush(), Err(Errno::IO));
+        assert!(file.end().is_err());
+        assert_eq!(file.read(0, 1, |_| ()), Err(Errno::IO), "it is over");
+    }
+}

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
@@ -109,7 +109,18 @@ fn directly(target: &Target, what: &What<'_>, device: &impl AsRawFd) -> Result<(
     if what.read_only {
         flags |= MountFlags::RDONLY;
     }
-    rustix::mount::mount(what.source, target.path(), KIND, flags, &*options)
+    // By its descriptor, so that it is what was looked at.
+    let place = rustix::fs::open(
+        target.path(),
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let there = rustix::fs::fstat(&place)?;
+    if (there.st_dev, there.st_ino) != target.identity() {
+        return Err(Errno::STALE);
+    }
+    let place = format!("/proc/self/fd/{}", place.as_raw_fd());
+    rustix::mount::mount(what.source, place, KIND, flags, &*options)
 }
 
 /// Has fusermount3 mount, which sends the descriptor through its standard input.
