@@ -22,3 +22,23 @@ for verb in 'resize t --size 64' 'suspend t' 'refresh t --allow-discards' 'resum
 	done
 done
 cmp -s luks4096 pristine4096 || wrong 'the image is another one'
+
+# --- What encrypts nothing has no key: it is suspended, resumed and refreshed all the same, and is cryptsetup's then.
+section null
+: >empty
+for version in 1 2; do
+	truncate -s 20M null
+	"$L" cryptsetup luksFormat -q --type luks$version -c null --pbkdf-force-iterations 1000 --pbkdf pbkdf2 null empty >out 2>err ||
+		wrong "luks$version: $(cat err)"
+	run 0 open null t --allow-unencrypted --key-file empty
+	printf 'in the clear' | dd of=/dev/mapper/t conv=notrunc,fsync status=none
+	dmsetup table --showkeys t >before
+	run 0 mapping suspend t
+	run 0 mapping resume t --allow-unencrypted --key-file empty
+	run 0 mapping refresh t --allow-unencrypted --key-file empty
+	dmsetup table --showkeys t | cmp -s - before || wrong "luks$version: another table: $(dmsetup table --showkeys t)"
+	[ "$(head -c 12 /dev/mapper/t)" = 'in the clear' ] || wrong "luks$version: another plaintext"
+	cryptsetup close t || wrong "luks$version: cryptsetup does not close it"
+	nothing_left "luks$version"
+	rm null
+done
