@@ -89,7 +89,7 @@ pub enum Sink<'a> {
 pub struct CopyOptions<'a> {
     /// How many threads work, this one included.
     pub threads: usize,
-    /// How many bytes each of them moves at a time; rounded up to a multiple of 4096.
+    /// How many bytes each of them moves at a time; rounded up to a multiple of 4096, and of the blocks of what is written.
     pub chunk_bytes: usize,
     /// Leave what is a hole in the source unwritten in a storage or a volume, instead of writing (encrypted) zeros.
     /// Such places then read as whatever the sink held: as noise, in a new encrypted volume.
@@ -156,12 +156,11 @@ pub fn copy(
         pad_to.is_power_of_two(),
         "padding to {pad_to} bytes, which is no power of two"
     );
+    let output = Output::new(sink, options.keep_holes);
     let chunk_bytes = options
         .chunk_bytes
         .max(1)
-        .next_multiple_of(pad_to.max(CHUNK_UNIT));
-
-    let output = Output::new(sink, options.keep_holes);
+        .next_multiple_of(pad_to.max(CHUNK_UNIT).max(output.block_bytes()));
     let input = Input::new(source, chunk_bytes, &output);
     let job = Job {
         input,

@@ -10,6 +10,7 @@ use dmcrypt::{SECTOR_BYTES, SectorCipher};
 use super::branch::Branch;
 use super::{Chunk, Sink};
 use crate::error::CopyError;
+use crate::span::bytes_of;
 use crate::storage::Storage;
 use crate::volume::Volume;
 
@@ -85,6 +86,22 @@ impl<'a> Output<'a> {
                 ..
             } => cipher.sector_size().bytes(),
         }
+    }
+
+    /// What the storage that is written takes best as one, unless that is very much.
+    pub(super) fn block_bytes(&self) -> usize {
+        let of = |storage: &dyn Storage| Some(storage.block_size());
+        let bytes = match &self.target {
+            Target::Storage { storage, .. } => of(*storage),
+            Target::Volume(volume) => of(&**volume.storage()),
+            Target::Branches(branches) => {
+                let each = branches.iter();
+                each.filter_map(|branch| of(&**branch.volume().storage()))
+                    .max()
+            }
+            Target::Ordered { .. } => None,
+        };
+        bytes.map_or(1, |bytes| bytes_of(bytes.min(MAX_BLOCK_BYTES)))
     }
 
     /// The most bytes that it takes, where there is a limit.
@@ -299,6 +316,9 @@ fn is_zero(bytes: &[u8]) -> bool {
         .chunks(64)
         .all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
 }
+
+/// A chunk of larger blocks would take too much memory.
+const MAX_BLOCK_BYTES: u64 = 4 << 20;
 
 /// The block of most file systems: a smaller hole saves nothing.
 const GRANULE_BYTES: usize = 4096;

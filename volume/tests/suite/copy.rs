@@ -445,3 +445,53 @@ fn a_stream_never_gets_further_ahead_than_one_buffer_for_each_thread() {
     .unwrap();
     assert_eq!(copied.bytes, 2000 * CHUNK as u64);
 }
+
+/// Says what it would best be given, and remembers what it is.
+struct Blocks(SimulatedStorage);
+
+impl Storage for Blocks {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn block_size(&self) -> u64 {
+        65536
+    }
+
+    fn lock(&self, mode: volume::LockMode) -> io::Result<volume::HeaderLock> {
+        self.0.lock(mode)
+    }
+}
+
+#[test]
+fn a_chunk_has_whole_blocks_of_what_is_written() {
+    let bytes = pattern(3 * 65536);
+    let source = MemoryStorage::from_vec(bytes.clone());
+    let sink = Blocks(SimulatedStorage::new(0));
+    let from = Source::Storage {
+        storage: &source,
+        offset: 0,
+        len: bytes.len() as u64,
+    };
+    let to = Sink::Storage {
+        storage: &sink,
+        offset: 0,
+        sparse: false,
+    };
+    copy(from, to, &options(2)).unwrap();
+    assert!(sink.0.snapshot() == bytes);
+    let writes = sink.0.operations();
+    assert_eq!(writes.len(), 3, "{writes:?}");
+}
