@@ -9,14 +9,15 @@ pub(crate) const FIXED_BYTES: usize = 104;
 /// QEMU's own bound of an L1 table: 32 MiB.
 pub(crate) const MAX_L1_ENTRIES: u64 = (32 << 20) / 8;
 /// QEMU's own bound of a refcount table: 8 MiB.
-const MAX_REFCOUNT_TABLE_BYTES: u64 = 8 << 20;
+pub(crate) const MAX_REFCOUNT_TABLE_BYTES: u64 = 8 << 20;
 /// QEMU's own bound of internal snapshots.
 const MAX_SNAPSHOTS: u32 = 65536;
 const MAX_NAME_BYTES: u64 = 1023;
 
+pub(crate) const MAGIC: &[u8] = b"QFI\xfb";
 const BACKING_FORMAT: u32 = 0xe279_2aca;
 const FEATURE_NAMES: u32 = 0x6803_f857;
-const LUKS: u32 = 0x0537_be77;
+pub(crate) const LUKS: u32 = 0x0537_be77;
 const DATA_FILE: u32 = 0x4441_5441;
 
 const DIRTY: u64 = 1 << 0;

@@ -1,4 +1,4 @@
-//! QEMU's qcow2 images, read, with LUKS inside.
+//! QEMU's qcow2 images, read and made, with LUKS inside.
 //!
 //! An image keeps the clusters of a disk wherever there was room in a file; with LUKS inside, each is encrypted with IVs
 //! that count sectors of that file. [`Image`] is the header, validated. It hands out the window of the LUKS header, for
@@ -29,6 +29,7 @@
 //! | [`snapshot`] | the table of internal snapshots |
 //! | [`image`] | [`Image`]: what is checked before anything is read |
 //! | [`view`] | [`View`]: the plaintext, as a storage |
+//! | [`make`] | [`NewImage`]: what is wanted of a new one; [`Writer`]: its plaintext, while it is made |
 //! | [`error`] | why an image is refused |
 
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ pub mod error;
 pub mod header;
 pub mod image;
 mod inflate;
+pub mod make;
 pub mod snapshot;
 mod table;
 pub mod view;
@@ -44,5 +46,6 @@ pub mod view;
 pub use error::Error;
 pub use header::{Compression, Crypt, Header};
 pub use image::Image;
+pub use make::{Compat, FileBytes, NewImage, Writer};
 pub use snapshot::Snapshot;
 pub use view::{Layer, View};

@@ -3,8 +3,8 @@
 use crate::header::Header;
 
 /// Bits 9 to 55.
-const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
-const COPIED: u64 = 1 << 63;
+pub(crate) const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+pub(crate) const COPIED: u64 = 1 << 63;
 const COMPRESSED: u64 = 1 << 62;
 const ZERO: u64 = 1;
 

@@ -1,5 +1,7 @@
 //! Images that qemu-img makes, read here.
 
+mod make;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

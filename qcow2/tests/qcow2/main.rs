@@ -1,5 +1,7 @@
 //! Images with one defect each.
 
+mod make;
+
 use std::sync::Arc;
 
 use qcow2::{Image, Layer};
