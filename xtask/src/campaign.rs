@@ -2,6 +2,7 @@
 //! 32-bit programs, or how well the tests look at the parsers and validators.
 
 mod coverage;
+mod cryptsetup_tests;
 mod mutants;
 mod parsers;
 
@@ -69,6 +70,7 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
 ];
 
 const THIRTY_TWO_BITS: &str = "32-bit";
+const CRYPTSETUP_TESTS: &str = "cryptsetup-tests";
 const COVERAGE: &str = "coverage";
 const MUTANTS: &str = "mutants";
 const DIFFERENTIAL: &str = "differential";
@@ -77,6 +79,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.split_first() {
         Some((name, files)) if name == MUTANTS => return mutants::run(files),
         Some((name, options)) if name == DIFFERENTIAL => return run_differential(options),
+        Some((name, options)) if name == CRYPTSETUP_TESTS => {
+            return cryptsetup_tests::run(options);
+        }
         _ => {}
     }
     let [name] = arguments else {
@@ -156,7 +161,13 @@ fn names() -> String {
     let names: Vec<_> = CAMPAIGNS
         .iter()
         .map(|(name, ..)| *name)
-        .chain([THIRTY_TWO_BITS, COVERAGE, MUTANTS, DIFFERENTIAL])
+        .chain([
+            THIRTY_TWO_BITS,
+            COVERAGE,
+            MUTANTS,
+            DIFFERENTIAL,
+            CRYPTSETUP_TESTS,
+        ])
         .collect();
     names.join(", ")
 }

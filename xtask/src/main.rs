@@ -44,7 +44,10 @@ usage: cargo xtask TASK
                                          validators that tests and fuzz inputs do not reach;
                                          mutants [FILE...]: their mutants against the tests, for hours;
                                          differential [--count N] [--seed S] [--only N]: headers changed at random,
-                                         beside libcryptsetup
+                                         beside libcryptsetup;
+                                         cryptsetup-tests --scripts DIR [--real PROGRAM] [--ours PROGRAM]
+                                         [--logs DIR] [SCRIPT...]: cryptsetup's own scripts in user-mode-linux,
+                                         for an hour or more: a table of the steps that each tool passes
   crash [--count N] [--seed S]           what a loss of power may leave of reencryptions in place, 1000000 states
                                          unless said: each is read and a share gone on from, with a second crash
   dist [--target TRIPLE] [--out DIR] [--profile NAME] [--libc-licence FILE] [--twice]
