@@ -57,7 +57,7 @@ pub mod table;
 pub use error::Error;
 pub use keyring::LogonKey;
 pub use log::KernelLog;
-pub use loop_device::Loop;
+pub use loop_device::{Loop, LoopOptions};
 pub use mapping::{Control, State, Target};
 pub use name::{Identifier, Kind, Name, NameProblem};
 pub use node::{Nodes, Wait};

@@ -20,6 +20,8 @@ pub(crate) const DM_BYTES: usize = 312;
 const DM_DATA_SIZE: usize = 12;
 /// Bytes of `struct loop_config`.
 pub(crate) const LOOP_CONFIG_BYTES: usize = 304;
+/// Bytes of `struct loop_info64`.
+pub(crate) const LOOP_INFO_BYTES: usize = 232;
 
 /// The request number of command `command` of device-mapper: it reads and writes a `struct dm_ioctl`.
 pub(crate) const fn dm_request(command: u32) -> u32 {
@@ -33,6 +35,12 @@ pub(crate) const fn dm_request(command: u32) -> u32 {
 pub(crate) const LOOP_CONFIGURE: u32 = 0x4c0a;
 /// Looks at the size of that file again.
 pub(crate) const LOOP_SET_CAPACITY: u32 = 0x4c07;
+/// Lets a loop device go of its file, when the last one has closed it.
+pub(crate) const LOOP_CLR_FD: u32 = 0x4c01;
+/// Changes the flags of a loop device that can be changed.
+pub(crate) const LOOP_SET_STATUS64: u32 = 0x4c04;
+/// Tells of a loop device that has a file.
+pub(crate) const LOOP_GET_STATUS64: u32 = 0x4c05;
 /// Tells the number of a loop device that nobody uses.
 pub(crate) const LOOP_CTL_GET_FREE: u32 = 0x4c82;
 /// Tells whether nothing can be written to a block device.
@@ -68,13 +76,41 @@ pub(crate) fn configure_loop(file: impl AsFd, config: &[u8; LOOP_CONFIG_BYTES]) 
     check(result.into()).map(drop)
 }
 
+/// What is told of a loop device that has a file.
+pub(crate) fn loop_info(file: impl AsFd) -> io::Result<[u8; LOOP_INFO_BYTES]> {
+    let mut info = [0; LOOP_INFO_BYTES];
+    // SAFETY: the kernel writes a `struct loop_info64`, which is as long as the array.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            LOOP_GET_STATUS64.into(),
+            info.as_mut_ptr(),
+        )
+    };
+    check(result.into())?;
+    Ok(info)
+}
+
+/// Gives a loop device that has a file other flags.
+pub(crate) fn set_loop_info(file: impl AsFd, info: &[u8; LOOP_INFO_BYTES]) -> io::Result<()> {
+    // SAFETY: the kernel reads a `struct loop_info64`, which is as long as the array, and writes nothing.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_fd().as_raw_fd(),
+            LOOP_SET_STATUS64.into(),
+            info.as_ptr(),
+        )
+    };
+    check(result.into()).map(drop)
+}
+
 /// An ioctl that takes no argument.
 pub(crate) fn simple(file: impl AsFd, request: u32) -> io::Result<u32> {
     assert!(
-        matches!(request, LOOP_SET_CAPACITY | LOOP_CTL_GET_FREE),
+        matches!(request, LOOP_SET_CAPACITY | LOOP_CTL_GET_FREE | LOOP_CLR_FD),
         "a request without an argument"
     );
-    // SAFETY: neither request reads or writes memory of this process.
+    // SAFETY: none of the requests reads or writes memory of this process.
     let result = unsafe { libc::ioctl(file.as_fd().as_raw_fd(), request.into(), 0) };
     let result = check(result.into())?;
     Ok(u32::try_from(result).unwrap_or_default())
@@ -192,6 +228,19 @@ mod tests {
         assert_eq!(
             LOOP_CTL_GET_FREE,
             linux_raw_sys::loop_device::LOOP_CTL_GET_FREE
+        );
+        assert_eq!(LOOP_CLR_FD, linux_raw_sys::loop_device::LOOP_CLR_FD);
+        assert_eq!(
+            LOOP_SET_STATUS64,
+            linux_raw_sys::loop_device::LOOP_SET_STATUS64
+        );
+        assert_eq!(
+            LOOP_GET_STATUS64,
+            linux_raw_sys::loop_device::LOOP_GET_STATUS64
+        );
+        assert_eq!(
+            LOOP_INFO_BYTES,
+            size_of::<linux_raw_sys::loop_device::loop_info64>()
         );
         assert_eq!(
             LOOP_CONFIG_BYTES,

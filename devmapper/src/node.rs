@@ -127,7 +127,46 @@ impl Nodes {
         self.has_udev(device)
     }
 
-    /// Removes what is left of a mapping that is gone: a node or a link, nothing else.
+    /// Makes the name a link to a device that is no mapping of the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// Those of symlink(2): above all that something stands there.
+    pub fn link(&self, name: &Name, device: &Path) -> io::Result<()> {
+        let path = self.path(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        std::os::unix::fs::symlink(self.way_to(device), path)
+    }
+
+    /// Takes such a link away, where it leads to this device.
+    ///
+    /// # Errors
+    ///
+    /// Those of unlink(2).
+    pub fn unlink(&self, name: &Name, device: &Path) -> io::Result<()> {
+        if self.is_link_to(name, device) {
+            return fs::remove_file(self.path(name));
+        }
+        Ok(())
+    }
+
+    /// Whether the name is such a link to this device.
+    pub fn is_link_to(&self, name: &Name, device: &Path) -> bool {
+        let way = self.path(name).read_link();
+        way.is_ok_and(|way| way == self.way_to(device))
+    }
+
+    /// The way from a name to a device.
+    fn way_to(&self, device: &Path) -> PathBuf {
+        match device.strip_prefix(&self.dev) {
+            Ok(below) => Path::new("..").join(below),
+            Err(_) => device.to_owned(),
+        }
+    }
+
+    /// Removes what is left of a mapping that is gone: a node, or a link to one of device-mapper's, nothing else.
     ///
     /// # Errors
     ///
@@ -135,12 +174,19 @@ impl Nodes {
     pub fn sweep(&self, name: &Name) -> io::Result<()> {
         let path = self.path(name);
         match path.symlink_metadata() {
-            Ok(found) if found.is_symlink() || found.file_type().is_block_device() => {
-                fs::remove_file(path)
-            }
+            Ok(found) if found.file_type().is_block_device() => fs::remove_file(path),
+            Ok(found) if found.is_symlink() && is_way_to_mapping(&path) => fs::remove_file(path),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a link leads where udev's links of mappings lead.
+fn is_way_to_mapping(link: &Path) -> bool {
+    link.read_link().is_ok_and(|way| {
+        let last = way.file_name().unwrap_or_default();
+        last.as_encoded_bytes().starts_with(b"dm-")
+    })
 }
 
 fn is_node_of(path: &Path, device: u64) -> bool {
@@ -148,14 +194,16 @@ fn is_node_of(path: &Path, device: u64) -> bool {
         .is_ok_and(|found| found.file_type().is_block_device() && found.rdev() == device)
 }
 
-/// Makes the node of a block device for root and the group of disks. One of another device that stands there goes.
+/// Makes the node of a block device for root and the group of disks. One of another device that stands there goes, and so
+/// does a link to a mapping.
 pub(crate) fn make_block_device(path: &Path, device: u64) -> Result<(), Error> {
     let failed = |source: io::Error| Error::Node {
         path: path.display().to_string(),
         source,
     };
     if let Ok(found) = path.symlink_metadata() {
-        if !found.is_symlink() && !found.file_type().is_block_device() {
+        let is_mappings = found.is_symlink() && is_way_to_mapping(path);
+        if !is_mappings && !found.file_type().is_block_device() {
             let other = "something that is no block device stands there";
             let other = io::Error::new(io::ErrorKind::AlreadyExists, other);
             return Err(failed(other));
@@ -254,6 +302,14 @@ mod tests {
         assert!(nodes.appear(&name, device, &wait).is_err());
         assert_eq!(fs::read(&path)?, b"kept");
         fs::remove_file(&path)?;
+        let other = nodes.dev.join("loop0");
+        nodes.link(&name, &other)?;
+        assert_eq!(path.read_link()?, Path::new("../loop0"));
+        assert!(nodes.link(&name, &other).is_err());
+        nodes.sweep(&name)?;
+        nodes.unlink(&name, &nodes.dev.join("loop1"))?;
+        assert!(path.is_symlink());
+        nodes.unlink(&name, &other)?;
         std::os::unix::fs::symlink("../dm-0", &path)?;
         nodes.vanish(&name, true, &wait)?;
         assert!(path.symlink_metadata().is_err());

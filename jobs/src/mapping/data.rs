@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use devmapper::{Loop, loop_device};
+use devmapper::{Loop, LoopOptions, loop_device};
 use dmcrypt::SectorSize;
 use rustix::io::Errno;
 use volume::FileStorage;
@@ -58,8 +58,12 @@ impl DataDevice {
             }
             .into());
         }
-        let blocks = (sector_size == SectorSize::B4096).then_some(4096);
-        let looped = Loop::attach(&file, path, is_read_only, blocks).map_err(MappingError::from)?;
+        let options = LoopOptions {
+            read_only: is_read_only,
+            block_bytes: (sector_size == SectorSize::B4096).then_some(4096),
+            ..LoopOptions::default()
+        };
+        let looped = Loop::attach(&file, path, options).map_err(MappingError::from)?;
         Ok(Self {
             device: looped.device(),
             is_read_only,
