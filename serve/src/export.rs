@@ -3,8 +3,8 @@
 use std::io;
 #[cfg(feature = "nbd")]
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use volume::Storage;
 
@@ -17,13 +17,26 @@ pub struct ExportOptions {
     pub discard: bool,
 }
 
-/// A storage that is served. It is as long as it was when it was made.
+/// A storage that is served. It is as long as it was when it was made, until another one [takes its place](Self::replace).
 pub struct Export {
-    storage: Arc<dyn Storage>,
-    len: u64,
+    served: RwLock<Served>,
     options: ExportOptions,
     /// A sync has failed: what was written before it may be lost, whatever a later one says.
     is_lost: AtomicBool,
+}
+
+struct Served {
+    storage: Arc<dyn Storage>,
+    len: u64,
+}
+
+impl Served {
+    fn new(storage: Arc<dyn Storage>) -> io::Result<Self> {
+        Ok(Self {
+            len: storage.len()?,
+            storage,
+        })
+    }
 }
 
 impl Export {
@@ -34,11 +47,25 @@ impl Export {
     /// What the storage says when it is asked for its length.
     pub fn new(storage: Arc<dyn Storage>, options: ExportOptions) -> io::Result<Self> {
         Ok(Self {
-            len: storage.len()?,
-            storage,
+            served: RwLock::new(Served::new(storage)?),
             options,
             is_lost: AtomicBool::new(false),
         })
+    }
+
+    /// Serves another view of the same bytes, which may be longer or shorter. What is at work on the one before is waited for.
+    ///
+    /// # Errors
+    ///
+    /// What the storage says when it is asked for its length.
+    pub fn replace(&self, storage: Arc<dyn Storage>) -> io::Result<()> {
+        let next = Served::new(storage)?;
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    fn served(&self) -> RwLockReadGuard<'_, Served> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its length in bytes.
@@ -47,7 +74,7 @@ impl Export {
         reason = "an empty one is served like any other"
     )]
     pub fn len(&self) -> u64 {
-        self.len
+        self.served().len
     }
 
     /// Whether nothing is written.
@@ -67,7 +94,8 @@ impl Export {
         if self.is_lost.load(Ordering::SeqCst) {
             return Err(lost());
         }
-        self.storage
+        self.served()
+            .storage
             .sync()
             .inspect_err(|_| self.is_lost.store(true, Ordering::SeqCst))?;
         // One that has failed meanwhile may have taken with it what this one was to answer for.
@@ -94,37 +122,41 @@ impl Export {
     /// The bytes that are best read and written as one.
     #[cfg(feature = "nbd")]
     pub(crate) fn preferred_bytes(&self) -> u32 {
-        let own = self.storage.block_size().clamp(PAGE_BYTES, MAX_BLOCK_BYTES);
+        let own = self
+            .served()
+            .storage
+            .block_size()
+            .clamp(PAGE_BYTES, MAX_BLOCK_BYTES);
         u32::try_from(own).expect("it was clamped")
     }
 
     pub(crate) fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.storage.read_at(offset, buf)
+        self.served().storage.read_at(offset, buf)
     }
 
     /// Uses the data up.
     pub(crate) fn write(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
-        self.storage.write_in_place(offset, data)
+        self.served().storage.write_in_place(offset, data)
     }
 
     /// Zeros; a hole may be made of them, if that `may_be_hole`.
     pub(crate) fn zero(&self, offset: u64, len: u64, may_be_hole: bool) -> io::Result<()> {
         if may_be_hole && self.options.discard {
-            self.storage.punch_hole(offset, len)
+            self.served().storage.punch_hole(offset, len)
         } else {
-            self.storage.write_zeroes(offset, len)
+            self.served().storage.write_zeroes(offset, len)
         }
     }
 
     #[cfg(feature = "nbd")]
     pub(crate) fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.storage.discard(offset, len)
+        self.served().storage.discard(offset, len)
     }
 
     /// The first run at or after `offset` that is data, and not zeros.
     #[cfg(feature = "nbd")]
     pub(crate) fn data_extent(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
-        self.storage.data_extent(offset)
+        self.served().storage.data_extent(offset)
     }
 }
 

@@ -19,7 +19,7 @@ mod mounts;
 mod target;
 
 pub use error::MountError;
-pub use mount::{check_device, mount_of, unmount};
+pub use mount::{check_device, is_alive, mount_of, server_of, unmount};
 pub use mounted::{MountOptions, Mounted};
 pub use mounts::Mount;
 pub use target::{PLAIN, Target};

@@ -1,16 +1,14 @@
 //! `umount TARGET`: a mount that ends.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
-use serve::fuse::{PLAIN, mount_of, unmount};
+use serve::fuse::{PLAIN, mount_of, server_of, unmount};
 
 use crate::args::UmountArgs;
 use crate::error::{Error, ServeError};
@@ -55,18 +53,6 @@ fn sync(target: &Path) -> io::Result<()> {
         // Another one's, or of a server that has gone: it is unmounted all the same.
         Err(_) => Ok(()),
     }
-}
-
-/// The process that answers there, whose number is the root's.
-fn server_of(target: &Path) -> Option<OwnedFd> {
-    let number = fs::metadata(target).ok()?.ino();
-    // Of another world of processes it is the number of somebody else.
-    let words = fs::read(format!("/proc/{number}/cmdline")).ok()?;
-    let is_one = words
-        .split(|&byte| byte == 0)
-        .any(|word| word == b"mount" || word == b"--in-background");
-    let number = Pid::from_raw(i32::try_from(number).ok()?).filter(|_| is_one)?;
-    pidfd_open(number, PidfdFlags::empty()).ok()
 }
 
 fn wait_for(server: &OwnedFd) {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
@@ -14,7 +14,7 @@ const ZEROS_BYTES: u64 = 16 << 20;
 
 /// The plaintext as a file.
 pub(super) struct File {
-    export: Export,
+    export: Arc<Export>,
     /// Something was written since it was made durable. It is set when that has been written, before it is answered.
     is_dirty: AtomicBool,
     /// Whoever makes it durable because of that.
@@ -28,7 +28,7 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) fn new(export: Export) -> Self {
+    pub(super) fn new(export: Arc<Export>) -> Self {
         Self {
             export,
             is_dirty: AtomicBool::new(false),
@@ -201,8 +201,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use volume::{Fault, FaultOn, SimulatedStorage};
 
     use super::*;
@@ -210,7 +208,8 @@ mod tests {
 
     fn file(disk: &Arc<SimulatedStorage>) -> File {
         let storage = Arc::clone(disk);
-        File::new(Export::new(storage, ExportOptions::default()).expect("it has a length"))
+        let export = Export::new(storage, ExportOptions::default());
+        File::new(Arc::new(export.expect("it has a length")))
     }
 
     /// Whether it is there whatever a loss of power takes.

@@ -1,10 +1,11 @@
 //! Mounts and unmounts: by the system call where we may, else by fusermount3.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -13,10 +14,10 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Pid, PidfdFlags, getegid, geteuid, pidfd_open};
 
 use super::error::MountError;
-use super::mounts::{KIND, Mount, escape_option, mount_at, resolve};
+use super::mounts::{KIND, Mount, escape_option, is_dead, mount_at, resolve};
 use super::target::Target;
 
 /// What the kernel speaks to us through.
@@ -68,6 +69,25 @@ pub fn mount_of(target: &Path) -> Result<Mount, MountError> {
             target: target.to_owned(),
         }),
     }
+}
+
+/// Whether somebody answers at a path where something of ours is mounted.
+pub fn is_alive(target: &Path) -> bool {
+    // What is remembered of a file says nothing of who tells it.
+    let answered = rustix::fs::statvfs(target).map_err(io::Error::from);
+    !answered.is_err_and(|error| is_dead(&error))
+}
+
+/// The process that answers at a path where something of ours is mounted: the number of the root says it.
+pub fn server_of(target: &Path) -> Option<OwnedFd> {
+    let number = fs::metadata(target).ok()?.ino();
+    // Of another world of processes it is the number of somebody else.
+    let words = fs::read(format!("/proc/{number}/cmdline")).ok()?;
+    let is_one = words
+        .split(|&byte| byte == 0)
+        .any(|word| word == b"mount" || word == b"--in-background");
+    let number = Pid::from_raw(i32::try_from(number).ok()?).filter(|_| is_one)?;
+    pidfd_open(number, PidfdFlags::empty()).ok()
 }
 
 /// Mounts, and answers with what the kernel speaks to us through.

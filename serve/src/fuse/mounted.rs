@@ -52,7 +52,12 @@ impl Mounted {
     /// # Errors
     ///
     /// What the system has against it.
-    pub fn at(target: &Target, export: Export, options: &MountOptions) -> Result<Self, MountError> {
+    pub fn at(
+        target: &Target,
+        export: impl Into<Arc<Export>>,
+        options: &MountOptions,
+    ) -> Result<Self, MountError> {
+        let export = export.into();
         let what = What {
             source: &options.source,
             read_only: export.is_read_only(),

@@ -1,15 +1,14 @@
 //! What is mounted over, looked at before anybody is asked for a key.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statvfs;
 use rustix::process::geteuid;
 
 use super::error::MountError;
-use super::mounts::{is_dead, mount_at, resolve};
+use super::mount::is_alive;
+use super::mounts::{mount_at, resolve};
 
 /// The name of the file over a folder.
 pub const PLAIN: &str = "plain";
@@ -38,14 +37,13 @@ impl Target {
         let resolved = resolve(path).map_err(failed)?;
         let mount = mount_at(&resolved).map_err(failed)?;
         if let Some(mount) = mount {
-            // What is remembered of a file says nothing of who tells it.
-            let answered = statvfs(&resolved).map_err(io::Error::from);
-            return Err(match answered {
-                Err(error) if is_dead(&error) => MountError::Dead { target: target() },
-                _ => MountError::Mounted {
+            return Err(if is_alive(&resolved) {
+                MountError::Mounted {
                     target: target(),
                     kind: mount.kind,
-                },
+                }
+            } else {
+                MountError::Dead { target: target() }
             });
         }
         let metadata = fs::metadata(&resolved).map_err(failed)?;
