@@ -44,6 +44,7 @@ use open::not_built;
 use parse::{Given, Stop, Value};
 use session::Session;
 
+use crate::commands::daemon::background;
 use crate::descriptors;
 use crate::exit::Exit;
 use crate::output;
@@ -66,6 +67,11 @@ pub(crate) fn addressed(words: &[OsString]) -> Option<(String, &[OsString])> {
 
 /// Runs the words behind the program's name, which usage errors start with.
 pub(crate) fn run(program: &str, words: &[OsString]) -> Exit {
+    if let Some((first, words)) = words.split_first()
+        && first == background::OPTION
+    {
+        return serve(program, words);
+    }
     let closed = descriptors::check(words);
     let session = match understand(program, words) {
         Ok(Some(session)) => session,
@@ -95,6 +101,22 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Exit {
                 meaning(exit)
             ));
             exit
+        }
+    }
+}
+
+/// Serves what these words open, with what the parent process has sent.
+fn serve(program: &str, words: &[OsString]) -> Exit {
+    let served = match understand(program, words) {
+        Ok(Some((_, session))) => mapping::serve(&session),
+        Ok(None) => return Exit::Wrong,
+        Err(exit) => return exit,
+    };
+    match served {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            failure.print();
+            failure.exit
         }
     }
 }
@@ -175,6 +197,7 @@ fn read(words: &[OsString]) -> Result<(Action, Session), Stop> {
         kind,
         verb: None,
         operands,
+        words: words.to_vec(),
     };
     Ok((action, session))
 }

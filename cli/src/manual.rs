@@ -36,6 +36,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
          both.",
     ),
     (
+        "LUKSMITH_MAPPER",
+        "With the value fuse cryptsetup's open needs no device-mapper; with kernel, or nothing, it does.",
+    ),
+    (
         "LUKSMITH_MAX_KDF_MEMORY",
         "Memory that one keyslot may take, in KiB, where --max-kdf-memory does not say; of cryptsetup's command line too.",
     ),
@@ -53,7 +57,8 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "XDG_RUNTIME_DIR",
-        "The folder in which `serve --run` makes a socket of its own; else it is $TMPDIR, or /tmp.",
+        "The folder in which `serve --run` makes a socket of its own; else it is $TMPDIR, or /tmp. What LUKSMITH_MAPPER=fuse \
+         opens is there too, but for root, who has /run.",
     ),
     ("TERM", "With the value dumb nothing is coloured."),
 ];

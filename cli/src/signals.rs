@@ -129,6 +129,16 @@ pub fn hold_and_call(ask: impl Fn() + Send + Sync + 'static) {
     hold();
 }
 
+/// SIGINT, SIGTERM and SIGHUP end nothing by themselves: each time one comes `asked` is called, on a thread. In place of
+/// [`install`].
+pub fn call(asked: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signals.forever().for_each(|_| asked()))?;
+    Ok(())
+}
+
 /// Whether a signal that was held has asked for an end.
 pub fn is_asked() -> bool {
     IS_ASKED.load(Ordering::SeqCst)

@@ -14,4 +14,4 @@ pub use in_use::{
     Claim, InUse, RELEASE, User, check, known_users, mapping_of_container, users_of,
     users_of_number,
 };
-pub use mapping::{Named, file_of_loop, named, path_of};
+pub use mapping::{Named, file_of_loop, loops_of, named, path_of};

@@ -95,6 +95,7 @@ pub mod encrypt;
 pub mod error;
 pub mod explain;
 pub mod folder;
+pub mod fuse;
 pub mod header;
 pub mod in_place;
 pub mod inputs;

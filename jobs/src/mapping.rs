@@ -65,7 +65,7 @@ fn checked(typed: &[u8]) -> Result<Name, MappingError> {
 }
 
 /// A name as messages have it.
-fn shown(name: &Name) -> String {
+pub(crate) fn shown(name: &Name) -> String {
     text::escape(&name.to_string())
 }
 

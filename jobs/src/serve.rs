@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmcrypt::LockedBytes;
+use dmcrypt::{LockedBytes, SECTOR_BYTES};
 use luks::Luks;
 use serde::Serialize;
 use volume::{Storage, Volume, Window};
@@ -11,7 +11,7 @@ use crate::block::Claim;
 use crate::change::Target;
 use crate::data_facts::DataFacts;
 use crate::decrypt::{Container, check_version, kind_of};
-use crate::error::{Error, Meant, SourceError};
+use crate::error::{Error, MappingError, Meant, SourceError};
 use crate::inputs::Inputs;
 use crate::new_container::Places;
 use crate::open;
@@ -54,9 +54,19 @@ pub struct Served {
     pub report: ServedReport,
     /// Its plaintext.
     pub storage: Arc<dyn Storage>,
+    /// Where the plaintext begins in the image, in bytes.
+    pub payload_offset: u64,
+    /// The IV number of its first byte, in units of 512 bytes, as a mapping of the kernel has it.
+    pub first_iv_sector: u64,
+    /// The keyslot that has opened it.
+    pub keyslot: Option<u32>,
+    make: Make,
     keys: Vec<LockedBytes>,
     _held: (Image, Option<Source>),
 }
+
+/// Makes the volume, as long as there are data for it at that moment.
+type Make = Box<dyn Fn() -> Result<Volume, Error> + Send + Sync>;
 
 /// What is served.
 #[derive(Clone, Debug, Serialize)]
@@ -88,6 +98,40 @@ impl Served {
     pub fn keys(&self) -> &[LockedBytes] {
         &self.keys
     }
+
+    /// The plaintext anew, of so many units of 512 bytes, or all that there is by now: the image may have grown.
+    ///
+    /// # Errors
+    ///
+    /// [`MappingError::Size`].
+    pub fn resized(&self, size_sectors: Option<u64>) -> Result<Arc<dyn Storage>, Error> {
+        let volume = (self.make)()?;
+        let refused = |sectors, problem: String| MappingError::Size {
+            name: self.report.image.clone(),
+            sectors,
+            problem,
+        };
+        let Some(sectors) = size_sectors.filter(|sectors| *sectors != 0) else {
+            return Ok(Arc::new(volume));
+        };
+        let bytes = sectors.saturating_mul(SECTOR_BYTES);
+        if !bytes.is_multiple_of(self.report.sector_size) {
+            let unit = self.report.sector_size;
+            return Err(refused(sectors, format!("no multiple of {unit} bytes")).into());
+        }
+        let own = volume.len();
+        view(volume, bytes)
+            .ok_or_else(|| refused(sectors, format!("more than there is: {own} bytes")).into())
+    }
+}
+
+/// So many bytes of a volume, where it has as many.
+fn view(volume: Volume, bytes: u64) -> Option<Arc<dyn Storage>> {
+    if bytes == volume.len() {
+        return Some(Arc::new(volume));
+    }
+    let window = Window::new(Arc::new(volume) as Arc<dyn Storage>, 0..bytes);
+    Some(Arc::new(window.ok()?))
 }
 
 /// Opens the container at `image`, and keeps it. What is half way through a reencryption is only read.
@@ -177,9 +221,6 @@ impl Opener<'_> {
         let bytes = self.bytes()?;
         policy::check_data(&policies, &luks, self.image.name(), Some(bytes))?;
         let (unlocked, _) = unlock::unlock(&luks, &name, self.secrets, &options.unlock, watch)?;
-        let volume = unlocked
-            .volume(Arc::clone(&self.storage))
-            .map_err(|error| Error::luks(&name, error))?;
         self.tell_leftover(unlocked.leftover_bytes(bytes));
         let keys = unlocked.keys();
         let keys = keys.map(|(_, key, _)| LockedBytes::copy_of(key.expose()));
@@ -188,7 +229,15 @@ impl Opener<'_> {
             key_bits: unlocked.volume_key().len() as u64 * 8,
             ..self.report(&luks)
         };
-        self.served(volume, report, keys)
+        let offset = luks.header().data_offset().unwrap_or(0);
+        let keyslot = unlocked.keyslot();
+        let storage = Arc::clone(&self.storage);
+        let make = move || {
+            let volume = unlocked.volume(Arc::clone(&storage));
+            volume.map_err(|error| Error::luks(&name, error))
+        };
+        let served = self.served(Box::new(make), report, keys, (offset, 0))?;
+        Ok(Served { keyslot, ..served })
     }
 
     fn plain(self, plain: &Plain) -> Result<Served, Error> {
@@ -212,13 +261,13 @@ impl Opener<'_> {
         if plain.cipher().is_null() && !options.unlock.allow_unencrypted {
             return Err(Error::NullCipher);
         }
-        let (bytes, offset) = (self.bytes()?, plain.offset_bytes()?);
-        let rest = bytes.saturating_sub(offset);
-        let tail = rest % plain.sector_bytes() as u64;
-        self.tell_leftover(tail);
+        let offset = plain.offset_bytes()?;
+        let tail_of = move |bytes: u64, plain: &Plain| {
+            let rest = bytes.saturating_sub(offset);
+            (rest, rest % plain.sector_bytes() as u64)
+        };
+        self.tell_leftover(tail_of(self.bytes()?, plain).1);
         let key = plain.volume_key(self.secrets, self.image.name(), false)?;
-        let mapping = plain.mapping(&key, Some(rest - tail))?;
-        let volume = Volume::new(Arc::clone(&self.storage), mapping);
         let report = ServedReport {
             image: self.image.name().clone(),
             header: None,
@@ -230,17 +279,28 @@ impl Opener<'_> {
             read_only: options.read_only,
         };
         let keys = vec![LockedBytes::copy_of(key.expose())];
-        self.served(volume, report, keys)
+        let first_iv_sector = plain.options.skip_sectors;
+        let (storage, name) = (Arc::clone(&self.storage), self.image.name().clone());
+        let plain = plain.clone();
+        let make = move || {
+            let bytes = storage.len().map_err(|source| unreadable(&name, source))?;
+            let (rest, tail) = tail_of(bytes, &plain);
+            let mapping = plain.mapping(&key, Some(rest - tail))?;
+            Ok(Volume::new(Arc::clone(&storage), mapping))
+        };
+        self.served(Box::new(make), report, keys, (offset, first_iv_sector))
     }
 
     /// The volume, or as much of it as is wanted.
     fn served(
         self,
-        volume: Volume,
+        make: Make,
         report: ServedReport,
         keys: Vec<LockedBytes>,
+        (payload_offset, first_iv_sector): (u64, u64),
     ) -> Result<Served, Error> {
         let name = self.image.name();
+        let volume = make()?;
         let (own, cannot_be_written) = (volume.len(), volume.mapping().is_read_only());
         if cannot_be_written && !self.options.read_only {
             self.watch.warn(&format_args!(
@@ -248,21 +308,11 @@ impl Opener<'_> {
             ));
         }
         let payload_bytes = payload::wanted_bytes(self.options.size_sectors).unwrap_or(own);
-        if payload_bytes > own {
-            return Err(SourceError::TooSmall {
-                name: name.clone(),
-                bytes: own,
-                needed: payload_bytes,
-            }
-            .into());
-        }
-        let all: Arc<dyn Storage> = Arc::new(volume);
-        let storage = if payload_bytes < own {
-            let window = Window::new(all, 0..payload_bytes);
-            Arc::new(window.map_err(|source| self.unreadable(source))?)
-        } else {
-            all
-        };
+        let storage = view(volume, payload_bytes).ok_or_else(|| SourceError::TooSmall {
+            name: name.clone(),
+            bytes: own,
+            needed: payload_bytes,
+        })?;
         Ok(Served {
             report: ServedReport {
                 payload_bytes,
@@ -270,6 +320,10 @@ impl Opener<'_> {
                 ..report
             },
             storage,
+            payload_offset,
+            first_iv_sector,
+            keyslot: None,
+            make,
             keys,
             _held: (self.image, self.header),
         })
@@ -290,15 +344,10 @@ impl Opener<'_> {
     }
 
     fn bytes(&self) -> Result<u64, Error> {
-        self.storage.len().map_err(|source| self.unreadable(source))
-    }
-
-    fn unreadable(&self, source: std::io::Error) -> Error {
-        SourceError::Read {
-            name: self.image.name().clone(),
-            source,
-        }
-        .into()
+        let name = self.image.name();
+        self.storage
+            .len()
+            .map_err(|source| unreadable(name, source))
     }
 
     fn tell_leftover(&self, bytes: u64) {
@@ -309,6 +358,11 @@ impl Opener<'_> {
             ));
         }
     }
+}
+
+fn unreadable(name: &str, source: std::io::Error) -> Error {
+    let name = name.to_owned();
+    SourceError::Read { name, source }.into()
 }
 
 impl ServeOptions {

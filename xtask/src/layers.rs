@@ -46,6 +46,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "luksmith-dmcrypt-plain",
             "luksmith-qcow2",
             "luksmith-luks",
+            "luksmith-serve",
         ],
     ),
     (

@@ -1,7 +1,6 @@
 //! `mount IMG TARGET`: the plaintext of a container as a file.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use serve::fuse::{MountOptions, Mounted, Target, check_device};
 
 use super::daemon::command;
 use super::daemon::opened::{self, Opened};
-use super::daemon::{Log, PidFile, detach, ended_as};
+use super::daemon::{Log, PidFile, detach, ended_as, threads};
 use crate::args::MountArgs;
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;
@@ -79,12 +78,6 @@ fn source(image: &Image) -> PathBuf {
         Image::Path(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         _ => "luksmith".into(),
     }
-}
-
-/// As many as there are processors: each has memory of its own. One of them may wait for the disk.
-fn threads() -> NonZeroUsize {
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new(processors.clamp(2, 16)).expect("it is not 0")
 }
 
 /// One line: what is where.

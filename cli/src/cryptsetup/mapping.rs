@@ -1,4 +1,5 @@
-//! Mappings of the kernel: opened, told of, changed and closed, with cryptsetup's texts and codes.
+//! Mappings of the kernel, and what FUSE puts in their place: opened, told of, changed and closed, with cryptsetup's texts
+//! and codes.
 //!
 //! What is said of a name where a mapping of it is active, and where not, needs no device-mapper and is here.
 
@@ -6,6 +7,7 @@ mod asker;
 mod change;
 mod close;
 mod failure;
+mod fuse;
 mod open;
 mod plain;
 mod status;
@@ -14,6 +16,7 @@ mod tokens;
 use std::path::Path;
 
 use devmapper::Flags;
+use dmcrypt::SECTOR_BYTES;
 
 use jobs::block::{Named, named};
 
@@ -25,6 +28,7 @@ use crate::output;
 
 pub(super) use change::{refresh, resize, resume, suspend};
 pub(super) use close::run as close;
+pub(super) use fuse::serve;
 pub(super) use open::run as open;
 pub(super) use status::run as status;
 pub(super) use tokens::{passphrase_of_token, unlock_by_token, unlock_by_token_only};
@@ -76,6 +80,13 @@ pub(super) fn shown_by_status(name: &Path) -> String {
     } else {
         format!("/dev/mapper/{text}")
     }
+}
+
+/// How long a mapping is to be, in units of 512 bytes, where that is said.
+fn sectors_wanted(session: &Session) -> Option<u64> {
+    let of_bytes = session.given.number("device-size");
+    let of_bytes = of_bytes.map(|bytes| bytes / SECTOR_BYTES);
+    session.given.number("size").or(of_bytes)
 }
 
 /// What follows from the options of performance and discards.

@@ -184,7 +184,7 @@ fn has_two_keys(header: &Header) -> bool {
 pub(super) fn instead_of_mapping(action: Action) -> &'static str {
     match action {
         Action::Open => {
-            "`luksmith decrypt IMAGE RAW` reads the data, `luksmith encrypt RAW IMAGE` writes it, open --test-passphrase tries a passphrase."
+            "LUKSMITH_MAPPER=fuse in the environment opens it by FUSE instead, `luksmith decrypt IMAGE RAW` reads the data, `luksmith encrypt RAW IMAGE` writes it, open --test-passphrase tries a passphrase."
         }
         Action::Resize => {
             "A container that reaches to the end of its file is as large as that; `luksmith measure` tells sizes."

@@ -97,7 +97,7 @@ const KEYSLOT_KDF: &[Action] = &[Reencrypt, Format, AddKey, ChangeKey, ConvertKe
 const TCRYPT: &[Action] = &[Open, TcryptDump];
 const OPAL: &[Action] = &[Format];
 
-/// In the order in which usage lists them: those of cryptsetup 2.6, then those of later versions.
+/// In the order in which usage lists them: those of cryptsetup 2.6, then those of later versions, then ours.
 pub(super) static OPTIONS: &[Spec] = &[
     flag("help").short('?'),
     flag("usage"),
@@ -240,6 +240,8 @@ pub(super) static OPTIONS: &[Spec] = &[
     takes("new-volume-key-file", Kind::Text, "STRING").with(&[Reencrypt]),
     takes("new-volume-key-keyring", Kind::Text, "STRING").with(&[Reencrypt]),
     takes("volume-key-keyring", Kind::Text, "STRING"),
+    // Not cryptsetup's.
+    takes("mapper", Kind::Text, "fuse|kernel"),
 ];
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) verb: Option<OsString>,
     /// Those behind the action and the verb.
     pub(super) operands: Vec<OsString>,
+    /// All words as they were typed.
+    pub(super) words: Vec<OsString>,
 }
 
 impl Session {

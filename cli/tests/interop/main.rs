@@ -55,6 +55,8 @@ mod keys;
 mod leavings;
 /// The options of LUKS containers, each with a key: one table for both directions.
 mod luks_cases;
+/// cryptsetup's open, close, status and resize on top of a mount: no device-mapper is needed.
+mod mapper;
 /// Mappings of the kernel beside cryptsetup's, in user-mode-linux: the same tables, and either closes the other's.
 mod mapping;
 /// The plaintext as a file: file systems, loop devices, other users, kills of the server.

@@ -69,6 +69,13 @@ pub fn file_of_loop(device: u64) -> Option<PathBuf> {
     Kernel::running().backing_file(device)
 }
 
+/// The loop devices that show the file of this path, as the kernel names it.
+pub fn loops_of(file: &Path) -> Vec<u64> {
+    let loops = Kernel::running().loops().into_iter();
+    let of_it = loops.filter(|(_, shown)| shown == file);
+    of_it.map(|(device, _)| device).collect()
+}
+
 /// The names of all mappings, as the kernel tells them to everybody.
 fn mappings(sys: &Path) -> impl Iterator<Item = Vec<u8>> {
     let devices = fs::read_dir(sys.join("block")).into_iter().flatten();

@@ -146,6 +146,31 @@ pub enum MappingError {
         /// What is not the same.
         difference: String,
     },
+    /// A folder in which mappings by FUSE lie, or a file in it.
+    #[error("{folder}: {source}")]
+    Folder {
+        /// Which.
+        folder: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// Something else stands where the mapping is to be found.
+    #[error("{path} is there already")]
+    Occupied {
+        /// Where.
+        path: String,
+    },
+    /// It is not mounted, or still is.
+    #[error(transparent)]
+    Fuse(#[from] serve::fuse::MountError),
+    /// What serves a mapping does not do what it is asked for.
+    #[error("{name}: its server: {source}")]
+    Server {
+        /// The mapping.
+        name: String,
+        /// What it says.
+        source: io::Error,
+    },
     /// Any other call.
     #[error(transparent)]
     Kernel(devmapper::Error),
@@ -159,6 +184,8 @@ impl MappingError {
             | Self::NoTable { .. }
             | Self::InUse { .. }
             | Self::Held { .. }
+            | Self::Occupied { .. }
+            | Self::Fuse(serve::fuse::MountError::Busy { .. })
             | Self::Exchanged { .. } => Blame::Taken,
             Self::Inactive { .. }
             | Self::NoData { .. }
@@ -175,6 +202,9 @@ impl MappingError {
             | Self::NotSuspended { .. }
             | Self::Suspended { .. }
             | Self::NotLuks { .. }
+            | Self::Folder { .. }
+            | Self::Fuse(_)
+            | Self::Server { .. }
             | Self::Kernel(_) => Blame::Request,
         }
     }

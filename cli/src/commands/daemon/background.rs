@@ -16,14 +16,14 @@ use crate::error::ServeError;
 use crate::exit::Exit;
 
 /// The option that the process in the background is started with.
-const OPTION: &str = "--in-background";
+pub(crate) const OPTION: &str = "--in-background";
 /// No key is longer.
 const MAX_KEY_BYTES: usize = 4096;
 /// A reencryption has two.
 const MAX_KEYS: usize = 2;
 
 /// What became of the process in the background.
-pub(in crate::commands) enum Begun {
+pub(crate) enum Begun {
     /// It is ready, and has said this.
     Ready(Vec<u8>),
     /// It has ended, and said why.
@@ -31,15 +31,23 @@ pub(in crate::commands) enum Begun {
 }
 
 /// Starts it with the command line of this process and these keys, and waits until it is ready or has ended.
-pub(in crate::commands) fn begin(keys: &[LockedBytes]) -> Result<Begun, ServeError> {
-    let failed = ServeError::Background;
+pub(crate) fn begin(keys: &[LockedBytes]) -> Result<Begun, ServeError> {
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_else(|| OsString::from("luksmith"));
     let verb = words.next();
+    let option = OsString::from(OPTION);
+    begin_with(&name, verb.into_iter().chain([option]).chain(words), keys)
+}
+
+/// The same with these words behind the program's name.
+pub(crate) fn begin_with(
+    name: &OsStr,
+    words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    keys: &[LockedBytes],
+) -> Result<Begun, ServeError> {
+    let failed = ServeError::Background;
     let mut child = Command::new("/proc/self/exe")
         .arg0(name)
-        .args(verb)
-        .arg(OPTION)
         .args(words)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -81,11 +89,11 @@ fn send(pipe: std::os::fd::OwnedFd, keys: &[LockedBytes]) -> io::Result<()> {
 }
 
 /// The keys that the parent has sent. They are only in locked memory.
-pub(in crate::commands) struct Given(Vec<LockedBytes>);
+pub(crate) struct Given(Vec<LockedBytes>);
 
 impl Given {
     /// Reads standard input to its end. Not through the runtime, which keeps what it reads ahead.
-    pub(in crate::commands) fn read() -> Result<Self, ServeError> {
+    pub(crate) fn read() -> Result<Self, ServeError> {
         let failed = ServeError::Background;
         let stdin = std::os::fd::AsFd::as_fd(&io::stdin())
             .try_clone_to_owned()
@@ -132,7 +140,7 @@ impl Secrets for Given {
 }
 
 /// From now on nobody is there: no terminal, no folder, no streams.
-pub(in crate::commands) fn detach() -> io::Result<()> {
+pub(crate) fn detach() -> io::Result<()> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)

@@ -16,7 +16,7 @@ use luks::{Header, Luks};
 
 use super::asker::{Asker, Teller};
 use super::open::{NOT_PERSISTENT, ONLY_LUKS2, Way, unlocking};
-use super::{check_active, failure, flags};
+use super::{check_active, failure, flags, fuse, sectors_wanted};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::session::{Session, open_for_reading};
@@ -25,11 +25,12 @@ use crate::output;
 
 pub(in crate::cryptsetup) fn resize(session: &Session) -> Result<(), Failure> {
     let name = &session.operands[0];
+    if fuse::is_one(name) {
+        return fuse::resize(session);
+    }
     let status = look(Action::Resize, session, name)?;
     let crypt = crypt_of(Action::Resize, session, &status)?;
-    let of_bytes = session.given.number("device-size");
-    let of_bytes = of_bytes.map(|bytes| bytes / SECTOR_BYTES);
-    let size_sectors = session.given.number("size").or(of_bytes);
+    let size_sectors = sectors_wanted(session);
     if status.state == "suspended" {
         return Err(Failure::wrong(format!(
             "Device {} is not active.",

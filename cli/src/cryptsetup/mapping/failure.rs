@@ -96,6 +96,10 @@ fn of_mapping(action: Action, session: &Session, error: MappingError) -> Failure
         MappingError::Active { .. } => {
             Failure::new(Exit::ExistsOrBusy, format!("Device {name} already exists."))
         }
+        MappingError::Occupied { path } => {
+            Failure::new(Exit::ExistsOrBusy, format!("Device {name} already exists."))
+                .and(format!("{path} is there, and luksmith has not made it."))
+        }
         MappingError::NoTable { .. } => match action {
             Action::Open => {
                 let exists = format!("Device {name} already exists.");

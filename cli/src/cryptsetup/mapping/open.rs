@@ -16,7 +16,7 @@ use jobs::unlock::Unlock;
 use luks::{Header, Luks, Version};
 
 use super::asker::{Asker, Teller};
-use super::{failure, flags, plain, unlock_by_token};
+use super::{failure, flags, fuse, plain, unlock_by_token};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::key::{bytes_of_volume_key, is_volume_key_given, read_key_of_data};
@@ -37,6 +37,9 @@ pub(in crate::cryptsetup) fn run(session: &Session, kind: &str) -> Result<(), Fa
     } else {
         Some(look(session)?)
     };
+    if fuse::is_wanted(session)? {
+        return fuse::open(session, luks.as_ref());
+    }
     check_free(session)?;
     let is_shared = may_be_shared(session, &path);
     match luks {
@@ -50,6 +53,10 @@ fn check_free(session: &Session) -> Result<(), Failure> {
     let name = &session.operands[1];
     let shown = output::path(Path::new(name));
     match status(name) {
+        _ if fuse::is_one(name) => Err(Failure::new(
+            Exit::ExistsOrBusy,
+            format!("Device {shown} already exists."),
+        )),
         Ok(_) => Err(Failure::new(
             Exit::ExistsOrBusy,
             format!("Device {shown} already exists."),
@@ -69,7 +76,7 @@ fn check_free(session: &Session) -> Result<(), Failure> {
 }
 
 /// The header, as far as it decides what is said: the job reads the one that counts.
-fn look(session: &Session) -> Result<Luks, Failure> {
+pub(super) fn look(session: &Session) -> Result<Luks, Failure> {
     let path = session.header_path();
     let name = output::path(&path);
     let storage = open_for_reading(&path)?;
@@ -110,11 +117,7 @@ fn open_luks(session: &Session, luks: &Luks, is_shared: bool) -> Result<(), Fail
     let is_luks1 = matches!(luks.header(), Header::Luks1(_));
     let persistent = session.given.has("persistent");
     let options = OpenOptions {
-        container: Container::Luks(match session.kind.as_deref() {
-            Some("luks1") => Some(Version::Luks1),
-            Some("luks2") => Some(Version::Luks2),
-            _ => None,
-        }),
+        container: Container::Luks(version(session)),
         header: session
             .given
             .text("header")
@@ -135,8 +138,17 @@ fn open_luks(session: &Session, luks: &Luks, is_shared: bool) -> Result<(), Fail
     Ok(())
 }
 
+/// Of which version it has to be.
+pub(super) fn version(session: &Session) -> Option<Version> {
+    match session.kind.as_deref() {
+        Some("luks1") => Some(Version::Luks1),
+        Some("luks2") => Some(Version::Luks2),
+        _ => None,
+    }
+}
+
 /// Refuses a header without data behind it before anybody is asked for anything.
-fn check_data(session: &Session, luks: &Luks) -> Result<(), Failure> {
+pub(super) fn check_data(session: &Session, luks: &Luks) -> Result<(), Failure> {
     let device = session.device();
     let storage = open_for_reading(&session.device_path())?;
     let bytes = storage.len().map_err(|_| Failure::missing(&device))?;

@@ -54,9 +54,7 @@ fn tell_ignored(session: &Session) -> Result<(), Failure> {
 }
 
 pub(super) fn open(session: &Session, is_shared: bool) -> Result<(), Failure> {
-    let plain = understood(session)?;
-    let storage = open_for_reading(&session.device_path())?;
-    let size_sectors = size(session, &plain, &*storage)?;
+    let (plain, size_sectors) = wanted(session)?;
     let options = OpenOptions {
         container: Container::Plain(plain),
         size_sectors,
@@ -68,6 +66,14 @@ pub(super) fn open(session: &Session, is_shared: bool) -> Result<(), Failure> {
     };
     let prompt = format!("Enter passphrase for {}: ", session.device());
     start(session, &options, &Asker::new(session, prompt)?).map(drop)
+}
+
+/// What it is, and how much of it in units of 512 bytes, where that is said.
+pub(super) fn wanted(session: &Session) -> Result<(Plain, Option<u64>), Failure> {
+    let plain = understood(session)?;
+    let storage = open_for_reading(&session.device_path())?;
+    let size_sectors = size(session, &plain, &*storage)?;
+    Ok((plain, size_sectors))
 }
 
 fn understood(session: &Session) -> Result<Plain, Failure> {

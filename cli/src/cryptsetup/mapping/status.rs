@@ -3,7 +3,7 @@
 use dmcrypt::{CipherSpec, SECTOR_BYTES};
 use jobs::mapping::status::{Crypt, Status, status};
 
-use super::{check_active, failure, shown_by_status};
+use super::{check_active, failure, fuse, shown_by_status};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::session::{Session, say};
@@ -12,6 +12,9 @@ use crate::output;
 
 pub(in crate::cryptsetup) fn run(session: &Session) -> Result<(), Failure> {
     let name = session.device_path();
+    if fuse::status(&name)? {
+        return Ok(());
+    }
     let shown = shown_by_status(&name);
     match check_active(Action::Status, &name) {
         Err(failure) if failure.exit == Exit::BadImage => {

@@ -1,0 +1,70 @@
+//! `status NAME`, in cryptsetup's lines.
+
+use std::path::Path;
+
+use dmcrypt::SECTOR_BYTES;
+use jobs::fuse::status::{Found, Status, status as look};
+
+use super::known_room;
+use crate::cryptsetup::failure::Failure;
+use crate::cryptsetup::mapping::shown_by_status;
+use crate::cryptsetup::session::say;
+use crate::output;
+
+/// Tells of a mapping of this kind; whether there is one.
+pub(in crate::cryptsetup::mapping) fn status(name: &Path) -> Result<bool, Failure> {
+    let Some(room) = known_room() else {
+        return Ok(false);
+    };
+    match look(&room, name.as_os_str()) {
+        Found::Active(status) => say_all(name, &status).map(|()| true),
+        Found::Left => {
+            let shown = output::path(name);
+            output::aside(format_args!(
+                "The server of {shown} has ended. Action close takes away what is left of it."
+            ));
+            Ok(false)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn say_all(name: &Path, status: &Status) -> Result<(), Failure> {
+    let state = &status.state;
+    let used = if status.is_in_use {
+        " and is in use"
+    } else {
+        ""
+    };
+    say(format!("{} is active{used}.", shown_by_status(name)))?;
+    say(format!("  type:    {}", state.kind.to_uppercase()))?;
+    say(format!("  cipher:  {}", output::escape(&state.cipher)))?;
+    say(format!("  keysize: {} bits", state.key_bits))?;
+    say("  key location: luksmith")?;
+    say(format!("  device:  {}", output::escape(&state.device)))?;
+    if let Some(file) = &status.loop_file {
+        say(format!("  loop:    {}", output::path(file)))?;
+    }
+    say(format!("  sector size:  {}", state.sector_size))?;
+    say(format!(
+        "  offset:  {} sectors",
+        state.offset / SECTOR_BYTES
+    ))?;
+    say(format!(
+        "  size:    {} sectors",
+        status.bytes / SECTOR_BYTES
+    ))?;
+    if state.skip_sectors != 0 {
+        say(format!("  skipped: {} sectors", state.skip_sectors))?;
+    }
+    let mode = if state.read_only {
+        "readonly"
+    } else {
+        "read/write"
+    };
+    say(format!("  mode:    {mode}"))?;
+    if state.allow_discards {
+        say("  flags:   discards ")?;
+    }
+    say(format!("  mounted: {}", output::path(&status.plain)))
+}
