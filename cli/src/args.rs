@@ -8,6 +8,7 @@ pub mod benchmark;
 pub mod clone;
 pub mod compare;
 pub mod container;
+pub mod from;
 pub mod header;
 pub mod image;
 pub mod in_place;
@@ -36,6 +37,7 @@ pub use benchmark::BenchmarkArgs;
 pub use clone::{CloneArgs, LuksType, SourceType};
 pub use compare::{CompareArgs, KeyPairArgs, for_one, others};
 pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
+pub use from::{BackingArgs, DiskArgs, FromArgs, SourceFormat};
 pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
     HeaderRepairArgs, HeaderRestoreArgs, HeaderSealArgs, HeaderUnsealArgs, HeaderVerb,
@@ -238,6 +240,9 @@ pub struct DecryptArgs {
     /// Whether there is no other image.
     #[command(flatten)]
     pub in_place: DecryptInPlaceArgs,
+    /// What the source is.
+    #[command(flatten)]
+    pub from: FromArgs,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -338,6 +343,9 @@ pub struct InspectArgs {
     /// The container.
     #[command(flatten)]
     pub image: ImageArgs,
+    /// What is read; an image is read as qcow2 only if that is said here, whatever its name and its first bytes are
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Source")]
+    pub from: Option<SourceFormat>,
     /// Draw where everything lies instead: a list with bars, or an SVG drawing
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
     pub map: Option<MapFormat>,

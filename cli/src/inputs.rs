@@ -1,8 +1,11 @@
 //! What the options name that a job reads.
 
 use jobs::inputs::Inputs;
+use jobs::key_source::KeySource;
 
-use crate::args::{KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, SealKeyArgs, UnlockArgs};
+use crate::args::{
+    BackingArgs, KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, SealKeyArgs, UnlockArgs,
+};
 use crate::error::Error;
 use crate::options;
 
@@ -14,6 +17,10 @@ pub trait InputsOf: Sized {
 
     /// Where the keys come from that open a container.
     fn open_keys(self, keys: &OpenKeyArgs, unlock: &UnlockArgs) -> Result<Self, Error>;
+
+    /// Where the keys come from that open what is below an image.
+    #[must_use]
+    fn backing_keys(self, backing: &BackingArgs) -> Self;
 
     /// Where the key comes from that seals a header anew.
     #[must_use]
@@ -42,6 +49,17 @@ impl InputsOf for Inputs {
             self = self.path("the volume key file", Some(file));
         }
         Ok(self.path("the seal", unlock.limits.seal.seal.as_ref()))
+    }
+
+    fn backing_keys(mut self, backing: &BackingArgs) -> Self {
+        for file in &backing.backing_key_file {
+            let source = KeySource {
+                from: options::key_from(Some(file), None),
+                ..KeySource::default()
+            };
+            self = self.key("the key file", &source);
+        }
+        self
     }
 
     fn seal_key(self, key: &SealKeyArgs) -> Self {

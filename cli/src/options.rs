@@ -10,15 +10,16 @@ use jobs::key_source::{self, KeyFrom, KeySource};
 use jobs::losses::BadPlaces;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher, LuksOptions};
 use jobs::plain::{Age, Plain, PlainKey, PlainWanted};
+use jobs::qcow::Qcow2;
 use jobs::sizes::Given;
 use jobs::transfer::Work;
 use luks::Version;
 
 use crate::args::{
-    AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs, CostArgs,
-    FormatArgs, KeyArgs, KeyEncoding, KeyFormat, KeyPairArgs, KeyReadArgs, KeyslotCipherArgs,
-    NewHeaderArgs, NewKeyFileArgs, OnReadError, OpenKeyArgs, OpenPlainArgs, Pbkdf, PlainArgs,
-    ResultArgs, SizeArgs, WeakArgs, WorkArgs, for_one, others,
+    AnySectorArgs, AnySourceArgs, BackingArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs,
+    CostArgs, DiskArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat, KeyPairArgs, KeyReadArgs,
+    KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, OpenKeyArgs, OpenPlainArgs,
+    Pbkdf, PlainArgs, ResultArgs, SizeArgs, SourceFormat, WeakArgs, WorkArgs, for_one, others,
 };
 use crate::error::Error;
 use crate::output;
@@ -109,6 +110,45 @@ fn understood(wanted: &PlainWanted, key: &KeySource) -> Result<Plain, PlainError
         output::warn("--keyfile-size is not used: as much is read as the key has");
     }
     Ok(plain)
+}
+
+/// How a source is read, where it is said to be a qcow2 image.
+pub fn disk(from: Option<SourceFormat>, args: &DiskArgs) -> Result<Option<Qcow2>, Error> {
+    if from == Some(SourceFormat::Qcow2) {
+        return Ok(Some(Qcow2 {
+            snapshot: args.snapshot.clone(),
+            follow: args.backing.allow_backing,
+        }));
+    }
+    let given = [
+        ("--snapshot", args.snapshot.is_some()),
+        ("--allow-backing", args.backing.allow_backing),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((one, _)) => Err(Error::Conflict {
+            one,
+            other: "a source that is not said to be qcow2",
+        }),
+        None => Ok(None),
+    }
+}
+
+/// Refuses another format than LUKS where `other` is what knows no other one.
+pub fn only_luks(from: Option<SourceFormat>, other: &'static str) -> Result<(), Error> {
+    let one = match from {
+        Some(SourceFormat::Raw) => "--from raw",
+        Some(SourceFormat::Qcow2) => "--from qcow2",
+        Some(SourceFormat::Luks) | None => return Ok(()),
+    };
+    Err(Error::Conflict { one, other })
+}
+
+/// Where the keys come from that open what is below an image, the nearest first.
+pub fn backing_keys(args: &BackingArgs, read: &KeyReadArgs) -> Result<Vec<KeyInput>, Error> {
+    let files = args.backing_key_file.iter();
+    files
+        .map(|file| Ok(KeyInput::new(key(key_from(Some(file), None), read), false)?))
+        .collect()
 }
 
 /// How the area of a keyslot is encrypted, where that is said.

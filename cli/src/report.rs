@@ -134,6 +134,9 @@ fn line(report: &Report, verb: &str) -> String {
 }
 
 fn container(report: &Report) -> String {
+    if report.cipher == "none" && report.key_bits == 0 {
+        return format!("{}, not encrypted", report.kind);
+    }
     format!(
         "{}, {}, key of {} bits, sectors of {} bytes",
         report.kind, report.cipher, report.key_bits, report.sector_size

@@ -20,6 +20,8 @@ pub struct Keys<'a> {
     tries: u32,
     /// A new passphrase that is typed is typed twice.
     is_asked_twice: bool,
+    /// What opens the files below an image, the nearest first; what is not there comes from where its own comes.
+    below: &'a [KeyInput],
     /// There are two, and the options of this one are the other ones.
     is_other: bool,
 }
@@ -50,6 +52,7 @@ impl<'a> Keys<'a> {
             other_volume_key_files: Vec::new(),
             tries,
             is_asked_twice: false,
+            below: &[],
             is_other: false,
         }
     }
@@ -59,6 +62,12 @@ impl<'a> Keys<'a> {
     pub fn with_other_volume_keys(mut self, files: impl Iterator<Item = &'a PathBuf>) -> Self {
         self.other_volume_key_files = files.map(PathBuf::as_path).collect();
         self
+    }
+
+    /// What opens the files below an image, the nearest first.
+    #[must_use]
+    pub fn with_backing_keys(self, below: &'a [KeyInput]) -> Self {
+        Self { below, ..self }
     }
 
     /// The new passphrase, where another one opens the container already.
@@ -73,9 +82,12 @@ impl<'a> Keys<'a> {
 
 impl Secrets for Keys<'_> {
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
-        let source = self.input.source();
+        let below = asked.below.checked_sub(1);
+        let input = below.and_then(|below| self.below.get(below));
+        let input = input.unwrap_or(self.input);
+        let source = input.source();
         let twice = asked.is_new && self.is_asked_twice;
-        let read = self.input.read_for(asked, twice);
+        let read = input.read_for(asked, twice);
         let secret = read.map_err(|error| {
             if self.is_other {
                 SecretError::new(Blame::Request, Error::NewKey(error))

@@ -4,19 +4,22 @@ mod first_difference;
 
 use std::sync::Arc;
 
-use dmcrypt::Passphrase;
-use luks::{Header, Luks, Policy, UnusableKeyslot};
+use dmcrypt::{LockedBytes, Passphrase};
+use luks::{Luks, Policy, UnusableKeyslot};
+use recognise::{Class, recognise};
 use serde::Serialize;
 use volume::{ImageLock, Storage, Volume};
 
 use self::first_difference::first_difference;
+use crate::decrypt::kind_of;
 use crate::error::Error;
 use crate::losses::{BadPlaces, Losses, Lost};
 use crate::open;
 use crate::place::Place;
 use crate::policy::{self, Policies};
-use crate::secret::Secrets;
-use crate::source::{Bytes, Source};
+use crate::qcow;
+use crate::secret::{self, Secrets};
+use crate::source::Source;
 use crate::transfer::{Work, bypass_page_cache};
 use crate::unlock::{self, Unlock};
 use crate::watch::Watch;
@@ -26,6 +29,8 @@ use crate::watch::Watch;
 pub struct CompareOptions {
     /// Their headers lie here.
     pub headers: [Option<Place>; 2],
+    /// What they are: a container where there is a header and raw where there is none, unless said.
+    pub formats: [Option<Format>; 2],
     /// What the headers must look like.
     pub policies: Policies,
     /// How they are unlocked.
@@ -40,6 +45,17 @@ pub struct CompareOptions {
     pub work: Work,
     /// They may be read even while somebody else may be writing them.
     pub allow_in_use: bool,
+}
+
+/// What an image is that is compared.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// Raw, whatever is in it.
+    Raw,
+    /// A LUKS container.
+    Luks,
+    /// A qcow2 image, encrypted or not.
+    Qcow2(qcow::Qcow2),
 }
 
 /// What two images hold.
@@ -67,7 +83,7 @@ pub struct Comparison {
 pub struct Compared {
     /// How messages name it.
     pub image: String,
-    /// `raw`, `luks1` or `luks2`.
+    /// `raw`, `luks1`, `luks2` or `qcow2`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The keyslot that was opened.
@@ -91,8 +107,8 @@ pub fn compare(
     let a = Image::open(places[0], 0, options, &policies, watch)?;
     let b = Image::open(places[1], 1, options, &policies, watch)?;
     if let Some(one) = options.only_for_containers
-        && a.luks.is_none()
-        && b.luks.is_none()
+        && !a.is_encrypted()
+        && !b.is_encrypted()
     {
         return Err(Error::Conflict {
             one,
@@ -120,7 +136,13 @@ pub fn compare(
 }
 
 /// An image as it lies there.
-struct Image {
+enum Image {
+    Disk(qcow::Opened),
+    Bytes(Box<Bare>),
+}
+
+/// One whose bytes are its content, or a container's.
+struct Bare {
     source: Source,
     storage: Arc<dyn Storage>,
     /// Its size in bytes.
@@ -139,6 +161,40 @@ impl Image {
         policies: &[Policy],
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
+        match &options.formats[index] {
+            Some(Format::Qcow2(how)) => {
+                if options.headers[index].is_some() {
+                    return Err(Error::Conflict {
+                        one: crate::new_container::Places::HEADER,
+                        other: qcow::IMAGE,
+                    });
+                }
+                let opened = qcow::Opened::open(place, how, policies, options.allow_in_use, watch)?;
+                opened.bypass_page_cache(options.work)?;
+                Ok(Self::Disk(opened))
+            }
+            _ => Ok(Self::Bytes(Box::new(Bare::open(
+                place, index, options, policies, watch,
+            )?))),
+        }
+    }
+
+    fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Disk(opened) => opened.is_encrypted(),
+            Self::Bytes(bare) => bare.luks.is_some(),
+        }
+    }
+}
+
+impl Bare {
+    fn open(
+        place: &Place,
+        index: usize,
+        options: &CompareOptions,
+        policies: &[Policy],
+        watch: &dyn Watch,
+    ) -> Result<Self, Error> {
         let source = open::source(place, options.allow_in_use, watch)?;
         let storage = source.seekable()?;
         let bytes = storage.len().map_err(|error| source.unreadable(error))?;
@@ -150,13 +206,32 @@ impl Image {
             Some(header) => (&header.name, header.seekable()?),
             None => (&source.name, Arc::clone(&storage)),
         };
+        if options.formats[index] == Some(Format::Raw) {
+            if header.is_some() {
+                return Err(Error::Conflict {
+                    one: crate::new_container::Places::HEADER,
+                    other: "a raw image",
+                });
+            }
+            return Ok(Self {
+                source,
+                storage,
+                bytes,
+                luks: None,
+                header,
+            });
+        }
+        let must_be_luks = header.is_some() || options.formats[index].is_some();
         let luks = match unlock::open(name, header_storage, policies, watch) {
             Ok(luks) => {
                 policy::check_data(policies, &luks, &source.name, Some(bytes))?;
                 Some(luks)
             }
-            Err(error) if header.is_some() => return Err(error),
-            Err(Error::NotLuks { instead, .. }) if !instead.is_unfinished() => None,
+            Err(error) if must_be_luks => return Err(error),
+            Err(Error::NotLuks { instead, .. }) if !instead.is_unfinished() => {
+                warn_of_format(&source.name, &*storage, watch);
+                None
+            }
             Err(error) => return Err(error),
         };
         Ok(Self {
@@ -169,15 +244,27 @@ impl Image {
     }
 }
 
+/// What is in an image with a format of its own may be what was meant, and nobody has said so.
+fn warn_of_format(name: &str, storage: &dyn Storage, watch: &dyn Watch) {
+    if let Ok(Some(found)) = recognise(storage)
+        && found.content.class() == Class::Image
+    {
+        let what = found.content.name();
+        watch.warn(&format_args!(
+            "{name} holds {what}, and its bytes are compared as they are"
+        ));
+    }
+}
+
 /// What an image holds.
 struct Opened {
     name: String,
-    /// `raw`, `luks1` or `luks2`.
+    /// `raw`, `luks1`, `luks2` or `qcow2`.
     kind: &'static str,
     keyslot: Option<u32>,
     plaintext: Plaintext,
     /// Keeps writers away.
-    _lock: Option<ImageLock>,
+    _locks: Vec<ImageLock>,
 }
 
 impl Opened {
@@ -218,6 +305,16 @@ fn unlocked(
     let mut shared: Option<Passphrase> = None;
     let mut opened = Vec::with_capacity(2);
     for (index, image) in images.into_iter().enumerate() {
+        let image = match image {
+            Image::Bytes(bare) => bare,
+            Image::Disk(disk) => {
+                let (one, secret) =
+                    unlocked_disk(options, secrets[index], index, disk, shared.take(), watch)?;
+                shared = secret.filter(|_| options.is_one_key);
+                opened.push(one);
+                continue;
+            }
+        };
         let name = image.source.name.clone();
         let Some(luks) = &image.luks else {
             opened.push(Opened {
@@ -225,7 +322,7 @@ fn unlocked(
                 kind: "raw",
                 keyslot: None,
                 plaintext: Plaintext::Raw(image.storage, image.bytes),
-                _lock: lock_of(image.source),
+                _locks: image.source.into_lock().into_iter().collect(),
             });
             continue;
         };
@@ -263,14 +360,11 @@ fn unlocked(
         }
         let storage = Arc::clone(&image.storage);
         opened.push(Opened {
-            kind: match luks.header() {
-                Header::Luks1(_) => "luks1",
-                Header::Luks2(_) => "luks2",
-            },
+            kind: kind_of(luks.header()),
             keyslot: unlocked.keyslot(),
             plaintext: Plaintext::Volume(Box::new(unlocked.volume(storage).map_err(failed)?)),
             name,
-            _lock: lock_of(image.source),
+            _locks: image.source.into_lock().into_iter().collect(),
         });
     }
     let mut opened = opened.into_iter();
@@ -278,9 +372,28 @@ fn unlocked(
     Ok([next(), next()])
 }
 
-fn lock_of(source: Source) -> Option<ImageLock> {
-    match source.bytes {
-        Bytes::Image(image) => image.lock,
-        Bytes::Stream(_) => None,
-    }
+/// The disk in a qcow2 image, and what opened it; that is `shared`, where one key is for both.
+fn unlocked_disk(
+    options: &CompareOptions,
+    secrets: &dyn Secrets,
+    index: usize,
+    disk: qcow::Opened,
+    shared: Option<Passphrase>,
+    watch: &dyn Watch,
+) -> Result<(Opened, Option<Passphrase>), Error> {
+    let how = &options.unlock[index];
+    let known = shared
+        .as_ref()
+        .map(|key| LockedBytes::copy_of(key.expose()));
+    let known = known.as_ref().map(secret::Passphrase);
+    let secrets = known.as_ref().map_or(secrets, |known| known);
+    let unlocked = disk.unlock(secrets, how, watch)?;
+    let one = Opened {
+        name: disk.name().to_owned(),
+        kind: "qcow2",
+        keyslot: unlocked.keyslot,
+        plaintext: Plaintext::Raw(unlocked.storage, disk.bytes()),
+        _locks: disk.into_locks(),
+    };
+    Ok((one, unlocked.passphrase.or(shared)))
 }

@@ -1,5 +1,7 @@
 //! A container to a raw image.
 
+mod disk;
+
 use std::sync::Arc;
 
 use luks::{Header, Luks, Unfinished, Unlocked, Version};
@@ -15,6 +17,7 @@ use crate::payload::{self, Ciphertext};
 use crate::place::Place;
 use crate::plain::Plain;
 use crate::policy::{self, Policies};
+use crate::qcow::Qcow2;
 use crate::report::Report;
 use crate::secret::Secrets;
 use crate::source::{Bytes, Source};
@@ -45,6 +48,8 @@ impl Default for Container {
 pub struct DecryptOptions {
     /// What it is.
     pub container: Container,
+    /// It is a qcow2 image, encrypted or not, and is read so; [`Self::container`] is as by default then.
+    pub disk: Option<Qcow2>,
     /// Its header lies here.
     pub header: Option<Place>,
     /// How much plaintext is wanted, in units of 512 bytes; all that there is unless said.
@@ -81,6 +86,9 @@ pub fn decrypt(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Report, Error> {
+    if let Some(how) = &options.disk {
+        return disk::decrypt(source, destination, how, options, secrets, watch);
+    }
     let mut source = open::source(source, options.allow_in_use, watch)?;
     let header = options.header.as_ref();
     let header = header.map(|header| open::source(header, options.allow_in_use, watch));

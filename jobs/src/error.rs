@@ -9,6 +9,7 @@ mod in_place;
 mod mapping;
 mod plain;
 mod policy;
+mod qcow;
 mod secret;
 mod source;
 mod transfer;
@@ -29,6 +30,7 @@ pub use in_place::InPlaceError;
 pub use mapping::MappingError;
 pub use plain::PlainError;
 pub use policy::PolicyError;
+pub use qcow::QcowError;
 pub use secret::SecretError;
 pub use source::{Meant, SourceError};
 pub use transfer::TransferError;
@@ -43,6 +45,9 @@ pub enum Error {
     /// The destination.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// A qcow2 image.
+    #[error(transparent)]
+    Qcow(#[from] QcowError),
     /// The image whose header is to be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -251,6 +256,7 @@ impl Error {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Source(error) => error.blame(),
+            Self::Qcow(error) => error.blame(),
             Self::Destination(error) => error.blame(),
             Self::Change(error) => error.blame(),
             Self::Clone(error) => error.blame(),

@@ -33,6 +33,12 @@ impl Folder {
         Ok(Self(folder.into()))
     }
 
+    /// A folder in it, and not behind a link.
+    pub fn inner(&self, name: &OsStr) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        self.open_file(name, flags).map(Self)
+    }
+
     /// Whether files can be made in it.
     pub fn check_writable(&self) -> io::Result<()> {
         let access = Access::WRITE_OK | Access::EXEC_OK;

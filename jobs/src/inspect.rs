@@ -1,5 +1,6 @@
 //! What is in a container: what its header says, what is weak or wrong with it, and where everything lies.
 
+pub mod disk;
 mod drawing;
 mod gather;
 pub mod halfway;

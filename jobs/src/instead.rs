@@ -72,6 +72,11 @@ impl Instead {
         })
     }
 
+    /// What was recognised, if anything was.
+    pub fn content_name(&self) -> Option<&'static str> {
+        self.found.map(|found| found.content.name())
+    }
+
     /// Whether it is a container after all, whose header is not there for as long as somebody reencrypts it.
     pub fn is_unfinished(&self) -> bool {
         self.uuid.is_some()

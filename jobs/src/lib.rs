@@ -69,6 +69,7 @@
 //! | [`explain`] | why a passphrase does not fit: a table of the mistakes that people make |
 //! | [`change`], [`unlock`] | a container whose header is changed; one that is opened |
 //! | [`place`], [`open`], [`source`], [`destination`], [`inputs`] | the images: how they are named, opened, checked, made and replaced |
+//! | [`qcow`] | a qcow2 image as a source: the files that it consists of, and the plaintext of the disk |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
 //! | [`new_luks`], [`new_keyslot`], [`plain`], [`sizes`], [`sector_size`] | what is wanted of something new, complete or refused |
 //! | [`new_container`], [`allow`] | the order in which a new one is written; what is refused unless it is allowed |
@@ -115,6 +116,7 @@ pub mod payload;
 pub mod place;
 pub mod plain;
 pub mod policy;
+pub mod qcow;
 pub mod report;
 pub mod secret;
 pub mod secret_buffer;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use dmcrypt::SectorCipher;
-use volume::{Copied, Mapping, SegmentKind, Sink, Volume};
+use volume::{Copied, Mapping, SegmentKind, Sink, Storage, Volume};
 
 use crate::destination::held::Held;
 use crate::destination::{self, Destination};
@@ -150,6 +150,14 @@ pub fn decrypt(
     };
     match source {
         Ciphertext::Volume(volume) => Ok(transfer.run(volume::Source::Volume(volume), sink)?),
+        Ciphertext::Disk(storage, len) => {
+            let source = volume::Source::Storage {
+                storage,
+                offset: 0,
+                len,
+            };
+            Ok(transfer.run(source, sink)?)
+        }
         Ciphertext::Stream {
             reader,
             name,
@@ -179,6 +187,8 @@ pub fn decrypt(
 pub enum Ciphertext<'a> {
     /// In a storage.
     Volume(&'a Volume),
+    /// So many bytes of a disk that decrypts itself.
+    Disk(&'a dyn Storage, u64),
     /// In a stream that stands where it starts.
     Stream {
         /// The stream.

@@ -117,10 +117,9 @@ impl Plain {
             PlainKey::Hashed { .. } => None,
         };
         let bytes = secrets.passphrase(&Asked {
-            image,
             is_new,
             exactly,
-            keyslot: None,
+            ..Asked::of(image)
         })?;
         let passphrase;
         let (source, hash) = match &self.key {

@@ -82,6 +82,8 @@ pub struct Asked<'a> {
     pub exactly: Option<usize>,
     /// It is that of this keyslot, where those of several are asked for.
     pub keyslot: Option<u32>,
+    /// It is that of the so manieth encrypted file below an image that stands on others; 0 for the image itself.
+    pub below: usize,
 }
 
 impl<'a> Asked<'a> {
@@ -92,6 +94,7 @@ impl<'a> Asked<'a> {
             is_new: false,
             exactly: None,
             keyslot: None,
+            below: 0,
         }
     }
 

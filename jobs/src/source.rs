@@ -193,6 +193,14 @@ impl Source {
         }
     }
 
+    /// What keeps writers away.
+    pub(crate) fn into_lock(self) -> Option<ImageLock> {
+        match self.bytes {
+            Bytes::Image(image) => image.lock,
+            Bytes::Stream(_) => None,
+        }
+    }
+
     /// The storage, where the bytes can be read at any position.
     pub fn storage(&self) -> Option<&Arc<dyn Storage>> {
         self.image().map(|image| &image.storage)

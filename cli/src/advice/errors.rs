@@ -6,7 +6,7 @@ use std::path::Path;
 use jobs::block;
 use jobs::error::{
     ChangeError, CloneError, DestinationError, InPlaceError, MappingError, Meant, PlainError,
-    PolicyError, SourceError, TransferError,
+    PolicyError, QcowError, SourceError, TransferError,
 };
 use jobs::in_place::header_file;
 use jobs::instead::{Instead, quoted};
@@ -92,6 +92,7 @@ fn of_job(error: &jobs::Error) -> Option<String> {
     let advice = match error {
         jobs::Error::Source(error) => return source(error),
         jobs::Error::Destination(error) => return destination(error),
+        jobs::Error::Qcow(error) => return qcow(error),
         jobs::Error::Change(error) => return change(error),
         jobs::Error::Transfer(error) => return transfer(error),
         jobs::Error::Policy(error) => return policy(error),
@@ -262,7 +263,7 @@ fn source(error: &SourceError) -> Option<String> {
             "stop the other process, or read a state that may be torn with --read-in-use"
         }
         SourceError::NotRaw { content, .. } if content.class() == Class::Image => {
-            "make a raw image of it (qemu-img convert -O raw), or take its bytes as they are with --allow-any-source"
+            return Some(raw_image_of(content.name()));
         }
         SourceError::NotRaw {
             meant: Meant::Plain,
@@ -340,8 +341,43 @@ fn change(error: &ChangeError) -> Option<String> {
     Some(advice.to_owned())
 }
 
+/// What becomes of a source that has a format of its own.
+fn raw_image_of(content: &str) -> String {
+    let other = "make a raw image of it (qemu-img convert -O raw), or take its bytes as they are with --allow-any-source";
+    if content == QCOW2 {
+        format!("{FROM_QCOW2}; {other}")
+    } else {
+        other.to_owned()
+    }
+}
+
+const QCOW2: &str = "a qcow2 image";
+const FROM_QCOW2: &str = "--from qcow2 reads the disk in it";
+
+fn qcow(error: &QcowError) -> Option<String> {
+    let advice = match error {
+        QcowError::NotAllowed { .. } => {
+            "--allow-backing reads it too, where the image and what lies beside it can be trusted"
+        }
+        QcowError::Refers { reason, .. } if reason.contains("its format is not said") => {
+            "qemu-img rebase -u -F FORMAT says it"
+        }
+        QcowError::Image { error, .. } => match **error {
+            qcow2::Error::NoSnapshot(_) => "inspect IMG --from qcow2 lists them",
+            qcow2::Error::Magic => "leave --from qcow2 out",
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
 /// What to do with the image that messages call `name`, which is no LUKS container.
 fn of_instead(instead: &Instead, name: &str) -> Option<String> {
+    if instead.content_name() == Some(QCOW2) {
+        let way = instead.way(name)?;
+        return Some(format!("{FROM_QCOW2}; {way}"));
+    }
     if !instead.looks_random() {
         return instead.way(name);
     }

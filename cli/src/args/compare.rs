@@ -7,8 +7,8 @@ use clap::{Args, ValueHint};
 
 use super::keys::key_file;
 use super::{
-    BadPlacesArgs, BusyArgs, KeyReadArgs, LimitArgs, OutputArgs, Place, PolicyArgs, WorkArgs,
-    operand,
+    BadPlacesArgs, BusyArgs, DiskArgs, KeyReadArgs, LimitArgs, OutputArgs, Place, PolicyArgs,
+    SourceFormat, WorkArgs, operand,
 };
 
 /// `compare A B`.
@@ -20,6 +20,13 @@ pub struct CompareArgs {
     /// The other
     #[arg(value_name = "B", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub b: Place,
+    /// What they are [default: a LUKS container where there is a header, else raw]; an image is read as qcow2 only if that
+    /// is said here, whatever its name and its first bytes are; given twice: first for A, then for B
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Source")]
+    pub from: Vec<SourceFormat>,
+    /// What of a qcow2 image is read.
+    #[command(flatten)]
+    pub disk: DiskArgs,
     /// How the containers are unlocked.
     #[command(flatten)]
     pub keys: KeyPairArgs,

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use jobs::Place;
-use jobs::compare::{CompareOptions, Comparison, compare};
+use jobs::compare::{CompareOptions, Comparison, Format, compare};
 use jobs::unlock::Unlock;
 
-use crate::args::{CompareArgs, for_one, others};
+use crate::args::{CompareArgs, SourceFormat, for_one, others};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::losses;
@@ -26,11 +26,12 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         ("--key-fd", args.keys.key_fd.len()),
         ("--volume-key-file", args.keys.volume_key_file.len()),
         ("--header", args.header.len()),
+        ("--from", args.from.len()),
     ];
     for (option, times) in given {
         // Two images may have two keys each.
         let most = match option {
-            "--key-slot" | "--header" => 2,
+            "--key-slot" | "--header" | "--from" => 2,
             _ => 4,
         };
         if times > most {
@@ -46,6 +47,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     let header = |index| args.header(index).cloned().map(Place::Path);
     let how = CompareOptions {
         headers: [header(0), header(1)],
+        formats: [format(args, 0)?, format(args, 1)?],
         policies: (&args.policy.policy[..]).into(),
         unlock: [unlock(args, 0)?, unlock(args, 1)?],
         is_one_key: args.keys.key_file.len() + args.keys.key_fd.len() == 1,
@@ -56,12 +58,14 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     };
     let input = |index| KeyInput::with_others(options::keys_of_pair(&args.keys, index), false);
     let inputs = [input(0)?, input(1)?];
+    let below = options::backing_keys(&args.disk.backing, &args.keys.read)?;
     let secrets = [0, 1].map(|index| {
         let volume_key = for_one(&args.keys.volume_key_file, index);
         let tries = args.keys.limits.tries;
         let others = others(&args.keys.volume_key_file, index);
         Keys::opening(&inputs[index], volume_key.map(PathBuf::as_path), tries)
             .with_other_volume_keys(others)
+            .with_backing_keys(&below)
     });
     let teller = Teller::new("compare", &args.work, args.output);
     let places = [&args.a, &args.b];
@@ -79,6 +83,21 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     let result = "it is not compared; all the rest is the same";
     losses::say(compared.lost.as_deref(), &both, result)?;
     Ok(Exit::Done)
+}
+
+/// What one of the two is, where that is said.
+fn format(args: &CompareArgs, index: usize) -> Result<Option<Format>, Error> {
+    let from = for_one(&args.from, index).copied();
+    // Options of qcow2 images are for whichever is one.
+    if !args.from.contains(&SourceFormat::Qcow2) {
+        options::disk(from, &args.disk)?;
+    }
+    Ok(match from {
+        Some(SourceFormat::Raw) => Some(Format::Raw),
+        Some(SourceFormat::Luks) => Some(Format::Luks),
+        Some(SourceFormat::Qcow2) => options::disk(from, &args.disk)?.map(Format::Qcow2),
+        None => None,
+    })
 }
 
 /// How one of the two is unlocked.

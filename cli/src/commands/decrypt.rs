@@ -3,12 +3,13 @@
 use jobs::Place;
 use jobs::decrypt::{Container, DecryptOptions, decrypt};
 use jobs::inputs::Inputs;
+use jobs::qcow::Qcow2;
 use luks::Version;
 
 use super::{check_stdout, in_place};
 use crate::args::{
-    ContainerArgs, ContainerType, DecryptArgs, HeaderArgs, PlainArgs, PolicyArgs, UnlockArgs,
-    only_in_place,
+    ContainerArgs, ContainerType, DecryptArgs, HeaderArgs, PlainArgs, PolicyArgs, SourceFormat,
+    UnlockArgs, only_in_place,
 };
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
@@ -43,6 +44,7 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
             &args.header,
             &args.policy,
         )?,
+        disk: disk_of(args)?,
         header: args.header.header.clone().map(Place::Path),
         size_sectors: args.size,
         policies: (&args.policy.policy[..]).into(),
@@ -55,13 +57,34 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
         allow_any_source: args.any.allow_any_source,
         inputs: Inputs::none()
             .open_keys(&args.keys, &args.unlock)?
+            .backing_keys(&args.from.disk.backing)
             .policies(&args.policy),
     };
-    let secrets = Keys::to_unlock(&keys, &args.unlock);
+    let below = options::backing_keys(&args.from.disk.backing, &args.keys.read)?;
+    let secrets = Keys::to_unlock(&keys, &args.unlock).with_backing_keys(&below);
     let teller = Teller::new("decrypt", &args.work, say);
     let report = decrypt(&args.source, destination, &options, &secrets, &teller)?;
     report.print("decrypt", &args.work, say)?;
     losses::of_report(&report)
+}
+
+/// How a source is read that is a qcow2 image.
+fn disk_of(args: &DecryptArgs) -> Result<Option<Qcow2>, Error> {
+    if args.from.from == Some(SourceFormat::Raw) {
+        return Err(Error::Conflict {
+            one: "--from raw",
+            other: "decrypt: nothing of a raw image is encrypted",
+        });
+    }
+    let disk = options::disk(args.from.from, &args.from.disk)?;
+    let kind = args.container.kind.map(|_| "--type");
+    if let Some(one) = kind.filter(|_| disk.is_some()) {
+        return Err(Error::Conflict {
+            one,
+            other: "--from qcow2",
+        });
+    }
+    Ok(disk)
 }
 
 /// What a container is that is read.

@@ -85,6 +85,7 @@ pub(super) fn encrypt(args: &EncryptArgs) -> Result<(), Error> {
 
 /// `decrypt --in-place IMG`.
 pub(super) fn decrypt(args: &DecryptArgs) -> Result<(), Error> {
+    options::only_luks(args.from.from, "--in-place")?;
     if let Some(ContainerType::Plain) = args.container.kind {
         return Err(Error::Conflict {
             one: "--in-place",

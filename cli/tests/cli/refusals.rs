@@ -113,7 +113,8 @@ fn a_source_that_shrinks_while_it_is_read_is_4() {
 /// What is on the command line everybody on the machine can read.
 #[test]
 fn e3_no_option_takes_a_secret() {
-    const SOURCES: [&str; 11] = [
+    const SOURCES: [&str; 12] = [
+        "--backing-key-file <FILE>",
         "--key-file <FILE>",
         "--new-keyfile <FILE>",
         "--volume-key-file <FILE>",

@@ -71,6 +71,8 @@ mod passphrases;
 mod places;
 /// The policy in the box, and what cryptsetup makes.
 mod policy;
+/// QEMU's qcow2 images, with LUKS inside or not, and what they refer to.
+mod qcow2_sources;
 /// QEMU's LUKS driver, which knows LUKS1.
 mod qemu;
 /// Links planted under the names of new files, at every moment.

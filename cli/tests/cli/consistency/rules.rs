@@ -440,6 +440,7 @@ pub const DIFFER: &[(&str, &str)] = &[
         "sector-size",
         "a new container has a default that follows its image, `benchmark` another",
     ),
+    ("from", "of two images each may be another"),
     (
         "type",
         "`header convert` needs one, and no plain container has a header",
