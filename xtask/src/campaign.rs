@@ -26,6 +26,18 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
         "LUKSMITH_FAULTS",
         "all",
     ),
+    // Kills at any moment, seed; and at each call of the jobs in place, ours and cryptsetup's.
+    (
+        "kills",
+        &[
+            "in_place::kills::a_process_killed_at_any_moment_loses_nothing",
+            "in_place::kills::what_a_killed_cryptsetup_leaves_is_finished",
+            "in_place::a_killed_process_loses_nothing",
+            "in_place::luks1::a_killed_process_loses_nothing_of_luks1",
+        ],
+        "LUKSMITH_KILLS",
+        "1000 1",
+    ),
     (
         "races",
         &[

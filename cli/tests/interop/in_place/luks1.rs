@@ -3,7 +3,7 @@
 use super::{CHEAP, Job, K, OFFLINE, assert_holds, exists, kill, place};
 use crate::common::{PROGRAM, Place};
 
-const JOBS: &[Job] = &[
+pub const JOBS: &[Job] = &[
     Job {
         name: "encrypt to LUKS1",
         verb: "encrypt --in-place --type luks1 CHEAP",
@@ -84,7 +84,7 @@ fn a_killed_process_loses_nothing_of_luks1() {
             "pwrite64",
             "fallocate,ftruncate,renameat2,unlinkat",
         ] {
-            let step = if calls == "pwrite64" { 11 } else { 4 };
+            let step = super::kills::step(if calls == "pwrite64" { 11 } else { 4 });
             for number in (1 + passed % step..).step_by(step) {
                 if !kill(&place, job, calls, number) {
                     break;
@@ -109,7 +109,7 @@ fn names_its_header(place: &Place) -> bool {
     is_half_way
 }
 
-fn resumed(place: &Place, job: &Job) {
+pub fn resumed(place: &Place, job: &Job) {
     let code = place.sh_code(&format!("luksmith resume d {K} -q 2>said"));
     assert!(!exists(place, "d.luks-header"), "{}", job.name);
     let is_raw = place.read("d") == place.read("raw");
