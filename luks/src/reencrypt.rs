@@ -68,10 +68,10 @@ use serde_json::{Map, Value};
 use volume::Storage;
 
 pub use self::begin::{
-    NewKey, NewSlot, PUT_ASIDE, StartOptions, check_begin, forget_in_place, is_encrypted_apart,
-    is_to_be_put_aside, mark_decrypt_in_place, plan_decrypt, plan_decrypt_shift, plan_encrypt,
-    plan_reencrypt, prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift,
-    start_reencrypt,
+    NewKey, NewSlot, PUT_ASIDE, Shift, StartOptions, check_begin, forget_in_place,
+    is_encrypted_apart, is_to_be_put_aside, mark_decrypt_in_place, plan_decrypt,
+    plan_decrypt_shift, plan_encrypt, plan_reencrypt, prepare_encrypt, put_aside, put_header,
+    start_decrypt, start_decrypt_shift, start_reencrypt,
 };
 pub use self::leavings::{DECRYPT_IN_PLACE, ENCRYPT_IN_PLACE, Leavings, Tail, WIPE};
 pub use self::plan::{Shelter, ZoneRun};

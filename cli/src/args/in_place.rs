@@ -86,7 +86,8 @@ pub struct EncryptInPlaceArgs {
     #[arg(long, long_help = ENCRYPT, conflicts_with_all = ["destination", "size", "holes", "pad", "on_read_error", "error_map", "read_in_use",
         "allow_empty", "force", "overwrite_device"])]
     pub in_place: bool,
-    /// Give up the last SIZE bytes of SRC: half of them are the header's at the end. A block device needs that
+    /// Give up the last SIZE bytes of SRC: half of them are the header's at the end, all with `--type luks1`. A block device
+    /// needs that
     #[arg(long, value_name = "SIZE", value_parser = size::parse, requires = "in_place", conflicts_with = "header")]
     pub reduce_device_size: Option<u64>,
     /// How it is done.

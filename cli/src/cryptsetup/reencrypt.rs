@@ -8,6 +8,7 @@ mod failure;
 mod progress;
 mod recovery;
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,17 @@ fn no_mapping() -> Failure {
     Failure::wrong("luksmith reencrypts no device through its mapping.").and(
         "Close it first: with --force-offline-reencrypt it is then done, and goes on wherever it was interrupted.",
     )
+}
+
+/// A device gets no mapping while it is encrypted.
+fn no_new_mapping(device: &str, name: &OsStr) -> Failure {
+    let name = output::path(Path::new(name));
+    Failure::wrong(format!(
+        "luksmith encrypts no device through a mapping: there is no {name}."
+    ))
+    .and(format!(
+        "Encrypt {device} without a name, and open it by that one then."
+    ))
 }
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {

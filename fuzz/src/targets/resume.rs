@@ -7,8 +7,9 @@ use arbitrary::Unstructured;
 use dmcrypt::HashAlgorithm;
 use luks::luks2::{self, Metadata, Which};
 use luks::reencrypt::{
-    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, StartOptions, mark_decrypt_in_place,
-    prepare_encrypt, put_aside, start_decrypt, start_decrypt_shift, start_reencrypt,
+    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, Shift, StartOptions,
+    mark_decrypt_in_place, prepare_encrypt, put_aside, start_decrypt, start_decrypt_shift,
+    start_reencrypt,
 };
 use luks::{Error, FormatOptions, Header, KeyslotOptions, Luks, UnlockOptions, Unlocked, format};
 use serde_json::{Map, Value};
@@ -273,7 +274,12 @@ fn begin(
     let is_encryption = matches!(job, Job::Encrypt | Job::EncryptWithShift);
     if is_encryption {
         data.write_at(0, &numbers()).expect("memory can be written");
-        prepare_encrypt(&mut new, PAYLOAD.into(), is_shifted, &start, random).expect("it has room");
+        let shift = if is_shifted {
+            Shift::PutAside
+        } else {
+            Shift::None
+        };
+        prepare_encrypt(&mut new, PAYLOAD.into(), shift, &start, random).expect("it has room");
     }
     new.write_areas(&*header, random)
         .expect("memory can be written");

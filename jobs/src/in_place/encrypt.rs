@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dmcrypt::SectorSize;
 use luks::reencrypt::luks1::{Lowering, mark_new};
-use luks::reencrypt::{Running, plan_encrypt, prepare_encrypt};
+use luks::reencrypt::{Running, Shift, plan_encrypt, prepare_encrypt};
 use luks::{Header, Layout, Luks, OsRandom, Version};
 use recognise::{Class, largest_sector, recognise, within};
 use volume::{Storage, Window};
@@ -33,7 +33,8 @@ pub struct EncryptInPlaceOptions {
     pub change: ChangeOptions,
     /// What it becomes. Sectors have 512 bytes unless said.
     pub format: LuksOptions,
-    /// The header takes half of these bytes, which the end of the image gives up. Unless said a file grows for it.
+    /// The header takes half of these bytes, which the end of the image gives up; one of LUKS1 all of them. Unless said a
+    /// file grows for it.
     pub reduce_bytes: Option<u64>,
     /// Only so many bytes of the data are done, and the rest becomes noise. Of a detached header only.
     pub device_bytes: Option<u64>,
@@ -63,7 +64,7 @@ pub fn encrypt(
     let mut site = Site::open(image, None, change)?;
     let plan = Plan::of(&site, header, options, watch)?;
     let mut report = plan.report(&site, header, options)?;
-    if options.zones.is_unprotected() && plan.shift == 0 {
+    if options.zones.is_unprotected() && plan.moves == Shift::None {
         site.data.confirm(confirm, Loss::Unprotected)?;
     }
     if change.dry_run {
@@ -72,7 +73,7 @@ pub fn encrypt(
     let name = site.data.name.clone();
     let digest_cost = options.format.cost.digest_iterations(luks::defaults::HASH);
     let start = luks::reencrypt::StartOptions {
-        cut: plan.shift != 0 && options.reduce_bytes.is_none(),
+        cut: plan.moves == Shift::PutAside && options.reduce_bytes.is_none(),
         ..options
             .zones
             .start(&name, digest_cost, options.device_bytes)?
@@ -83,7 +84,7 @@ pub fn encrypt(
     prepare_encrypt(
         &mut container,
         plan.payload,
-        plan.shift != 0,
+        plan.moves,
         &start,
         &mut OsRandom,
     )
@@ -117,11 +118,11 @@ pub fn encrypt(
     let unlocked = luks
         .unlock_with_volume_key(key, &how.options(&cancel, &unusable))
         .map_err(|error| site.luks_error(error))?;
-    let mut running = if plan.shift == 0 {
+    let mut running = if plan.moves == Shift::PutAside {
+        resume::into_image(&mut site, luks, &unlocked, Stage::PutAside, &how, watch)?
+    } else {
         let data = Arc::clone(&site.data.storage);
         Running::open(&luks, unlocked, data).map_err(|error| site.luks_error(error))?
-    } else {
-        resume::into_image(&mut site, luks, &unlocked, Stage::PutAside, &how, watch)?
     };
     if !options.init_only {
         finish(&site, &mut running, &options.zones, start.digest, watch)?;
@@ -143,8 +144,8 @@ struct Plan {
     lowering: Option<Lowering>,
     /// Bytes of plaintext.
     payload: u64,
-    /// How far the data moves; 0 where the header is elsewhere.
-    shift: u64,
+    /// Whether the data moves, and how.
+    moves: Shift,
     /// Where the data will start.
     offset: u64,
     /// Bytes of the image while it is encrypted.
@@ -184,7 +185,13 @@ impl Plan {
             return Err(InPlaceError::NewNullCipher.into());
         }
         let layout = Layout::new(&made).map_err(|error| Error::luks(&name, error.into()))?;
-        let shift = if is_detached { 0 } else { layout.data_offset };
+        let is_luks1 = options.format.version == Version::Luks1;
+        let (shift, moves) = match (is_detached, options.reduce_bytes) {
+            (true, _) => (0, Shift::None),
+            // A header of LUKS1 goes to its place at the end, and needs room only once.
+            (false, Some(_)) if is_luks1 => (layout.data_offset, Shift::Alone),
+            (false, _) => (layout.data_offset, Shift::PutAside),
+        };
         // What lies before the data of a detached header is none of it.
         let first = if is_detached { layout.data_offset } else { 0 };
         if first >= len {
@@ -253,7 +260,7 @@ impl Plan {
         )?;
         options.zones.wanted(&name)?;
         let room = room::check(&site.data, whole)?;
-        let (new, lowering) = if options.format.version == Version::Luks1 {
+        let (new, lowering) = if is_luks1 {
             let lowering = Lowering::of_new(made.key_bytes, made.keyslot, shift)
                 .map_err(|error| Error::luks(&name, error.into()))?;
             (new.raised(shift), Some(lowering))
@@ -265,7 +272,7 @@ impl Plan {
             new,
             lowering,
             payload,
-            shift,
+            moves,
             offset: layout.data_offset,
             whole,
             header: place,
@@ -285,7 +292,7 @@ impl Plan {
         let start = options
             .zones
             .start(&site.data.name, 0, options.device_bytes)?;
-        let zones = plan_encrypt(made, self.payload, self.shift != 0, &start)
+        let zones = plan_encrypt(made, self.payload, self.moves, &start)
             .map_err(|error| site.luks_error(error))?;
         let is_dry = options.change.dry_run;
         Ok(InPlaceReport {
@@ -304,7 +311,8 @@ impl Plan {
             more_bytes: self
                 .whole
                 .checked_sub(self.payload)
-                .filter(|more| *more != 0 && self.shift != 0 && options.reduce_bytes.is_none()),
+                .filter(|more| *more != 0 && self.moves != Shift::None)
+                .filter(|_| options.reduce_bytes.is_none()),
             room_bytes: self.room.filter(|_| is_dry),
             zones: if is_dry { reports(zones) } else { Vec::new() },
             keyslots: vec![made.keyslot],
@@ -320,7 +328,7 @@ impl EncryptInPlaceOptions {
     pub const OFFSET: &str = "a place for the data";
 }
 
-/// The new container, whose data start behind half of what the end gives up.
+/// The new container, whose data start behind half of what the end gives up; of LUKS1 behind as much.
 fn reduced(options: &EncryptInPlaceOptions) -> Result<LuksOptions, Error> {
     let format = options.format.clone();
     let Some(bytes) = options.reduce_bytes else {
@@ -333,9 +341,12 @@ fn reduced(options: &EncryptInPlaceOptions) -> Result<LuksOptions, Error> {
         });
     }
     // An odd number of sectors has no half, which the layout refuses: data start at multiples of 4096 bytes.
-    let half = bytes / 2;
+    let offset = match format.version {
+        Version::Luks1 => bytes,
+        Version::Luks2 => bytes / 2,
+    };
     Ok(LuksOptions {
-        offset_sectors: Some(half / dmcrypt::SECTOR_BYTES),
+        offset_sectors: Some(offset / dmcrypt::SECTOR_BYTES),
         ..format
     })
 }

@@ -39,10 +39,23 @@ pub fn beside(image: &Path, is_device: bool) -> PathBuf {
 
 /// Whether it describes what is done to data whose LUKS1 header is in a file of its own, too.
 pub fn is_of_detached(path: &Path) -> bool {
-    let opened = FileStorage::open(path, Access::Read);
-    let luks = opened.map(|file| Luks::open(Arc::new(file)));
-    matches!(luks, Ok(Ok(luks))
-        if Lowering::said(luks.header()).is_some() && luks.header().data_offset() == Some(0))
+    let Ok(file) = FileStorage::open(path, Access::Read) else {
+        return false;
+    };
+    let Ok(luks) = Luks::open(Arc::new(file)) else {
+        return false;
+    };
+    let Header::Luks2(header) = luks.header() else {
+        return false;
+    };
+    // Data that move lie behind their header before or afterwards.
+    let is_first = match &header.metadata.reencryption {
+        Some(state) => [&state.before, &state.after]
+            .iter()
+            .all(|backup| backup.segment.offset == 0),
+        None => luks.header().data_offset() == Some(0),
+    };
+    Lowering::said(luks.header()).is_some() && is_first
 }
 
 /// What the header in a file of its own says that is to be done.

@@ -15,7 +15,7 @@ pub use self::decrypt::{
     mark_decrypt_in_place, plan_decrypt, plan_decrypt_shift, start_decrypt, start_decrypt_shift,
 };
 pub use self::encrypt::{
-    PUT_ASIDE, forget_in_place, is_encrypted_apart, is_to_be_put_aside, plan_encrypt,
+    PUT_ASIDE, Shift, forget_in_place, is_encrypted_apart, is_to_be_put_aside, plan_encrypt,
     prepare_encrypt, put_aside, put_header,
 };
 pub use self::rekey::{NewKey, NewSlot, plan_reencrypt, start_reencrypt};

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use dmcrypt::HashAlgorithm;
 use luks::reencrypt::{
-    NewKey, NewSlot, RunOptions, Running, StartOptions, prepare_encrypt, put_aside, start_reencrypt,
+    NewKey, NewSlot, RunOptions, Running, Shift, StartOptions, prepare_encrypt, put_aside,
+    start_reencrypt,
 };
 use luks::{FormatOptions, Header, KdfParams, KeyslotOptions, Luks, OsRandom, format};
 use serde_json::{Value, json};
@@ -125,7 +126,7 @@ fn steps_of_an_encryption_with_shift_are_cryptsetups() {
     let new = format::prepare(&options, &secret, None, &mut OsRandom, &|| false);
     let mut new = new.unwrap();
     let start = StartOptions::default();
-    prepare_encrypt(&mut new, 225_280, true, &start, &mut OsRandom).unwrap();
+    prepare_encrypt(&mut new, 225_280, Shift::PutAside, &start, &mut OsRandom).unwrap();
     new.write_areas(&*header, &mut OsRandom).unwrap();
     new.commit(&*header).unwrap();
     let luks = Luks::open(header.clone()).unwrap();
@@ -159,7 +160,7 @@ fn steps_of_an_encryption_beside_its_header_are_cryptsetups() {
     let new = format::prepare(&options, &secret, None, &mut OsRandom, &|| false);
     let mut new = new.unwrap();
     let start = StartOptions::default();
-    prepare_encrypt(&mut new, 65536, false, &start, &mut OsRandom).unwrap();
+    prepare_encrypt(&mut new, 65536, Shift::None, &start, &mut OsRandom).unwrap();
     new.write_areas(&*header, &mut OsRandom).unwrap();
     new.commit(&*header).unwrap();
     go_on(&header, &data, Until::Done);

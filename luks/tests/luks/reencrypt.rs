@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dmcrypt::{HashAlgorithm, SectorSize, VolumeKey};
 use luks::reencrypt::{
-    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, StartOptions, prepare_encrypt,
-    put_aside, put_header, start_decrypt, start_decrypt_shift, start_reencrypt,
+    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, Shift, StartOptions,
+    prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift, start_reencrypt,
 };
 use luks::{
     Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, OsRandom, UnlockOptions,
@@ -230,7 +230,7 @@ fn plaintext_is_encrypted_beside_a_detached_header_zone_by_zone() {
             prepare_encrypt(
                 &mut new,
                 bytes.into(),
-                false,
+                Shift::None,
                 &start(protection),
                 &mut OsRandom,
             )
@@ -272,7 +272,14 @@ fn a_header_goes_into_an_image_and_out_again() {
             let mut new =
                 format::prepare(&options, &secret, None, &mut OsRandom, &|| false).unwrap();
             let begin = start(Protection::default());
-            prepare_encrypt(&mut new, bytes.into(), true, &begin, &mut OsRandom).unwrap();
+            prepare_encrypt(
+                &mut new,
+                bytes.into(),
+                Shift::PutAside,
+                &begin,
+                &mut OsRandom,
+            )
+            .unwrap();
             new.write_areas(&*header, &mut OsRandom).unwrap();
             new.commit(&*header).unwrap();
             data.set_len(u64::from(bytes) + (2 << 20)).unwrap();

@@ -12,7 +12,7 @@ use jobs::new_keyslot::NewKeyslot;
 use jobs::new_luks::{Kdf, KeyslotCipher, LuksOptions, NewLuks};
 use luks::defaults::{KEY_BYTES, LUKS2_METADATA_BYTES, XTS_KEY_BYTES};
 use luks::luks2::{KeyslotKind, Metadata};
-use luks::{Header, Layout, Luks, Version};
+use luks::{Header, InvalidOption, Layout, Luks, Version};
 
 use super::failure::one_key;
 use super::{
@@ -31,10 +31,10 @@ use crate::output;
 /// `--encrypt` of what is no container.
 pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
     let given = &session.given;
-    if session.operands.len() > 1 {
-        return Err(super::no_mapping());
-    }
     let device = session.device_path();
+    if let Some(name) = session.operands.get(1) {
+        return Err(super::no_new_mapping(&session.device(), name));
+    }
     let header = given.text("header").map(PathBuf::from);
     let header = header.filter(|header| !is_same_file(header, &device));
     let reduced = given.number("reduce-device-size");
@@ -61,10 +61,11 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
     let offset = given.number("offset").filter(|sectors| *sectors != 0);
     check_header_file(header.as_deref(), reduced.is_some() && offset.is_some())?;
     // Beside a detached header nothing needs room: all of the data is encrypted where it lies.
-    let reduced = if header.is_some() {
-        None
-    } else {
-        adjusted(session, reduced)?
+    let reduced = match (&header, version) {
+        (Some(_), _) => None,
+        // Data of LUKS1 start behind all of it, whatever is said of their place.
+        (None, Version::Luks1) => reduced,
+        (None, Version::Luks2) => adjusted(session, reduced)?,
     };
     let offset = offset.filter(|_| header.is_some());
     let zones = if header.is_some() {
@@ -186,6 +187,17 @@ fn cut_keyslots(wanted: &mut LuksOptions, reduced: Option<u64>) -> Option<String
     ))
 }
 
+fn is_offset_in_header(error: &luks::Error) -> bool {
+    matches!(
+        error,
+        luks::Error::InvalidOption(InvalidOption::DataOffsetInHeader { .. })
+    )
+}
+
+/// What is said where a header of LUKS1 is more than lies before its data.
+const HEADER_IN_DATA: &str =
+    "Data offset for LUKS header must be either 0 or higher than header size.";
+
 /// Bytes of the new key, and what is told of the new header.
 fn measured(
     session: &Session,
@@ -194,14 +206,25 @@ fn measured(
     reduced: Option<u64>,
 ) -> Result<(usize, Vec<String>), Failure> {
     let device = session.device();
+    let sectors = |bytes: u64| match wanted.version {
+        Version::Luks1 => bytes / 512,
+        Version::Luks2 => bytes / 1024,
+    };
     let format = LuksOptions {
-        offset_sectors: reduced.map(|bytes| bytes / 1024).or(wanted.offset_sectors),
+        offset_sectors: reduced.map(sectors).or(wanted.offset_sectors),
         ..wanted.clone()
     };
     let bytes = wanted.sector_bytes.unwrap_or(512);
     let sector = dmcrypt::SectorSize::new(bytes)
         .ok_or_else(|| Failure::wrong("Unsupported encryption sector size."))?;
-    let new = NewLuks::new(&device, &format, is_detached, sector)?;
+    let new = NewLuks::new(&device, &format, is_detached, sector).map_err(|error| match error {
+        jobs::Error::Luks { error, .. }
+            if wanted.version == Version::Luks1 && is_offset_in_header(&error) =>
+        {
+            Failure::wrong(HEADER_IN_DATA)
+        }
+        error => error.into(),
+    })?;
     let layout =
         Layout::new(new.options()).map_err(|option| Failure::luks(&device, option.into()))?;
     let mut notes = Vec::new();

@@ -37,6 +37,7 @@ fn a_process_killed_at_any_moment_loses_nothing() {
     let place = place_of(BYTES);
     place.sh(&format!(
         "cp raw box; luksmith encrypt --in-place box {K} {CHEAP} {SMALL} -q
+         cp raw longer; truncate -s +2M longer
          luksmith encrypt raw box1 --type luks1 {K} {CHEAP} -q"
     ));
     let of_luks1 = luks1::JOBS.iter().map(|job| Job {

@@ -11,6 +11,7 @@ pub const JOBS: &[Job] = &[
         header: "",
         is_decryption: false,
     },
+    REDUCED,
     REENCRYPTION,
     Job {
         name: "the hash of LUKS1",
@@ -28,6 +29,15 @@ pub const JOBS: &[Job] = &[
     },
 ];
 
+/// It has room at its end.
+const REDUCED: Job = Job {
+    name: "encrypt to LUKS1, reduced",
+    verb: "encrypt --in-place --type luks1 CHEAP --reduce-device-size 2M",
+    from: "longer",
+    header: "",
+    is_decryption: false,
+};
+
 const REENCRYPTION: Job = Job {
     name: "reencrypt LUKS1",
     verb: "reencrypt CHEAP --hotzone-size 1M --cipher aes-xts-plain64 --key-size 256",
@@ -40,7 +50,8 @@ const REENCRYPTION: Job = Job {
 fn place_of_luks1() -> Place {
     let place = place();
     place.sh(&format!(
-        "luksmith encrypt raw box --type luks1 {K} {CHEAP} --hash sha1 -q
+        "cp raw longer; truncate -s +2M longer
+         luksmith encrypt raw box --type luks1 {K} {CHEAP} --hash sha1 -q
          cryptsetup open --test-passphrase box {K}"
     ));
     place
@@ -112,11 +123,16 @@ fn names_its_header(place: &Place) -> bool {
 pub fn resumed(place: &Place, job: &Job) {
     let code = place.sh_code(&format!("luksmith resume d {K} -q 2>said"));
     assert!(!exists(place, "d.luks-header"), "{}", job.name);
-    let is_raw = place.read("d") == place.read("raw");
+    let plain = if job.from == "longer" {
+        "longer"
+    } else {
+        "raw"
+    };
+    let is_raw = place.read("d") == place.read(plain);
     if is_raw {
         // It was not begun, or is ended.
         assert!(
-            job.is_decryption || job.from == "raw" && code != 0,
+            job.is_decryption || ["raw", "longer"].contains(&job.from) && code != 0,
             "{}",
             job.name
         );
@@ -129,7 +145,7 @@ pub fn resumed(place: &Place, job: &Job) {
 #[test]
 fn cryptsetup_goes_on_by_the_file_that_tells_of_luks1() {
     let place = place_of_luks1();
-    for job in [&JOBS[0], &REENCRYPTION] {
+    for job in [&JOBS[0], &REDUCED, &REENCRYPTION] {
         let verb = job
             .verb
             .replace("--in-place", "--in-place d")
@@ -202,10 +218,81 @@ fn cryptsetups_command_line_changes_luks1() {
     assert_holds(&place, "e", "--header h");
     place.sh(&format!(
         "cp raw f; truncate -s +4M f
-         {ours} reencrypt --new --type luks1 --reduce-device-size 4M {OFFLINE} f {K} --pbkdf-force-iterations 1000"
+         {ours} reencrypt --new --type luks1 --reduce-device-size 4M --offset 2048 {OFFLINE} f {K} \
+           --pbkdf-force-iterations 1000
+         cryptsetup luksDump f | grep -q '^Payload offset:[[:space:]]*8192$'"
     ));
-    place.sh(&format!("cryptsetup open --test-passphrase f {K}"));
-    let data = place.luksmith(&format!("decrypt f - {K} -q"));
+    assert_eq!(place.len("f"), (3 << 20) + (4 << 20));
+    assert_is_luks1(&place, "f");
+    let code = place.sh_code(&format!(
+        "cp raw g; {ours} reencrypt --new --type luks1 --reduce-device-size 1024S {OFFLINE} g {K} 2>said || exit $?"
+    ));
+    assert_eq!(code, 1);
+    let said = "Data offset for LUKS header must be either 0 or higher than header size.\n";
+    assert_eq!(String::from_utf8_lossy(&place.read("said")), said);
+    assert!(place.read("g") == place.read("raw"));
+}
+
+/// Under a kernel, which opens what we make of LUKS1 and reads a file system in it: a file and a device that were encrypted,
+/// given another key and gone on with half-way; and cryptsetup's own on a device, which has the data in the same places.
+#[test]
+fn a_kernel_mounts_what_becomes_of_luks1() {
+    let place = place();
+    place.sh(&format!(
+        "rm raw; truncate -s 6M raw; mkdir files; echo found >files/it; head -c 500000 /dev/urandom >files/random
+         mkfs.ext4 -q -b 1024 -d files raw
+         cp raw grown; luksmith encrypt --in-place grown --type luks1 {K} {CHEAP} -q
+         cp raw half; strace -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:signal=KILL:when=9 '{PROGRAM}' \
+           encrypt --in-place half --type luks1 {K} {CHEAP} -q || :
+         [ -e half.luks-header ]; luksmith resume half {K} -q
+         cp grown rekeyed; luksmith reencrypt rekeyed {K} {CHEAP} -q
+         cp rekeyed again; luksmith reencrypt again {K} {CHEAP} --hotzone-size 1M -q --init-only
+         luksmith resume again {K} -q
+         cp rekeyed plain; luksmith decrypt --in-place plain {K} -q; cmp plain raw
+         cp raw device; truncate -s +4M device; cp device theirs; cp device cut"
+    ));
+    let script = format!(
+        "cd '{}'; mkdir /run/m\n\
+         same() {{\n\
+           cryptsetup open $1 t {K} && mount -o ro /dev/mapper/t /run/m && cmp /run/m/random files/random &&\n\
+           echo \"$2 $(cat /run/m/it) $(blockdev --getsize64 /dev/mapper/t)\"; umount /run/m; cryptsetup close t\n\
+         }}\n\
+         for image in grown half rekeyed again; do L=$(losetup -f --show $image); same $L $image; losetup -d $L; done\n\
+         D=$(losetup -f --show device); l() {{ '{PROGRAM}' \"$@\" {K} -q; sync; blockdev --flushbufs $D; }}\n\
+         R='--reduce-device-size 4M --pbkdf-force-iterations 1000'\n\
+         l cryptsetup reencrypt --encrypt --type luks1 $R $D; same $D device\n\
+         cryptsetup luksDump $D | grep Payload\n\
+         l cryptsetup reencrypt $D --pbkdf-force-iterations 1000; same $D rekeyed; losetup -d $D\n\
+         D=$(losetup -f --show cut); l encrypt --in-place --type luks1 --reduce-device-size 4M {CHEAP} $D; same $D cut\n\
+         losetup -d $D; D=$(losetup -f --show theirs)\n\
+         cryptsetup reencrypt --encrypt --type luks1 $R $D {K} -q; same $D theirs\n\
+         cryptsetup luksDump $D | grep Payload; losetup -d $D; sync\n",
+        place.path("").display()
+    );
+    let printed = place.kernel(&script, &[]);
+    let lines: Vec<_> = printed.split_whitespace().collect();
+    let same = |name| [name, "found", "6291456"].map(str::to_owned).to_vec();
+    let payload = || vec!["Payload".into(), "offset:".into(), "8192".into()];
+    let expected = [
+        same("grown"),
+        same("half"),
+        same("rekeyed"),
+        same("again"),
+        same("device"),
+        payload(),
+        same("rekeyed"),
+        same("cut"),
+        same("theirs"),
+        payload(),
+    ];
+    assert_eq!(lines, expected.concat(), "{printed}");
+    // What we encrypted on the device is where cryptsetup's is, and nothing of the plaintext is left before it.
+    let (ours, theirs) = (place.read("device"), place.read("theirs"));
+    assert_eq!(ours.len(), theirs.len());
     let raw = place.read("raw");
-    assert!(data[..raw.len()] == raw);
+    let is_plain = |at: &usize| {
+        raw[*at..at + 512].iter().any(|byte| *byte != 0)
+            && ours[*at..at + 512] == raw[*at..at + 512]
+    };
+    assert_eq!((0..raw.len()).step_by(512).find(is_plain), None);
 }

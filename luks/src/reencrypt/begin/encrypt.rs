@@ -21,12 +21,22 @@ use crate::reencrypt::{obstacle, protect, storage_bytes, sync_header};
 /// The requirement of a header file whose image has not yet had its first bytes put aside: nobody else goes on from there.
 pub const PUT_ASIDE: &str = "luksmith-put-aside";
 
+/// Where plaintext goes that is encrypted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Shift {
+    /// It stays where it is: its header lies in another storage.
+    #[default]
+    None,
+    /// It moves to the data offset, and its header to the start of its storage. That must be longer than the payload by
+    /// twice the data offset when [`put_aside`] is called; until then the header file says [`PUT_ASIDE`].
+    PutAside,
+    /// It moves to the data offset, in a storage that is longer than the payload by just that: nothing is put aside, and
+    /// the first bytes are the last that move. Its header can lie before it only when all is done.
+    Alone,
+}
+
 /// Turns a container that is not written yet into one whose header says that `payload_bytes` bytes of plaintext are still
 /// to be encrypted.
-///
-/// Without `shift` header and data are two storages, and the data becomes encrypted where it is. With it the header goes
-/// to the start of the data's storage, which must be longer than the payload by twice the data offset when
-/// [`put_aside`] is called; until then its header file says [`PUT_ASIDE`].
 ///
 /// # Errors
 ///
@@ -34,7 +44,7 @@ pub const PUT_ASIDE: &str = "luksmith-put-aside";
 pub fn prepare_encrypt(
     new: &mut NewContainer,
     payload_bytes: u64,
-    shift: bool,
+    shift: Shift,
     options: &StartOptions,
     random: &mut dyn Random,
 ) -> Result<(), Error> {
@@ -52,7 +62,7 @@ pub fn prepare_encrypt(
     let (key, (_, digest)) = (new.volume_key(), planned.begin.after);
     let key_of = |number: u32| (Some(number) == digest).then_some(key);
     let mut json = planned.begun(&key_of, options, random)?;
-    if shift {
+    if shift == Shift::PutAside {
         metadata::require(&mut json, PUT_ASIDE);
     }
     let header = header
@@ -69,7 +79,7 @@ pub fn prepare_encrypt(
 pub fn plan_encrypt(
     new: &FormatOptions,
     payload_bytes: u64,
-    shift: bool,
+    shift: Shift,
     options: &StartOptions,
 ) -> Result<Vec<ZoneRun>, Error> {
     let metadata = blank(new)?;
@@ -81,14 +91,15 @@ fn planned<'a>(
     before: &'a Metadata,
     header_bytes: u64,
     payload_bytes: u64,
-    shift: bool,
+    shift: Shift,
     options: &StartOptions,
 ) -> Result<Planned<'a>, Error> {
     let (segment, crypt, digest) = data_segment(before)?;
     let sector = u64::from(crypt.sector_size);
+    let is_shifted = shift != Shift::None;
     let volume_bytes = part(
         payload_bytes,
-        options.device_bytes.filter(|_| !shift),
+        options.device_bytes.filter(|_| !is_shifted),
         sector,
     )?;
     let offset = segment.offset;
@@ -102,39 +113,41 @@ fn planned<'a>(
         offset,
         bytes: None,
     };
-    let moved = shift.then(|| Moved {
+    let moved = (shift == Shift::PutAside).then(|| Moved {
         offset: payload_bytes.saturating_add(offset),
         bytes: payload_bytes.min(offset),
     });
-    let resilience = match moved {
-        Some(_) => Resilience::Shift(offset),
-        None => resilience(options.protection, sector, None),
+    let resilience = if is_shifted {
+        Resilience::Shift(offset)
+    } else {
+        resilience(options.protection, sector, None)
     };
     let begin = Begin {
         mode: ReencryptionMode::Encrypt,
-        direction: if shift {
+        direction: if is_shifted {
             Direction::Backward
         } else {
             Direction::Forward
         },
         resilience,
-        before: match moved {
-            Some(_) => (linear(0, Some(payload_bytes)), None),
-            None => (linear(offset, None), None),
+        before: if is_shifted {
+            (linear(0, Some(payload_bytes)), None)
+        } else {
+            (linear(offset, None), None)
         },
         after: (after, Some(digest)),
         moved: moved.map(|moved| (linear(moved.offset, Some(moved.bytes)), None)),
     };
     let shape = Shape {
         volume_bytes,
-        before: if shift { 0 } else { offset },
+        before: if is_shifted { 0 } else { offset },
         after: offset,
         moved,
         direction: begin.direction,
-        is_dynamic: !shift && options.device_bytes.is_none(),
+        is_dynamic: !is_shifted && options.device_bytes.is_none(),
     };
     let mut json = before.raw().clone();
-    if shift {
+    if shift == Shift::PutAside {
         leavings::write_in_place(&mut json, ENCRYPT_IN_PLACE, options.cut);
     }
     Ok(Planned {

@@ -7,8 +7,9 @@ use luks::reencrypt::luks1::{
     Lowering, clear_start, is_magic_to_be_taken, lower, mark_new, take_magic,
 };
 use luks::reencrypt::{
-    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, StartOptions, mark_decrypt_in_place,
-    prepare_encrypt, put_aside, put_header, start_decrypt, start_decrypt_shift, start_reencrypt,
+    NewKey, NewSlot, Outcome, Protection, RunOptions, Running, Shift, StartOptions,
+    mark_decrypt_in_place, prepare_encrypt, put_aside, put_header, start_decrypt,
+    start_decrypt_shift, start_reencrypt,
 };
 use luks::{
     Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, Random, UnlockOptions, format,
@@ -36,6 +37,8 @@ pub enum Job {
     Luks1Decrypt,
     /// Another key, and the data moves to the end, whose last bytes go.
     NewKeyShift,
+    /// The end of the image is given up for the header.
+    Luks1EncryptReduced,
 }
 
 /// A job on a small image.
@@ -103,6 +106,7 @@ impl Case {
             Job::Luks1Encrypt,
             Job::Luks1Decrypt,
             Job::NewKeyShift,
+            Job::Luks1EncryptReduced,
         ];
         let mut cases = Vec::new();
         for job in jobs {
@@ -136,7 +140,7 @@ impl Case {
             Job::Luks1NewKey | Job::Luks1Decrypt => {
                 self.is_detached && self.sector_size == SectorSize::B512
             }
-            Job::Luks1Hash | Job::Luks1Encrypt => {
+            Job::Luks1Hash | Job::Luks1Encrypt | Job::Luks1EncryptReduced => {
                 self.is_detached
                     && self.sector_size == SectorSize::B512
                     && self.protection == CHECKSUM
@@ -148,7 +152,10 @@ impl Case {
 
     pub fn name(self) -> String {
         let protection = match (self.job, self.protection) {
-            (Job::EncryptShift | Job::Luks1Encrypt | Job::NewKeyShift, _) => "shift",
+            (
+                Job::EncryptShift | Job::Luks1Encrypt | Job::Luks1EncryptReduced | Job::NewKeyShift,
+                _,
+            ) => "shift",
             (_, Protection::Journal) => "journal",
             _ => "checksum",
         };
@@ -160,7 +167,11 @@ impl Case {
     pub fn is_shift(self) -> bool {
         matches!(
             self.job,
-            Job::EncryptShift | Job::DecryptShift | Job::Luks1Encrypt | Job::Luks1Decrypt
+            Job::EncryptShift
+                | Job::DecryptShift
+                | Job::Luks1Encrypt
+                | Job::Luks1EncryptReduced
+                | Job::Luks1Decrypt
         )
     }
 
@@ -192,7 +203,10 @@ impl Case {
 
     /// Header and data change places, and zones are as large as the header.
     pub fn is_encryption_shift(self) -> bool {
-        matches!(self.job, Job::EncryptShift | Job::Luks1Encrypt)
+        matches!(
+            self.job,
+            Job::EncryptShift | Job::Luks1Encrypt | Job::Luks1EncryptReduced
+        )
     }
 
     /// Zones of eight sectors or of two.
@@ -208,6 +222,7 @@ impl Case {
             // What is put aside, a zone, and a rest.
             Job::EncryptShift | Job::DecryptShift => 2 * self.shift_bytes() + 8192,
             Job::Luks1Encrypt | Job::Luks1Decrypt => self.shift_bytes() + 8192,
+            Job::Luks1EncryptReduced => 2 * self.shift_bytes() + 8192,
             // The first zone lies where what is put aside would.
             Job::NewKeyShift => 3 * MOVED_BYTES - 4096,
             _ if self.sector_size == SectorSize::B512 => 3 * 4096,
@@ -299,6 +314,10 @@ impl Case {
         let (data, header) = (MemoryStorage::new(0), MemoryStorage::new(0));
         if self.job == Job::Encrypt || self.is_encryption_shift() {
             data.write_at(0, &plaintext).unwrap();
+            if self.job == Job::Luks1EncryptReduced {
+                let len = self.payload_bytes() + self.shift_bytes();
+                data.set_len(len).unwrap();
+            }
             return Before {
                 data,
                 header,
@@ -473,7 +492,11 @@ impl Case {
         prepare_encrypt(
             &mut new,
             self.payload_bytes(),
-            self.is_shift(),
+            match self.job {
+                Job::Luks1EncryptReduced => Shift::Alone,
+                _ if self.is_shift() => Shift::PutAside,
+                _ => Shift::None,
+            },
             &self.start_options(),
             random,
         )?;
@@ -516,7 +539,7 @@ impl Case {
     pub fn is_done(self, luks: &Luks) -> bool {
         if let Header::Luks1(header) = luks.header() {
             return match self.job {
-                Job::Luks1Encrypt => true,
+                Job::Luks1Encrypt | Job::Luks1EncryptReduced => true,
                 Job::Luks1Hash => header.hash_spec == "sha512",
                 _ => luks
                     .unlock_with_volume_key(key(NEW_KEY), &UnlockOptions::default())
@@ -529,7 +552,10 @@ impl Case {
             Job::Decrypt | Job::DecryptShift | Job::Luks1Decrypt => {
                 metadata.digest_of_data().is_none()
             }
-            Job::Luks1NewKey | Job::Luks1Hash | Job::Luks1Encrypt => false,
+            Job::Luks1NewKey
+            | Job::Luks1Hash
+            | Job::Luks1Encrypt
+            | Job::Luks1EncryptReduced => false,
             Job::NewKey | Job::NewKeyShift => luks
                 .unlock_with_volume_key(key(NEW_KEY), &UnlockOptions::default())
                 .is_ok(),

@@ -39,7 +39,9 @@ impl Judge {
             forbidden.extend(pieces.filter(|piece| **piece != [0; 16]).copied());
         };
         match case.job {
-            Job::Encrypt | Job::EncryptShift | Job::Luks1Encrypt => forbid(&before.plaintext),
+            Job::Encrypt | Job::EncryptShift | Job::Luks1Encrypt | Job::Luks1EncryptReduced => {
+                forbid(&before.plaintext)
+            }
             // The payload stays.
             Job::Luks1Hash => forbid(&data[0x1000..0x1000 + 64_000]),
             // The payload, and with a new key the old keyslot.

@@ -20,14 +20,18 @@ impl Case {
     pub fn is_luks1(self) -> bool {
         matches!(
             self.job,
-            Job::Luks1NewKey | Job::Luks1Hash | Job::Luks1Encrypt | Job::Luks1Decrypt
+            Job::Luks1NewKey
+                | Job::Luks1Hash
+                | Job::Luks1Encrypt
+                | Job::Luks1EncryptReduced
+                | Job::Luks1Decrypt
         )
     }
 
     /// Of the LUKS1 container that there was, or of the header file of one that is made.
     pub fn luks1_format_options(self) -> FormatOptions {
         let cipher: dmcrypt::CipherSpec = "aes-cbc-essiv:sha256".parse().unwrap();
-        let is_new = self.job == Job::Luks1Encrypt;
+        let is_new = self.is_encryption_shift();
         FormatOptions {
             version: if is_new {
                 Version::Luks2
