@@ -2,7 +2,7 @@
 
 mod work;
 
-use std::io::{self, BufReader, IoSlice, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -211,12 +211,18 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
                 return;
             }
             match self.next(&mut input) {
-                Ok(request) => {
+                Ok(Some(request)) => {
                     self.want_another(scope);
                     if let Err(ended) = self.answer(&request, input) {
                         self.end(ended);
                         return;
                     }
+                }
+                Ok(None) => {
+                    // Who says no more may still hear what he has asked for.
+                    input.is_over = true;
+                    locked(&self.ended).get_or_insert(Ended::Gone);
+                    return;
                 }
                 Err(ended) => {
                     input.is_over = true;
@@ -228,7 +234,8 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
         }
     }
 
-    fn next(&self, input: &mut Input<R>) -> Result<Request, Ended> {
+    /// The next request; none where the client has said all.
+    fn next(&self, input: &mut Input<R>) -> Result<Option<Request>, Ended> {
         let replies = self.agreed.replies;
         let mut bytes = [0; Header::MAX_BYTES];
         let bytes = &mut bytes[..Header::bytes(replies)];
@@ -239,12 +246,25 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
                 error.into()
             }
         };
+        let is_all = loop {
+            match input.stream.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                filled => break filled.map_err(stopped)?.is_empty(),
+            }
+        };
+        if self.is_stopping() {
+            return Err(Ended::Stopped);
+        }
+        if is_all {
+            return Ok(None);
+        }
         input.stream.read_exact(bytes).map_err(stopped)?;
         if self.is_stopping() {
             return Err(Ended::Stopped);
         }
         let header = Header::read(bytes, replies)?;
-        Ok(Request::of(header, self.agreed, self.around.export)?)
+        let request = Request::of(header, self.agreed, self.around.export)?;
+        Ok(Some(request))
     }
 
     /// Begins another thread where nobody waits for the next request, if there may be one more.

@@ -440,3 +440,38 @@ fn many_requests_are_at_work_at_once() {
         }
     }
 }
+
+/// One who has shut his side is still answered.
+#[test]
+fn who_says_no_more_hears_what_he_has_asked_for() {
+    let bytes = pattern(1 << 20, 3);
+    let (_, export) = export_of(bytes.clone(), ExportOptions::default());
+    for round in 0..60 {
+        let replies = ALL[round % 3];
+        let mut client = Client::ready(&export, replies);
+        // More than a socket holds, and fewer than there are threads: one finds out that nothing follows.
+        for cookie in 0..3 {
+            client.request(
+                command::READ,
+                flag::DF * u16::from(replies != Replies::Simple),
+                cookie,
+                0,
+                1 << 20,
+            );
+        }
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        let mut cookies = Vec::new();
+        for _ in 0..3 {
+            let reply = client.reply();
+            let data = match replies {
+                Replies::Simple => client.take_vec(1 << 20),
+                _ => reply.data.into_iter().flat_map(|(_, data)| data).collect(),
+            };
+            assert!(data == bytes);
+            cookies.push(reply.cookie);
+        }
+        cookies.sort_unstable();
+        assert_eq!(cookies, [0, 1, 2]);
+        assert!(matches!(client.ended(), Ended::Gone));
+    }
+}
