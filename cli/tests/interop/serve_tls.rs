@@ -143,3 +143,121 @@ fn keys_of_every_kind_are_taken() {
         "{said}"
     );
 }
+
+/// What is wrong with each file is said of that file, and nothing is served.
+#[test]
+fn bad_certificates_are_named() {
+    let place = place();
+    let signed = |lines: &str| {
+        format!(
+            "printf 'cn = x\\ndns_name = localhost\\ntls_www_server\\nsigning_key\\n{lines}' >template
+             certtool --generate-certificate --load-ca-certificate ca/ca-cert.pem --load-ca-privkey ca/ca-key.pem \
+                 --load-privkey bad/server-key.pem --template template --outfile bad/server-cert.pem 2>/dev/null"
+        )
+    };
+    let pem = |what: &str, content: &str| {
+        format!("printf -- '-----BEGIN {what}-----\\n{content}\\n-----END {what}-----\\n'")
+    };
+    let expired = signed(
+        "activation_date = \"2020-01-01 00:00:00 UTC\"\\nexpiration_date = \"2021-01-02 03:04:05 UTC\"\\n",
+    );
+    let early = signed(
+        "activation_date = \"2199-01-02 03:04:05 UTC\"\\nexpiration_date = \"2200-01-01 00:00:00 UTC\"\\n",
+    );
+    let cases: [(String, &str); 16] = [
+        (
+            "rm bad/server-cert.pem".to_owned(),
+            "cannot read bad/server-cert.pem: No such file",
+        ),
+        (
+            "rm bad/server-key.pem".to_owned(),
+            "cannot read bad/server-key.pem: No such file",
+        ),
+        (
+            "rm bad/ca-cert.pem".to_owned(),
+            "cannot read bad/ca-cert.pem: No such file",
+        ),
+        (
+            "rm bad/server-key.pem; mkfifo bad/server-key.pem".to_owned(),
+            "cannot read bad/server-key.pem: it is no file",
+        ),
+        (
+            "truncate -s 2M bad/ca-cert.pem".to_owned(),
+            "cannot read bad/ca-cert.pem: it is no file, or too large",
+        ),
+        (
+            expired,
+            "bad/server-cert.pem: the server's certificate was valid only until 2021-01-02 03:04:05 UTC",
+        ),
+        (
+            early,
+            "bad/server-cert.pem: the server's certificate is valid only from 2199-01-02 03:04:05 UTC on",
+        ),
+        (
+            "cp ours/client-key.pem bad/server-key.pem".to_owned(),
+            "bad/server-key.pem: the server's key cannot be used",
+        ),
+        (
+            "echo nonsense >bad/server-cert.pem".to_owned(),
+            "bad/server-cert.pem: the server's certificate is not in it",
+        ),
+        (
+            ": >bad/server-key.pem".to_owned(),
+            "bad/server-key.pem: the server's key is not in it",
+        ),
+        (
+            "cp bad/server-key.pem bad/server-cert.pem".to_owned(),
+            "bad/server-cert.pem: the server's certificate is not in it",
+        ),
+        (
+            "cp bad/server-cert.pem bad/ca-crl.pem".to_owned(),
+            "bad/ca-crl.pem: the list of revoked certificates is not in it",
+        ),
+        (
+            format!("{} >bad/server-cert.pem", pem("CERTIFICATE", "no base64!")),
+            "bad/server-cert.pem: the server's certificate cannot be used: it does not have the form of PEM",
+        ),
+        (
+            format!(
+                "{} >bad/server-cert.pem",
+                pem("CERTIFICATE", "bm9uc2Vuc2U=")
+            ),
+            "bad/server-cert.pem: the server's certificate cannot be used",
+        ),
+        (
+            format!("{} >bad/server-key.pem", pem("PRIVATE KEY", "bm9uc2Vuc2U=")),
+            "bad/server-key.pem: the server's key cannot be used",
+        ),
+        (
+            format!("{} >bad/ca-cert.pem", pem("CERTIFICATE", "bm9uc2Vuc2U=")),
+            "bad/ca-cert.pem: the authority of the clients' certificates cannot be used",
+        ),
+    ];
+    let serve = "luksmith serve box --key-file key --tls-certificates bad --tls-verify-peer --run 'touch served' 2>said";
+    for (breaking, says) in &cases {
+        place.sh(&format!("rm -rf bad; cp -r ours bad; {breaking}"));
+        assert_eq!(place.sh_code(serve), 1, "{breaking}");
+        let said = String::from_utf8(place.read("said")).unwrap();
+        assert!(said.contains(says), "{breaking}: {said}");
+        assert!(!said.contains("bm9uc2Vuc2U"), "{said}");
+        assert!(!place.path("served").exists(), "{breaking}");
+    }
+    // What he may not read.
+    place.sh("rm -rf bad; cp -r ours bad; chmod 000 bad/server-key.pem");
+    let own = if place.sh("id -u") == b"0\n" {
+        // Without what lets root read everything.
+        "setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search"
+    } else {
+        ""
+    };
+    let program = crate::common::PROGRAM;
+    assert_eq!(
+        place.sh_code(&format!("{own} '{program}'{}", &serve["luksmith".len()..])),
+        1
+    );
+    let said = String::from_utf8(place.read("said")).unwrap();
+    assert!(
+        said.contains("cannot read bad/server-key.pem: Permission denied"),
+        "{said}"
+    );
+}

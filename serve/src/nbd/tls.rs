@@ -5,10 +5,12 @@
 
 mod processor;
 mod session;
+mod validity;
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -18,6 +20,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 pub(crate) use session::{Secured, Session};
 
+use self::validity::{Moment, validity};
 use super::connection::Ended;
 
 /// What a server shows to its clients, and whom it asks for the same: texts in PEM.
@@ -76,6 +79,22 @@ pub enum TlsError {
         /// What is wrong with it.
         why: String,
     },
+    /// Its time has not come.
+    #[error("{part} is valid only from {from} on")]
+    NotYet {
+        /// Which.
+        part: TlsPart,
+        /// The first moment.
+        from: String,
+    },
+    /// Its time is over.
+    #[error("{part} was valid only until {until}")]
+    Expired {
+        /// Which.
+        part: TlsPart,
+        /// The last moment.
+        until: String,
+    },
 }
 
 /// What a server needs for TLS. Every client has to begin with it.
@@ -83,15 +102,18 @@ pub enum TlsError {
 pub struct TlsServer(Arc<ServerConfig>);
 
 impl TlsServer {
-    /// Out of what is shown and asked for.
+    /// Out of what is shown and asked for, at this time of the clock: no client would have a certificate that is not valid.
     ///
     /// # Errors
     ///
     /// The processor, or the part that cannot be used.
-    pub fn new(material: TlsMaterial<'_>) -> Result<Self, TlsError> {
+    pub fn new(material: TlsMaterial<'_>, now: SystemTime) -> Result<Self, TlsError> {
         let provider = processor::provider()?;
         let chain: Vec<CertificateDer<'static>> =
             all_of(TlsPart::Certificate, material.certificate)?;
+        if let Some(own) = chain.first() {
+            check_time(own, now)?;
+        }
         let key = PrivateKeyDer::from_pem_slice(material.key)
             .map_err(|error| pem_problem(TlsPart::Key, &error))?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -106,7 +128,10 @@ impl TlsServer {
         };
         let mut config = builder
             .with_single_cert(chain, key)
-            .map_err(|error| unusable(TlsPart::Key, &error))?;
+            .map_err(|error| match error {
+                rustls::Error::InvalidCertificate(_) => unusable(TlsPart::Certificate, &error),
+                _ => unusable(TlsPart::Key, &error),
+            })?;
         // Nobody comes back often enough for what they would cost.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -127,6 +152,23 @@ impl TlsServer {
         }
         Ok(Session::new(connection))
     }
+}
+
+fn check_time(certificate: &CertificateDer<'_>, now: SystemTime) -> Result<(), TlsError> {
+    let part = TlsPart::Certificate;
+    // What does not have the form of a certificate is found out by who reads all of it.
+    let (Some((from, until)), Some(now)) = (validity(certificate), Moment::of(now)) else {
+        return Ok(());
+    };
+    if now < from {
+        let from = from.to_string();
+        return Err(TlsError::NotYet { part, from });
+    }
+    if now > until {
+        let until = until.to_string();
+        return Err(TlsError::Expired { part, until });
+    }
+    Ok(())
 }
 
 fn verifier(

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 use dmcrypt::LockedBytes;
 use jobs::secret_buffer::SecretBuffer;
@@ -46,19 +47,24 @@ pub(super) fn server(args: &ServerArgs) -> Result<Option<TlsServer>, ServeError>
         client_authorities: authorities.as_deref(),
         revoked: revoked.as_deref(),
     };
-    let server = TlsServer::new(material).map_err(|source| match name_of(&source) {
-        Some(name) => ServeError::TlsPart {
-            file: output::path(&folder.join(name)),
-            source,
-        },
-        None => ServeError::Tls(source),
-    })?;
+    let server =
+        TlsServer::new(material, SystemTime::now()).map_err(|source| match name_of(&source) {
+            Some(name) => ServeError::TlsPart {
+                file: output::path(&folder.join(name)),
+                source,
+            },
+            None => ServeError::Tls(source),
+        })?;
     Ok(Some(server))
 }
 
 /// The file that is to blame.
 fn name_of(error: &TlsError) -> Option<&'static str> {
-    let (TlsError::Missing(part) | TlsError::Unusable { part, .. }) = error else {
+    let (TlsError::Missing(part)
+    | TlsError::Unusable { part, .. }
+    | TlsError::NotYet { part, .. }
+    | TlsError::Expired { part, .. }) = error
+    else {
         return None;
     };
     Some(match part {
