@@ -87,6 +87,8 @@ mod seal;
 mod sectors;
 /// `serve` beside the clients of NBD that people attach.
 mod serve;
+/// `serve` and `mount` over what fails, and among clients that nobody wants.
+mod serve_faults;
 /// `serve` by TLS.
 mod serve_tls;
 /// What the system does not give: random bytes, and a thread for signals.

@@ -170,6 +170,101 @@ fn nbdinfo_is_told_what_there_is() {
     assert_eq!(place.sh(tcp), b"1048576\n");
 }
 
+/// The plaintext over NBD as a file by libnbd's FUSE, which may start the server too.
+#[test]
+fn nbdfuse_shows_it_as_a_file() {
+    check_all("nbdfuse both ways", &kinds(), |kind| {
+        let place = place(3 << 20);
+        place.sh(&kind.make);
+        let other: Vec<u8> = pattern(3 << 20).iter().map(|byte| !byte).collect();
+        place.write("other", &other);
+        place.sh("mkdir n");
+        let with = |arguments: &str, line: &str| {
+            format!(
+                "nbdfuse -P pid n/file {arguments} & F=$!
+                 until test -s pid; do kill -0 $F || exit 9; sleep 0.1; done
+                 {line}; R=$?; fusermount3 -u n && wait $F && rm pid && exit $R"
+            )
+        };
+        let line = "cmp raw n/file && dd if=other of=n/file bs=64k conv=notrunc,fsync status=none && \
+                    dd if=n/file of=direct bs=64k iflag=direct status=none && cmp other direct";
+        served(&place, kind.open, &with("\"$uri\"", line));
+        let started = format!("[ '{PROGRAM}' serve box {} --read-only ]", kind.open);
+        place.sh(&with(
+            &started,
+            "cmp other n/file && ! dd if=raw of=n/file conv=notrunc 2>/dev/null",
+        ));
+        place.sh(&format!("luksmith decrypt box back -q {}", kind.open));
+        assert!(place.read("back") == other);
+    });
+}
+
+/// Sockets that systemd has opened, and a port that somebody else has.
+#[test]
+fn sockets_of_others_are_served_at() {
+    const PORT: &str = "import os, socket, sys
+s = socket.create_server(('127.0.0.1', 0))
+print(s.getsockname()[1], flush=True)
+os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], sys.argv[1:])
+";
+    let place = place(1 << 20);
+    place.sh(&kinds()[2].make);
+    // The path of a socket may be short only.
+    let sockets = tempfile::tempdir().unwrap();
+    let at = sockets.path().display();
+    let said = place.sh(&format!(
+        "systemd-socket-activate -l {at}/a -l {at}/b '{PROGRAM}' serve box --key-file key 2>log & S=$!
+         until test -S {at}/b; do kill -0 $S || exit 9; sleep 0.1; done
+         for s in b a b; do nbdinfo --size \"nbd+unix:///?socket={at}/$s\" || exit 8; done
+         ! luksmith decrypt box back -q --key-file key 2>used || exit 7
+         kill $S && wait $S && luksmith decrypt box back -q --key-file key && cmp raw back"
+    ));
+    assert_eq!(said, b"1048576\n1048576\n1048576\n");
+    assert!(String::from_utf8_lossy(&place.read("used")).contains("in use"));
+    place.write("port.py", PORT);
+    let said = place.sh(&format!(
+        "{PYTHON} port.py '{PROGRAM}' serve box --key-file key >port 2>log & S=$!
+         until test -s port; do kill -0 $S || exit 9; sleep 0.1; done
+         nbdinfo --size nbd://127.0.0.1:$(cat port) && kill $S && wait $S"
+    ));
+    assert_eq!(said, b"1048576\n");
+}
+
+/// QEMU's lock is held all the while: of a writer nobody else may have the image, beside a reader nobody may write it.
+#[test]
+fn qemu_is_kept_from_the_image() {
+    const READ: &str = "qemu-img convert -f raw -O raw box copy >said 2>&1";
+    const WRITE: &str = "qemu-io -f raw -c 'read 0 512' box >said 2>&1";
+    const LOCKED: &str = "grep -q 'Failed to get .* lock' said";
+    let place = place(1 << 20);
+    place.sh(&kinds()[2].make);
+    for (options, line) in [
+        ("", format!("! {READ} && {LOCKED} && ! {WRITE} && {LOCKED}")),
+        ("--read-only", format!("{READ} && ! {WRITE} && {LOCKED}")),
+    ] {
+        served(&place, &format!("--key-file key {options}"), &line);
+    }
+    // The other way round.
+    let sockets = tempfile::tempdir().unwrap();
+    let at = sockets.path().display();
+    for (qemu, options, code) in [
+        ("", "", 5),
+        ("", "--read-only", 5),
+        ("-r", "", 5),
+        ("-r", "--read-only", 0),
+    ] {
+        let begun = place.sh_code(&format!(
+            "qemu-nbd -f raw {qemu} -k {at}/q -t --fork --pid-file={at}/pid box || exit 99
+             luksmith serve box --key-file key {options} --run true 2>said; R=$?
+             P=$(cat {at}/pid); kill $P; while kill -0 $P 2>/dev/null; do sleep 0.1; done; exit $R"
+        ));
+        assert_eq!(begun, code, "{qemu} {options}");
+    }
+}
+
 /// A hole of the container is noise, and is read as that: whoever copies or compares is told of data.
 #[test]
 fn holes_of_the_container_are_data() {
@@ -197,6 +292,30 @@ fn holes_of_the_container_are_data() {
         assert_eq!(map.matches("start").count(), 1, "{map}");
         assert!(map.contains("\"zero\": false, \"data\": true"), "{map}");
     }
+}
+
+/// What a reencryption has not encrypted yet has the extents that it has.
+#[test]
+fn linear_segments_have_real_extents() {
+    let place = place(4);
+    place.sh(&format!(
+        "truncate -s 4M box; printf data | dd of=box bs=1 seek=1M conv=notrunc status=none; cp --sparse=always box same
+         cryptsetup reencrypt --encrypt --init-only --type luks2 --header head -q --pbkdf pbkdf2 {CHEAP} box"
+    ));
+    let map = served(
+        &place,
+        "--header head --key-file key --read-only",
+        "nbdinfo --map \"$uri\" && qemu-img compare -q -f raw -F raw \"$uri\" same",
+    );
+    let words: Vec<_> = map.split_whitespace().collect();
+    let (first, rest) = words.split_at(4);
+    assert_eq!(first, ["0", "1048576", "3", "hole,zero"]);
+    assert_eq!(
+        (rest[0], &rest[2..4]),
+        ("1048576", &["0", "data"][..]),
+        "{map}"
+    );
+    assert_eq!(words[words.len() - 2..], ["3", "hole,zero"], "{map}");
 }
 
 #[test]
@@ -363,6 +482,15 @@ fn e6_another_user_is_kept_out() {
     ));
     let said = String::from_utf8(place.read("folder")).unwrap();
     assert!(said.contains("belongs to user 65534"), "{said}");
+    // Another's socket is not taken away, whether he listens there or not.
+    let public = tempfile::tempdir().unwrap();
+    let at = public.path().display();
+    place.sh(&format!(
+        "chmod 1777 {at} && {other} {PYTHON} -c \"import socket; socket.socket(socket.AF_UNIX).bind('{at}/s')\" && \
+         ! luksmith serve box --key-file key --socket {at}/s 2>socket && test -S {at}/s"
+    ));
+    let said = String::from_utf8(place.read("socket")).unwrap();
+    assert!(said.contains("is a socket of user 65534"), "{said}");
     // He serves his own.
     place.sh(&format!(
         "cp box key {path} && chown -R 65534 {path} && cp '{PROGRAM}' {path}/luksmith && chmod 755 {path}/luksmith && cd {path} && \

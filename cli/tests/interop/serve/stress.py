@@ -93,7 +93,11 @@ class Client(threading.Thread):
                 self.gone = True
                 return
         if h is not None:
-            h.shutdown()
+            try:
+                h.shutdown()
+            except nbd.Error:
+                # It was killed just now.
+                pass
 
     def step(self, h):
         block = self.rng.choice(self.blocks)
@@ -131,7 +135,9 @@ may = [None] * clients
 total, rounds = 0, kills + 1
 rng = random.Random(seed)
 for number in range(rounds):
-    workers = [Client(n, range(n, count, clients), max(1, operations // clients // rounds)) for n in range(clients)]
+    # What a kill has cut off of a round is done in the last.
+    share = operations // rounds if number < kills else operations - total
+    workers = [Client(n, range(n, count, clients), max(1, -(-share // clients))) for n in range(clients)]
     for n, worker in enumerate(workers):
         worker.rng.seed(seed * 7919 + number * 104729 + n)
         worker.version = versions[n]
