@@ -15,7 +15,7 @@ use serve::nbd::converse;
 use serve::{Export, ExportOptions};
 use volume::{MemoryStorage, Storage};
 
-use crate::harness::{Chart, Contest, Effort, Work};
+use crate::harness::{Chart, Contest, Effort, Work, timed};
 use crate::peers::tools;
 use crate::subjects::images::aes_xts_volume;
 use crate::{test_bytes, usize_of};
@@ -216,7 +216,92 @@ fn programs(effort: &Effort, each: &mut dyn FnMut(Chart)) {
             }
         }
         each(contest.run(effort));
+        if program == "fio" {
+            continue;
+        }
+        // On few processors the client's own work hides what is the server's.
+        let title = format!("{mib} MiB {what}, processor time of the server");
+        let mut contest = Contest::new(title, Work::Bytes(bytes));
+        for (peer, server) in &servers {
+            match (server, &tools::find(program, package)) {
+                (Ok(server), Ok(())) => {
+                    let line = format!("uri='nbd+unix:///?socket={}'; {line}", server.socket);
+                    contest.add_timed(peer.name, move || {
+                        let before = server.processor_time();
+                        tools::sh(at, &line);
+                        server.processor_time().saturating_sub(before)
+                    });
+                }
+                (Err(why), _) | (_, Err(why)) => contest.miss(peer.name, why.clone()),
+            }
+        }
+        each(contest.run(effort));
     }
+    drop(servers);
+    each(ready(effort, at, is_ours));
+}
+
+/// From the start of a program to where a client is served, without any derivation of keys.
+fn ready(effort: &Effort, at: &Path, is_ours: bool) -> Chart {
+    /// Each goes to the background once it is ready.
+    const BEGIN: [(&str, &str, &str, &str); 5] = [
+        (
+            "luksmith, LUKS1",
+            "luksmith",
+            "",
+            "\"$LUKSMITH\" serve box1 --volume-key-file vk1 --socket ready --pid-file pid -q",
+        ),
+        (
+            "luksmith, LUKS2",
+            "luksmith",
+            "",
+            "\"$LUKSMITH\" serve box2 --volume-key-file vk2 --socket ready --pid-file pid -q",
+        ),
+        (
+            "luksmith mount, LUKS2",
+            "luksmith",
+            "",
+            "\"$LUKSMITH\" mount box2 m --volume-key-file vk2 --pid-file pid -q",
+        ),
+        (
+            "nbdkit file, not encrypted",
+            "nbdkit",
+            "nbdkit",
+            "nbdkit -U ready -P pid file raw",
+        ),
+        (
+            "qemu-nbd, not encrypted",
+            "qemu-nbd",
+            "qemu-utils",
+            "qemu-nbd -f raw -k \"$PWD/ready\" -t --fork --pid-file=\"$PWD/pid\" raw",
+        ),
+    ];
+    if is_ours {
+        tools::sh(
+            at,
+            "mkdir m; for n in 1 2; do \"$LUKSMITH\" key export box$n -q --key-file key --volume-key-file vk$n; done",
+        );
+    }
+    let mut contest = Contest::new("ready to be connected to, with the volume key", Work::Whole);
+    for (name, program, package, line) in BEGIN {
+        let is_there = if program == "luksmith" {
+            tools::luksmith().map(drop)
+        } else {
+            tools::find(program, package)
+        };
+        match is_there {
+            Ok(()) => contest.add_timed(name, move || {
+                let took = timed(|| tools::sh(at, line));
+                tools::sh(
+                    at,
+                    "p=$(cat pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.01; done; rm -f ready pid",
+                );
+                took
+            }),
+            Err(why) => contest.miss(name, why),
+        }
+    }
+    contest.run(effort)
 }
 
 /// A program that serves; it ends with this value.
@@ -251,6 +336,19 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
+    }
+
+    /// Of all its threads, also those that have ended.
+    fn processor_time(&self) -> Duration {
+        /// What Linux counts in, whatever the machine.
+        const TICKS: u64 = 100;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.unwrap_or_default();
+        // What comes behind the name, which may have blanks.
+        let (_, numbers) = stat.rsplit_once(") ").unwrap_or_default();
+        let ticks = numbers.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * (1000 / TICKS))
     }
 }
 
