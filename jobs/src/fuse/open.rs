@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 use super::leavings::{self, Busy};
 use super::room::{Folder, Held, Room, failed};
 use super::state::State;
-use super::status::is_alive;
+use super::status::is_whole;
 use crate::error::{Error, MappingError};
 use crate::mapping::new_name;
 use crate::serve::Served;
@@ -37,24 +37,41 @@ pub struct Opened {
     pub link: Option<PathBuf>,
 }
 
-/// Refuses a name that somebody has, before anybody is asked for anything.
+/// Refuses a name that somebody has, before anybody is asked for anything. What a process that was killed has left of it is
+/// taken away: its server may still hold the container.
 ///
 /// # Errors
 ///
 /// [`MappingError::Name`], [`MappingError::Active`], [`MappingError::Occupied`].
-pub fn check_free(room: &Room, name: &OsStr) -> Result<(), Error> {
+pub fn check_free(room: &Room, name: &OsStr, watch: &dyn Watch) -> Result<(), Error> {
     let folder = room.folder(&new_name(name)?);
-    if folder.state().is_some() && is_alive(&folder) {
-        return Err(MappingError::Active {
-            name: folder.shown(),
-        }
-        .into());
-    }
-    // What is left of one that has ended is taken away when it is known that it can be.
     if folder.is_there() {
-        return Ok(());
+        let _held = folder.hold()?.ok_or_else(|| taken(&folder))?;
+        mend(&folder, watch)?;
+        folder
+            .remove()
+            .map_err(|source| failed(folder.path(), source))?;
     }
     Ok(check_link(&folder)?)
+}
+
+fn taken(folder: &Folder) -> MappingError {
+    MappingError::Active {
+        name: folder.shown(),
+    }
+}
+
+/// Takes away what is left of a mapping, whose folder is held, and refuses one that is whole or in use.
+fn mend(folder: &Folder, watch: &dyn Watch) -> Result<(), MappingError> {
+    if is_whole(folder) {
+        return Err(taken(folder));
+    }
+    // What its last sync says is nobody's answer any more.
+    let _ = leavings::take_apart(folder, watch).map_err(|busy| match busy {
+        Busy::Held(_) => taken(folder),
+        Busy::Other(error) => error,
+    })?;
+    Ok(())
 }
 
 /// Nothing may be where the link is to be.
@@ -75,20 +92,10 @@ fn check_link(folder: &Folder) -> Result<(), MappingError> {
 /// As of [`check_free`], and what the system says.
 pub fn begin<'a>(room: &Room, name: &OsStr, watch: &'a dyn Watch) -> Result<Begun<'a>, Error> {
     let folder = room.folder(&new_name(name)?);
-    let taken = || MappingError::Active {
-        name: folder.shown(),
-    };
     room.make()?;
     watch.must_not_be_cut_off();
-    let held = folder.make()?.ok_or_else(taken)?;
-    if folder.state().is_some() && is_alive(&folder) {
-        return Err(taken().into());
-    }
-    // What a process that was killed has left; what its last sync says is nobody's answer any more.
-    let _ = leavings::take_apart(&folder, watch).map_err(|busy| match busy {
-        Busy::Held(_) => taken(),
-        Busy::Other(error) => error,
-    })?;
+    let held = folder.make()?.ok_or_else(|| taken(&folder))?;
+    mend(&folder, watch)?;
     let begun = Begun {
         folder,
         held: Some(held),

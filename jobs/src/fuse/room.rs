@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use devmapper::Name;
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::state::State;
+use crate::block;
 use crate::error::MappingError;
 use crate::mapping::{new_name, shown};
 use crate::text;
@@ -72,14 +73,15 @@ impl Room {
             return folder.is_there().then_some(folder);
         }
         let there = path.canonicalize().ok()?;
-        let device = fs::metadata(&there).ok().map(|found| found.rdev());
-        self.all().into_iter().find(|folder| {
-            let state = folder.state();
-            let is_loop = |state: &State| {
-                state.loop_device.is_some() && state.loop_device == device.filter(|it| *it != 0)
-            };
-            there == folder.plain() || state.as_ref().is_some_and(is_loop)
-        })
+        let found = fs::metadata(&there);
+        // What its loop device was may be another one's by now: whose it is the kernel says.
+        let shown = match found {
+            Ok(found) if found.file_type().is_block_device() => block::file_of_loop(found.rdev())?,
+            _ => there,
+        };
+        self.all()
+            .into_iter()
+            .find(|folder| folder.plain() == shown)
     }
 
     fn all(&self) -> Vec<Folder> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 use ::serve::fuse::{is_alive as is_answered, mount_of};
+use devmapper::Nodes;
 
 use super::room::{Folder, Room};
 use super::state::State;
@@ -33,7 +34,7 @@ pub struct Status {
 pub enum Found {
     /// It is active.
     Active(Box<Status>),
-    /// Its server has ended without taking it away: what is left of it can be closed, and goes when it is opened anew.
+    /// Its server, or whoever was closing it, was killed: what is left of it can be closed, and goes when it is opened anew.
     Left,
     /// It is no mapping of this kind.
     Nothing,
@@ -44,13 +45,17 @@ pub fn status(room: &Room, typed: &OsStr) -> Found {
     let Some(folder) = room.find(typed) else {
         return Found::Nothing;
     };
-    // One that is being opened or closed is not whole.
+    // One that is being opened is not whole.
     let Some(state) = folder.state() else {
         return Found::Nothing;
     };
     let plain = folder.plain();
-    let metadata = fs::metadata(&plain).ok().filter(|_| is_alive(&folder));
-    let Some(metadata) = metadata else {
+    let is_free = || matches!(folder.hold(), Ok(Some(_)));
+    // While somebody tries to close it the link is not there.
+    if !is_alive(&folder) || (!is_whole(&folder) && is_free()) {
+        return Found::Left;
+    }
+    let Ok(metadata) = fs::metadata(&plain) else {
         return Found::Left;
     };
     let users = state.loop_device.map(block::users_of_number);
@@ -64,6 +69,16 @@ pub fn status(room: &Room, typed: &OsStr) -> Found {
         plain,
         state,
     }))
+}
+
+/// Whether nothing of a mapping is missing.
+pub(super) fn is_whole(folder: &Folder) -> bool {
+    let is_linked = |state: State| {
+        state
+            .loop_device
+            .is_none_or(|device| Nodes::default().is_link_to(&folder.name, &block::path_of(device)))
+    };
+    folder.state().is_some_and(is_linked) && is_alive(folder)
 }
 
 /// Whether a server answers there.

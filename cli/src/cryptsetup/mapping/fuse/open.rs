@@ -36,7 +36,7 @@ pub(in crate::cryptsetup::mapping) fn open(
     let failed = |error| failure::of(Action::Open, session, error);
     let of_mapping = |error: MappingError| failed(error.into());
     check_device().map_err(|error| of_mapping(error.into()))?;
-    check_free(&room, name).map_err(failed)?;
+    check_free(&room, name, &Teller).map_err(failed)?;
     if named(Path::new(name)) == Named::Active {
         let name = output::path(Path::new(name));
         return Err(of_mapping(MappingError::Active { name }));

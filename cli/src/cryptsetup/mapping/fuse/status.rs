@@ -21,7 +21,7 @@ pub(in crate::cryptsetup::mapping) fn status(name: &Path) -> Result<bool, Failur
         Found::Left => {
             let shown = output::path(name);
             output::aside(format_args!(
-                "The server of {shown} has ended. Action close takes away what is left of it."
+                "A program that was killed has left parts of {shown}. Action close takes them away."
             ));
             Ok(false)
         }
