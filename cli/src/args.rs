@@ -21,6 +21,7 @@ pub mod number;
 pub mod seal;
 pub mod serve;
 pub mod size;
+pub mod to;
 pub mod token;
 pub mod verify;
 pub mod work;
@@ -36,7 +37,7 @@ pub use bad_places::{BadPlacesArgs, OnReadError};
 pub use benchmark::BenchmarkArgs;
 pub use clone::{CloneArgs, LuksType, SourceType};
 pub use compare::{CompareArgs, KeyPairArgs, for_one, others};
-pub use container::{Compat, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
+pub use container::{Compat, CompatArgs, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
 pub use from::{BackingArgs, DiskArgs, FromArgs, SourceFormat};
 pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
@@ -65,6 +66,7 @@ pub use mapping::{
 pub use mount::{MountArgs, MountedArgs, UmountArgs};
 pub use seal::{SealArgs, SealKeyArgs};
 pub use serve::{ServeArgs, ServedArgs, ServerArgs, StayArgs};
+pub use to::{DestinationFormat, ToArgs};
 pub use token::{
     TokenAddArgs, TokenAssignArgs, TokenExportArgs, TokenImportArgs, TokenListArgs,
     TokenRemoveArgs, TokenVerb,
@@ -185,6 +187,9 @@ pub struct EncryptArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// What is made.
+    #[command(flatten)]
+    pub to: ToArgs,
     /// How much plaintext there is, in sectors of 512 bytes
     #[arg(long, short = 'b', value_name = "SECTORS")]
     pub size: Option<u64>,
@@ -246,6 +251,9 @@ pub struct DecryptArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// What is made.
+    #[command(flatten)]
+    pub to: ToArgs,
     /// How much plaintext there is, in sectors of 512 bytes
     #[arg(long, short = 'b', value_name = "SECTORS")]
     pub size: Option<u64>,
@@ -290,6 +298,12 @@ pub struct CreateArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// What is made.
+    #[command(flatten)]
+    pub to: ToArgs,
+    /// Who can read it.
+    #[command(flatten)]
+    pub compat: CompatArgs,
     /// How large it becomes; a device is as large as it is.
     #[command(flatten)]
     pub size: SizeArgs,
@@ -320,6 +334,12 @@ pub struct MeasureArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// What is made.
+    #[command(flatten)]
+    pub to: ToArgs,
+    /// Who can read it.
+    #[command(flatten)]
+    pub compat: CompatArgs,
     /// One of the two sizes.
     #[command(flatten)]
     pub size: SizeArgs,

@@ -4,10 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use jobs::Allow;
+use jobs::Place;
 use jobs::destination::Overwrite;
 use jobs::error::PlainError;
 use jobs::key_source::{self, KeyFrom, KeySource};
 use jobs::losses::BadPlaces;
+use jobs::new_image::ImageOptions;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher, LuksOptions};
 use jobs::plain::{Age, Plain, PlainKey, PlainWanted};
 use jobs::qcow::Qcow2;
@@ -17,13 +19,74 @@ use luks::Version;
 
 use crate::args::{
     AnySectorArgs, AnySourceArgs, BackingArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs,
-    CostArgs, DiskArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat, KeyPairArgs, KeyReadArgs,
-    KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError, OpenKeyArgs, OpenPlainArgs,
-    Pbkdf, PlainArgs, ResultArgs, SizeArgs, SourceFormat, WeakArgs, WorkArgs, for_one, others,
+    CostArgs, DestinationFormat, DiskArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
+    KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError,
+    OpenKeyArgs, OpenPlainArgs, Pbkdf, PlainArgs, ResultArgs, SizeArgs, SourceFormat, ToArgs,
+    WeakArgs, WorkArgs, for_one, others,
 };
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
+
+/// The qcow2 image that is to be made: where that is said, or the name says it.
+pub fn image(
+    to: &ToArgs,
+    destination: Option<&Place>,
+    compat: Option<Compat>,
+) -> Result<Option<ImageOptions>, Error> {
+    let is_named = match destination {
+        Some(Place::Path(path)) => path.extension().is_some_and(|end| end == "qcow2"),
+        _ => false,
+    };
+    let is_image = match to.to {
+        Some(format) => format == DestinationFormat::Qcow2,
+        None => is_named,
+    };
+    let of_image = compat.filter(|compat| !compat.is_of_plain());
+    if is_image {
+        return Ok(Some(ImageOptions {
+            compat: match of_image {
+                Some(Compat::Qemu0_10) => qcow2::Compat::V0_10,
+                _ => qcow2::Compat::V1_1,
+            },
+            cluster_bytes: to.cluster_size,
+        }));
+    }
+    let cluster = to.cluster_size.map(|_| "--cluster-size");
+    match cluster.or(of_image.map(|_| "--compat 0.10 and 1.1")) {
+        Some(one) => Err(Error::Conflict {
+            one,
+            other: "what is no qcow2 image",
+        }),
+        None => Ok(None),
+    }
+}
+
+/// The same of what is always encrypted, and where nothing is said of a plain container.
+pub fn encrypted_image(
+    to: &ToArgs,
+    destination: Option<&Place>,
+    compat: Option<Compat>,
+) -> Result<Option<ImageOptions>, Error> {
+    if to.to == Some(DestinationFormat::Raw) {
+        return Err(Error::Conflict {
+            one: "--to raw",
+            other: "a verb that encrypts",
+        });
+    }
+    image(to, destination, compat)
+}
+
+/// Refuses what says something of plain containers alone.
+pub fn check_compat(compat: Option<Compat>) -> Result<(), Error> {
+    match compat.filter(|compat| compat.is_of_plain()) {
+        Some(_) => Err(Error::Conflict {
+            one: "--compat 2.6 and 2.7",
+            other: "what is no plain container",
+        }),
+        None => Ok(()),
+    }
+}
 
 /// A new LUKS container.
 pub fn luks(version: Version, container: &ContainerArgs, format: &FormatArgs) -> LuksOptions {
@@ -92,9 +155,10 @@ fn plain_wanted(args: &PlainArgs) -> PlainWanted {
     PlainWanted {
         skip_sectors: args.skip.unwrap_or(0),
         iv_large_sectors: args.iv_large_sectors,
-        defaults: args.compat.map(|compat| match compat {
-            Compat::V2_6 => Age::V2_6,
-            Compat::V2_7 => Age::V2_7,
+        defaults: args.compat.and_then(|compat| match compat {
+            Compat::V2_6 => Some(Age::V2_6),
+            Compat::V2_7 => Some(Age::V2_7),
+            Compat::Qemu0_10 | Compat::Qemu1_1 => None,
         }),
         ..PlainWanted::default()
     }

@@ -137,8 +137,11 @@ fn container(report: &Report) -> String {
     if report.cipher == "none" && report.key_bits == 0 {
         return format!("{}, not encrypted", report.kind);
     }
+    let around = report
+        .format
+        .map_or(String::new(), |format| format!("{format} with "));
     format!(
-        "{}, {}, key of {} bits, sectors of {} bytes",
+        "{around}{}, {}, key of {} bits, sectors of {} bytes",
         report.kind, report.cipher, report.key_bits, report.sector_size
     )
 }

@@ -30,6 +30,7 @@ use crate::inputs::Inputs;
 use crate::limits;
 use crate::losses::{BadPlaces, Losses, Lost};
 use crate::new_container;
+use crate::new_image::{self, ImageOptions};
 use crate::new_luks::{self, LuksOptions};
 use crate::place::Place;
 use crate::plain::Plain;
@@ -135,6 +136,8 @@ pub struct CloneOptions {
     pub version: Option<Version>,
     /// What the clone is to be; what is not said is as the source has it. The type stands in [`Self::version`].
     pub format: LuksOptions,
+    /// The clone is a qcow2 image around the container, which is LUKS1 then.
+    pub image: Option<ImageOptions>,
     /// The clone's header lies here, and the clone holds data only.
     pub new_header: Option<Place>,
     /// How large the clone becomes; its payload is the source's unless said.
@@ -334,6 +337,8 @@ fn has_room(layout: &Layout, keyslots: u64) -> bool {
 /// What a clone becomes.
 struct Planned {
     sizes: Sizes,
+    /// Bytes that are written at least.
+    least_bytes: u64,
     likeness: Option<Likeness>,
     /// What is in the source that needs sectors of some size, as far as that is known.
     known: Option<SectorLimit>,
@@ -354,7 +359,10 @@ impl Planned {
         name: &str,
     ) -> Result<Self, Error> {
         let of_source = likeness.as_ref().map(Likeness::version);
-        let version = options.version.or(of_source).unwrap_or(Version::Luks2);
+        // QEMU knows no other one.
+        let in_image = options.image.map(|_| Version::Luks1);
+        let version = options.version.or(in_image).or(of_source);
+        let version = version.unwrap_or(Version::Luks2);
         let wanted = LuksOptions {
             version,
             ..options.format.clone()
@@ -367,6 +375,12 @@ impl Planned {
         let is_asked = wanted.sector_bytes.is_some();
         let is_like = !is_asked && filled.sector_bytes.is_some();
         let given = options.size.unwrap_or(Given::Payload(bytes));
+        if options.image.is_some() && matches!(given, Given::Container(_)) {
+            return Err(Error::Conflict {
+                one: new_image::WHOLE_SIZE,
+                other: new_image::QCOW2,
+            });
+        }
         let detached = options.new_header.is_some();
         let sizes =
             |wanted: &LuksOptions| Sizes::of_luks(name, wanted, detached, given, known.as_ref());
@@ -378,6 +392,14 @@ impl Planned {
             Some(sizes) => sizes,
             None => sizes(&filled)?,
         };
+        let made = sizes.new.options();
+        let image = options.image.as_ref();
+        let image =
+            image.map(|image| image.check_luks(name, made, &sizes.layout, sizes.payload_bytes));
+        let least_bytes = match image.transpose()? {
+            Some(measured) => measured.empty,
+            None => sizes.container_bytes(),
+        };
         let reason = if is_like {
             format!("those of {}", opened.source.name)
         } else {
@@ -385,6 +407,7 @@ impl Planned {
         };
         Ok(Self {
             sizes,
+            least_bytes,
             likeness,
             known,
             is_cost_known,
@@ -430,14 +453,18 @@ impl Planned {
     fn report(&self, options: &CloneOptions, opened: &Opened<'_>, destination: String) -> Report {
         let made = self.sizes.new.options();
         let header = options.new_header.as_ref();
-        Report {
+        let report = Report {
             source: Some(opened.source.name.clone()),
             header: header.map(Place::destination_name),
             sector_size_reason: Some(self.reason.clone()),
             keyslot: None,
             ..new_luks::report(made, &self.sizes.layout, destination)
         }
-        .with_payload(Some(self.sizes.payload_bytes))
+        .with_payload(Some(self.sizes.payload_bytes));
+        match options.image {
+            Some(_) => report.in_qcow2(None),
+            None => report,
+        }
     }
 
     /// Measures what guessing may cost, where that is not said.
@@ -455,6 +482,7 @@ impl Planned {
             }
         }
         Ok(Format {
+            least_bytes: self.least_bytes,
             options: made,
             layout: self.sizes.layout,
             payload_bytes: self.sizes.payload_bytes,
@@ -464,6 +492,8 @@ impl Planned {
 
 /// What each clone is made by.
 struct Format {
+    /// Bytes that are written at least.
+    least_bytes: u64,
     options: FormatOptions,
     layout: Layout,
     payload_bytes: u64,

@@ -5,6 +5,7 @@ use crate::destination::Overwrite;
 use crate::error::{DestinationError, Error};
 use crate::inputs::Inputs;
 use crate::new_container::{self, Places};
+use crate::new_image::{self, ImageOptions};
 use crate::new_luks::{self, LuksOptions};
 use crate::place::Place;
 use crate::report::Report;
@@ -17,6 +18,8 @@ use crate::watch::Watch;
 pub struct CreateOptions {
     /// What it is to be.
     pub format: LuksOptions,
+    /// A qcow2 image is made around it.
+    pub image: Option<ImageOptions>,
     /// Its header lies here, and the container holds data only.
     pub header: Option<Place>,
     /// How large it becomes; a device is as large as it is.
@@ -51,13 +54,33 @@ pub fn create(
             other: "a pipe",
         });
     }
-    // A device is as large as it is.
-    let capacity = places.data.capacity()?;
+    let image = options.image.as_ref();
+    if let Some(image) = image {
+        image.check_target(&places.data, header.is_some())?;
+        if matches!(options.size, Some(Given::Container(_))) {
+            return Err(Error::Conflict {
+                one: new_image::WHOLE_SIZE,
+                other: new_image::QCOW2,
+            });
+        }
+    }
+    // A device is as large as it is, and an image in it as large as is said.
+    let capacity = places.data.capacity()?.filter(|_| image.is_none());
     let given = options.size.or(capacity.map(Given::Container));
     let given = given.ok_or(Error::NoSize)?;
     let detached = places.header.is_some();
     let sizes = Sizes::of_luks(&name, &options.format, detached, given, None)?;
-    places.data.check_room(sizes.container_bytes())?;
+    let measured = image.map(|image| {
+        image.check_luks(
+            &name,
+            sizes.new.options(),
+            &sizes.layout,
+            sizes.payload_bytes,
+        )
+    });
+    let measured = measured.transpose()?;
+    let container_bytes = measured.map_or(sizes.container_bytes(), |measured| measured.empty);
+    places.data.check_room(container_bytes)?;
     if let Some(header) = &places.header {
         header.check_room(sizes.layout.reserved_bytes)?;
     }
@@ -78,19 +101,23 @@ pub fn create(
         ..new_luks::report(made, &sizes.layout, name.clone())
     }
     .with_payload(Some(sizes.payload_bytes));
+    let report = match image {
+        Some(_) => report.in_qcow2(Some(container_bytes)),
+        None => report,
+    };
     if options.dry_run {
         return Ok(report);
     }
 
     watch.planned(&report);
-    let container_bytes = sizes.container_bytes();
     let payload_bytes = sizes.payload_bytes;
     let empty = options.allow.empty_passphrase;
     let container = new_container::prepare(sizes.new, &name, secrets, empty, watch)?;
-    new_container::write(container, Some(payload_bytes), places, |destination, _| {
+    let payload = Some(payload_bytes);
+    new_container::write(container, payload, places, image, |destination, _| {
         // The payload of a new file is a hole; that of a device is what was there.
         match destination.storage() {
-            Some(storage) if destination.is_new() => {
+            Some(storage) if destination.is_new() && image.is_none() => {
                 storage.set_len(container_bytes).map_err(|source| {
                     DestinationError::Write {
                         name: name.clone(),

@@ -8,10 +8,11 @@ use luks::{Header, Luks, Unfinished, Unlocked, Version};
 use volume::{Mapping, Storage, Volume};
 
 use crate::data_facts::DataFacts;
-use crate::destination::{Overwrite, Target};
-use crate::error::{Error, Meant, SourceError};
+use crate::destination::{Destination, Overwrite, Target};
+use crate::error::{Error, ImageError, Meant, SourceError};
 use crate::inputs::Inputs;
 use crate::losses::{BadPlaces, Losses};
+use crate::new_image::ImageOptions;
 use crate::open;
 use crate::payload::{self, Ciphertext};
 use crate::place::Place;
@@ -50,6 +51,8 @@ pub struct DecryptOptions {
     pub container: Container,
     /// It is a qcow2 image, encrypted or not, and is read so; [`Self::container`] is as by default then.
     pub disk: Option<Qcow2>,
+    /// A qcow2 image is made, which is not encrypted.
+    pub image: Option<ImageOptions>,
     /// Its header lies here.
     pub header: Option<Place>,
     /// How much plaintext is wanted, in units of 512 bytes; all that there is unless said.
@@ -151,9 +154,7 @@ impl Job<'_> {
             ..plain.report(target.name.clone())?
         }
         .with_payload(bytes);
-        if let Some(bytes) = bytes {
-            target.check_room(bytes)?;
-        }
+        check_target(options, &target, bytes)?;
         if options.dry_run {
             return Ok(report);
         }
@@ -222,9 +223,7 @@ impl Job<'_> {
             let warning = format_args!("{header_name} ends where its data begin");
             watch.has_no_data(&header_name, &warning);
         }
-        if let Some(bytes) = payload.bytes {
-            target.check_room(bytes)?;
-        }
+        check_target(options, &target, payload.bytes)?;
         report.keyslot = unlocked.keyslot();
         // Where no keyslot is left, the header does not tell it.
         report.key_bits = unlocked.volume_key().len() as u64 * 8;
@@ -249,6 +248,7 @@ impl Job<'_> {
             key_bits: facts.key_bits,
             sector_size: facts.sector_size,
             sector_size_reason: None,
+            format: None,
             payload_offset: facts.offset,
             payload_bytes: None,
             container_bytes: None,
@@ -272,7 +272,7 @@ impl Job<'_> {
             destination: &report.destination,
             losses: &losses,
             bytes: payload.bytes,
-            keep_holes: false,
+            keep_holes: options.image.is_some(),
             pad_to: None,
             work: options.work,
             watch,
@@ -282,7 +282,7 @@ impl Job<'_> {
         let (copied, destination) = match source.bytes {
             Bytes::Image(image) => {
                 let volume = Volume::new(Arc::clone(&image.storage), payload.mapping);
-                let destination = target.create(Content::Secret)?;
+                let destination = create(options, target, payload.bytes)?;
                 let volume = Ciphertext::Volume(&volume);
                 (
                     payload::decrypt(volume, &destination, &transfer)?,
@@ -300,7 +300,7 @@ impl Job<'_> {
                     &source.name,
                     start.saturating_sub(payload.position),
                 )?;
-                let destination = target.create(Content::Secret)?;
+                let destination = create(options, target, payload.bytes)?;
                 let stream = Ciphertext::Stream {
                     reader,
                     name: &source.name,
@@ -327,6 +327,38 @@ impl Job<'_> {
             .with_payload(Some(copied.bytes))
             .with_lost(losses.list()))
     }
+}
+
+/// Refuses a destination that so much plaintext does not go into.
+fn check_target(
+    options: &DecryptOptions,
+    target: &Target,
+    bytes: Option<u64>,
+) -> Result<(), Error> {
+    let needed = match (&options.image, bytes) {
+        (Some(image), Some(bytes)) => Some(image.measure(&target.name, bytes, None)?.empty),
+        (_, bytes) => bytes,
+    };
+    if let Some(image) = &options.image {
+        image.check_target(target, false)?;
+    }
+    Ok(needed.map_or(Ok(()), |needed| target.check_room(needed))?)
+}
+
+/// Opens it for so much plaintext.
+fn create(
+    options: &DecryptOptions,
+    target: Target,
+    bytes: Option<u64>,
+) -> Result<Destination, Error> {
+    let destination = target.create(Content::Secret)?;
+    let Some(image) = &options.image else {
+        return Ok(destination);
+    };
+    let bytes = bytes.ok_or_else(|| ImageError::SizeUnknown {
+        name: "the source".to_owned(),
+    })?;
+    image.begin(destination, bytes, None)
 }
 
 /// How much of a plain container is payload, where that is known, and how much behind it is no whole sector.

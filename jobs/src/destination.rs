@@ -12,7 +12,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use held::Held;
 use new_file::NewFile;
+use qcow2::Writer;
 use rustix::fs::OFlags;
 use volume::{FileStorage, ImageLock, Storage};
 
@@ -84,6 +86,8 @@ pub enum Bytes {
     Storage(Arc<dyn Storage>, bool),
     /// Standard output, a pipe or a character device.
     Stream(File),
+    /// The disk of a new qcow2 image, and where that goes.
+    Image(Arc<Writer>, Box<Destination>),
 }
 
 impl Target {
@@ -234,7 +238,24 @@ impl Destination {
                 Some(Arc::clone(file) as Arc<dyn Storage>)
             }
             Bytes::Storage(storage, _) => Some(Arc::clone(storage)),
+            Bytes::Image(writer, _) => Some(Arc::clone(writer) as Arc<dyn Storage>),
             Bytes::Stream(_) => None,
+        }
+    }
+
+    /// The same, but of a qcow2 image the file, and not the disk in it.
+    pub fn stored(&self) -> Option<Arc<dyn Storage>> {
+        match &self.bytes {
+            Bytes::Image(_, below) => below.storage(),
+            _ => self.storage(),
+        }
+    }
+
+    /// The same, which is not written any more once a signal has ended the work.
+    pub(crate) fn held_storage(&self) -> Option<Arc<dyn Storage>> {
+        match &self.bytes {
+            Bytes::File(file, ..) => Some(Arc::new(Held(Arc::clone(file)))),
+            _ => self.storage(),
         }
     }
 
@@ -242,13 +263,17 @@ impl Destination {
     pub fn file(&self) -> Option<&Arc<FileStorage>> {
         match &self.bytes {
             Bytes::File(file, ..) | Bytes::Device(file, _) => Some(file),
+            Bytes::Image(_, below) => below.file(),
             Bytes::Storage(..) | Bytes::Stream(_) => None,
         }
     }
 
     /// Whether it is new and reads as zeros where it is not written.
     pub fn is_new(&self) -> bool {
-        matches!(self.bytes, Bytes::File(..) | Bytes::Storage(_, true))
+        matches!(
+            self.bytes,
+            Bytes::File(..) | Bytes::Storage(_, true) | Bytes::Image(..)
+        )
     }
 
     /// Writes all that it is to hold.
@@ -256,6 +281,7 @@ impl Destination {
         let written = match &self.bytes {
             Bytes::File(file, ..) | Bytes::Device(file, _) => file.write_at(0, bytes),
             Bytes::Storage(storage, _) => storage.write_at(0, bytes),
+            Bytes::Image(writer, _) => writer.write_at(0, bytes),
             Bytes::Stream(file) => (&*file).write_all(bytes),
         };
         written.map_err(|source| DestinationError::Write {
@@ -269,6 +295,7 @@ impl Destination {
     pub fn take_along(&mut self, file: TemporaryFile) {
         match &mut self.bytes {
             Bytes::File(_, new, _) => new.take_along(file),
+            Bytes::Image(_, below) => below.take_along(file),
             Bytes::Device(..) | Bytes::Storage(..) | Bytes::Stream(_) => {
                 let kept: Result<(), Infallible> = file.keep(|_| Ok(()));
                 let Ok(()) = kept;
@@ -282,6 +309,7 @@ impl Destination {
         let name = self.name;
         match self.bytes {
             Bytes::File(_, new, _lock) => new.commit().map_err(|unnamed| unnamed.of(name)),
+            Bytes::Image(_, below) => below.commit(),
             Bytes::Device(..) | Bytes::Storage(..) | Bytes::Stream(_) => Ok(()),
         }
     }
@@ -315,6 +343,8 @@ impl Destination {
         let synced = match &self.bytes {
             Bytes::File(file, ..) | Bytes::Device(file, _) => file.sync(),
             Bytes::Storage(storage, _) => storage.sync(),
+            // Only now does it begin as an image does.
+            Bytes::Image(writer, _) => writer.finish(),
             Bytes::Stream(_) => Ok(()),
         };
         synced.map_err(|source| DestinationError::Write {

@@ -7,10 +7,11 @@ use volume::Copied;
 
 use crate::allow::Allow;
 use crate::destination::Overwrite;
-use crate::error::{Error, Meant, SourceError};
+use crate::error::{Error, ImageError, Meant, SourceError};
 use crate::inputs::Inputs;
 use crate::losses::{BadPlaces, Losses};
 use crate::new_container::{self, Places};
+use crate::new_image::{self, ImageOptions};
 use crate::new_luks::{self, LuksOptions, NewLuks};
 use crate::open;
 use crate::payload;
@@ -45,6 +46,8 @@ impl Default for Format {
 pub struct EncryptOptions {
     /// What the new container is to be.
     pub format: Format,
+    /// A qcow2 image is made around it.
+    pub image: Option<ImageOptions>,
     /// Its header lies here, and the container holds data only.
     pub header: Option<Place>,
     /// How much plaintext there is, in units of 512 bytes; all that the source has unless said.
@@ -132,9 +135,14 @@ impl Job<'_> {
     fn plain(&self, plain: &Plain, source: Source, places: Places) -> Result<Report, Error> {
         let (options, watch) = (self.options, self.watch);
         let weak = options.allow.weak_cipher;
-        if places.header.is_some() {
+        let one = match (&places.header, &options.image) {
+            (Some(_), _) => Some(Places::HEADER),
+            (_, Some(_)) => Some(new_image::QCOW2),
+            _ => None,
+        };
+        if let Some(one) = one {
             return Err(Error::Conflict {
-                one: Places::HEADER,
+                one,
                 other: "a plain container",
             });
         }
@@ -179,6 +187,10 @@ impl Job<'_> {
     fn luks(&self, wanted: &LuksOptions, source: Source, places: Places) -> Result<Report, Error> {
         let (options, watch) = (self.options, self.watch);
         let name = places.data.name.clone();
+        let image = options.image.as_ref();
+        if let Some(image) = image {
+            image.check_target(&places.data, places.header.is_some())?;
+        }
         // The payload decides on the sector size, and the sector size on what a whole payload is.
         let payload = payload::wanted_bytes(options.size_sectors).or(source.len()?);
         let sectors = SectorChoice::luks(wanted.version, wanted.sector_bytes, payload, self.known)?;
@@ -209,6 +221,18 @@ impl Job<'_> {
             ..new_luks::report(&made, &layout, name.clone())
         }
         .with_payload(extent.padded);
+        let report = match (image, extent.padded) {
+            (None, _) => report,
+            (Some(image), Some(bytes)) => {
+                let measured = image.check_luks(&name, &made, &layout, bytes)?;
+                places.data.check_room(measured.empty)?;
+                report.in_qcow2(None)
+            }
+            (Some(_), None) => {
+                let name = source.name;
+                return Err(ImageError::SizeUnknown { name }.into());
+            }
+        };
         if let Some(bytes) = report.container_bytes {
             places.data.check_room(bytes)?;
         }
@@ -224,8 +248,12 @@ impl Job<'_> {
         let container = new_container::prepare(new, &name, self.secrets, empty, watch)?;
         let losses = Losses::begin(&options.bad_places)?;
         let transfer = self.transfer(&report, &extent, &sectors, &losses);
-        let copied =
-            new_container::write(container, extent.padded, places, |destination, mapping| {
+        let (copied, bytes) = new_container::write(
+            container,
+            extent.padded,
+            places,
+            image,
+            |destination, mapping| {
                 let copied =
                     payload::encrypt(source, extent.bytes, destination, mapping, &transfer)?;
                 losses.write_map(copied.bytes)?;
@@ -233,8 +261,13 @@ impl Job<'_> {
                     tell_filled(&copied, &report, watch)?;
                 }
                 Ok(copied)
-            })?;
-        finish(report, copied, &losses)
+            },
+        )?;
+        let report = finish(report, copied, &losses)?;
+        Ok(match image {
+            Some(_) => report.in_qcow2(bytes),
+            None => report,
+        })
     }
 
     fn transfer<'a>(
@@ -249,7 +282,8 @@ impl Job<'_> {
             source: report.source.as_deref().unwrap_or_default(),
             destination: &report.destination,
             bytes: extent.bytes,
-            keep_holes: self.options.keep_holes,
+            // What an image does not have is zeros.
+            keep_holes: self.options.keep_holes || self.options.image.is_some(),
             losses,
             pad_to: may_fill.then_some(sectors.size.bytes()),
             work: self.options.work,

@@ -5,6 +5,7 @@ mod clash;
 mod clone;
 mod confirm;
 mod destination;
+mod image;
 mod in_place;
 mod mapping;
 mod plain;
@@ -26,6 +27,7 @@ pub use clash::Clash;
 pub use clone::CloneError;
 pub use confirm::Unconfirmed;
 pub use destination::DestinationError;
+pub use image::ImageError;
 pub use in_place::InPlaceError;
 pub use mapping::MappingError;
 pub use plain::PlainError;
@@ -48,6 +50,9 @@ pub enum Error {
     /// A qcow2 image.
     #[error(transparent)]
     Qcow(#[from] QcowError),
+    /// A new qcow2 image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The image whose header is to be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
@@ -258,6 +263,7 @@ impl Error {
             Self::Source(error) => error.blame(),
             Self::Qcow(error) => error.blame(),
             Self::Destination(error) => error.blame(),
+            Self::Image(error) => error.blame(),
             Self::Change(error) => error.blame(),
             Self::Clone(error) => error.blame(),
             Self::InPlace(error) => error.blame(),

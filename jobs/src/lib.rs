@@ -72,7 +72,7 @@
 //! | [`qcow`] | a qcow2 image as a source: the files that it consists of, and the plaintext of the disk |
 //! | [`folder`], [`temporary`], [`block`] | a folder that is open; files that are not finished; what the kernel says of a device |
 //! | [`new_luks`], [`new_keyslot`], [`plain`], [`sizes`], [`sector_size`] | what is wanted of something new, complete or refused |
-//! | [`new_container`], [`allow`] | the order in which a new one is written; what is refused unless it is allowed |
+//! | [`new_container`], [`new_image`], [`allow`] | the order in which a new one is written; a qcow2 image around it; what is refused unless it is allowed |
 //! | [`payload`], [`transfer`], [`losses`] | one copy of a payload, and what of it is lost |
 //! | [`instead`], [`data_facts`], [`stream_header`] | what there is in place of a container; what a header says of its data; a header that comes in a stream |
 //! | [`policy`] | what a header must look like, as text and file |
@@ -109,6 +109,7 @@ pub mod losses;
 pub mod mapping;
 pub mod measure;
 pub mod new_container;
+pub mod new_image;
 pub mod new_keyslot;
 pub mod new_luks;
 pub mod open;

@@ -4,6 +4,7 @@ use recognise::{SectorLimit, largest_sector};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::new_image::{self, ImageOptions};
 use crate::new_luks::LuksOptions;
 use crate::open;
 use crate::place::Place;
@@ -20,6 +21,8 @@ pub enum Measure {
         wanted: Box<LuksOptions>,
         /// Its header lies in a file of its own.
         detached: bool,
+        /// A qcow2 image is made around it.
+        image: Option<ImageOptions>,
     },
     /// One without.
     Plain {
@@ -43,8 +46,11 @@ pub struct Measured {
     pub payload_offset: u64,
     /// What it holds.
     pub payload_bytes: u64,
-    /// All of it.
+    /// All of it; of a qcow2 image where no cluster is zeros.
     pub container_bytes: u64,
+    /// A qcow2 image where all is zeros.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_bytes: Option<u64>,
     /// Bytes that are encrypted as one.
     pub sector_size: u64,
     /// Why so many.
@@ -82,15 +88,32 @@ pub fn measure(
             check(&sectors)?;
             plain(*offset_sectors, given, sectors)
         }
-        Measure::Luks { wanted, detached } => {
+        Measure::Luks {
+            wanted,
+            detached,
+            image,
+        } => {
+            let one = match given {
+                Given::Container(_) => Some(new_image::WHOLE_SIZE),
+                Given::Payload(_) => detached.then_some(crate::new_container::Places::HEADER),
+            };
+            if let (Some(_), Some(one)) = (image, one) {
+                let other = new_image::QCOW2;
+                return Err(Error::Conflict { one, other });
+            }
             let sizes = Sizes::of_luks("measure", wanted, *detached, given, known)?;
             check(&sizes.sectors)?;
+            let (made, bytes) = (sizes.new.options(), sizes.payload_bytes);
+            let image = image.as_ref();
+            let image = image.map(|image| image.check_luks("measure", made, &sizes.layout, bytes));
+            let image = image.transpose()?;
             Ok(Measured {
                 kind: wanted.kind(),
                 header_bytes: sizes.layout.reserved_bytes,
                 payload_offset: sizes.layout.data_offset,
                 payload_bytes: sizes.payload_bytes,
-                container_bytes: sizes.container_bytes(),
+                container_bytes: image.map_or(sizes.container_bytes(), |image| image.full),
+                least_bytes: image.map(|image| image.empty),
                 sector_size: sizes.new.options().sector_size.bytes() as u64,
                 sector_size_reason: sizes.sectors.reason,
             })
@@ -131,6 +154,7 @@ fn plain(offset_sectors: u64, given: Given, sectors: SectorChoice) -> Result<Mea
         payload_bytes,
         // `Given::payload_bytes` has seen that the sum is a file's size.
         container_bytes: offset + payload_bytes,
+        least_bytes: None,
         sector_size,
         sector_size_reason: sectors.reason,
     })

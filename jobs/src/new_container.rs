@@ -8,8 +8,9 @@ use luks::{NewContainer, OsRandom, format};
 use volume::{Mapping, Storage};
 
 use crate::destination::{Bytes, Destination, Overwrite, Target};
-use crate::error::{DestinationError, Error};
+use crate::error::{DestinationError, Error, ImageError};
 use crate::inputs::Inputs;
+use crate::new_image::{self, ImageOptions, Written};
 use crate::new_luks::NewLuks;
 use crate::open;
 use crate::payload;
@@ -94,17 +95,21 @@ pub fn prepare(
     prepared.map_err(|error| Error::luks(name, error))
 }
 
-/// Writes a container around the payload that `fill` writes into its mapping of `payload_bytes` bytes.
+/// Writes a container around the payload that `fill` writes into its mapping of `payload_bytes` bytes, in an image or
+/// not. Says how long the image is.
 pub fn write<T>(
     container: NewContainer,
     payload_bytes: Option<u64>,
     places: Places,
+    image: Option<&ImageOptions>,
     fill: impl FnOnce(&Destination, &Mapping) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let unfinished = Unfinished::begin(container, payload_bytes, places)?;
+) -> Result<(T, Option<u64>), Error> {
+    let unfinished = Unfinished::begin(container, payload_bytes, places, image)?;
     let filled = fill(&unfinished.data, &unfinished.mapping)?;
-    unfinished.seal(|_, _| Ok(()))?.name(None)?;
-    Ok(filled)
+    let sealed = unfinished.seal(|_, _| Ok(()))?;
+    let bytes = image.and_then(|_| sealed.bytes());
+    sealed.name(None)?;
+    Ok((filled, bytes))
 }
 
 /// A container whose areas are written, or in a stream all that lies before the data. Elsewhere it has no header yet, and
@@ -124,10 +129,22 @@ impl Unfinished {
         container: NewContainer,
         payload_bytes: Option<u64>,
         places: Places,
+        image: Option<&ImageOptions>,
     ) -> Result<Self, Error> {
         let mapping = container.mapping(payload_bytes.unwrap_or(payload::UNBOUNDED_BYTES));
-        let mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
-        let data = places.data.create(Content::Public)?;
+        let mut mapping = mapping.map_err(|error| Error::luks(&places.data.name, error))?;
+        let mut data = places.data.create(Content::Public)?;
+        if let Some(image) = image {
+            let bytes = payload_bytes.ok_or_else(|| ImageError::SizeUnknown {
+                name: data.name.clone(),
+            })?;
+            // A disk of no bytes has no segment.
+            let one = container.mapping(dmcrypt::SECTOR_BYTES);
+            let one = one.map_err(|error| Error::luks(&data.name, error))?;
+            let cipher = new_image::cipher_of(&one).ok_or(Error::NullCipher)?;
+            data = image.begin(data, bytes, Some((container.layout(), cipher)))?;
+            mapping = new_image::all_of(bytes);
+        }
         let header = places.header.map(|header| header.create(Content::Public));
         let unfinished = Self {
             container,
@@ -141,7 +158,7 @@ impl Unfinished {
 
     fn write_areas(&self) -> Result<(), Error> {
         let failed = |error| Error::luks(self.header_name(), error);
-        if let Some(storage) = self.header_storage() {
+        if let Some(storage) = self.header_storage()? {
             let written = self.container.write_areas(&*storage, &mut OsRandom);
             written.map_err(failed)?;
             if self.header.is_some() {
@@ -161,15 +178,27 @@ impl Unfinished {
     /// Writes the header behind the data, and has `prove` look at it and at the data. Of a stream nothing is looked at.
     pub fn seal(
         self,
-        prove: impl FnOnce(Arc<dyn Storage>, Arc<dyn Storage>) -> Result<(), Error>,
+        prove: impl FnOnce(Arc<dyn Storage>, Written) -> Result<(), Error>,
     ) -> Result<Sealed, Error> {
-        if let Some(storage) = self.header_storage() {
+        if let Some(storage) = self.header_storage()? {
             sync(&self.data)?;
             let name = self.header_name().to_owned();
             let committed = self.container.commit(&*storage);
             committed.map_err(|error| Error::luks(&name, error))?;
-            if let Some(data) = self.data.storage() {
-                prove(storage, data)?;
+            if let Bytes::Image(writer, _) = &self.data.bytes {
+                writer
+                    .finish()
+                    .map_err(|source| unwritten(&self.data, source))?;
+            }
+            match (&self.data.bytes, self.data.stored()) {
+                (Bytes::Image(..), Some(file)) => {
+                    let image = Written::Image(file);
+                    let header = image.header();
+                    let header = header.map_err(|source| unwritten(&self.data, source))?;
+                    prove(header, image)?;
+                }
+                (_, Some(data)) => prove(storage, Written::Container(data))?,
+                _ => {}
             }
         }
         Ok(Sealed {
@@ -178,8 +207,13 @@ impl Unfinished {
         })
     }
 
-    fn header_storage(&self) -> Option<Arc<dyn Storage>> {
-        self.header.as_ref().unwrap_or(&self.data).storage()
+    fn header_storage(&self) -> Result<Option<Arc<dyn Storage>>, Error> {
+        if let Bytes::Image(writer, _) = &self.data.bytes {
+            let window = writer.luks_header();
+            let window = window.map_err(|source| unwritten(&self.data, source))?;
+            return Ok(window.map(|window| Arc::new(window) as Arc<dyn Storage>));
+        }
+        Ok(self.header.as_ref().unwrap_or(&self.data).storage())
     }
 
     fn header_name(&self) -> &str {
@@ -194,9 +228,14 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Where the data are.
+    /// Where the data are; of an image all of it.
     pub fn data(&self) -> Option<Arc<dyn Storage>> {
-        self.data.storage()
+        self.data.stored()
+    }
+
+    /// How many bytes that are.
+    pub fn bytes(&self) -> Option<u64> {
+        self.data()?.len().ok()
     }
 
     /// Gives data and header their names, and keeps `along` with them.

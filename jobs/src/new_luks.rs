@@ -293,6 +293,7 @@ pub fn report(made: &FormatOptions, layout: &Layout, destination: String) -> Rep
         key_bits: made.key_bytes as u64 * 8,
         sector_size: made.sector_size.bytes() as u64,
         sector_size_reason: None,
+        format: None,
         payload_offset: layout.data_offset,
         payload_bytes: None,
         container_bytes: None,

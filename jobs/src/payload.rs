@@ -10,6 +10,7 @@ use volume::{Copied, Mapping, SegmentKind, Sink, Storage, Volume};
 use crate::destination::held::Held;
 use crate::destination::{self, Destination};
 use crate::error::{DestinationError, Error, SourceError};
+use crate::new_image;
 use crate::source::{self, Source};
 use crate::transfer::{Transfer, bypass_page_cache};
 
@@ -121,10 +122,10 @@ pub fn decrypt(
     transfer: &Transfer<'_>,
 ) -> Result<Copied, Error> {
     bypass_page_cache(transfer.work, &destination.name, destination.file())?;
-    let held;
+    let (held, disk);
     let sink = match &destination.bytes {
         destination::Bytes::File(storage, ..) => {
-            held = Held(storage);
+            held = Held(Arc::clone(storage));
             Sink::Storage {
                 storage: &held,
                 offset: 0,
@@ -141,6 +142,16 @@ pub fn decrypt(
             offset: 0,
             sparse: *is_new,
         },
+        destination::Bytes::Image(writer, _) => {
+            let len = writer
+                .len()
+                .map_err(|source| destination_unwritable(destination, source))?;
+            disk = Volume::new(
+                Arc::clone(writer) as Arc<dyn Storage>,
+                new_image::all_of(len),
+            );
+            Sink::Volume(&disk)
+        }
         destination::Bytes::Stream(file) => {
             let writer = file
                 .try_clone()

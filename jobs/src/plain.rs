@@ -72,6 +72,7 @@ impl Plain {
             key_bits: self.key_bytes() as u64 * 8,
             sector_size: self.sector_bytes() as u64,
             sector_size_reason: None,
+            format: None,
             payload_offset: self.offset_bytes()?,
             payload_bytes: None,
             container_bytes: None,

@@ -30,6 +30,9 @@ pub struct Report {
     /// Why it is that, in a new container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sector_size_reason: Option<String>,
+    /// `qcow2`, where that is what is around the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<&'static str>,
     /// Where the payload starts in the container.
     pub payload_offset: u64,
     /// Bytes of payload; unknown before a stream has ended.
@@ -50,6 +53,14 @@ impl Report {
     pub fn with_payload(mut self, bytes: Option<u64>) -> Self {
         self.payload_bytes = bytes;
         self.container_bytes = bytes.map(|bytes| self.payload_offset.saturating_add(bytes));
+        self
+    }
+
+    /// The same in a qcow2 image, whose file has so many bytes, if that is known.
+    #[must_use]
+    pub fn in_qcow2(mut self, file_bytes: Option<u64>) -> Self {
+        self.format = Some("qcow2");
+        self.container_bytes = file_bytes;
         self
     }
 

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use super::{
     AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, CostArgs, HeaderArgs, Holes,
     NewHeaderArgs, NewKeyFileArgs, OpenKeyArgs, Place, PlainArgs, PolicyArgs, ResultArgs, SizeArgs,
-    UnlockArgs, WeakArgs, WorkArgs, number, operand,
+    ToArgs, UnlockArgs, WeakArgs, WorkArgs, number, operand,
 };
 
 /// What it does, at length.
@@ -54,6 +54,9 @@ pub struct CloneArgs {
     /// What DST is to be.
     #[command(flatten)]
     pub container: CloneContainerArgs,
+    /// What is made.
+    #[command(flatten)]
+    pub to: ToArgs,
     /// How large it becomes.
     #[command(flatten)]
     pub size: SizeArgs,

@@ -15,7 +15,7 @@ pub enum ContainerType {
     Plain,
 }
 
-/// The defaults of one age of cryptsetup, for plain containers.
+/// The defaults of one age of cryptsetup, for plain containers; how old a QEMU may be, for qcow2 images.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Compat {
     /// aes-cbc-essiv:sha256, 256 bits, ripemd160
@@ -24,6 +24,12 @@ pub enum Compat {
     /// aes-xts-plain64, 256 bits, sha256
     #[value(name = "2.7")]
     V2_7,
+    /// qcow2 for QEMU 0.10 and later: version 2
+    #[value(name = "0.10")]
+    Qemu0_10,
+    /// qcow2 for QEMU 1.1 and later: version 3
+    #[value(name = "1.1")]
+    Qemu1_1,
 }
 
 /// What every type of container has.
@@ -51,6 +57,16 @@ pub struct ContainerArgs {
     pub offset: Option<u64>,
 }
 
+/// What can be said of a new qcow2 image where no plain container is made.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Plain containers")]
+pub struct CompatArgs {
+    /// For a plain container take what is not given from the defaults of a cryptsetup of this age: 2.6 or 2.7; make a
+    /// qcow2 image for a QEMU of this age: 0.10 or 1.1
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub compat: Option<Compat>,
+}
+
 /// The size of a new container.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Container")]
@@ -67,7 +83,8 @@ pub struct SizeArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Plain containers")]
 pub struct PlainArgs {
-    /// Take what is not given from the defaults of a cryptsetup of this age
+    /// For a plain container take what is not given from the defaults of a cryptsetup of this age: 2.6 or 2.7; make a
+    /// qcow2 image for a QEMU of this age: 0.10 or 1.1
     #[arg(long, value_enum, value_name = "VERSION")]
     pub compat: Option<Compat>,
     /// The IV number of the first sector, in sectors of 512 bytes
@@ -91,7 +108,23 @@ impl ContainerArgs {
     }
 }
 
+impl Compat {
+    /// Whether it says something of plain containers.
+    pub fn is_of_plain(self) -> bool {
+        matches!(self, Self::V2_6 | Self::V2_7)
+    }
+}
+
 impl PlainArgs {
+    /// An option that was given and that says nothing of a qcow2 image either.
+    pub fn given_of_plain(&self) -> Option<&'static str> {
+        let is_of_image = self.compat.is_some_and(|compat| !compat.is_of_plain());
+        self.given()
+            .filter(|given| !(is_of_image && *given == "--compat"))
+            .or(self.skip.map(|_| "--skip"))
+            .or(self.iv_large_sectors.then_some("--iv-large-sectors"))
+    }
+
     /// An option that was given.
     pub fn given(&self) -> Option<&'static str> {
         first_given(&[

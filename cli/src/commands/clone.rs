@@ -42,7 +42,9 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
     let keys = KeyInput::to_open(&args.keys, args.source == Place::Standard)?;
     let (files, descriptors) = (&args.keys.key_file, &args.keys.key_fd);
     let new = new::input_beside(files, descriptors, &args.keys.read, &args.new_key)?;
+    let image = options::encrypted_image(&args.to, Some(&args.destination), args.plain.compat)?;
     let options = CloneOptions {
+        image,
         original: original(args, &keys)?,
         header: args.header.header.clone().map(Place::Path),
         policies: (&args.policy.policy[..]).into(),
@@ -159,7 +161,10 @@ fn original(args: &CloneArgs, keys: &KeyInput) -> Result<Original, Error> {
         ("--source-offset", from.source_offset.is_some()),
     ];
     let given = given.iter().find(|(_, is_given)| *is_given);
-    match given.map(|(option, _)| *option).or(args.plain.given()) {
+    match given
+        .map(|(option, _)| *option)
+        .or(args.plain.given_of_plain())
+    {
         Some(one) => Err(Error::Conflict {
             one,
             other: "a source that is not plain",

@@ -16,6 +16,8 @@ use crate::watch::Teller;
 
 /// Creates.
 pub fn run(args: &CreateArgs) -> Result<(), Error> {
+    options::check_compat(args.compat.compat)?;
+    let image = options::encrypted_image(&args.to, Some(&args.destination), args.compat.compat)?;
     let version = match args.container.kind {
         Some(ContainerType::Plain) => {
             return Err(Error::Conflict {
@@ -24,13 +26,17 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
             });
         }
         Some(ContainerType::Luks1) => Version::Luks1,
-        Some(ContainerType::Luks2) | None => Version::Luks2,
+        Some(ContainerType::Luks2) => Version::Luks2,
+        // QEMU knows no other one.
+        None if image.is_some() => Version::Luks1,
+        None => Version::Luks2,
     };
     let say = args.result.output;
     let keys = KeyInput::new(&args.keys, false)?;
     let volume_key = args.format.volume_key_file.as_ref();
     let options = CreateOptions {
         format: options::luks(version, &args.container, &args.format),
+        image,
         header: args.header.header.clone().map(Place::Path),
         size: options::size(&args.size),
         overwrite: (&args.result).into(),

@@ -8,8 +8,8 @@ use luks::Version;
 
 use super::{check_stdout, in_place};
 use crate::args::{
-    ContainerArgs, ContainerType, DecryptArgs, HeaderArgs, PlainArgs, PolicyArgs, SourceFormat,
-    UnlockArgs, only_in_place,
+    ContainerArgs, ContainerType, DecryptArgs, DestinationFormat, HeaderArgs, PlainArgs,
+    PolicyArgs, SourceFormat, UnlockArgs, only_in_place,
 };
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
@@ -24,6 +24,12 @@ use crate::watch::Teller;
 /// Decrypts.
 pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     let Some(destination) = &args.destination else {
+        if let Some(one) = args.to.given() {
+            return Err(Error::Conflict {
+                one,
+                other: "--in-place",
+            });
+        }
         return in_place::decrypt(args);
     };
     if let Some(one) = only_in_place(&args.in_place.zones, args.in_place.init) {
@@ -35,7 +41,15 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     let say = args.result.output;
     check_stdout(destination, say)?;
     let keys = KeyInput::to_open(&args.keys, args.source == Place::Standard)?;
+    if args.to.to == Some(DestinationFormat::Luks) {
+        return Err(Error::Conflict {
+            one: "--to luks",
+            other: "decrypt: clone makes one container of another",
+        });
+    }
+    let image = options::image(&args.to, Some(destination), args.plain.compat)?;
     let options = DecryptOptions {
+        image,
         container: container_of(
             &args.container,
             &args.plain,
@@ -113,7 +127,7 @@ pub(super) fn container_of(
         Some(ContainerType::Luks2) => Some(Version::Luks2),
         None => None,
     };
-    if let Some(one) = plain.given().or(container.told_by_header()) {
+    if let Some(one) = plain.given_of_plain().or(container.told_by_header()) {
         return Err(Error::Conflict {
             one,
             other: "a LUKS container, whose header tells everything",

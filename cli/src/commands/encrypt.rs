@@ -19,6 +19,12 @@ use crate::watch::Teller;
 /// Encrypts.
 pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     let Some(destination) = &args.destination else {
+        if let Some(one) = args.to.given() {
+            return Err(Error::Conflict {
+                one,
+                other: "--in-place",
+            });
+        }
         return in_place::encrypt(args);
     };
     if let Some(one) = only_in_place(&args.in_place.zones, args.in_place.init) {
@@ -31,8 +37,10 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     check_stdout(destination, say)?;
     let keys = KeyInput::new(&args.keys, args.source == Place::Standard)?;
     let volume_key = args.format.volume_key_file.as_ref();
+    let image = options::encrypted_image(&args.to, Some(destination), args.plain.compat)?;
     let options = EncryptOptions {
-        format: format(args, &keys)?,
+        format: format(args, image.is_some(), &keys)?,
+        image,
         header: args.header.header.clone().map(Place::Path),
         size_sectors: args.size,
         keep_holes: args.holes == Holes::Keep,
@@ -55,8 +63,14 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
 }
 
 /// What the new container is to be.
-fn format(args: &EncryptArgs, keys: &KeyInput) -> Result<Format, Error> {
-    let version = match args.container.kind.unwrap_or(ContainerType::Luks2) {
+fn format(args: &EncryptArgs, in_image: bool, keys: &KeyInput) -> Result<Format, Error> {
+    // QEMU knows no other one.
+    let usual = if in_image {
+        ContainerType::Luks1
+    } else {
+        ContainerType::Luks2
+    };
+    let version = match args.container.kind.unwrap_or(usual) {
         ContainerType::Plain => {
             let header = args.header.header.as_ref().map(|_| "--header");
             if let Some(one) = args.format.given().or(header) {
@@ -71,7 +85,7 @@ fn format(args: &EncryptArgs, keys: &KeyInput) -> Result<Format, Error> {
         ContainerType::Luks1 => Version::Luks1,
         ContainerType::Luks2 => Version::Luks2,
     };
-    if let Some(one) = args.plain.given() {
+    if let Some(one) = args.plain.given_of_plain() {
         return Err(Error::Conflict {
             one,
             other: "a LUKS container",

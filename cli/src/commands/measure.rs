@@ -14,13 +14,17 @@ use crate::watch::Warner;
 
 /// Works the sizes out. Nothing is written.
 pub fn run(args: &MeasureArgs) -> Result<(), Error> {
+    options::check_compat(args.compat.compat)?;
+    let image = options::encrypted_image(&args.to, None, args.compat.compat)?;
     let luks = |version| Measure::Luks {
+        image,
         wanted: Box::new(options::luks(version, &args.container, &args.format)),
         detached: args.detached,
     };
     let what = match args.container.kind {
         Some(ContainerType::Plain) => {
             let header = args.detached.then_some("--detached");
+            let header = header.or(image.map(|_| "--to qcow2"));
             if let Some(one) = args.format.given().or(header) {
                 return Err(Error::Conflict {
                     one,
@@ -33,6 +37,8 @@ pub fn run(args: &MeasureArgs) -> Result<(), Error> {
             }
         }
         Some(ContainerType::Luks1) => luks(Version::Luks1),
+        // QEMU knows no other one.
+        None if image.is_some() => luks(Version::Luks1),
         Some(ContainerType::Luks2) | None => luks(Version::Luks2),
     };
     let measured = measure(
@@ -60,6 +66,14 @@ fn text(measured: &Measured) -> String {
         measured.sector_size
     );
     let _ = writeln!(text, "sectors:   {}", measured.sector_size_reason);
-    let _ = writeln!(text, "container: {}", human::size(measured.container_bytes));
+    let _ = match measured.least_bytes {
+        Some(least) => writeln!(
+            text,
+            "image:     {} to {}: what is zeros takes no room",
+            human::size(least),
+            human::size(measured.container_bytes)
+        ),
+        None => writeln!(text, "container: {}", human::size(measured.container_bytes)),
+    };
     text
 }

@@ -49,6 +49,9 @@ impl Places {
         let Some(series) = &options.series else {
             let header = options.new_header.as_ref();
             let one = new_container::Places::check(destination, header, options.overwrite, inputs)?;
+            if let Some(image) = &options.image {
+                image.check_target(&one.data, header.is_some())?;
+            }
             if one.data.is_stream() {
                 // What is written is read back.
                 return Err(Error::Conflict {
@@ -217,7 +220,7 @@ impl Making<'_> {
             clones: Vec::with_capacity(places.names.len()),
             failed: Vec::new(),
         };
-        let mut lost = None;
+        let (mut lost, mut bytes) = (None, None);
         let count = places.names.len();
         while told.clones.len() < count {
             let next = told.clones.len();
@@ -234,6 +237,7 @@ impl Making<'_> {
                 }
             };
             for (index, one) in (next..).zip(group.made) {
+                bytes = one.as_ref().map_or(bytes, |proven| proven.sealed.bytes());
                 match one.and_then(|proven| self.name(proven)) {
                     Ok(cloned) => told.made(Cloned {
                         lost: series
@@ -250,7 +254,10 @@ impl Making<'_> {
         }
         Ok(Outcome {
             report: CloneReport {
-                report: report.with_lost(lost),
+                report: match self.options.image {
+                    Some(_) => report.in_qcow2(bytes).with_lost(lost),
+                    None => report.with_lost(lost),
+                },
                 source_type,
                 clones: told.clones,
             },
@@ -260,7 +267,7 @@ impl Making<'_> {
 
     /// How many of the next ones have room.
     fn group(&self, places: &Places) -> usize {
-        if places.one.is_some() || self.options.keep_holes {
+        if places.one.is_some() || self.options.keep_holes || self.options.image.is_some() {
             return GROUP;
         }
         let bytes = self.format.container_bytes().max(1);
@@ -320,13 +327,14 @@ impl Making<'_> {
             None => places.check_one(index, self.options, self.inputs)?,
         };
         let name = target.data.name.clone();
-        let needed = self.format.container_bytes();
+        let needed = self.format.least_bytes;
         target.data.check_room(needed)?;
         if let Some(header) = &target.header {
             header.check_room(self.format.layout.reserved_bytes)?;
         }
         if self.options.series.is_some()
             && !self.options.keep_holes
+            && self.options.image.is_none()
             && let Some(free) = places.free().filter(|free| *free < needed)
         {
             return Err(CloneError::NoRoom { name, needed, free }.into());
@@ -339,7 +347,8 @@ impl Making<'_> {
         let passphrases = self.keys.with(recovery.as_ref());
         let (container, ways) = self.format.prepare(&name, &passphrases, self.watch)?;
         let payload = Some(self.format.payload_bytes);
-        let unfinished = Unfinished::begin(container, payload, target)?;
+        let image = self.options.image.as_ref();
+        let unfinished = Unfinished::begin(container, payload, target, image)?;
         bypass_page_cache(self.options.work, &name, unfinished.data.file())?;
         Ok(Begun {
             index,
@@ -372,7 +381,8 @@ impl Making<'_> {
             source: self.source,
             destination: &name,
             bytes: Some(self.plaintext.len()),
-            keep_holes: self.options.keep_holes,
+            // What an image does not have is zeros.
+            keep_holes: self.options.keep_holes || self.options.image.is_some(),
             pad_to: None,
             losses,
             work: self.options.work,
@@ -402,7 +412,9 @@ impl Making<'_> {
             recovery,
         } = one;
         let end = unfinished.mapping.storage_end(self.format.payload_bytes);
-        payload::reach(&unfinished.data, end.max(self.format.container_bytes()))?;
+        if self.options.image.is_none() {
+            payload::reach(&unfinished.data, end.max(self.format.container_bytes()))?;
+        }
         let passphrases = self.keys.with(recovery.as_ref());
         let opened = ways.iter().zip(&passphrases);
         let opened: Vec<_> = opened

@@ -10,6 +10,7 @@ use volume::{Storage, is_bad_place};
 use super::plaintext::Plaintext;
 use crate::error::{CloneError, Error};
 use crate::limits;
+use crate::new_image::Written;
 use crate::new_luks::Cost;
 use crate::watch::Watch;
 
@@ -24,7 +25,7 @@ pub(super) struct Proven {
 pub(super) fn prove(
     name: &str,
     header: Arc<dyn Storage>,
-    data: &Arc<dyn Storage>,
+    data: &Written,
     ways: &[(u32, &Passphrase)],
     plaintext: &Plaintext,
     keeps_holes: bool,
@@ -52,9 +53,9 @@ pub(super) fn prove(
             ..UnlockOptions::default()
         };
         let unlocked = luks.unlock(passphrase, &options).map_err(failed)?;
-        let volume = unlocked.volume(Arc::clone(data)).map_err(failed)?;
-        let sector = volume.sector_size() as u64;
-        if volume.len() < plaintext.len() {
+        let (found_in, sector) = data.plaintext(name, &unlocked)?;
+        let unread = |_| not_proven("its data cannot be read back");
+        if found_in.len().map_err(unread)? < plaintext.len() {
             return Err(not_proven("its data end too early").into());
         }
         for at in [first_data(plaintext), plaintext.len().checked_sub(sector)] {
@@ -64,16 +65,14 @@ pub(super) fn prove(
             else {
                 continue;
             };
-            let mut expected = vec![0; volume.sector_size()];
+            let mut found = vec![0; usize::try_from(sector).unwrap_or(usize::MAX)];
+            let mut expected = found.clone();
             match plaintext.read_at(at, &mut expected) {
                 // It was lost, and that is told.
                 Err(error) if is_bad_place(&error) => continue,
                 read => read.map_err(|_| not_proven("its source cannot be read again"))?,
             }
-            let mut found = vec![0; volume.sector_size()];
-            volume
-                .read_at(at, &mut found)
-                .map_err(|_| not_proven("its data cannot be read back"))?;
+            found_in.read_at(at, &mut found).map_err(unread)?;
             if found != expected {
                 return Err(not_proven("its data are not those of the source").into());
             }

@@ -11,7 +11,6 @@ use crate::place::Place;
 use crate::qcow::{self, Opened, Qcow2};
 use crate::report::Report;
 use crate::secret::Secrets;
-use crate::temporary::Content;
 use crate::text;
 use crate::transfer::Transfer;
 use crate::watch::Watch;
@@ -52,7 +51,7 @@ pub(super) fn decrypt(
         }
         wanted => wanted.unwrap_or(opened.bytes()),
     };
-    target.check_room(bytes)?;
+    super::check_target(options, &target, Some(bytes))?;
     let mut report = report(&opened, target.name.clone(), bytes)?;
     if options.dry_run {
         report.dry_run = true;
@@ -65,13 +64,14 @@ pub(super) fn decrypt(
     report.key_bits = disk.key_bits;
     opened.bypass_page_cache(options.work)?;
     let losses = Losses::begin(&options.bad_places)?;
-    let destination = target.create(Content::Secret)?;
+    let destination = super::create(options, target, Some(bytes))?;
     let transfer = Transfer {
         source: opened.name(),
         destination: &report.destination,
         losses: &losses,
         bytes: Some(bytes),
-        keep_holes: false,
+        // What an image does not have is zeros.
+        keep_holes: options.image.is_some(),
         pad_to: None,
         work: options.work,
         watch,
@@ -97,6 +97,7 @@ fn report(opened: &Opened, destination: String, bytes: u64) -> Result<Report, Er
         key_bits: facts.map_or(0, |facts| facts.key_bits),
         sector_size: dmcrypt::SECTOR_BYTES,
         sector_size_reason: None,
+        format: None,
         payload_offset: 0,
         payload_bytes: Some(bytes),
         container_bytes: opened.source().len()?,

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use volume::{FileStorage, HeaderLock, LockMode, Storage};
 
 use crate::temporary::writing;
 
 /// The storage of a destination whose leavings are overwritten.
-pub struct Held<'a>(pub &'a FileStorage);
+pub struct Held(pub Arc<FileStorage>);
 
-impl Storage for Held<'_> {
+impl Storage for Held {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }
