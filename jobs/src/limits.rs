@@ -20,19 +20,33 @@ const USUAL_KIB: u64 = defaults::ARGON2_CALIBRATED_MAX_KIB as u64;
 const LANES: u32 = 4;
 /// One unlock may take so many times what one keyslot may: ten minutes unless said.
 const SLOTS_TOTAL: u32 = 10;
+/// What a slow machine, an ARMv6 of one core, does in a millisecond: KiB of Argon2's memory passed over, and rounds of
+/// PBKDF2 with SHA-256, each a good deal less than it does.
+const SLOW_ARGON2_KIB: u64 = 16;
+const SLOW_PBKDF2_ROUNDS: u64 = 5;
 /// A key of the usual size.
 const PROBE_KEY_BYTES: usize = 32;
 
 /// The limits on what a header may ask for, from a wanted time and memory and two probes of about a millisecond.
 pub fn kdf_limits(one_slot: Duration, memory_kib: Option<u64>) -> KdfLimits {
     KdfLimits {
+        argon2_kib: work_in(one_slot, 512, &argon2(1, 512)),
+        pbkdf2_rounds: work_in(one_slot, 2048, &pbkdf2(HashAlgorithm::Sha256, 2048)),
+        ..little_kdf_limits(one_slot, memory_kib)
+    }
+}
+
+/// Limits that no machine needs more than that time for: nothing is measured.
+pub fn little_kdf_limits(one_slot: Duration, memory_kib: Option<u64>) -> KdfLimits {
+    let milliseconds = u64::try_from(one_slot.as_millis()).unwrap_or(u64::MAX);
+    KdfLimits {
         memory_kib: memory_kib.unwrap_or_else(|| {
             let memory = Memory::read(Path::new("/proc"), Path::new("/sys/fs/cgroup"));
             memory.for_one_keyslot()
         }),
         lanes: LANES,
-        argon2_kib: work_in(one_slot, 512, &argon2(1, 512)),
-        pbkdf2_rounds: work_in(one_slot, 2048, &pbkdf2(HashAlgorithm::Sha256, 2048)),
+        argon2_kib: milliseconds.saturating_mul(SLOW_ARGON2_KIB),
+        pbkdf2_rounds: milliseconds.saturating_mul(SLOW_PBKDF2_ROUNDS),
         slots_total: SLOTS_TOTAL,
     }
 }
@@ -345,6 +359,19 @@ mod tests {
         assert!(limits.pbkdf2_rounds > 60 * 8192, "{limits:?}");
         assert!(limits.memory_kib <= MEMORY_KIB);
         assert_eq!(kdf_limits(Duration::from_secs(1), Some(7)).memory_kib, 7);
+        let little = little_kdf_limits(Duration::from_secs(60), Some(7));
+        assert!(little.argon2_kib < limits.argon2_kib, "{limits:?}");
+        assert!(little.pbkdf2_rounds < limits.pbkdf2_rounds, "{limits:?}");
+        // A digest as cryptsetup makes it, and a keyslot of a test.
+        assert_eq!(
+            little.check(&pbkdf2(HashAlgorithm::Sha256, 100_000), 64),
+            Ok(())
+        );
+        assert!(
+            little
+                .check(&pbkdf2(HashAlgorithm::Sha256, 1_000_000), 64)
+                .is_err()
+        );
     }
 
     /// A machine that does `work` in a millisecond of all processors that it may use, and gives this process one of

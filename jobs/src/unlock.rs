@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dmcrypt::Passphrase;
 use luks::seal::{FileSeal, SealWanted};
-use luks::{Header, KdfLimits, Luks, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
+use luks::{Header, KdfLimits, Luks, Measure, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
 use volume::Storage;
 
 use crate::error::Error;
@@ -53,8 +53,16 @@ impl Seal {
 impl Unlock {
     /// What one keyslot may ask for.
     pub fn limits(&self) -> KdfLimits {
-        let one_slot = self.max_time.unwrap_or(limits::ONE_SLOT);
-        limits::kdf_limits(one_slot, self.max_memory_kib)
+        limits::kdf_limits(self.one_slot(), self.max_memory_kib)
+    }
+
+    /// What one keyslot may ask for on any machine.
+    fn little(&self) -> KdfLimits {
+        limits::little_kdf_limits(self.one_slot(), self.max_memory_kib)
+    }
+
+    fn one_slot(&self) -> Duration {
+        self.max_time.unwrap_or(limits::ONE_SLOT)
     }
 
     /// The same in the library's terms.
@@ -69,7 +77,8 @@ impl Unlock {
                 file: self.seal.file.as_ref(),
                 min_epoch: self.seal.min_epoch,
             },
-            ..self.options_but_seal(cancel, unusable)
+            measure: Some(self),
+            ..self.within(self.little(), cancel, unusable)
         }
     }
 
@@ -79,9 +88,19 @@ impl Unlock {
         cancel: &'a (dyn Fn() -> bool + Sync),
         unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
     ) -> UnlockOptions<'a> {
+        self.within(self.limits(), cancel, unusable)
+    }
+
+    fn within<'a>(
+        &self,
+        limits: KdfLimits,
+        cancel: &'a (dyn Fn() -> bool + Sync),
+        unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
+    ) -> UnlockOptions<'a> {
         UnlockOptions {
             keyslot: self.keyslot,
-            limits: self.limits(),
+            limits,
+            measure: None,
             null_cipher: self.allow_unencrypted,
             unencrypted_data: false,
             volume_key_bytes: self.volume_key_bytes,
@@ -91,6 +110,12 @@ impl Unlock {
             cancel,
             unusable,
         }
+    }
+}
+
+impl Measure for Unlock {
+    fn limits(&self) -> KdfLimits {
+        Unlock::limits(self)
     }
 }
 

@@ -20,6 +20,9 @@ pub struct UnlockOptions<'a> {
     pub keyslot: Option<u32>,
     /// What the header may ask for.
     pub limits: KdfLimits,
+    /// Asked where the header asks for more than `limits`: what it finds counts then. So nobody has to measure a machine for
+    /// the sake of a header that asks for little.
+    pub measure: Option<&'a dyn Measure>,
     /// Open null ciphers, which protect nothing, and data that is not encrypted at all. A keyslot under a null cipher opens
     /// by the empty passphrase only.
     pub null_cipher: bool,
@@ -41,6 +44,12 @@ pub struct UnlockOptions<'a> {
     /// Told of each keyslot that could not be tried because its area cannot be read, where that does not end the unlock:
     /// another one fits, or does not.
     pub unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
+}
+
+/// Finds out what a header may ask for on this machine, which takes a while.
+pub trait Measure: Sync {
+    /// What it may.
+    fn limits(&self) -> KdfLimits;
 }
 
 /// A keyslot whose area cannot be read, whole or in part: no passphrase opens it.
@@ -68,6 +77,7 @@ impl Default for UnlockOptions<'_> {
         Self {
             keyslot: None,
             limits: KdfLimits::default(),
+            measure: None,
             null_cipher: false,
             unencrypted_data: false,
             volume_key_bytes: None,
@@ -81,6 +91,14 @@ impl Default for UnlockOptions<'_> {
 }
 
 impl UnlockOptions<'_> {
+    /// The limits that count, where those that are known at once may be exceeded.
+    fn limits_for(&self, are_exceeded: impl FnOnce(KdfLimits) -> bool) -> KdfLimits {
+        match self.measure {
+            Some(measure) if are_exceeded(self.limits) => measure.limits(),
+            _ => self.limits,
+        }
+    }
+
     fn effort(&self) -> Effort<'_> {
         Effort {
             threads: self.threads,
@@ -214,7 +232,11 @@ struct Plan {
 
 impl Plan {
     fn new(candidates: Vec<Result<Candidate, Unsupported>>, options: &UnlockOptions<'_>) -> Self {
-        let mut budget = Budget::new(options.limits);
+        let mut budget = Budget::new(options.limits_for(|limits| {
+            let mut budget = Budget::new(limits);
+            let mut known = candidates.iter().flatten();
+            known.any(|candidate| charge(&mut budget, candidate).is_err())
+        }));
         let mut plan = Self {
             candidates: Vec::new(),
             tried: Vec::new(),
@@ -316,9 +338,10 @@ pub(crate) fn check_key(
     digest: &KeyDigest,
     options: &UnlockOptions<'_>,
 ) -> Result<(), Error> {
+    let (cost, bytes) = (digest.cost(), digest.digest.len());
     options
-        .limits
-        .check(&digest.cost(), digest.digest.len())
+        .limits_for(|limits| limits.check(&cost, bytes).is_err())
+        .check(&cost, bytes)
         .map_err(|excess| Error::TooCostly {
             refused: vec![(Costly::Digest(digest.id), excess)],
         })?;
@@ -482,5 +505,61 @@ mod tests {
         assert_eq!(at_once(&[&large, &sha512, &small], 5, 1000), 2);
         assert_eq!(at_once(&[&large, &large], 8, 1999), 1);
         assert_eq!(at_once(&[&large, &small], 2, 5000), 1);
+    }
+    #[test]
+    fn the_machine_is_measured_for_what_may_be_too_much_alone() {
+        struct Machine(AtomicUsize);
+        impl Measure for Machine {
+            fn limits(&self) -> KdfLimits {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                rounds(4000)
+            }
+        }
+        fn rounds(pbkdf2_rounds: u64) -> KdfLimits {
+            KdfLimits {
+                pbkdf2_rounds,
+                slots_total: 2,
+                ..KdfLimits::default()
+            }
+        }
+        let pbkdf2 = |iterations| KdfParams::Pbkdf2 {
+            hash: HashAlgorithm::Sha256,
+            iterations,
+        };
+        // Two blocks of a key each; a digest of no block costs nothing.
+        for (iterations, limit, measured, refused) in [
+            (&[500, 500][..], 1000, 0, 0),
+            (&[501], 1000, 1, 0),
+            (&[500, 500, 1], 1000, 1, 0),
+            (&[2001, 1], 1000, 1, 1),
+        ] {
+            let machine = Machine(AtomicUsize::new(0));
+            let options = UnlockOptions {
+                limits: rounds(limit),
+                measure: Some(&machine),
+                ..UnlockOptions::default()
+            };
+            let candidates = iterations.iter().map(|it| Ok(candidate(pbkdf2(*it))));
+            let plan = Plan::new(candidates.collect(), &options);
+            assert_eq!(plan.refused.len(), refused, "{iterations:?}");
+            assert_eq!(machine.0.into_inner(), measured, "{iterations:?}");
+        }
+        // A key that is given, too.
+        let digest = KeyDigest {
+            digest: vec![0; 32],
+            ..candidate(pbkdf2(1)).digest
+        };
+        let key = VolumeKey::zeroed(64);
+        for (limit, measured) in [(1000, 0), (999, 1)] {
+            let machine = Machine(AtomicUsize::new(0));
+            let options = UnlockOptions {
+                limits: rounds(limit),
+                measure: Some(&machine),
+                ..UnlockOptions::default()
+            };
+            let checked = check_key(&key, &digest, &options);
+            assert!(matches!(checked, Err(Error::NoKeyFits { .. })));
+            assert_eq!(machine.0.into_inner(), measured);
+        }
     }
 }
