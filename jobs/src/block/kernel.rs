@@ -1,6 +1,7 @@
 //! What the kernel says of its block devices, in `/sys` and `/proc`.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -126,6 +127,7 @@ impl Kernel {
         let folders = fs::read_dir(self.root.join("sys/block"));
         let folders = folders.into_iter().flatten().flatten();
         let mut found: Vec<_> = folders
+            .filter(|folder| folder.file_name().as_bytes().starts_with(b"loop"))
             .filter_map(|folder| {
                 let file = line_in(&folder.path().join("loop/backing_file"))?;
                 Some((number_in(&folder.path())?, PathBuf::from(file)))

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dmcrypt::{Mapped, VolumeKey};
+use dmcrypt::{Mapped, SectorSize, VolumeKey};
 use luks::Luks;
 use recognise::largest_sector;
 use volume::{FileStorage, Mapping, Segment, Storage, Volume};
@@ -148,6 +148,10 @@ impl<'a> Image<'a> {
     /// Tells of what is in the container where the kernel cannot use it in sectors of this size.
     pub(super) fn watch_content(&self, mapped: &Mapped, key: &VolumeKey) {
         let bytes = mapped.sectors.sector_size.bytes();
+        // Nothing wants smaller ones.
+        if mapped.sectors.sector_size == SectorSize::B512 {
+            return;
+        }
         let Ok(segment) = Segment::encrypted(mapped, key.expose()) else {
             return;
         };
