@@ -1,7 +1,17 @@
 # Runs in the guest: prints a line that begins with WRONG for everything that is not as it should be.
 # $L is our program; a container of each kind, `key` and `raw` are here.
 
-wrong() { echo "WRONG: $*"; }
+wrong() {
+	echo "WRONG: $*"
+	# What is suspended keeps whoever reads it for ever, and what was found wrong would not be told. Without its key it is
+	# not resumed: reading it fails then.
+	dmsetup info -c --noheadings -o name,suspended --separator ' ' 2>/dev/null | while read -r name state; do
+		[ "$state" != Suspended ] || dmsetup wipe_table --noflush --nolockfs "$name"
+	done
+}
+
+# awake NAME: it is not suspended, so that it can be read.
+awake() { [ "$(dmsetup info -c --noheadings -o suspended "$1")" != Suspended ] || wrong "$1 is still suspended"; }
 
 # run CODE WORDS...: our program with these words ends with that code.
 run() {

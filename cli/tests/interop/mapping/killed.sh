@@ -164,6 +164,18 @@ timeout -k 5 240 unshare --ipc "$L" open luks4096 t $K --udev-timeout 120 >out 2
 [ "$(readlink /dev/mapper/t)" = ../dm-0 ] || wrong "another IPC namespace: $(ls -l /dev/mapper)"
 timeout -k 5 240 unshare --ipc "$L" close t --udev-timeout 120 >out 2>err </dev/null || wrong "another IPC namespace: $(cat err)"
 [ ! -L /dev/mapper/t ] || wrong "a link is left in another IPC namespace"
+unshare --ipc cryptsetup open luks4096 t $K >theirs 2>&1 </dev/null &
+pid=$!
+for _ in $(seq 600); do
+	[ ! -L /dev/mapper/t ] || break
+	sleep 0.1
+done
+sleep 15
+kill $pid
+sleep 1
+kill -9 $pid || wrong "cryptsetup ends in another IPC namespace: $(cat theirs)"
+wait $pid 2>/dev/null
+run 0 close t --udev-timeout 120
 udevadm settle -t 60
 udevadm control --exit
 rm -rf /run/udev

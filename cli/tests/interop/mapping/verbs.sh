@@ -12,6 +12,7 @@ for verb in 'resize t --size 64' 'suspend t' 'refresh t --allow-discards' 'resum
 			code=$?
 			# It is as it was, or can be made so.
 			"$L" mapping resume t $K >out 2>err </dev/null
+			awake t
 			cmp -s -n 32768 raw /dev/mapper/t || wrong "$verb, $what at $N: another plaintext"
 			dmsetup info t | grep -q INACTIVE && [ $what != signal=KILL ] && wrong "$verb, $what at $N: a table is left"
 			run 0 close t
@@ -31,6 +32,7 @@ for version in 1 2; do
 	"$L" cryptsetup luksFormat -q --type luks$version -c null --pbkdf-force-iterations 1000 --pbkdf pbkdf2 null empty >out 2>err ||
 		wrong "luks$version: $(cat err)"
 	run 0 open null t --allow-unencrypted --key-file empty
+	[ "$code" = 0 ] || continue
 	printf 'in the clear' | dd of=/dev/mapper/t conv=notrunc,fsync status=none
 	dmsetup table --showkeys t >before
 	run 0 mapping suspend t
