@@ -29,6 +29,8 @@ mod cryptsetup;
 mod cryptsetup_data;
 /// cryptsetup changing the headers that we made, and what it left unfinished.
 mod cryptsetup_edits;
+/// The header lock of a block device, held by us and by cryptsetup in turn.
+mod device_lock;
 /// Passphrases that were mistaken for others, and what the mistakes are made of.
 mod explain;
 /// cryptsetup's own command line, row by row beside the real one.
