@@ -3,6 +3,7 @@
 //! Help, man pages and completions are generated from these. Options that several verbs share are groups in
 //! [`keys`], [`container`] and [`work`].
 
+pub mod alone;
 pub mod bad_places;
 pub mod benchmark;
 pub mod clone;

@@ -85,13 +85,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     if options.any(|argument| argument == "--json") {
         output::speak_json();
     }
-    let parsed = args::Cli::command()
-        .try_get_matches_from(arguments)
-        .and_then(|mut matches| {
-            let verb = verb_of(&matches);
-            let cli = args::Cli::from_arg_matches_mut(&mut matches)?;
-            Ok((verb, cli))
-        });
+    let matches = match args::alone::matches(&arguments) {
+        Some(matches) => Ok(matches),
+        None => args::Cli::command().try_get_matches_from(arguments),
+    };
+    let parsed = matches.and_then(|mut matches| {
+        let verb = verb_of(&matches);
+        let cli = args::Cli::from_arg_matches_mut(&mut matches)?;
+        Ok((verb, cli))
+    });
     let (verb, cli) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
