@@ -32,7 +32,7 @@ for version in 1 2; do
 	"$L" cryptsetup luksFormat -q --type luks$version -c null --pbkdf-force-iterations 1000 --pbkdf pbkdf2 null empty >out 2>err ||
 		wrong "luks$version: $(cat err)"
 	run 0 open null t --allow-unencrypted --key-file empty
-	[ "$code" = 0 ] || continue
+	[ -b /dev/mapper/t ] || continue
 	printf 'in the clear' | dd of=/dev/mapper/t conv=notrunc,fsync status=none
 	dmsetup table --showkeys t >before
 	run 0 mapping suspend t
