@@ -17,6 +17,7 @@ use jobs::in_place::reencrypt::ReencryptOptions;
 use jobs::key_source::KeyError;
 use jobs::losses::BadPlaces;
 use jobs::new_container::Places;
+use jobs::new_image;
 use jobs::new_luks::Cost;
 
 pub use self::mount::advice as mount_advice;
@@ -236,6 +237,7 @@ fn option_for(wish: &'static str) -> &'static str {
         Cost::LANES => "--pbkdf-parallel",
         Cost::PBKDF2 => "--pbkdf pbkdf2",
         Places::HEADER | clone::HEADER => "--header",
+        new_image::WHOLE_SIZE => "--container-size",
         clone::KEEP => "--keep-passphrase",
         clone::NEW_HEADER => "--new-header",
         clone::UUID => "--uuid",

@@ -77,6 +77,17 @@ pub fn encrypted_image(
     image(to, destination, compat)
 }
 
+/// Refuses what says something of qcow2 images alone.
+pub fn check_age(compat: Option<Compat>) -> Result<(), Error> {
+    match compat.filter(|compat| !compat.is_of_plain()) {
+        Some(_) => Err(Error::Conflict {
+            one: "--compat 0.10 and 1.1",
+            other: "what is no qcow2 image",
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Refuses what says something of plain containers alone.
 pub fn check_compat(compat: Option<Compat>) -> Result<(), Error> {
     match compat.filter(|compat| compat.is_of_plain()) {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use jobs::block;
 use jobs::error::{
-    ChangeError, CloneError, DestinationError, InPlaceError, MappingError, Meant, PlainError,
-    PolicyError, QcowError, SourceError, TransferError,
+    ChangeError, CloneError, DestinationError, ImageError, InPlaceError, MappingError, Meant,
+    PlainError, PolicyError, QcowError, SourceError, TransferError,
 };
 use jobs::in_place::header_file;
 use jobs::instead::{Instead, quoted};
@@ -118,6 +118,7 @@ fn of_job(error: &jobs::Error) -> Option<String> {
             });
         }
         jobs::Error::Clone(error) => return clone(error),
+        jobs::Error::Image(error) => return new_image(error),
         jobs::Error::Mapping(error) => return mapping(error),
         jobs::Error::InPlace(error) => return in_place(error),
         jobs::Error::Cipher(error) => return of_key_size(error),
@@ -353,6 +354,18 @@ fn raw_image_of(content: &str) -> String {
 
 const QCOW2: &str = "a qcow2 image";
 const FROM_QCOW2: &str = "--from qcow2 reads the disk in it";
+
+fn new_image(error: &ImageError) -> Option<String> {
+    let advice = match error {
+        ImageError::Luks2 => {
+            "--type luks1 makes one; --to luks makes a container whatever its name is"
+        }
+        ImageError::QemuLacks { .. } => "--to luks makes a container, which is not for QEMU",
+        ImageError::SizeUnknown { .. } => "--size SECTORS gives it",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
 
 fn qcow(error: &QcowError) -> Option<String> {
     let advice = match error {

@@ -68,6 +68,7 @@ fn container(args: &OpenArgs, keys: &KeyInput) -> Result<Container, Error> {
                     other: "a plain container",
                 });
             }
+            options::check_age(args.plain.compat)?;
             let plain = options::plain_to_open(&args.layout, &args.plain, keys.source())?;
             return Ok(Container::Plain(plain));
         }

@@ -73,6 +73,8 @@ mod passphrases;
 mod places;
 /// The policy in the box, and what cryptsetup makes.
 mod policy;
+/// qcow2 images that are made, with LUKS inside or not, read and changed by QEMU.
+mod qcow2_made;
 /// QEMU's qcow2 images, with LUKS inside or not, and what they refer to.
 mod qcow2_sources;
 /// QEMU's LUKS driver, which knows LUKS1.

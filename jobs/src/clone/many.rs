@@ -50,7 +50,13 @@ impl Places {
             let header = options.new_header.as_ref();
             let one = new_container::Places::check(destination, header, options.overwrite, inputs)?;
             if let Some(image) = &options.image {
-                image.check_target(&one.data, header.is_some())?;
+                if header.is_some() {
+                    return Err(Error::Conflict {
+                        one: super::NEW_HEADER,
+                        other: crate::new_image::QCOW2,
+                    });
+                }
+                image.check_target(&one.data, false)?;
             }
             if one.data.is_stream() {
                 // What is written is read back.

@@ -15,6 +15,7 @@ use crate::commands::decrypt::container_of;
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;
 use crate::inputs::InputsOf as _;
+use crate::options;
 use crate::output;
 use crate::passphrase::KeyInput;
 use crate::secrets::Keys;
@@ -64,6 +65,7 @@ pub(in crate::commands) fn open(
     stays: bool,
 ) -> Result<Opened, Error> {
     let stays = stays || stay.foreground || stay.exit_with_parent;
+    options::check_age(args.plain.compat)?;
     let keys = KeyInput::to_open(&args.keys, false)?;
     let options = jobs::serve::ServeOptions {
         container: container_of(
