@@ -252,6 +252,11 @@ fn what_is_refused_changes_nothing() {
             1,
             "odd: 1 bytes are no multiple of the sector size 512",
         ),
+        (
+            "encrypt --in-place r K CHEAP --cipher cipher_null-ecb",
+            1,
+            "what is encrypted is not given it",
+        ),
         ("encrypt --in-place empty K CHEAP", 1, "empty is empty"),
         ("encrypt --in-place pipe K CHEAP", 1, "pipe is a stream"),
         (
@@ -291,7 +296,11 @@ fn what_is_refused_changes_nothing() {
         let run = place.run(&line);
         let run = run.expect(code);
         if code != 0 {
-            run.says(says);
+            let run = run.says(says);
+            // What the verb does not take is no advice.
+            for option in ["--pad", "--allow-empty ", "--allow-weak-cipher"] {
+                assert!(!run.stderr.contains(option), "{line}: {}", run.stderr);
+            }
         }
         assert!(
             before == [place.read("d"), place.read("r"), place.read("a")],

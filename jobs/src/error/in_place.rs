@@ -77,6 +77,22 @@ pub enum InPlaceError {
         /// Bytes behind them.
         rest: u64,
     },
+    /// There is nothing in it.
+    #[error("{name} is empty (0 bytes)")]
+    Empty {
+        /// The image.
+        name: String,
+    },
+    /// Its size is no multiple of the sector size, and no sector is filled up in place.
+    #[error("{name}: {bytes} bytes are no multiple of the sector size {sector_bytes}")]
+    PartialSector {
+        /// The image.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// The sector size.
+        sector_bytes: usize,
+    },
     /// A size that is no number of whole sectors, or larger than what there is.
     #[error("{name}: {what} of {bytes} bytes is {problem}")]
     Size {
@@ -186,6 +202,8 @@ impl InPlaceError {
             | Self::OneKey { .. }
             | Self::OtherKeyslot { .. }
             | Self::Rest { .. }
+            | Self::Empty { .. }
+            | Self::PartialSector { .. }
             | Self::Size { .. }
             | Self::CannotGrow { .. }
             | Self::NoRoom { .. }

@@ -155,7 +155,7 @@ fn plan(
     let bytes = data_bytes(site, offset, size)?;
     let payload = bytes - bytes % u64::from(crypt.sector_size.max(1));
     if payload == 0 {
-        return Err(SourceError::Empty {
+        return Err(InPlaceError::Empty {
             name: site.data.name.clone(),
         }
         .into());

@@ -173,17 +173,17 @@ impl Plan {
         }
         let len = length(site)?;
         if len == 0 {
-            return Err(SourceError::Empty { name }.into());
+            return Err(InPlaceError::Empty { name }.into());
         }
         let sectors = SectorChoice::kept(options.format.sector_bytes, SectorSize::B512)?;
         let is_detached = header.is_some();
         let format = reduced(options)?;
         let new = NewLuks::new(&name, &format, is_detached, sectors.size)?;
         let made = new.options().clone();
-        new_container::check_cipher(&made.cipher, options.allow.weak_cipher, watch)?;
         if made.cipher.is_null() {
             return Err(InPlaceError::NewNullCipher.into());
         }
+        new_container::check_cipher(&made.cipher, options.allow.weak_cipher, watch)?;
         let layout = Layout::new(&made).map_err(|error| Error::luks(&name, error.into()))?;
         let is_luks1 = options.format.version == Version::Luks1;
         let (shift, moves) = match (is_detached, options.reduce_bytes) {
@@ -221,7 +221,7 @@ impl Plan {
         let payload = len - first - reduce;
         let sector_bytes = made.sector_size.bytes();
         if !payload.is_multiple_of(sector_bytes as u64) {
-            return Err(SourceError::PartialSector {
+            return Err(InPlaceError::PartialSector {
                 name,
                 bytes: payload,
                 sector_bytes,

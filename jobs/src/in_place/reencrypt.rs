@@ -335,13 +335,13 @@ impl Plan {
         let data_bytes = options.left_of(&site.data.name, all_bytes)?;
         let sector_bytes = sector.size.bytes().max(old_sector.bytes());
         if data_bytes == 0 {
-            return Err(SourceError::Empty {
+            return Err(InPlaceError::Empty {
                 name: site.data.name.clone(),
             }
             .into());
         }
         if !data_bytes.is_multiple_of(sector_bytes as u64) {
-            return Err(SourceError::PartialSector {
+            return Err(InPlaceError::PartialSector {
                 name: site.data.name.clone(),
                 bytes: data_bytes,
                 sector_bytes,
