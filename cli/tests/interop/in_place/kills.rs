@@ -4,9 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{
-    CHEAP, JOBS, Job, K, OFFLINE, SMALL, ended_by_cryptsetup, exists, luks1, place_of, resumed,
-};
+use super::{CHEAP, JOBS, Job, K, OFFLINE, SMALL, ended_by_cryptsetup, luks1, place_of, resumed};
 use crate::common::{PROGRAM, Place, Seeded};
 
 const BYTES: usize = 64 << 20;
@@ -202,8 +200,10 @@ fn is_finished(
         assert_eq!(code, 0, "{}", of_case());
         return false;
     }
-    // Begun or ended, it may have nothing to go on with.
-    let header = if exists(place, "h") { header } else { "" };
+    // Begun or ended, it may have nothing to go on with; and as long as the copy of a header is no header the image has its
+    // own.
+    let has_header = place.sh_code("cryptsetup isLuks h 2>said") == 0;
+    let header = if has_header { header } else { "" };
     place.sh_code(&format!("luksmith resume d {header} {K} -q 2>said"));
     let raw = place.read("raw");
     if place.read_start("d", raw.len() as u64) != raw {
