@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `action`, `options` | tables: what can be asked for, in which spellings |
 //! | `parse`, `check` | from words to options and operands, and the rules between them |
-//! | `session`, `key`, `failure` | what every action shares: messages, questions, passphrases, errors |
+//! | `session`, `names`, `key`, `link`, `failure` | what every action shares: messages, questions, devices, passphrases, errors |
 //! | `about`, `benchmark`, `dump`, `format`, `header`, `keyslots`, `mapping`, `open`, `reencrypt`, `token` | the actions |
 //! | `help` | usage, help, version |
 //!
@@ -25,7 +25,9 @@ mod header;
 mod help;
 mod key;
 mod keyslots;
+mod link;
 mod mapping;
+mod names;
 mod open;
 mod options;
 mod parse;
@@ -160,6 +162,7 @@ fn understand(program: &str, words: &[OsString]) -> Result<Option<(Action, Sessi
         return printed("No action taken. Invoked with --test-args option.\n".to_owned());
     }
     session.verb = (action == Action::Token).then(|| session.operands.remove(0));
+    names::resolve(action, &mut session);
     Ok(Some((action, session)))
 }
 

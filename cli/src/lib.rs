@@ -73,12 +73,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             exit
         }
     };
-    if let Err(error) = start::check() {
+    let addressed = cryptsetup::addressed(&arguments);
+    // A key may come from elsewhere, and scripts of cryptsetup's close standard input to be sure that nothing is asked.
+    if let Err(error) = start::check(addressed.is_some()) {
         let exit = failed(Exit::Wrong);
         advice::report(&error, "", exit);
         return exit;
     }
-    if let Some((program, words)) = cryptsetup::addressed(&arguments) {
+    if let Some((program, words)) = addressed {
         return cryptsetup::run(&program, words);
     }
     let mut options = arguments.iter().take_while(|argument| *argument != "--");

@@ -380,6 +380,7 @@ pub fn allow(
         any_sector_size: sectors.allow_any_sector_size,
         empty_passphrase: weak.allow_empty_passphrase,
         weak_cipher: weak.allow_weak_cipher,
+        equal_xts_halves: false,
     }
 }
 

@@ -177,6 +177,13 @@ pub(crate) fn read_key(key: i32, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(usize::try_from(length).unwrap_or_default())
 }
 
+/// Takes a key out of a keyring.
+pub(crate) fn unlink_key(key: i32, keyring: i32) -> io::Result<()> {
+    // SAFETY: it takes two numbers and touches no memory of this process.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_UNLINK, key, keyring) };
+    check(result).map(drop)
+}
+
 /// Makes a key unusable at once, for everybody.
 pub(crate) fn invalidate_key(key: i32) -> io::Result<()> {
     // SAFETY: it takes a number and touches no memory of this process.

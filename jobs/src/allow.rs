@@ -14,4 +14,6 @@ pub struct Allow {
     pub empty_passphrase: bool,
     /// A cipher that protects little or nothing, or less than a source's, or more data under one key than it is good for.
     pub weak_cipher: bool,
+    /// A given volume key whose two halves for XTS are equal, which breaks the mode.
+    pub equal_xts_halves: bool,
 }

@@ -111,8 +111,7 @@ pub fn create(
 
     watch.planned(&report);
     let payload_bytes = sizes.payload_bytes;
-    let empty = options.allow.empty_passphrase;
-    let container = new_container::prepare(sizes.new, &name, secrets, empty, watch)?;
+    let container = new_container::prepare(sizes.new, &name, secrets, &options.allow, watch)?;
     let payload = Some(payload_bytes);
     new_container::write(container, payload, places, image, |destination, _| {
         // The payload of a new file is a hole; that of a device is what was there.

@@ -244,8 +244,7 @@ impl Job<'_> {
         }
 
         watch.planned(&report);
-        let empty = options.allow.empty_passphrase;
-        let container = new_container::prepare(new, &name, self.secrets, empty, watch)?;
+        let container = new_container::prepare(new, &name, self.secrets, &options.allow, watch)?;
         let losses = Losses::begin(&options.bad_places)?;
         let transfer = self.transfer(&report, &extent, &sectors, &losses);
         let (copied, bytes) = new_container::write(

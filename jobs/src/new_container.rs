@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use dmcrypt::{CipherSpec, Passphrase};
-use luks::{NewContainer, OsRandom, format};
+use luks::{FormatOptions, NewContainer, OsRandom, format};
 use volume::{Mapping, Storage};
 
+use crate::allow::Allow;
 use crate::destination::{Bytes, Destination, Overwrite, Target};
 use crate::error::{DestinationError, Error, ImageError};
 use crate::inputs::Inputs;
@@ -74,19 +75,22 @@ pub fn prepare(
     new: NewLuks,
     name: &str,
     secrets: &dyn Secrets,
-    allow_empty: bool,
+    allow: &Allow,
     watch: &dyn Watch,
 ) -> Result<NewContainer, Error> {
     let volume_key = secrets.volume_key()?;
     let secret = secrets.passphrase(&Asked::for_new(name))?;
-    if secret.is_empty() && !allow_empty {
+    if secret.is_empty() && !allow.empty_passphrase {
         return Err(Error::EmptyPassphrase {
             name: secrets.name(),
         });
     }
     let passphrase = Passphrase::from_locked(secret);
     let prepared = format::prepare(
-        &new.measured(watch),
+        &FormatOptions {
+            equal_xts_halves: allow.equal_xts_halves,
+            ..new.measured(watch)
+        },
         &passphrase,
         volume_key,
         &mut OsRandom,

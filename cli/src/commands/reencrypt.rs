@@ -40,6 +40,7 @@ pub fn run(args: &ReencryptArgs) -> Result<(), Error> {
             lose_rest: args.force,
             any_sector_size: args.sectors.allow_any_sector_size,
             weak_cipher: args.allow_weak_cipher,
+            equal_xts_halves: false,
         },
     };
     let keys = KeyInput::new(&args.keys, false)?;

@@ -58,9 +58,7 @@ pub(super) const INTEGRITY: &str = "authenticated encryption";
 
 /// Options that say where a key comes from or what is made, of things that luksmith has not. Without them something
 /// else would be done.
-const NOT_BUILT: [(&str, &str); 8] = [
-    ("new-volume-key-keyring", KEYRING),
-    ("link-vk-to-keyring", KEYRING),
+const NOT_BUILT: [(&str, &str); 6] = [
     ("hw-opal", OPAL),
     ("hw-opal-only", OPAL),
     ("hw-opal-factory-reset", OPAL),
@@ -71,8 +69,13 @@ const NOT_BUILT: [(&str, &str); 8] = [
 
 /// What luksmith does not have and one of the options asks for.
 pub(super) fn not_there(action: Action, given: &Given) -> Option<&'static str> {
-    let takes_volume_key = [Action::Open, Action::AddKey, Action::Resume];
-    if given.has("volume-key-keyring") && !takes_volume_key.contains(&action) {
+    // Where another key would be taken, or shown. Who needs none is not held up by it.
+    let needs_volume_key = match action {
+        Action::Format | Action::Reencrypt => true,
+        Action::Dump => given.has("dump-volume-key"),
+        _ => false,
+    };
+    if given.has("volume-key-keyring") && needs_volume_key {
         return Some(KEYRING);
     }
     NOT_BUILT

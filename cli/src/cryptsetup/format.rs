@@ -122,7 +122,7 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
 }
 
 /// Tells of a volume key that was given and that nobody should have.
-fn warn_of_key(cipher: &CipherSpec, key: &VolumeKey) {
+pub(super) fn warn_of_key(cipher: &CipherSpec, key: &VolumeKey) {
     if key.expose().iter().all(|byte| *byte == 0) {
         output::aside(format_args!(
             "WARNING: the volume key is all zeros, which everybody can guess."

@@ -11,7 +11,7 @@ const COLUMNS: usize = 79;
 /// The version that scripts look for, and whose defaults these are; then ours.
 pub(super) fn version() -> String {
     format!(
-        "cryptsetup 2.7.0 (luksmith {})\n",
+        "cryptsetup 2.8.0 (luksmith {})\n",
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -61,7 +61,7 @@ pub(super) fn help() -> String {
     let mut text = version();
     text.push_str(
         "Usage: cryptsetup [OPTION...] <action> <action-specific>\n\
-         cryptsetup's command line over luksmith: LUKS headers in files and on devices, without device-mapper.\n\
+         cryptsetup's command line over luksmith: LUKS headers in files and on devices, and mappings of the kernel.\n\
          Its manual pages describe the options; what is left out here is refused by name.\n\n",
     );
     for spec in OPTIONS {
@@ -74,7 +74,7 @@ pub(super) fn help() -> String {
     }
     text.push_str(
         "\nOlder spellings: create NAME DEVICE and plainOpen, luksOpen (open); remove, luksClose (close); luksErase (erase).\n\
-         Actions that work on a mapping (open without --test-passphrase, close, resize, status, luksSuspend, luksResume) end with exit code 1.\n\
+         Actions that work on a mapping (open without --test-passphrase, close, resize, status, luksSuspend, luksResume) need device-mapper.\n\
          --disable-locks is taken and changes nothing: headers are locked all the same.\n\n\
          Defaults: LUKS2, aes-xts-plain64, 512 bits, sha256, argon2id (LUKS1: pbkdf2), 2000 ms; plain: aes-xts-plain64, 256 bits, sha256.\n",
     );

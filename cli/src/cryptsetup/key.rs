@@ -80,7 +80,10 @@ impl Session {
     ) -> Result<Option<Passphrase>, Failure> {
         match self.read_key(place, prompt, false) {
             Ok(passphrase) => Ok(Some(passphrase)),
-            Err(nothing @ PassphraseError::Source(KeyError::Nothing { .. })) => {
+            // Of a stream that is closed nobody has said that it ends.
+            Err(nothing @ PassphraseError::Source(KeyError::Nothing { .. }))
+                if !volume::closed_at_start()[0] =>
+            {
                 Failure::from(nothing).print();
                 Ok(None)
             }
@@ -380,14 +383,19 @@ fn given_volume_key(
     if let Some(path) = session.given.text("volume-key-file") {
         return read_volume_key(path, bytes()?).map(Some);
     }
-    let Some(description) = session.given.string("volume-key-keyring") else {
-        return Ok(None);
-    };
-    let found = user_key(&description)
+    match session.given.string("volume-key-keyring") {
+        Some(description) => key_of_keyring(&description).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The volume key that a key of the kernel's is.
+pub(super) fn key_of_keyring(description: &str) -> Result<VolumeKey, Failure> {
+    let found = user_key(description)
         .ok_or_else(|| Failure::wrong("Failed to read volume key candidate from keyring."))?;
     let mut key = VolumeKey::zeroed(found.len());
     key.expose_mut().copy_from_slice(&found);
-    Ok(Some(key))
+    Ok(key)
 }
 
 fn key_bytes(session: &Session) -> Option<usize> {

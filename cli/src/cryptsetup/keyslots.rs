@@ -8,7 +8,9 @@ use jobs::block::Claim;
 use jobs::change::Target;
 use jobs::key_source::MAX_VOLUME_KEY_BYTES;
 use luks::keyslots::{self, UnboundKey};
-use luks::{Header, InvalidOption, Luks, OsRandom, Unlocked, random_volume_key, tokens};
+use luks::{
+    Header, InvalidOption, Luks, OsRandom, Unlocked, Unsupported, random_volume_key, tokens,
+};
 
 use super::check::number_of;
 use super::failure::Failure;
@@ -72,7 +74,12 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     };
     let options = session.keyslot_options(luks.header(), to)?;
     let keyslot =
-        keyslots::add(&luks, &unlocked, &passphrase, &options, &mut OsRandom).map_err(failed)?;
+        keyslots::add(&luks, &unlocked, &passphrase, &options, &mut OsRandom).map_err(|error| {
+            match error {
+                luks::Error::Unsupported(Unsupported::Unbound { .. }) => Failure::no_keyslot(),
+                error => failed(error),
+            }
+        })?;
     session.tell(format!("Key slot {keyslot} created."))?;
     let Some(token) = token else {
         return Ok(());
@@ -86,7 +93,8 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
 fn new_token(session: &Session) -> Result<Option<u32>, Failure> {
     const NUMBERS: std::ops::RangeInclusive<i32> = 0..=31;
     match session.given.signed("new-token-id") {
-        None => Ok(None),
+        // A negative one is any, and none.
+        None | Some(..0) => Ok(None),
         Some(id) if NUMBERS.contains(&id) => Ok(Some(id.unsigned_abs())),
         Some(_) => Err(Failure::silent(Exit::Wrong)),
     }
@@ -158,7 +166,7 @@ pub(super) fn change(session: &Session) -> Result<(), Failure> {
     let place = session.key(None)?;
     let new_place = session.new_key(new_file(session))?;
     let passphrase = session.ask(&place, "Enter passphrase to be changed: ")?;
-    let unlocked = unlock(&luks, &target, &passphrase, session.keyslot())?;
+    let unlocked = unlock_any(&luks, &target, &passphrase, session.keyslot())?;
     session.tell_unlocked(&unlocked)?;
     let passphrase = session.ask_new(&new_place, "Enter new passphrase: ")?;
     replace(session, &luks, &target, &unlocked, &passphrase)
@@ -282,6 +290,26 @@ fn delete(session: &Session, luks: &Luks, target: &Target, keyslot: u32) -> Resu
     keyslots::remove(luks, keyslot, true, &mut OsRandom)
         .map_err(|error| Failure::luks(&target.name, error))?;
     session.tell(format!("Key slot {keyslot} removed."))
+}
+
+/// The same with the keyslots that are bound to no data, where none is named and no other fits.
+fn unlock_any(
+    luks: &Luks,
+    target: &Target,
+    passphrase: &Passphrase,
+    keyslot: Option<u32>,
+) -> Result<Unlocked, Failure> {
+    let mut outcome = unlock(luks, target, passphrase, keyslot);
+    if keyslot.is_none() {
+        for keyslot in keyslots::unbound(luks.header()) {
+            if outcome.is_ok() {
+                break;
+            }
+            let tried = unlock(luks, target, passphrase, Some(keyslot));
+            outcome = tried.or(outcome);
+        }
+    }
+    outcome
 }
 
 fn unlock(

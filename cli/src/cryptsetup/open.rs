@@ -1,5 +1,6 @@
 //! `open --test-passphrase`, and what is done where a mapping is wanted.
 
+use devmapper::keyring::AddedKey;
 use luks::keyslots::unbound;
 use luks::reencryption;
 use luks::{Header, Luks, Unfinished, Unlocked};
@@ -7,6 +8,7 @@ use luks::{Header, Luks, Unfinished, Unlocked};
 use super::action::Action;
 use super::failure::Failure;
 use super::key::{read_key_of_data, read_volume_key, unlocking, unlocking_with};
+use super::link::Link;
 use super::mapping;
 use super::session::{Session, open_for_reading};
 use crate::exit::Exit;
@@ -82,18 +84,34 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
     if has_two_keys(luks.header()) && session.given.has("volume-key-file") {
         return test_both_keys(session, &luks);
     }
+    let link = Link::of(session, luks.header())?;
+    let linked = |unlocked: &Unlocked| match &link {
+        Some(link) => link.put(unlocked.volume_key()).map(AddedKey::keep),
+        None => Ok(()),
+    };
     if let Some(key) = read_key_of_data(session, luks.header())? {
         let bytes = key.len();
-        return luks
+        let unlocked = luks
             .unlock_with_volume_key(key, &unlocking_with(bytes)?)
-            .and_then(|unlocked| unlocked.check_reencryption())
-            .map_err(failed);
+            .map_err(failed)?;
+        unlocked.check_reencryption().map_err(failed)?;
+        return linked(&unlocked);
     }
-    let keyslot = session.keyslot();
     if let Some(unlocked) = mapping::unlock_by_token(session, &luks)? {
         unlocked.check_reencryption().map_err(failed)?;
+        linked(&unlocked)?;
         return session.tell_unlocked(&unlocked);
     }
+    let unlocked = unlock_by_passphrase(session, &luks)?;
+    linked(&unlocked)?;
+    session.tell_unlocked(&unlocked)
+}
+
+/// Unlocks a header by a passphrase that is asked for, and holds it to what a reencryption needs.
+pub(super) fn unlock_by_passphrase(session: &Session, luks: &Luks) -> Result<Unlocked, Failure> {
+    let device = session.device();
+    let failed = |error| Failure::luks(&device, error);
+    let keyslot = session.keyslot();
     let place = session.key(None)?;
     let unlocked = session.try_passphrases(
         &place,
@@ -136,7 +154,7 @@ fn test_passphrase(session: &Session) -> Result<(), Failure> {
         (Err(error @ luks::Error::Unfinished(_)), _) => return Err(failed(error)),
         _ => {}
     }
-    session.tell_unlocked(&unlocked)
+    Ok(unlocked)
 }
 
 /// Both volume keys of a reencryption, in any order.

@@ -120,6 +120,17 @@ impl Given {
         self.options.push((name, value));
     }
 
+    /// Changes the texts of an option.
+    pub(super) fn change_text(&mut self, name: &'static str, change: impl Fn(&mut OsString)) {
+        for (other, value) in &mut self.options {
+            if *other == name
+                && let Value::Text(text) = value
+            {
+                change(text);
+            }
+        }
+    }
+
     /// The last one counts.
     fn value(&self, name: &str) -> Option<&Value> {
         debug_assert!(named(name).is_some(), "--{name} is no option");

@@ -10,7 +10,7 @@ fn the_verb_and_a_link_are_the_same() {
     let place = Place::new();
     symlink(env!("CARGO_BIN_EXE_luksmith"), place.path("cryptsetup")).expect("a link");
     let version = format!(
-        "cryptsetup 2.7.0 (luksmith {})\n",
+        "cryptsetup 2.8.0 (luksmith {})\n",
         env!("CARGO_PKG_VERSION")
     );
     for word in ["--version", "-V", "--help", "-?"] {

@@ -29,6 +29,10 @@ fn a_closed_stream_is_refused_before_anything_is_made() {
             "cryptsetup --help",
             "cryptsetup luksDump raw",
         ] {
+            // Under cryptsetup's name it is empty then.
+            if name == "input" && line.starts_with("cryptsetup") {
+                continue;
+            }
             let run = place
                 .sh(&format!("\"$LUKSMITH\" {line} {closed}"))
                 .expect(1);
@@ -37,6 +41,12 @@ fn a_closed_stream_is_refused_before_anything_is_made() {
         }
     }
     place.sh(&format!("\"$LUKSMITH\" {encrypt} 2>&-")).expect(1);
+    place.sh("\"$LUKSMITH\" cryptsetup --help <&-").expect(0);
+    let format = "luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    place
+        .sh(&format!("\"$LUKSMITH\" cryptsetup {format} raw <&-"))
+        .expect(1)
+        .says("Nothing to read on input");
     // Of compare, 1 says that the images differ.
     place.sh("\"$LUKSMITH\" compare raw raw >&-").expect(64);
     assert_eq!(place.names(), before);

@@ -106,6 +106,11 @@ fn what_is_open_is_changed_or_as_it_was() {
 }
 
 #[test]
+fn volume_keys_come_from_keyrings_and_go_there() {
+    check(include_str!("mapping/keyring.sh"));
+}
+
+#[test]
 fn no_key_stays_and_a_header_is_read_once() {
     let place = place();
     // 64 bytes that no program has.

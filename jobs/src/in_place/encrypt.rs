@@ -78,9 +78,8 @@ pub fn encrypt(
             .zones
             .start(&name, digest_cost, options.device_bytes)?
     };
-    let empty = options.allow.empty_passphrase;
     let lowering = plan.lowering;
-    let mut container = new_container::prepare(plan.new, &name, secrets, empty, watch)?;
+    let mut container = new_container::prepare(plan.new, &name, secrets, &options.allow, watch)?;
     prepare_encrypt(
         &mut container,
         plan.payload,

@@ -101,6 +101,7 @@ impl ReencryptOptions {
 
 /// What is refused unless it is allowed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is allowed by itself")]
 pub struct ReencryptAllow {
     /// The rest becomes noise.
     pub lose_rest: bool,
@@ -108,6 +109,8 @@ pub struct ReencryptAllow {
     pub any_sector_size: bool,
     /// A cipher that protects little or nothing, or more data under one key than it is good for.
     pub weak_cipher: bool,
+    /// A given volume key whose two halves for XTS are equal, which breaks the mode.
+    pub equal_xts_halves: bool,
 }
 
 /// Gives the data of a container a new key, in their own place, and every keyslot the new key. Each keyslot's passphrase is
@@ -498,6 +501,7 @@ impl Plan {
         Ok(NewKey {
             key,
             keep_key: options.keep_key,
+            equal_xts_halves: options.allow.equal_xts_halves,
             cipher: self.cipher.clone(),
             key_bytes: self.key_bytes,
             sector_size: self.sector.size,

@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use devmapper::NameProblem;
+use devmapper::keyring::AddedKey;
 use dmcrypt::VolumeKey;
 use jobs::Place;
 use jobs::block::known_users;
@@ -19,7 +21,11 @@ use super::asker::{Asker, Teller};
 use super::{failure, flags, fuse, plain, unlock_by_token};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
-use crate::cryptsetup::key::{bytes_of_volume_key, is_volume_key_given, read_key_of_data};
+use crate::cryptsetup::key::{
+    bytes_of_volume_key, is_volume_key_given, read_key_of_data, unlocking_with,
+};
+use crate::cryptsetup::link::Link;
+use crate::cryptsetup::open::unlock_by_passphrase;
 use crate::cryptsetup::session::{Session, open_for_reading};
 use crate::exit::Exit;
 use crate::output;
@@ -173,8 +179,10 @@ pub(super) fn unlocking(session: &Session, luks: &Luks) -> Result<Unlock, Failur
 /// How a header is unlocked: by a token, which is tried at once, by the volume key, or as somebody is asked.
 pub(super) struct Way<'a> {
     pub(super) asker: Asker<'a>,
-    /// The keyslot that a token has opened.
-    by_token: Option<u32>,
+    /// The keyslot that was opened before.
+    opened: Option<u32>,
+    /// The volume key in the keyring where it is to stay.
+    linked: Mutex<Option<AddedKey>>,
 }
 
 impl<'a> Way<'a> {
@@ -183,30 +191,44 @@ impl<'a> Way<'a> {
             session,
             format!("Enter passphrase for {}: ", prompted(session)),
         )?;
-        if let Some(key) = read_key_of_data(session, luks.header())? {
-            return Ok(Self {
-                asker: asker.with_volume_key(key),
-                by_token: None,
-            });
-        }
-        let Some(unlocked) = unlock_by_token(session, luks)? else {
-            return Ok(Self {
-                asker,
-                by_token: None,
-            });
+        let link = Link::of(session, luks.header())?;
+        let unasked = |asker| Self {
+            asker,
+            opened: None,
+            linked: Mutex::default(),
         };
-        let opened = unlocked.volume_key().expose();
-        let mut key = VolumeKey::zeroed(opened.len());
-        key.expose_mut().copy_from_slice(opened);
+        let unlocked = if let Some(key) = read_key_of_data(session, luks.header())? {
+            if link.is_none() {
+                return Ok(unasked(asker.with_volume_key(key)));
+            }
+            let options = unlocking_with(key.len())?;
+            luks.unlock_with_volume_key(key, &options)
+                .map_err(|error| Failure::luks(&session.device(), error))?
+        } else if let Some(unlocked) = unlock_by_token(session, luks)? {
+            unlocked
+        } else if link.is_none() {
+            return Ok(unasked(asker));
+        } else {
+            unlock_by_passphrase(session, luks)?
+        };
+        let opened = unlocked.volume_key();
+        let linked = link.map(|link| link.put(opened)).transpose()?;
+        let mut key = VolumeKey::zeroed(opened.expose().len());
+        key.expose_mut().copy_from_slice(opened.expose());
         Ok(Self {
             asker: asker.with_volume_key(key),
-            by_token: unlocked.keyslot(),
+            opened: unlocked.keyslot(),
+            linked: Mutex::new(linked),
         })
     }
 
-    /// Tells which keyslot it was.
+    /// It was opened: the linked key stays, and it is told which keyslot it was.
     pub(super) fn told(&self, session: &Session, keyslot: Option<u32>) -> Result<(), Failure> {
-        match self.by_token.or(keyslot) {
+        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linked) = linked.take() {
+            linked.keep();
+        }
+        match self.opened.or(keyslot) {
             Some(keyslot) => session.tell(format!("Key slot {keyslot} unlocked.")),
             None => Ok(()),
         }

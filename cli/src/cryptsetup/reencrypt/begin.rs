@@ -22,7 +22,7 @@ use super::{
 use crate::cryptsetup::check::INTEGRITY;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::format::{self, SMALL_KEYSLOTS_BYTES};
-use crate::cryptsetup::key::read_volume_key;
+use crate::cryptsetup::key::{key_of_keyring, read_volume_key};
 use crate::cryptsetup::open::not_built;
 use crate::cryptsetup::session::{Session, say};
 use crate::exit::Exit;
@@ -104,6 +104,7 @@ pub(super) fn encrypt(session: &Session) -> Result<(), Failure> {
         init_only: given.has("init-only"),
         allow: Allow {
             empty_passphrase: true,
+            equal_xts_halves: true,
             ..Allow::default()
         },
     };
@@ -420,6 +421,7 @@ pub(super) fn change_key(session: &Session, luks: &Luks) -> Result<(), Failure> 
             // Nobody looks there either who is forced to work offline.
             any_sector_size: given.has("force-offline-reencrypt"),
             weak_cipher: false,
+            equal_xts_halves: true,
         },
     };
     let face = Face::new(session, place)
@@ -454,6 +456,9 @@ fn new_key_bits(session: &Session) -> Option<u32> {
 /// The new volume key of a file, as large as is said, as the old one, or as its cipher takes one.
 fn new_key(session: &Session, header: &Header) -> Result<Option<VolumeKey>, Failure> {
     let given = &session.given;
+    if let Some(description) = given.string("new-volume-key-keyring") {
+        return key_of_keyring(&description).map(Some);
+    }
     let file = given.text("new-volume-key-file");
     let Some(file) = file.or(given.text("volume-key-file")) else {
         return Ok(None);
@@ -471,7 +476,14 @@ fn new_key(session: &Session, header: &Header) -> Result<Option<VolumeKey>, Fail
             .find(|bytes| takes(*bytes))
             .unwrap_or(KEY_BYTES),
     };
-    read_volume_key(file, bytes).map(Some)
+    let key = read_volume_key(file, bytes)?;
+    // A key of this size is one for XTS.
+    let is_xts = bytes == XTS_KEY_BYTES;
+    let cipher = cipher.or_else(|| luks::defaults::CIPHER.parse().ok().filter(|_| is_xts));
+    if let Some(cipher) = cipher {
+        format::warn_of_key(&cipher, &key);
+    }
+    Ok(Some(key))
 }
 
 /// How the area of the first of these keyslots is encrypted: those of the new ones are too, whatever the data are.

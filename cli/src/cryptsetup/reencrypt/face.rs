@@ -10,6 +10,7 @@ use luks::luks2::KeyslotKind;
 
 use super::progress::Progress;
 use crate::cryptsetup::failure::Failure;
+use crate::cryptsetup::format::warn_of_key;
 use crate::cryptsetup::key::{Place, read_volume_key};
 use crate::cryptsetup::session::{Session, open_for_reading, say};
 use crate::output;
@@ -200,8 +201,13 @@ impl Secrets for Face<'_> {
         let Some(file) = file.filter(|_| self.key_bytes != 0) else {
             return Ok(None);
         };
-        let key = read_volume_key(file, self.key_bytes);
-        key.map(Some).map_err(|failure| self.refused(failure))
+        let key = read_volume_key(file, self.key_bytes).map_err(|failure| self.refused(failure))?;
+        let said = self.session.given.string("cipher");
+        let cipher = said.as_deref().unwrap_or(luks::defaults::CIPHER).parse();
+        if let Ok(cipher) = cipher {
+            warn_of_key(&cipher, &key);
+        }
+        Ok(Some(key))
     }
 
     fn new_volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {

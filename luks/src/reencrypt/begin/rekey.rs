@@ -33,6 +33,8 @@ pub struct NewKey<'a> {
     pub key: Option<VolumeKey>,
     /// Keep the volume key, and the keyslots with it: only cipher or sector size change.
     pub keep_key: bool,
+    /// Take a given key whose two halves for XTS are equal, which breaks the mode.
+    pub equal_xts_halves: bool,
     /// The cipher.
     pub cipher: CipherSpec,
     /// Bytes of a random volume key.
@@ -51,6 +53,7 @@ impl Default for NewKey<'_> {
         Self {
             key: None,
             keep_key: false,
+            equal_xts_halves: false,
             cipher: defaults::CIPHER
                 .parse()
                 .expect("the default cipher is a specification"),
@@ -282,7 +285,7 @@ pub(in crate::reencrypt) fn new_keyslots(
         Some(key) => key,
         None => random_volume_key(new.key_bytes, random)?,
     };
-    if new.cipher.has_equal_xts_halves(key.expose()) {
+    if !new.equal_xts_halves && new.cipher.has_equal_xts_halves(key.expose()) {
         return Err(InvalidOption::EqualXtsHalves.into());
     }
     if new.keyslots.is_empty() {

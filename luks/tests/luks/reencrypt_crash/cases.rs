@@ -524,6 +524,7 @@ impl Case {
                 let new = NewKey {
                     key: (!is_kept).then(|| key(NEW_KEY)),
                     keep_key: is_kept,
+                    equal_xts_halves: false,
                     cipher: "aes-cbc-essiv:sha256".parse().unwrap(),
                     key_bytes: 16,
                     sector_size: self.sector_size,
