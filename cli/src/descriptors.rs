@@ -27,6 +27,22 @@ pub fn check(words: &[OsString]) -> Result<(), Closed> {
     Ok(())
 }
 
+/// From now on no program that this process starts has what its caller had open beside the standard streams, unless one of
+/// `words` names it.
+pub fn pass_on_named(words: &[OsString]) {
+    let named = named(words);
+    let open = std::fs::read_dir("/proc/self/fd");
+    for entry in open.into_iter().flatten().flatten() {
+        if let Some(number) = number(entry.file_name().as_bytes())
+            && number > 2
+            && !named.contains(&number)
+        {
+            // The one by which the folder is read has gone by then.
+            let _ = volume::close_on_exec(number);
+        }
+    }
+}
+
 fn named(words: &[OsString]) -> Vec<u32> {
     let mut numbers = Vec::new();
     let mut is_value = false;

@@ -119,6 +119,15 @@ pub fn closed_at_start() -> [bool; 3] {
     sys::closed_at_start()
 }
 
+/// Has descriptor `number` of this process not be open in the programs that it starts from now on.
+///
+/// # Errors
+///
+/// What the system says, such as that there is none.
+pub fn close_on_exec(number: u32) -> std::io::Result<()> {
+    sys::close_on_exec(number)
+}
+
 /// Another descriptor for what descriptor `number` of this process is, which the program that has started it may have
 /// opened for it. It is closed where another program is run.
 ///

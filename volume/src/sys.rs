@@ -46,6 +46,18 @@ pub(crate) fn closed_at_start() -> [bool; 3] {
     [0, 1, 2].map(|descriptor| closed & (1 << descriptor) != 0)
 }
 
+/// Has `number` not be open in programs that this process starts from now on.
+pub(crate) fn close_on_exec(number: u32) -> io::Result<()> {
+    let number: libc::c_int = number
+        .try_into()
+        .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: F_SETFD takes any number: it changes nothing but a flag of what is open there.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Another descriptor for what `number` is, above those of the standard streams.
 pub(crate) fn duplicate_descriptor(number: u32) -> io::Result<OwnedFd> {
     let number = number

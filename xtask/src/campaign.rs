@@ -4,6 +4,7 @@
 mod coverage;
 mod cryptsetup_tests;
 mod mutants;
+mod openstack;
 mod parsers;
 
 use crate::{packages, workspace};
@@ -85,6 +86,7 @@ const THIRTY_TWO_BITS: &str = "32-bit";
 const CRYPTSETUP_TESTS: &str = "cryptsetup-tests";
 const COVERAGE: &str = "coverage";
 const MUTANTS: &str = "mutants";
+const OPENSTACK: &str = "openstack";
 const DIFFERENTIAL: &str = "differential";
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
@@ -104,6 +106,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
     if name == COVERAGE {
         return coverage::run();
+    }
+    if name == OPENSTACK {
+        return openstack::run();
     }
     let (_, tests, variable, value) = CAMPAIGNS
         .iter()
@@ -179,6 +184,7 @@ fn names() -> String {
             MUTANTS,
             DIFFERENTIAL,
             CRYPTSETUP_TESTS,
+            OPENSTACK,
         ])
         .collect();
     names.join(", ")

@@ -42,6 +42,8 @@ usage: cargo xtask TASK
                                          million operations); 32-bit: the tests of the
                                          libraries as 32-bit programs; coverage: lines of the parsers and
                                          validators that tests and fuzz inputs do not reach;
+                                         openstack: os-brick's encryptors (by pip) with
+                                         luksmith as their cryptsetup, as root;
                                          mutants [FILE...]: their mutants against the tests, for hours;
                                          differential [--count N] [--seed S] [--only N]: headers changed at random,
                                          beside libcryptsetup;

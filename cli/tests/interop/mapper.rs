@@ -126,6 +126,25 @@ fn what_somebody_has_open_stays_whole() {
     ));
 }
 
+/// A lock, a pipe, the folder and the descriptors that the caller has open are not the server's.
+#[test]
+fn the_server_keeps_nothing_of_its_caller() {
+    let place = place(4, KINDS[1].0);
+    if !is_root(&place) {
+        return;
+    }
+    place.sh(&script(
+        &name("caller"),
+        "exec 9>lock; flock -n 9
+         said=$(cryptsetup open --key-file key box $N 8>piped | cat); exec 9>&-; flock -n lock true
+         P=$(stat -c %i /run/luksmith/$N/plain); test $(readlink /proc/$P/cwd) = /
+         ! ls -l /proc/$P/fd | grep -e lock$ -e piped$ || exit 1
+         cryptsetup close $N
+         exec 7<>box; cryptsetup open --key-file key /dev/fd/7 $N; exec 7>&-; dd if=$M of=/dev/null bs=1M status=none
+         cryptsetup close $N",
+    ));
+}
+
 #[test]
 fn nothing_is_made_over_what_is_there() {
     let place = place(4, KINDS[1].0);

@@ -12,6 +12,7 @@ use jobs::{Asked, Blame, SecretError, Secrets};
 use rustix::process::setsid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
+use crate::descriptors;
 use crate::error::ServeError;
 use crate::exit::Exit;
 
@@ -46,6 +47,9 @@ pub(crate) fn begin_with(
     keys: &[LockedBytes],
 ) -> Result<Begun, ServeError> {
     let failed = ServeError::Background;
+    let words: Vec<OsString> = words.into_iter().map(|word| word.as_ref().into()).collect();
+    // A lock of the caller's would be held as long as that process lives, and a pipe would not end.
+    descriptors::pass_on_named(&words);
     let mut child = Command::new("/proc/self/exe")
         .arg0(name)
         .args(words)
