@@ -39,7 +39,7 @@ pub use benchmark::BenchmarkArgs;
 pub use clone::{CloneArgs, LuksType, SourceType};
 pub use compare::{CompareArgs, KeyPairArgs, for_one, others};
 pub use container::{Compat, CompatArgs, ContainerArgs, ContainerType, PlainArgs, SizeArgs};
-pub use from::{BackingArgs, DiskArgs, FromArgs, SourceFormat};
+pub use from::{BackingKeyArgs, DiskArgs, FromArgs, SourceFormat};
 pub use header::{
     ChangeArgs, HeaderBackupArgs, HeaderConfigArgs, HeaderConvertArgs, HeaderEraseArgs,
     HeaderRepairArgs, HeaderRestoreArgs, HeaderSealArgs, HeaderUnsealArgs, HeaderVerb,
@@ -185,6 +185,9 @@ pub struct EncryptArgs {
     /// Whether there is no other image.
     #[command(flatten)]
     pub in_place: EncryptInPlaceArgs,
+    /// What the source is.
+    #[command(flatten)]
+    pub from: FromArgs,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -264,6 +267,9 @@ pub struct DecryptArgs {
     /// Where the key comes from.
     #[command(flatten)]
     pub keys: OpenKeyArgs,
+    /// Where the keys come from of what is below it.
+    #[command(flatten)]
+    pub below: BackingKeyArgs,
     /// How a LUKS container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
@@ -332,6 +338,9 @@ pub struct MeasureArgs {
     #[arg(value_name = "SRC", value_hint = ValueHint::FilePath, value_parser = operand(),
         conflicts_with_all = ["payload_size", "container_size"])]
     pub source: Option<Place>,
+    /// What it is.
+    #[command(flatten)]
+    pub from: FromArgs,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,

@@ -4,7 +4,7 @@ use jobs::inputs::Inputs;
 use jobs::key_source::KeySource;
 
 use crate::args::{
-    BackingArgs, KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, SealKeyArgs, UnlockArgs,
+    BackingKeyArgs, KeyArgs, NewKeyFileArgs, OpenKeyArgs, PolicyArgs, SealKeyArgs, UnlockArgs,
 };
 use crate::error::Error;
 use crate::options;
@@ -20,7 +20,7 @@ pub trait InputsOf: Sized {
 
     /// Where the keys come from that open what is below an image.
     #[must_use]
-    fn backing_keys(self, backing: &BackingArgs) -> Self;
+    fn backing_keys(self, backing: &BackingKeyArgs) -> Self;
 
     /// Where the key comes from that seals a header anew.
     #[must_use]
@@ -51,7 +51,7 @@ impl InputsOf for Inputs {
         Ok(self.path("the seal", unlock.limits.seal.seal.as_ref()))
     }
 
-    fn backing_keys(mut self, backing: &BackingArgs) -> Self {
+    fn backing_keys(mut self, backing: &BackingKeyArgs) -> Self {
         for file in &backing.backing_key_file {
             let source = KeySource {
                 from: options::key_from(Some(file), None),

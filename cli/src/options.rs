@@ -18,7 +18,7 @@ use jobs::transfer::Work;
 use luks::Version;
 
 use crate::args::{
-    AnySectorArgs, AnySourceArgs, BackingArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs,
+    AnySectorArgs, AnySourceArgs, BackingKeyArgs, BadPlacesArgs, BusyArgs, Compat, ContainerArgs,
     CostArgs, DestinationFormat, DiskArgs, FormatArgs, KeyArgs, KeyEncoding, KeyFormat,
     KeyPairArgs, KeyReadArgs, KeyslotCipherArgs, NewHeaderArgs, NewKeyFileArgs, OnReadError,
     OpenKeyArgs, OpenPlainArgs, Pbkdf, PlainArgs, ResultArgs, SizeArgs, SourceFormat, ToArgs,
@@ -192,12 +192,12 @@ pub fn disk(from: Option<SourceFormat>, args: &DiskArgs) -> Result<Option<Qcow2>
     if from == Some(SourceFormat::Qcow2) {
         return Ok(Some(Qcow2 {
             snapshot: args.snapshot.clone(),
-            follow: args.backing.allow_backing,
+            follow: args.allow_backing,
         }));
     }
     let given = [
         ("--snapshot", args.snapshot.is_some()),
-        ("--allow-backing", args.backing.allow_backing),
+        ("--allow-backing", args.allow_backing),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
         Some((one, _)) => Err(Error::Conflict {
@@ -218,8 +218,18 @@ pub fn only_luks(from: Option<SourceFormat>, other: &'static str) -> Result<(), 
     Err(Error::Conflict { one, other })
 }
 
+/// Refuses another format than raw where `other` is what knows no other one.
+pub fn only_raw(from: Option<SourceFormat>, other: &'static str) -> Result<(), Error> {
+    let one = match from {
+        Some(SourceFormat::Luks) => "--from luks",
+        Some(SourceFormat::Qcow2) => "--from qcow2",
+        Some(SourceFormat::Raw) | None => return Ok(()),
+    };
+    Err(Error::Conflict { one, other })
+}
+
 /// Where the keys come from that open what is below an image, the nearest first.
-pub fn backing_keys(args: &BackingArgs, read: &KeyReadArgs) -> Result<Vec<KeyInput>, Error> {
+pub fn backing_keys(args: &BackingKeyArgs, read: &KeyReadArgs) -> Result<Vec<KeyInput>, Error> {
     let files = args.backing_key_file.iter();
     files
         .map(|file| Ok(KeyInput::new(key(key_from(Some(file), None), read), false)?))

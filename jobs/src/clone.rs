@@ -35,6 +35,7 @@ use crate::new_luks::{self, LuksOptions};
 use crate::place::Place;
 use crate::plain::Plain;
 use crate::policy::Policies;
+use crate::qcow::Qcow2;
 use crate::report::Report;
 use crate::secret::{Asked, Secrets};
 use crate::sizes::{Given, Sizes};
@@ -69,6 +70,8 @@ pub enum Original {
     Plain(Plain),
     /// Not encrypted.
     Raw,
+    /// A qcow2 image, encrypted or not.
+    Qcow2(Qcow2),
 }
 
 impl Default for Original {
@@ -183,7 +186,7 @@ pub struct CloneReport {
     /// What all clones have in common; the destination is the folder where there are many.
     #[serde(flatten)]
     pub report: Report,
-    /// `luks1`, `luks2`, `plain` or `raw`.
+    /// `luks1`, `luks2`, `plain`, `raw` or `qcow2`.
     pub source_type: &'static str,
     /// Each of them.
     pub clones: Vec<Cloned>,
@@ -384,7 +387,9 @@ impl Planned {
         let detached = options.new_header.is_some();
         let sizes =
             |wanted: &LuksOptions| Sizes::of_luks(name, wanted, detached, given, known.as_ref());
-        let is_whole = !detached && options.header.is_none();
+        let is_whole = !detached
+            && options.header.is_none()
+            && !matches!(options.original, Original::Qcow2(_));
         let like = likeness.as_ref().filter(|_| is_whole);
         let like = like.and_then(|likeness| likeness.place(&filled));
         let like = like.and_then(|placed| sizes(&placed).ok());

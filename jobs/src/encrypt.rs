@@ -17,6 +17,7 @@ use crate::open;
 use crate::payload;
 use crate::place::Place;
 use crate::plain::Plain;
+use crate::qcow::{self, Qcow2};
 use crate::report::Report;
 use crate::secret::Secrets;
 use crate::sector_size::SectorChoice;
@@ -60,6 +61,8 @@ pub struct EncryptOptions {
     pub bad_places: BadPlaces,
     /// How the payload is copied.
     pub work: Work,
+    /// The source is a qcow2 image that is not encrypted, and is read so.
+    pub disk: Option<Qcow2>,
     /// What may be written over.
     pub overwrite: Overwrite,
     /// Nothing is written.
@@ -84,11 +87,19 @@ pub fn encrypt(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Report, Error> {
-    let mut source = open::source(source, options.allow.in_use, watch)?;
-    let inputs = options
-        .inputs
-        .clone()
-        .origin("the source", source.origin.clone());
+    let in_use = options.allow.in_use;
+    let disk = options.disk.as_ref();
+    let disk = disk.map(|how| qcow::Opened::open(source, how, &[], in_use, watch));
+    let disk = disk.transpose()?;
+    let mut source = match &disk {
+        Some(disk) => disk.plain_source(options.work, watch)?,
+        None => open::source(source, in_use, watch)?,
+    };
+    let inputs = options.inputs.clone();
+    let inputs = match &disk {
+        Some(disk) => disk.inputs(inputs),
+        None => inputs.origin("the source", source.origin.clone()),
+    };
     let header = options.header.as_ref();
     let places = Places::check(destination, header, options.overwrite, &inputs)?;
     Losses::check(&options.bad_places, source.storage().is_none())?;

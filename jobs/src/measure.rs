@@ -8,8 +8,10 @@ use crate::new_image::{self, ImageOptions};
 use crate::new_luks::LuksOptions;
 use crate::open;
 use crate::place::Place;
+use crate::qcow::{self, Qcow2};
 use crate::sector_size::SectorChoice;
 use crate::sizes::{Given, Sizes};
+use crate::transfer::Work;
 use crate::watch::Watch;
 
 /// What is measured.
@@ -57,20 +59,22 @@ pub struct Measured {
     pub sector_size_reason: String,
 }
 
-/// Works the sizes out, for a size that is given or for the image in `source`. Nothing is written.
+/// Works the sizes out, for a size that is given or for the image in `source`, which is read as `disk` says where it is a
+/// qcow2 image. Nothing is written.
 ///
 /// # Errors
 ///
 /// What is wrong with the place or the options; [`Error::NoSize`].
 pub fn measure(
     source: Option<&Place>,
+    disk: Option<&Qcow2>,
     size: Option<Given>,
     what: &Measure,
     allow_any_sector_size: bool,
     watch: &dyn Watch,
 ) -> Result<Measured, Error> {
     let image = source
-        .map(|source| Image::look(source, watch))
+        .map(|source| Image::look(source, disk, watch))
         .transpose()?;
     let given = size.or(image.as_ref().map(|image| image.size));
     let given = given.ok_or(Error::NoSize)?;
@@ -129,7 +133,10 @@ struct Image {
 }
 
 impl Image {
-    fn look(place: &Place, watch: &dyn Watch) -> Result<Self, Error> {
+    fn look(place: &Place, disk: Option<&Qcow2>, watch: &dyn Watch) -> Result<Self, Error> {
+        if let Some(how) = disk {
+            return Self::look_at_disk(place, how, watch);
+        }
         // Nothing of it is kept: it does not matter who writes it meanwhile.
         let source = open::source(place, true, watch)?;
         let storage = source.seekable()?;
@@ -138,6 +145,23 @@ impl Image {
         Ok(Self {
             name: source.name,
             size: Given::Payload(len),
+            sectors,
+        })
+    }
+
+    fn look_at_disk(place: &Place, how: &Qcow2, watch: &dyn Watch) -> Result<Self, Error> {
+        let opened = qcow::Opened::open(place, how, &[], true, watch)?;
+        // What is encrypted tells nothing of what is in it.
+        let sectors = if opened.is_encrypted() {
+            None
+        } else {
+            let source = opened.plain_source(Work::default(), watch)?;
+            let known = largest_sector(&*source.seekable()?);
+            known.map_err(|error| source.unreadable(error))?
+        };
+        Ok(Self {
+            name: opened.name().to_owned(),
+            size: Given::Payload(opened.bytes()),
             sectors,
         })
     }

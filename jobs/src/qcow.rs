@@ -15,7 +15,7 @@ use volume::{ImageLock, SegmentKind, Storage, Window};
 use crate::error::{Error, QcowError, SecretError, SourceError};
 use crate::inputs::Inputs;
 use crate::place::Place;
-use crate::secret::{Asked, Secrets};
+use crate::secret::{self, Asked, Secrets};
 use crate::source::Source;
 use crate::text;
 use crate::transfer::{Work, bypass_page_cache};
@@ -193,6 +193,25 @@ impl Opened {
         locks.collect()
     }
 
+    /// Its disk as a source, where nothing of it is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// It is.
+    pub fn plain_source(&self, work: Work, watch: &dyn Watch) -> Result<Source, Error> {
+        if let Some(layer) = self.layers.iter().find(|layer| layer.luks().is_some()) {
+            let name = layer.source.name.clone();
+            return Err(QcowError::Encrypted { name }.into());
+        }
+        self.bypass_page_cache(work)?;
+        let nothing = LockedBytes::zeroed(0);
+        let nothing = secret::Passphrase(&nothing);
+        let disk = self.unlock(&nothing, &Unlock::default(), watch)?;
+        let mut source = Source::of_storage(self.name().to_owned(), &disk.storage);
+        source.origin = None;
+        Ok(source)
+    }
+
     /// Unlocks it and what it stands on, each by a key of its own, from the image itself downwards.
     ///
     /// # Errors
@@ -293,12 +312,15 @@ pub(crate) fn open_luks(name: &str, window: Window) -> Result<Luks, Error> {
     }
 }
 
+/// What a mark says.
+pub(crate) const DIRTY: &str =
+    "it is marked dirty: it was not closed, and what it says of free clusters may be wrong";
+/// The same.
+pub(crate) const CORRUPT: &str = "it is marked corrupt: a program has found it damaged";
+
 /// What an image says to be wrong with itself, which does not keep anybody from reading it.
 pub(crate) fn marks(header: &qcow2::Header) -> Vec<String> {
-    let dirty =
-        "it is marked dirty: it was not closed, and what it says of free clusters may be wrong";
-    let corrupt = "it is marked corrupt: a program has found it damaged";
-    [(header.is_dirty, dirty), (header.is_corrupt, corrupt)]
+    [(header.is_dirty, DIRTY), (header.is_corrupt, CORRUPT)]
         .into_iter()
         .filter(|(is_so, _)| *is_so)
         .map(|(_, what)| what.to_owned())

@@ -1,6 +1,7 @@
 //! Is a container sound, as far as can be seen?
 
 mod areas;
+pub mod disk;
 
 use luks::luks2::SegmentSize;
 use luks::reencryption::{self, State};

@@ -16,6 +16,7 @@ const MAX_NAME_BYTES: u64 = 1023;
 
 pub(crate) const MAGIC: &[u8] = b"QFI\xfb";
 const BACKING_FORMAT: u32 = 0xe279_2aca;
+const BITMAPS: u32 = 0x2385_2875;
 const FEATURE_NAMES: u32 = 0x6803_f857;
 pub(crate) const LUKS: u32 = 0x0537_be77;
 const DATA_FILE: u32 = 0x4441_5441;
@@ -48,6 +49,7 @@ pub enum Crypt {
 /// A header that can be worked with. Offsets are bytes of the image's own file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark by itself")]
 pub struct Header {
     /// 2 or 3.
     pub version: u32,
@@ -81,6 +83,8 @@ pub struct Header {
     pub compression: Compression,
     /// L2 entries have a bitmap of subclusters.
     pub has_extended_l2: bool,
+    /// It has bitmaps of what was written, for backups.
+    pub has_bitmaps: bool,
     /// Refcounts may be wrong.
     pub is_dirty: bool,
     /// Somebody has found it damaged.
@@ -230,6 +234,7 @@ impl Header {
             snapshots_offset: be64(bytes, 64),
             compression,
             has_extended_l2,
+            has_bitmaps: extensions.has_bitmaps,
             is_dirty: incompatible & DIRTY != 0,
             is_corrupt: incompatible & CORRUPT != 0,
             compatible,
@@ -328,6 +333,7 @@ fn text(bytes: &[u8]) -> String {
 struct Extensions<'a> {
     luks: Option<(u64, u64)>,
     backing_format: Option<String>,
+    has_bitmaps: bool,
     data_file: Option<String>,
     features: &'a [u8],
 }
@@ -357,6 +363,10 @@ impl<'a> Extensions<'a> {
                 }
                 BACKING_FORMAT => found.backing_format.replace(text(data)).is_some(),
                 DATA_FILE => found.data_file.replace(text(data)).is_some(),
+                BITMAPS => {
+                    found.has_bitmaps = true;
+                    false
+                }
                 FEATURE_NAMES => {
                     found.features = data;
                     false

@@ -16,6 +16,7 @@ pub struct Image {
     storage: Arc<dyn Storage>,
     header: Header,
     snapshots: Vec<Snapshot>,
+    snapshot_table: Range<u64>,
 }
 
 impl Image {
@@ -74,6 +75,7 @@ impl Image {
             take("LUKS header", range.start, range.end - range.start)?;
         }
         let mut snapshots = Vec::new();
+        let mut snapshot_table = 0..0;
         if header.snapshots != 0 {
             let offset = header.snapshots_offset;
             take("snapshot table", offset, 0)?;
@@ -81,6 +83,7 @@ impl Image {
             let length;
             (snapshots, length) = snapshot::parse(&header, &bytes)?;
             take("snapshot table", offset, length.min(len - offset))?;
+            snapshot_table = offset..offset + length.min(len - offset);
         }
         // Of two snapshots an L1 table may be one, nothing else is checked by pairs: there may be 65536.
         for snapshot in &snapshots {
@@ -98,12 +101,22 @@ impl Image {
             storage,
             header,
             snapshots,
+            snapshot_table,
         })
     }
 
     /// What the header says.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Where the table of snapshots lies.
+    pub(crate) fn snapshot_table(&self) -> Range<u64> {
+        self.snapshot_table.clone()
     }
 
     /// The internal snapshots, in the order of their table.

@@ -30,10 +30,12 @@
 //! | [`image`] | [`Image`]: what is checked before anything is read |
 //! | [`view`] | [`View`]: the plaintext, as a storage |
 //! | [`make`] | [`NewImage`]: what is wanted of a new one; [`Writer`]: its plaintext, while it is made |
+//! | [`mod@check`] | whether the tables fit each other, and the refcounts them |
 //! | [`error`] | why an image is refused |
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod error;
 pub mod header;
 pub mod image;

@@ -27,6 +27,13 @@ pub(crate) fn l2_offset(entry: u64) -> Option<u64> {
     (offset != 0).then_some(offset)
 }
 
+/// The cluster of the file that an L2 entry has, even where it reads as zeros; one that is compressed has none of its own.
+pub(crate) fn host(header: &Header, entry: u64) -> Option<u64> {
+    let offset = entry & OFFSET;
+    let is_there = offset != 0 || (header.data_file.is_some() && entry & COPIED != 0);
+    (entry & COMPRESSED == 0 && is_there).then_some(offset)
+}
+
 /// What an L2 entry says of the `sub`th thirty-second part of its cluster.
 pub(crate) fn place(
     header: &Header,

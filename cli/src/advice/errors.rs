@@ -372,6 +372,7 @@ fn qcow(error: &QcowError) -> Option<String> {
         QcowError::NotAllowed { .. } => {
             "--allow-backing reads it too, where the image and what lies beside it can be trusted"
         }
+        QcowError::Encrypted { .. } => "clone --from qcow2 makes a container of what is encrypted",
         QcowError::Refers { reason, .. } if reason.contains("its format is not said") => {
             "qemu-img rebase -u -F FORMAT says it"
         }

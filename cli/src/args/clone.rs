@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{
-    AnySectorArgs, AnySourceArgs, BadPlacesArgs, BusyArgs, CostArgs, HeaderArgs, Holes,
-    NewHeaderArgs, NewKeyFileArgs, OpenKeyArgs, Place, PlainArgs, PolicyArgs, ResultArgs, SizeArgs,
-    ToArgs, UnlockArgs, WeakArgs, WorkArgs, number, operand,
+    AnySectorArgs, AnySourceArgs, BackingKeyArgs, BadPlacesArgs, BusyArgs, CostArgs, FromArgs,
+    HeaderArgs, Holes, NewHeaderArgs, NewKeyFileArgs, OpenKeyArgs, Place, PlainArgs, PolicyArgs,
+    ResultArgs, SizeArgs, ToArgs, UnlockArgs, WeakArgs, WorkArgs, number, operand,
 };
 
 /// What it does, at length.
@@ -69,12 +69,18 @@ pub struct CloneArgs {
     /// What SRC is.
     #[command(flatten)]
     pub from: CloneSourceArgs,
+    /// Its format.
+    #[command(flatten)]
+    pub format_of: FromArgs,
     /// What only a plain container has.
     #[command(flatten)]
     pub plain: PlainArgs,
     /// Where the key of SRC comes from.
     #[command(flatten)]
     pub keys: OpenKeyArgs,
+    /// Where the keys come from of what is below it.
+    #[command(flatten)]
+    pub below: BackingKeyArgs,
     /// How SRC is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,
@@ -155,7 +161,7 @@ pub struct CloneContainerArgs {
 #[command(next_help_heading = "Source")]
 pub struct CloneSourceArgs {
     /// What SRC is [default: what its header says]
-    #[arg(long, value_enum, value_name = "TYPE")]
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "from")]
     pub source_type: Option<SourceType>,
     /// The cipher of a plain SRC
     #[arg(long, value_name = "SPEC")]

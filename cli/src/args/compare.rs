@@ -7,8 +7,8 @@ use clap::{Args, ValueHint};
 
 use super::keys::key_file;
 use super::{
-    BadPlacesArgs, BusyArgs, DiskArgs, KeyReadArgs, LimitArgs, OutputArgs, Place, PolicyArgs,
-    SourceFormat, WorkArgs, operand,
+    BackingKeyArgs, BadPlacesArgs, BusyArgs, DiskArgs, KeyReadArgs, LimitArgs, OutputArgs, Place,
+    PolicyArgs, SourceFormat, WorkArgs, operand,
 };
 
 /// `compare A B`.
@@ -27,6 +27,9 @@ pub struct CompareArgs {
     /// What of a qcow2 image is read.
     #[command(flatten)]
     pub disk: DiskArgs,
+    /// Where the keys come from of what is below it.
+    #[command(flatten)]
+    pub below: BackingKeyArgs,
     /// How the containers are unlocked.
     #[command(flatten)]
     pub keys: KeyPairArgs,

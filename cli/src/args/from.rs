@@ -36,21 +36,17 @@ pub struct DiskArgs {
     /// Read the state of the disk that this internal snapshot of a qcow2 image has kept
     #[arg(long, value_name = "NAME", requires = "from")]
     pub snapshot: Option<String>,
-    /// Read what is below a qcow2 image.
-    #[command(flatten)]
-    pub backing: BackingArgs,
+    /// Read the backing and data files too that a qcow2 image names: in its own folder or below it, and through no link
+    #[arg(long, requires = "from", help_heading = "Allow")]
+    pub allow_backing: bool,
 }
 
-/// The files that a qcow2 image refers to.
+/// What opens the files that a qcow2 image stands on.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Allow")]
-pub struct BackingArgs {
-    /// Read the backing and data files too that a qcow2 image names: in its own folder or below it, and through no link
-    #[arg(long, requires = "from")]
-    pub allow_backing: bool,
+#[command(next_help_heading = "Key")]
+pub struct BackingKeyArgs {
     /// Read the key of an encrypted backing file from this file, once for each of them, the nearest first [default: from
     /// where the image's own comes]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file(), requires = "allow_backing",
-        help_heading = "Source")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = key_file(), requires = "allow_backing")]
     pub backing_key_file: Vec<OsString>,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{BusyArgs, ImageArgs, OpenKeyArgs, OutputArgs, UnlockArgs};
+use super::{BusyArgs, ImageArgs, OpenKeyArgs, OutputArgs, SourceFormat, UnlockArgs};
 
 /// `verify IMG`.
 #[derive(Args, Debug)]
@@ -10,6 +10,9 @@ pub struct VerifyArgs {
     /// The container.
     #[command(flatten)]
     pub image: ImageArgs,
+    /// What is read; an image is read as qcow2 only if that is said here, whatever its name and its first bytes are
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Source")]
+    pub from: Option<SourceFormat>,
     /// Where the key comes from; nobody is asked for one unless a seal must be right.
     #[command(flatten)]
     pub keys: OpenKeyArgs,

@@ -16,7 +16,9 @@ use luks::Version;
 
 use super::check_stdout;
 use super::key::new;
-use crate::args::{CloneArgs, ContainerArgs, ContainerType, Holes, LuksType, SourceType};
+use crate::args::{
+    CloneArgs, ContainerArgs, ContainerType, Holes, LuksType, SourceFormat, SourceType,
+};
 use crate::error::{self, Error};
 use crate::inputs::InputsOf as _;
 use crate::losses;
@@ -83,11 +85,13 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
         },
         inputs: Inputs::none()
             .open_keys(&args.keys, &args.unlock)?
+            .backing_keys(&args.below)
             .new_keys(&args.new_key)
             .policies(&args.policy),
     };
+    let below = options::backing_keys(&args.below, &args.keys.read)?;
     let secrets = CloneKeys {
-        source: Keys::to_unlock(&keys, &args.unlock),
+        source: Keys::to_unlock(&keys, &args.unlock).with_backing_keys(&below),
         new: Keys::for_new_keyslot(&new, say),
     };
     let teller = Teller::new("clone", &args.work, say);
@@ -119,8 +123,14 @@ fn some_failed(blame: Blame, failed: Vec<jobs::Error>, clones: &[Cloned]) -> Err
 /// What SRC is.
 fn original(args: &CloneArgs, keys: &KeyInput) -> Result<Original, Error> {
     let from = &args.from;
-    let kind = match from.source_type {
-        Some(SourceType::Plain) => {
+    let disk = options::disk(args.format_of.from, &args.format_of.disk)?;
+    let source_type = match args.format_of.from {
+        Some(SourceFormat::Raw) => Some(SourceType::Raw),
+        _ => from.source_type,
+    };
+    let kind = match (source_type, disk) {
+        (_, Some(disk)) => Original::Qcow2(disk),
+        (Some(SourceType::Plain), _) => {
             if let Some(one) = header_options(args) {
                 return Err(Error::Conflict {
                     one,
@@ -138,10 +148,10 @@ fn original(args: &CloneArgs, keys: &KeyInput) -> Result<Original, Error> {
             let plain = options::plain(&container, &args.plain, keys.source())?;
             return Ok(Original::Plain(plain));
         }
-        Some(SourceType::Luks1) => Original::Luks(Some(Version::Luks1)),
-        Some(SourceType::Luks2) => Original::Luks(Some(Version::Luks2)),
-        None => Original::Luks(None),
-        Some(SourceType::Raw) => {
+        (Some(SourceType::Luks1), _) => Original::Luks(Some(Version::Luks1)),
+        (Some(SourceType::Luks2), _) => Original::Luks(Some(Version::Luks2)),
+        (None, _) => Original::Luks(None),
+        (Some(SourceType::Raw), _) => {
             let key = args.keys.key_file.first().map(|_| "--key-file");
             let key = key.or(args.keys.key_fd.first().map(|_| "--key-fd"));
             if let Some(one) = header_options(args).or(key) {

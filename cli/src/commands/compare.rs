@@ -58,7 +58,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
     };
     let input = |index| KeyInput::with_others(options::keys_of_pair(&args.keys, index), false);
     let inputs = [input(0)?, input(1)?];
-    let below = options::backing_keys(&args.disk.backing, &args.keys.read)?;
+    let below = options::backing_keys(&args.below, &args.keys.read)?;
     let secrets = [0, 1].map(|index| {
         let volume_key = for_one(&args.keys.volume_key_file, index);
         let tries = args.keys.limits.tries;

@@ -71,10 +71,10 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
         allow_any_source: args.any.allow_any_source,
         inputs: Inputs::none()
             .open_keys(&args.keys, &args.unlock)?
-            .backing_keys(&args.from.disk.backing)
+            .backing_keys(&args.below)
             .policies(&args.policy),
     };
-    let below = options::backing_keys(&args.from.disk.backing, &args.keys.read)?;
+    let below = options::backing_keys(&args.below, &args.keys.read)?;
     let secrets = Keys::to_unlock(&keys, &args.unlock).with_backing_keys(&below);
     let teller = Teller::new("decrypt", &args.work, say);
     let report = decrypt(&args.source, destination, &options, &secrets, &teller)?;

@@ -3,10 +3,11 @@
 use jobs::Place;
 use jobs::encrypt::{EncryptOptions, Format, encrypt};
 use jobs::inputs::Inputs;
+use jobs::qcow::Qcow2;
 use luks::Version;
 
 use super::{check_stdout, in_place};
-use crate::args::{ContainerType, EncryptArgs, Holes, only_in_place};
+use crate::args::{ContainerType, EncryptArgs, Holes, SourceFormat, only_in_place};
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::losses;
@@ -45,6 +46,7 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
         size_sectors: args.size,
         keep_holes: args.holes == Holes::Keep,
         pad: args.pad,
+        disk: disk_of(args)?,
         bad_places: (&args.bad_places).into(),
         work: (&args.work).into(),
         overwrite: (&args.result).into(),
@@ -60,6 +62,17 @@ pub fn run(args: &EncryptArgs) -> Result<(), Error> {
     let report = encrypt(&args.source, destination, &options, &secrets, &teller)?;
     report.print("encrypt", &args.work, say)?;
     losses::of_report(&report)
+}
+
+/// How a source is read that is a qcow2 image.
+fn disk_of(args: &EncryptArgs) -> Result<Option<Qcow2>, Error> {
+    if args.from.from == Some(SourceFormat::Luks) {
+        return Err(Error::Conflict {
+            one: "--from luks",
+            other: "encrypt: clone is what makes a container of a container",
+        });
+    }
+    options::disk(args.from.from, &args.from.disk)
 }
 
 /// What the new container is to be.

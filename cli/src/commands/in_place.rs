@@ -38,6 +38,7 @@ pub(super) fn zones(args: &ZonesArgs, work: &WorkArgs) -> Zones {
 
 /// `encrypt --in-place IMG`.
 pub(super) fn encrypt(args: &EncryptArgs) -> Result<(), Error> {
+    options::only_raw(args.from.from, "--in-place")?;
     let version = match args.container.kind.unwrap_or(ContainerType::Luks2) {
         ContainerType::Plain => {
             return Err(Error::Conflict {

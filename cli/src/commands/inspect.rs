@@ -76,7 +76,7 @@ fn of_disk(args: &InspectArgs, place: &Place, options: InspectOptions) -> Result
     let report = inspect_disk(place, &with_limits(options)?, &Warner)?;
     if args.output.json {
         let members = serde_json::to_value(&report).expect("a report is plain data");
-        return Ok(output::json("inspect", members)?);
+        return Ok(output::json("inspect qcow2", members)?);
     }
     Ok(output::text(&disk::render(&report))?)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jobs::measure::{Measure, Measured, measure};
 use luks::Version;
 
-use crate::args::{ContainerType, MeasureArgs};
+use crate::args::{ContainerType, MeasureArgs, SourceFormat};
 use crate::error::Error;
 use crate::human;
 use crate::options;
@@ -41,8 +41,16 @@ pub fn run(args: &MeasureArgs) -> Result<(), Error> {
         None if image.is_some() => luks(Version::Luks1),
         Some(ContainerType::Luks2) | None => luks(Version::Luks2),
     };
+    let disk = options::disk(args.from.from, &args.from.disk)?;
+    if args.from.from == Some(SourceFormat::Luks) {
+        return Err(Error::Conflict {
+            one: "--from luks",
+            other: "measure: give the size of its data with --payload-size",
+        });
+    }
     let measured = measure(
         args.source.as_ref(),
+        disk.as_ref(),
         options::size(&args.size),
         &what,
         args.sectors.allow_any_sector_size,

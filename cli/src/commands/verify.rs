@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use jobs::verify::disk::{VerifiedDisk, verify as verify_disk};
 use jobs::verify::{Area, Verified, VerifyOptions, verify};
 use luks::verify::Role;
 
-use crate::args::VerifyArgs;
+use crate::args::{SourceFormat, VerifyArgs};
 use crate::error::Error;
 use crate::output;
 use crate::passphrase::KeyInput;
@@ -25,6 +26,19 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     // An image on standard input is refused before any key is read.
     let keys = KeyInput::to_open(&args.keys, false)?;
     let secrets = Keys::to_unlock(&keys, &args.unlock);
+    match args.from {
+        Some(SourceFormat::Raw) => {
+            return Err(Error::Conflict {
+                one: "--from raw",
+                other: "verify: a raw image has nothing that could be wrong",
+            });
+        }
+        Some(SourceFormat::Qcow2) => {
+            let found = verify_disk(&args.image.header(), &options, &secrets, &Warner)?;
+            return say_disk(args, found);
+        }
+        Some(SourceFormat::Luks) | None => {}
+    }
     let verified = verify(&args.image.header(), &options, &secrets, &Warner)?;
     if args.output.json {
         let members = serde_json::to_value(&verified).expect("findings are plain data");
@@ -46,6 +60,59 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     }
     key.transpose()?;
     Ok(())
+}
+
+/// What was found of a qcow2 image.
+fn say_disk(args: &VerifyArgs, found: VerifiedDisk) -> Result<(), Error> {
+    if args.output.json {
+        let members = serde_json::to_value(&found).expect("findings are plain data");
+        output::json("verify qcow2", members)?;
+    } else {
+        output::text(&text_of_disk(&found))?;
+    }
+    let VerifiedDisk {
+        image,
+        problems,
+        luks,
+        ..
+    } = found;
+    if !problems.is_empty() {
+        return Err(Error::NotSound {
+            name: image,
+            problems,
+        });
+    }
+    luks.and_then(|luks| luks.key).transpose()?;
+    Ok(())
+}
+
+fn text_of_disk(found: &VerifiedDisk) -> String {
+    let clusters = found.clusters;
+    let mut all = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(all, "{name:<12}{value}");
+    };
+    line("image", found.image.clone());
+    line("type", "qcow2".to_owned());
+    line(
+        "clusters",
+        format!(
+            "{}: {} with data, {} compressed, {} zeros by a mark, {} not there",
+            clusters.total, clusters.data, clusters.compressed, clusters.zeros, clusters.absent
+        ),
+    );
+    for note in &found.notes {
+        line("note", output::escape(note));
+    }
+    if found.luks.is_none() && found.sound {
+        line("result", "sound, as far as can be seen".to_owned());
+    }
+    if let Some(luks) = &found.luks {
+        let text = text(luks);
+        let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+        all.push_str(rest);
+    }
+    all
 }
 
 fn text(verified: &Verified) -> String {

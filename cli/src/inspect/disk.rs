@@ -30,6 +30,15 @@ pub fn render(report: &DiskReport) -> String {
             report.compression
         ),
     );
+    if let Some(clusters) = &report.clusters {
+        line(
+            "",
+            format!(
+                "{}: {} with data, {} compressed, {} zeros by a mark, {} not there",
+                clusters.total, clusters.data, clusters.compressed, clusters.zeros, clusters.absent
+            ),
+        );
+    }
     if let Some(name) = &report.backing_file {
         let format = report.backing_format.as_deref();
         let format = format.map_or("format not said".to_owned(), escape);

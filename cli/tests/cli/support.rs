@@ -279,3 +279,52 @@ pub fn cheap_luks_place(bytes: usize) -> Place {
     place.write("pw", "pw");
     place
 }
+
+/// The least qcow2 image of a disk of 1024 bytes, the first half of it data: one L1 entry, one L2 table, one cluster, and a
+/// snapshot, each in a cluster of 512 bytes. It may stand on a raw image, and names a data file where it does.
+pub fn qcow2(backing: Option<&str>) -> Vec<u8> {
+    let mut bytes = vec![0; 8 * 512];
+    let mut put = |at: usize, data: &[u8]| bytes[at..at + data.len()].copy_from_slice(data);
+    put(0, b"QFI\xfb\0\0\0\x03");
+    put(20, &9_u32.to_be_bytes());
+    put(24, &1024_u64.to_be_bytes());
+    put(36, &1_u32.to_be_bytes());
+    put(40, &512_u64.to_be_bytes());
+    put(48, &2048_u64.to_be_bytes());
+    put(56, &1_u32.to_be_bytes());
+    put(60, &1_u32.to_be_bytes());
+    put(64, &2560_u64.to_be_bytes());
+    put(96, &4_u32.to_be_bytes());
+    put(100, &104_u32.to_be_bytes());
+    put(512, &1024_u64.to_be_bytes());
+    put(3584, &1024_u64.to_be_bytes());
+    put(1024, &1536_u64.to_be_bytes());
+    put(1536, &[0xab; 512]);
+    // Refcounts: what the snapshot has too is there twice.
+    put(2048, &3072_u64.to_be_bytes());
+    for (cluster, refcount) in [1_u16, 1, 2, 2, 1, 1, 1, 1].into_iter().enumerate() {
+        put(3072 + cluster * 2, &refcount.to_be_bytes());
+    }
+    put(2560, &3584_u64.to_be_bytes());
+    put(2568, &1_u32.to_be_bytes());
+    put(2572, &[0, 1, 0, 4]);
+    put(2596, &16_u32.to_be_bytes());
+    put(2608, &1024_u64.to_be_bytes());
+    put(2616, b"1once");
+    if let Some(name) = backing {
+        put(79, &[4]);
+        put(
+            104,
+            b"\xe2\x79\x2a\xca\0\0\0\x03raw\0\0\0\0\0DATA\0\0\0\x04data\0\0\0\0",
+        );
+        put(8, &400_u64.to_be_bytes());
+        put(
+            16,
+            &u32::try_from(name.len())
+                .expect("a short name")
+                .to_be_bytes(),
+        );
+        put(400, name.as_bytes());
+    }
+    bytes
+}

@@ -311,3 +311,139 @@ fn nothing_is_taken_for_qcow2_that_is_not_said_to_be() {
         4,
     );
 }
+
+#[test]
+fn a_container_is_made_of_the_disk_in_an_image() {
+    let place = place();
+    place.sh(&format!(
+        "{MAKE} -o {LUKS} raw a.qcow2; qemu-img convert -f raw -O qcow2 raw plain.qcow2"
+    ));
+    let cheap = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    let code = |line: &str, code: i32| {
+        let said = place.sh(&format!("{line} 2>&1; [ $? = {code} ]"));
+        String::from_utf8(said).unwrap()
+    };
+    // Of what LUKS is in the clone is like it, unless that is said otherwise; each has a key of its own.
+    code(
+        &format!(
+            "luksmith clone --from qcow2 a.qcow2 one --key-file pw --new-keyfile pw2 --allow-cheaper-kdf {cheap}"
+        ),
+        0,
+    );
+    place.sh("luksmith decrypt one out --key-file pw2 --type luks1; cmp out raw; rm out");
+    code(
+        &format!("luksmith clone --from qcow2 plain.qcow2 two --new-keyfile pw2 {cheap} --json"),
+        0,
+    );
+    place.sh("luksmith compare --from luks --from qcow2 two plain.qcow2 --key-file pw2");
+    place.sh("luksmith compare --from luks --from qcow2 one a.qcow2 --key-file pw2 --key-file pw");
+    place.sh("qemu-img compare --object secret,id=s,file=pw2 --image-opts driver=luks,key-secret=s,file.filename=one \
+              driver=raw,file.filename=raw >/dev/null");
+    code(
+        &format!("luksmith encrypt --from qcow2 plain.qcow2 three --key-file pw {cheap}"),
+        0,
+    );
+    place.sh("luksmith decrypt three out --key-file pw; cmp out raw");
+    let refused = code(
+        &format!("luksmith encrypt --from qcow2 a.qcow2 four --key-file pw {cheap}"),
+        1,
+    );
+    assert!(
+        refused.contains("is encrypted") && refused.contains("clone --from qcow2"),
+        "{refused}"
+    );
+    code("luksmith encrypt --from luks one four --key-file pw", 1);
+    code(
+        "luksmith clone --from qcow2 plain.qcow2 four --keep-passphrase",
+        1,
+    );
+    code(
+        "luksmith clone --from qcow2 --source-type raw plain.qcow2 four",
+        1,
+    );
+    code(
+        "luksmith clone --from qcow2 a.qcow2 a.qcow2 --force --key-file pw --new-keyfile pw2",
+        1,
+    );
+    assert!(!place.path("four").exists());
+    // A raw image by its format.
+    code(
+        &format!("luksmith clone --from raw raw five --new-keyfile pw2 {cheap}"),
+        0,
+    );
+    place.sh("luksmith compare five raw --key-file pw2");
+    let of_disk = code("luksmith measure --from qcow2 a.qcow2 --type luks1", 0);
+    let of_size = code("luksmith measure --payload-size 320K --type luks1", 0);
+    assert_eq!(of_disk, of_size);
+    code("luksmith measure --from luks one", 1);
+}
+
+#[test]
+fn an_image_is_sound_where_qemu_img_says_so() {
+    let place = place();
+    let verdict = |name: &str, keys: &str| {
+        let ours = place.sh_code(&format!(
+            "luksmith verify --from qcow2 {name} --json {keys} >verdict 2>said"
+        ));
+        let said: serde_json::Value = serde_json::from_slice(&place.read("verdict")).unwrap();
+        (ours, said)
+    };
+    place.sh(&format!("{MAKE} -o {LUKS} raw a.qcow2"));
+    let (code, said) = verdict("a.qcow2", "--key-file pw");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(said["luks"]["key"]["keyslot"], 0, "{said}");
+    assert_eq!(
+        (
+            said["clusters"]["total"].as_u64(),
+            said["clusters"]["absent"].as_u64()
+        ),
+        (Some(5), Some(1)),
+        "{said}"
+    );
+    assert_eq!(verdict("a.qcow2", "--key-file pw2").0, 2);
+    place.sh("luksmith verify --from qcow2 a.qcow2 | grep -q 'sound, as far as can be seen'");
+    place.sh("luksmith inspect --from qcow2 a.qcow2 | grep -q '5: 4 with data'");
+    // A cluster with a refcount of its own that nothing has any more, and then one whose refcount is lost.
+    place.sh("qemu-img convert -f raw -O qcow2 raw b.qcow2; cp b.qcow2 leak.qcow2");
+    let image = place.read("b.qcow2");
+    let word =
+        |at: usize| u64::from_be_bytes(image[at..at + 8].try_into().unwrap()) & 0xff_ffff_ffff_fe00;
+    let at = |offset: u64| usize::try_from(offset).unwrap();
+    let l2 = at(word(at(word(40))));
+    let mut leak = image.clone();
+    leak[l2..l2 + 8].fill(0);
+    place.write("leak.qcow2", &leak);
+    let (code, said) = verdict("leak.qcow2", "");
+    assert_eq!(
+        (code, said["leaked_clusters"].as_u64()),
+        (0, Some(1)),
+        "{said}"
+    );
+    assert_eq!(
+        place.sh_code("qemu-img check leak.qcow2 >/dev/null 2>&1"),
+        3
+    );
+    let block = at(word(at(word(48))));
+    let mut lost = image.clone();
+    let cluster = at(word(l2)) / 65536;
+    lost[block + cluster * 2..block + cluster * 2 + 2].fill(0);
+    place.write("lost.qcow2", &lost);
+    let (code, said) = verdict("lost.qcow2", "");
+    assert_eq!(code, 4, "{said}");
+    assert!(
+        said["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("is used 1 times, and its refcount is 0"),
+        "{said}"
+    );
+    assert_eq!(
+        place.sh_code("qemu-img check lost.qcow2 >/dev/null 2>&1"),
+        2
+    );
+    assert_eq!(
+        place.sh_code("luksmith verify --from qcow2 b.qcow2 --key-file pw"),
+        1,
+        "there is no key to be checked"
+    );
+}

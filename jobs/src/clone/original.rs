@@ -18,6 +18,7 @@ use crate::open;
 use crate::place::Place;
 use crate::plain::Plain;
 use crate::policy;
+use crate::qcow::{self, Qcow2};
 use crate::secret::Secrets;
 use crate::source::Source;
 use crate::transfer::bypass_page_cache;
@@ -40,6 +41,8 @@ enum Kind<'a> {
     Luks(Box<Luks>),
     Plain(&'a Plain),
     Raw,
+    /// In a qcow2 image.
+    Disk(Box<qcow::Opened>),
 }
 
 /// A source whose plaintext can be read.
@@ -56,6 +59,9 @@ impl<'a> Opened<'a> {
         options: &'a CloneOptions,
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
+        if let Original::Qcow2(how) = &options.original {
+            return Self::open_disk(place, how, options, watch);
+        }
         let mut source = open::source(place, options.allow.in_use, watch)?;
         let header = options.header.as_ref();
         let header = header.map(|header| open::source(header, options.allow.in_use, watch));
@@ -97,6 +103,7 @@ impl<'a> Opened<'a> {
                 }
                 Kind::Raw
             }
+            Original::Qcow2(_) => unreachable!("a disk is opened by itself"),
         };
         Ok(Self {
             source,
@@ -107,8 +114,42 @@ impl<'a> Opened<'a> {
         })
     }
 
+    fn open_disk(
+        place: &Place,
+        how: &Qcow2,
+        options: &CloneOptions,
+        watch: &dyn Watch,
+    ) -> Result<Self, Error> {
+        if options.header.is_some() {
+            return Err(Error::Conflict {
+                one: super::HEADER,
+                other: qcow::IMAGE,
+            });
+        }
+        let policies = options.policies.read()?;
+        let opened = qcow::Opened::open(place, how, &policies, options.allow.in_use, watch)?;
+        if options.keys.keep_passphrase && opened.luks().is_none() {
+            return Err(Error::Conflict {
+                one: super::KEEP,
+                other: "a source without a header",
+            });
+        }
+        opened.bypass_page_cache(options.work)?;
+        let storage = opened.source().seekable()?;
+        Ok(Self {
+            source: Source::of_storage(opened.name().to_owned(), &storage),
+            header: None,
+            storage,
+            bytes: opened.bytes(),
+            kind: Kind::Disk(Box::new(opened)),
+        })
+    }
+
     /// What is read, and must not be written.
     pub(super) fn inputs(&self, inputs: &Inputs) -> Inputs {
+        if let Kind::Disk(opened) = &self.kind {
+            return opened.inputs(inputs.clone());
+        }
         let mut inputs = inputs
             .clone()
             .origin("the source", self.source.origin.clone());
@@ -118,12 +159,13 @@ impl<'a> Opened<'a> {
         inputs
     }
 
-    /// `luks1`, `luks2`, `plain` or `raw`.
+    /// `luks1`, `luks2`, `plain`, `raw` or `qcow2`.
     pub(super) fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Luks(luks) => kind_of(luks.header()),
             Kind::Plain(_) => "plain",
             Kind::Raw => "raw",
+            Kind::Disk(_) => "qcow2",
         }
     }
 
@@ -131,6 +173,7 @@ impl<'a> Opened<'a> {
     pub(super) fn likeness(&self) -> Option<Likeness> {
         match &self.kind {
             Kind::Luks(luks) => Some(Likeness::of(luks.header(), None)),
+            Kind::Disk(opened) => opened.luks().map(|luks| Likeness::of(luks.header(), None)),
             _ => None,
         }
     }
@@ -143,7 +186,7 @@ impl<'a> Opened<'a> {
                 let rest = self.bytes.saturating_sub(plain.offset_bytes()?);
                 rest - rest % plain.sector_bytes() as u64
             }
-            Kind::Raw => self.bytes,
+            Kind::Raw | Kind::Disk(_) => self.bytes,
         })
     }
 
@@ -228,6 +271,17 @@ impl<'a> Opened<'a> {
                     plaintext: Plaintext::of(volume, options.keep_holes),
                     passphrase: None,
                     likeness: None,
+                })
+            }
+            Kind::Disk(opened) => {
+                let disk = opened.unlock(secrets, &options.unlock, watch)?;
+                let likeness = opened.luks().map(|luks| {
+                    Likeness::of(luks.header(), disk.keyslot).with_key_bits(disk.key_bits)
+                });
+                Ok(Unlocked {
+                    plaintext: Plaintext::raw(disk.storage, self.bytes),
+                    passphrase: disk.passphrase,
+                    likeness,
                 })
             }
             Kind::Raw => Ok(Unlocked {

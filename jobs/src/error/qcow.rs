@@ -16,6 +16,12 @@ pub enum QcowError {
         /// What is wrong with it.
         error: Box<qcow2::Error>,
     },
+    /// It is encrypted, where that is not meant.
+    #[error("{name} is encrypted")]
+    Encrypted {
+        /// The image.
+        name: String,
+    },
     /// It refers to another file, and nobody has allowed that to be read.
     #[error("{name} refers to {what} {refers_to}, which is not read unless that is allowed")]
     NotAllowed {
@@ -56,6 +62,7 @@ impl QcowError {
     /// Whom it is to blame on.
     pub fn blame(&self) -> Blame {
         match self {
+            Self::Encrypted { .. } => Blame::Request,
             Self::Image { error, .. } if matches!(**error, qcow2::Error::NoSnapshot(_)) => {
                 Blame::Request
             }

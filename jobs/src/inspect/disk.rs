@@ -31,6 +31,8 @@ pub struct DiskReport {
     pub disk_bytes: u64,
     /// Size of a cluster.
     pub cluster_bytes: u64,
+    /// Where the clusters of the disk are; none where the tables lead in circles.
+    pub clusters: Option<Clusters>,
     /// Bits of a refcount.
     pub refcount_bits: u32,
     /// `deflate` or `zstd`.
@@ -59,6 +61,34 @@ pub struct DiskReport {
     pub luks: Option<Report>,
     /// What is wrong and could be passed over.
     pub warnings: Vec<String>,
+}
+
+/// How many clusters of the disk are where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Clusters {
+    /// All of them.
+    pub total: u64,
+    /// In the file as they are.
+    pub data: u64,
+    /// Compressed.
+    pub compressed: u64,
+    /// Zeros, by a mark.
+    pub zeros: u64,
+    /// Not there: as the backing file has them, or zeros.
+    pub absent: u64,
+}
+
+impl From<qcow2::check::Clusters> for Clusters {
+    fn from(found: qcow2::check::Clusters) -> Self {
+        Self {
+            total: found.total,
+            data: found.data,
+            compressed: found.compressed,
+            zeros: found.zeros,
+            absent: found.absent,
+        }
+    }
 }
 
 /// A state of the disk that is kept.
@@ -110,6 +140,7 @@ pub fn inspect(
         Ok(report(source.name.clone(), &luks, bytes, &limits.limits()))
     });
     let luks = luks.transpose()?;
+    let clusters = image.clusters().map_err(|error| source.unreadable(error))?;
     let header = image.header();
     Ok(DiskReport {
         kind: "qcow2",
@@ -117,6 +148,7 @@ pub fn inspect(
         image_bytes,
         disk_bytes: header.size,
         cluster_bytes: header.cluster_bytes(),
+        clusters: clusters.map(Clusters::from),
         refcount_bits: 1 << header.refcount_order,
         compression: match header.compression {
             Compression::Deflate => "deflate",

@@ -2,6 +2,8 @@
 
 mod make;
 
+mod defects;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
