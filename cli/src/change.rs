@@ -44,9 +44,7 @@ impl Sealing {
     /// As the options say. `stdin_is_data`: no key comes from standard input.
     pub fn of(args: &SealKeyArgs, stdin_is_data: bool) -> Result<Self, Error> {
         let input = KeyInput::new(&args.keys, stdin_is_data)?;
-        let is_given = args.keys.key_file.is_some()
-            || args.keys.key_fd.is_some()
-            || args.volume_key_file.is_some();
+        let is_given = args.keys.is_given() || args.volume_key_file.is_some();
         // A line of standard input is a key for who has said so.
         let is_there = is_given || (!stdin_is_data && input.is_typed());
         let unlock = unlock::how_for(None, &args.limits)?;

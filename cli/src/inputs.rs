@@ -68,7 +68,7 @@ impl InputsOf for Inputs {
     }
 
     fn new_keys(self, new: &NewKeyFileArgs) -> Self {
-        self.key("the new key file", &options::new_key(new))
+        self.key("the new key file", &options::new_key(new, false))
     }
 
     fn policies(mut self, args: &PolicyArgs) -> Self {

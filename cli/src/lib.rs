@@ -34,6 +34,7 @@ pub mod exit;
 pub mod human;
 pub mod inputs;
 pub mod inspect;
+pub mod key_managers;
 pub mod losses;
 pub mod manual;
 pub mod options;

@@ -13,6 +13,7 @@ use jobs::new_image::ImageOptions;
 use jobs::new_luks::{Cost, Kdf, KeyslotCipher, LuksOptions};
 use jobs::plain::{Age, Plain, PlainKey, PlainWanted};
 use jobs::qcow::Qcow2;
+use jobs::secret::stored::Reference;
 use jobs::sizes::Given;
 use jobs::transfer::Work;
 use luks::Version;
@@ -25,6 +26,7 @@ use crate::args::{
     WeakArgs, WorkArgs, for_one, others,
 };
 use crate::error::Error;
+use crate::key_managers;
 use crate::output;
 use crate::passphrase::KeyInput;
 
@@ -251,9 +253,13 @@ pub fn size(args: &SizeArgs) -> Option<Given> {
 }
 
 /// Where a new key comes from, but for how it is spelled.
-pub fn new_key(args: &NewKeyFileArgs) -> KeySource {
+pub fn new_key(args: &NewKeyFileArgs, in_the_clear: bool) -> KeySource {
+    let from = match &args.new_secret {
+        Some(reference) => KeyFrom::Secret(key_managers::secret(reference, in_the_clear)),
+        None => key_from(args.new_keyfile.as_deref(), args.new_key_fd),
+    };
     KeySource {
-        from: key_from(args.new_keyfile.as_deref(), args.new_key_fd),
+        from,
         offset: args.new_keyfile_offset,
         size: args.new_keyfile_size,
         ..KeySource::default()
@@ -272,7 +278,11 @@ pub fn key_from(file: Option<&OsStr>, descriptor: Option<u32>) -> KeyFrom {
 
 impl From<&KeyArgs> for KeySource {
     fn from(args: &KeyArgs) -> Self {
-        key(key_from(args.key_file.as_deref(), args.key_fd), &args.read)
+        let from = match &args.secret {
+            Some(reference) => kept(reference, &args.read),
+            None => key_from(args.key_file.as_deref(), args.key_fd),
+        };
+        key(from, &args.read)
     }
 }
 
@@ -280,13 +290,19 @@ impl From<&KeyArgs> for KeySource {
 pub fn keys_of_pair(args: &KeyPairArgs, index: usize) -> (KeySource, Vec<KeySource>) {
     let file = for_one(&args.key_file, index).map(OsString::as_os_str);
     let descriptor = for_one(&args.key_fd, index).copied();
+    let secret = for_one(&args.secret, index).map(|reference| kept(reference, &args.read));
     let other_files = others(&args.key_file, index).map(|file| key_from(Some(file), None));
     let other_descriptors =
         others(&args.key_fd, index).map(|descriptor| key_from(None, Some(*descriptor)));
+    let other_secrets = others(&args.secret, index).map(|reference| kept(reference, &args.read));
     (
-        key(key_from(file, descriptor), &args.read),
+        key(
+            secret.unwrap_or_else(|| key_from(file, descriptor)),
+            &args.read,
+        ),
         other_files
             .chain(other_descriptors)
+            .chain(other_secrets)
             .map(|from| key(from, &args.read))
             .collect(),
     )
@@ -296,13 +312,19 @@ pub fn keys_of_pair(args: &KeyPairArgs, index: usize) -> (KeySource, Vec<KeySour
 pub fn keys_to_open(args: &OpenKeyArgs) -> Result<(KeySource, Vec<KeySource>), Error> {
     at_most_two("--key-file", args.key_file.len())?;
     at_most_two("--key-fd", args.key_fd.len())?;
+    at_most_two("--secret", args.secret.len())?;
     let files = args
         .key_file
         .iter()
         .map(|file| key_from(Some(file.as_os_str()), None));
     let descriptors = args.key_fd.iter().map(|fd| key_from(None, Some(*fd)));
+    let secrets = args
+        .secret
+        .iter()
+        .map(|reference| kept(reference, &args.read));
     let mut sources: Vec<_> = files
         .chain(descriptors)
+        .chain(secrets)
         .map(|from| key(from, &args.read))
         .collect();
     if sources.is_empty() {
@@ -337,8 +359,13 @@ fn key(from: KeyFrom, args: &KeyReadArgs) -> KeySource {
         offset: args.keyfile_offset,
         size: args.keyfile_size,
         encoding: args.key_encoding.into(),
-        format: args.key_format.into(),
+        format: args.key_format.map(Into::into).unwrap_or_default(),
     }
+}
+
+/// A secret that is kept elsewhere.
+fn kept(reference: &Reference, args: &KeyReadArgs) -> KeyFrom {
+    KeyFrom::Secret(key_managers::secret(reference, args.insecure_secret))
 }
 
 impl From<KeyEncoding> for key_source::KeyEncoding {

@@ -63,7 +63,7 @@ impl KeyInput {
         match self.source.from {
             KeyFrom::FirstLine => self.stdin_is_data || io::stdin().is_terminal(),
             KeyFrom::Standard => io::stdin().is_terminal(),
-            KeyFrom::File(_) | KeyFrom::Descriptor(_) => false,
+            KeyFrom::File(_) | KeyFrom::Descriptor(_) | KeyFrom::Secret(_) => false,
         }
     }
 

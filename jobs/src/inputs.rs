@@ -10,7 +10,7 @@ use volume::Storage;
 
 use crate::block::Ground;
 use crate::error::Clash;
-use crate::key_source::{KeySource, MAX_KEY_BYTES};
+use crate::key_source::{KeyFrom, KeySource, MAX_KEY_BYTES};
 
 /// The files and devices that a job reads, by what they are and not by their names.
 #[derive(Clone, Debug, Default)]
@@ -50,9 +50,10 @@ impl Inputs {
     /// What a key is read of: so many bytes from an offset on, or as many as a key can have.
     #[must_use]
     pub fn key(self, what: &'static str, source: &KeySource) -> Self {
-        let place = match source.from.path() {
-            Some(path) => Ground::of_path(&path),
-            None => of_standard_input(),
+        let place = match (&source.from, source.from.path()) {
+            (KeyFrom::Secret(secret), _) => secret.reference.file().and_then(Ground::of_path),
+            (_, Some(path)) => Ground::of_path(&path),
+            (_, None) => of_standard_input(),
         };
         let bytes = source.size.unwrap_or(MAX_KEY_BYTES + 1);
         self.with(what, place.map(|place| place.part(source.offset, bytes)))

@@ -7,6 +7,7 @@
 //! | `FirstLine` | of standard input the first line without its newline, byte by byte: the rest stays for whoever reads next |
 //! | `Standard` | all of standard input, newlines and all |
 //! | `File`, `Descriptor` | all of it, newlines and all, at most 8 MiB |
+//! | `Secret` | all of it, from where it is kept: [`crate::secret::stored`] |
 //!
 //! Of each a [`KeySource::size`] reads exactly so many bytes; fewer are an error. A plain container differs (see
 //! [`crate::plain`]): there a key file is the key itself.
@@ -45,6 +46,7 @@ use rustix::io::Errno;
 use standard::WhatIsThere;
 
 use crate::error::SecretError;
+use crate::secret::stored::{Stored, StoredSecret};
 use crate::secret::{Asked, AskedOther, Secrets};
 use crate::secret_buffer::SecretBuffer;
 use crate::text;
@@ -89,13 +91,15 @@ pub enum KeyFrom {
     File(PathBuf),
     /// A descriptor that is open.
     Descriptor(u32),
+    /// A secret that is kept elsewhere.
+    Secret(StoredSecret),
 }
 
 impl KeyFrom {
-    /// The file that opens what it is, unless that is standard input.
+    /// The file that opens what it is, where there is one.
     pub fn path(&self) -> Option<PathBuf> {
         match self {
-            Self::FirstLine | Self::Standard => None,
+            Self::FirstLine | Self::Standard | Self::Secret(_) => None,
             Self::File(path) => Some(path.clone()),
             Self::Descriptor(number) => Some(format!("/dev/fd/{number}").into()),
         }
@@ -124,15 +128,19 @@ impl KeySource {
 
     /// How messages name it.
     pub fn name(&self) -> String {
-        match self.from.path() {
-            None => "standard input".to_owned(),
-            Some(path) => format!("key file {}", text::path(&path)),
+        match (&self.from, self.from.path()) {
+            (KeyFrom::Secret(secret), _) => secret.reference.to_string(),
+            (_, None) => "standard input".to_owned(),
+            (_, Some(path)) => format!("key file {}", text::path(&path)),
         }
     }
 
     /// Reads the key. `exactly`: so many bytes of a file or of all of standard input, whatever the size says: a plain
     /// container's key itself.
     pub fn read(&self, exactly: Option<usize>) -> Result<LockedBytes, KeyError> {
+        if let KeyFrom::Secret(secret) = &self.from {
+            return self.of_secret(&secret.fetch()?, exactly);
+        }
         let Some(path) = self.from.path() else {
             if !self.jump(io::stdin().as_fd())? {
                 self.skip(&mut StandardInput)?;
@@ -182,6 +190,33 @@ impl KeySource {
         })
     }
 
+    /// The key that a secret is kept for.
+    fn of_secret(&self, secret: &Stored, exactly: Option<usize>) -> Result<LockedBytes, KeyError> {
+        let format = match self.format {
+            KeyFormat::Usual if secret.is_passphrase => KeyFormat::AsIs,
+            KeyFormat::Usual => KeyFormat::Openstack,
+            said => said,
+        };
+        let is_text = secret.is_passphrase && format == KeyFormat::AsIs;
+        if is_text && self.encoding == KeyEncoding::Raw && str::from_utf8(&secret.bytes).is_err() {
+            return Err(KeyError::Encoding {
+                name: self.name(),
+                reason: "a passphrase that is not UTF-8".to_owned(),
+            });
+        }
+        let bytes = LockedBytes::copy_of(&secret.bytes);
+        let source = Self {
+            format,
+            ..self.clone()
+        };
+        let key = source.decoded(bytes)?;
+        match exactly {
+            Some(wanted) if key.len() < wanted => Err(self.short(key.len() as u64, wanted as u64)),
+            Some(wanted) => Ok(LockedBytes::copy_of(&key[..wanted])),
+            None => Ok(key),
+        }
+    }
+
     /// What a file spells whose bytes are taken as they are, and how many those are: only the `key` is used of them,
     /// where nothing else would tell that this is another key.
     pub fn spelled(&self, key: &[u8]) -> Option<(usize, KeyEncoding)> {
@@ -201,7 +236,8 @@ impl KeySource {
     /// All that there is, where `read` is only a part of it: the whole file, or what is there behind the first line of
     /// standard input, which is read now. Nothing where it cannot be had, or is no more.
     pub fn whole(&self, read: &[u8]) -> Option<LockedBytes> {
-        if self.encoding != KeyEncoding::Raw || self.format != KeyFormat::AsIs {
+        let is_as_it_is = matches!(self.format, KeyFormat::Usual | KeyFormat::AsIs);
+        if self.encoding != KeyEncoding::Raw || !is_as_it_is {
             return None;
         }
         let whole = match self.from.path() {

@@ -1,5 +1,22 @@
 //! What a job asks for that nobody else may know.
 
+pub mod access;
+#[cfg(feature = "remote")]
+mod barbican;
+#[cfg(feature = "remote")]
+mod clouds;
+mod error;
+#[cfg(feature = "remote")]
+mod keystone;
+#[cfg(feature = "remote")]
+mod pem;
+mod record;
+pub mod stored;
+#[cfg(feature = "remote")]
+mod vault;
+#[cfg(feature = "remote")]
+mod web;
+
 use dmcrypt::{LockedBytes, VolumeKey};
 
 use crate::blame::Blame;

@@ -1,6 +1,6 @@
 //! A growing buffer on locked pages.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::Deref;
 
 use dmcrypt::LockedBytes;
@@ -114,6 +114,17 @@ impl SecretBuffer {
 impl Default for SecretBuffer {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

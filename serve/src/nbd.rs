@@ -35,7 +35,7 @@ pub use handshake::Violation;
 pub use server::{Event, ServeOptions, serve};
 pub use socket::{Listener, Peer};
 #[cfg(feature = "tls")]
-pub use tls::{TlsError, TlsMaterial, TlsPart, TlsServer};
+pub use tls::{TlsError, TlsMaterial, TlsPart, TlsServer, computing};
 
 use crate::export::Export;
 use connection::{Negotiation, Next, Surroundings};

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use jobs::secret::stored::Reference;
 
-use super::keys::key_file;
+use super::keys::{key_file, secret};
 use super::{
     BackingKeyArgs, BadPlacesArgs, BusyArgs, DiskArgs, KeyReadArgs, LimitArgs, OutputArgs, Place,
     PolicyArgs, SourceFormat, WorkArgs, operand,
@@ -65,6 +66,10 @@ pub struct KeyPairArgs {
     /// Read the key from a file descriptor that the caller opened; given more than once as --key-file
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Vec<u32>,
+    /// Fetch the key from where it is kept: barbican:UUID, the URL of a secret, vault:PATH, json:FILE, fixed:FILE;
+    /// given more than once as --key-file
+    #[arg(long, value_name = "REF", value_parser = secret(), conflicts_with_all = ["key_file", "key_fd"])]
+    pub secret: Vec<Reference>,
     /// Try this keyslot only; given twice: first for A, then for B
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Vec<u32>,
@@ -72,7 +77,7 @@ pub struct KeyPairArgs {
     #[command(flatten)]
     pub read: KeyReadArgs,
     /// The volume key itself instead of a passphrase; given more than once as --key-file
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "secret", "key_slot"])]
     pub volume_key_file: Vec<PathBuf>,
     /// What the headers may ask for.
     #[command(flatten)]

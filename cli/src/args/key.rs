@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use jobs::secret::stored::Reference;
 use luks::luks2::Priority;
 
-use super::keys::key_file;
+use super::keys::{key_file, secret};
 use super::{
     BusyArgs, ChangeArgs, CostArgs, DryArgs, ImageArgs, KeyArgs, KeyslotCipherArgs, LimitArgs,
     OpenKeyArgs, OutputArgs, UnlockArgs, number,
@@ -57,12 +58,22 @@ pub struct NewKeyFileArgs {
     /// Read the new key from a file descriptor that the caller opened
     #[arg(long, value_name = "N", conflicts_with = "new_keyfile")]
     pub new_key_fd: Option<u32>,
+    /// Fetch the new key from where it is kept, as --secret
+    #[arg(long, value_name = "REF", value_parser = secret(), conflicts_with_all = ["new_keyfile", "new_key_fd"])]
+    pub new_secret: Option<Reference>,
     /// Leave out so many bytes at the start of the new key file
     #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
     pub new_keyfile_offset: u64,
     /// Read exactly so many bytes of the new key
     #[arg(long, value_name = "SIZE", value_parser = number::keyfile_size)]
     pub new_keyfile_size: Option<u64>,
+}
+
+impl NewKeyFileArgs {
+    /// Whether it is said.
+    pub fn is_given(&self) -> bool {
+        self.new_keyfile.is_some() || self.new_key_fd.is_some() || self.new_secret.is_some()
+    }
 }
 
 /// The new key, where there are two.
@@ -136,7 +147,7 @@ pub struct KeyAddArgs {
     )]
     pub priority: KeyPriority,
     /// Store a key that opens no data: a random one of --key-size, or that of --volume-key-file (LUKS2)
-    #[arg(long, help_heading = "New key", requires = "unbound_key", conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
+    #[arg(long, help_heading = "New key", requires = "unbound_key", conflicts_with_all = ["key_file", "key_fd", "secret", "key_slot"])]
     pub unbound: bool,
     /// Size of a random unbound key, in bits
     #[arg(
@@ -168,7 +179,7 @@ pub struct KeyChangeArgs {
     pub key_slot: Option<u32>,
     /// The volume key itself instead of the passphrase of --key-slot
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "LUKS", requires = "key_slot",
-        conflicts_with_all = ["key_file", "key_fd", "keep_passphrase"])]
+        conflicts_with_all = ["key_file", "key_fd", "secret", "keep_passphrase"])]
     pub volume_key_file: Option<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]
@@ -177,7 +188,7 @@ pub struct KeyChangeArgs {
     #[command(flatten)]
     pub new: NewKeyArgs,
     /// Keep the passphrase, and change only its key derivation and cipher
-    #[arg(long, help_heading = "New key", conflicts_with_all = ["new_keyfile", "new_key_fd"])]
+    #[arg(long, help_heading = "New key", conflicts_with_all = ["new_keyfile", "new_key_fd", "new_secret"])]
     pub keep_passphrase: bool,
     /// What every change takes.
     #[command(flatten)]
@@ -198,7 +209,7 @@ pub struct KeyRemoveArgs {
     pub key_slot: Option<u32>,
     /// The volume key itself instead of another passphrase, to show that there is a way left
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "LUKS", requires = "key_slot",
-        conflicts_with_all = ["key_file", "key_fd"])]
+        conflicts_with_all = ["key_file", "key_fd", "secret"])]
     pub volume_key_file: Option<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
+use jobs::secret::stored::Reference;
 
 use super::number;
 
@@ -26,6 +27,11 @@ pub(super) fn key_file() -> impl TypedValueParser<Value = OsString> {
             None => Err("there are no credentials: $CREDENTIALS_DIRECTORY is not set".to_owned()),
         }
     })
+}
+
+/// The value of `--secret` and `--new-secret`.
+pub(super) fn secret() -> impl TypedValueParser<Value = Reference> {
+    OsStringValueParser::new().try_map(|typed| Reference::parse(&typed))
 }
 
 /// `--key-encoding`: how the bytes that are read spell the key.
@@ -60,9 +66,19 @@ pub struct KeyArgs {
     /// Read the key from a file descriptor that the caller opened
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Option<u32>,
+    /// Fetch the key from where it is kept: barbican:UUID, the URL of a secret, vault:PATH, json:FILE, fixed:FILE
+    #[arg(long, value_name = "REF", value_parser = secret(), conflicts_with_all = ["key_file", "key_fd"])]
+    pub secret: Option<Reference>,
     /// How it is read.
     #[command(flatten)]
     pub read: KeyReadArgs,
+}
+
+impl KeyArgs {
+    /// Whether a key is given.
+    pub fn is_given(&self) -> bool {
+        self.key_file.is_some() || self.key_fd.is_some() || self.secret.is_some()
+    }
 }
 
 /// What opens a container: a key, or the two of a reencryption that is under way.
@@ -76,6 +92,10 @@ pub struct OpenKeyArgs {
     /// Read the key from a file descriptor that the caller opened; given twice as --key-file
     #[arg(long, value_name = "N", conflicts_with = "key_file")]
     pub key_fd: Vec<u32>,
+    /// Fetch the key from where it is kept: barbican:UUID, the URL of a secret, vault:PATH, json:FILE, fixed:FILE;
+    /// given twice as --key-file
+    #[arg(long, value_name = "REF", value_parser = secret(), conflicts_with_all = ["key_file", "key_fd"])]
+    pub secret: Vec<Reference>,
     /// How it is read.
     #[command(flatten)]
     pub read: KeyReadArgs,
@@ -84,7 +104,7 @@ pub struct OpenKeyArgs {
 impl OpenKeyArgs {
     /// Whether a key is given.
     pub fn is_given(&self) -> bool {
-        !self.key_file.is_empty() || !self.key_fd.is_empty()
+        !self.key_file.is_empty() || !self.key_fd.is_empty() || !self.secret.is_empty()
     }
 }
 
@@ -100,7 +120,10 @@ pub struct KeyReadArgs {
     /// How the bytes that are read spell the key
     #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]
     pub key_encoding: KeyEncoding,
-    /// What becomes of the key before it is used
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = KeyFormat::AsIs)]
-    pub key_format: KeyFormat,
+    /// What becomes of the key before it is used [default: as-is; for a secret, what its type says]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub key_format: Option<KeyFormat>,
+    /// Ask a server that is not on this machine for a secret without TLS: everybody on the way can read it
+    #[arg(long)]
+    pub insecure_secret: bool,
 }

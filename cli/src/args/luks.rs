@@ -17,7 +17,7 @@ pub struct UnlockArgs {
     #[arg(long, short = 'S', value_name = "N")]
     pub key_slot: Option<u32>,
     /// The volume key itself instead of a passphrase; given twice: both of a container that is being reencrypted
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "key_slot"])]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["key_file", "key_fd", "secret", "key_slot"])]
     pub volume_key_file: Vec<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]

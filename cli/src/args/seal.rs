@@ -41,7 +41,7 @@ pub struct SealKeyArgs {
     pub keys: KeyArgs,
     /// The volume key itself instead of a passphrase
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "LUKS",
-        conflicts_with_all = ["key_file", "key_fd"])]
+        conflicts_with_all = ["key_file", "key_fd", "secret"])]
     pub volume_key_file: Option<PathBuf>,
     /// What the header may ask for.
     #[command(flatten)]

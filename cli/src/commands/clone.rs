@@ -68,7 +68,7 @@ pub fn run(args: &CloneArgs) -> Result<(), Error> {
         size: options::size(&args.size),
         keys: NewKeys {
             keep_passphrase: args.opens.keep_passphrase,
-            passphrase: args.new_key.new_keyfile.is_some() || args.new_key.new_key_fd.is_some(),
+            passphrase: args.new_key.is_given(),
             recovery: recovery(args),
         },
         series: series(args)?,
@@ -154,6 +154,7 @@ fn original(args: &CloneArgs, keys: &KeyInput) -> Result<Original, Error> {
         (Some(SourceType::Raw), _) => {
             let key = args.keys.key_file.first().map(|_| "--key-file");
             let key = key.or(args.keys.key_fd.first().map(|_| "--key-fd"));
+            let key = key.or(args.keys.secret.first().map(|_| "--secret"));
             if let Some(one) = header_options(args).or(key) {
                 return Err(Error::Conflict {
                     one,

@@ -7,7 +7,7 @@ use jobs::Place;
 use jobs::compare::{CompareOptions, Comparison, Format, compare};
 use jobs::unlock::Unlock;
 
-use crate::args::{CompareArgs, SourceFormat, for_one, others};
+use crate::args::{CompareArgs, KeyPairArgs, SourceFormat, for_one, others};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::losses;
@@ -24,6 +24,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         ("--key-file", args.keys.key_file.len()),
         ("--key-slot", args.keys.key_slot.len()),
         ("--key-fd", args.keys.key_fd.len()),
+        ("--secret", args.keys.secret.len()),
         ("--volume-key-file", args.keys.volume_key_file.len()),
         ("--header", args.header.len()),
         ("--from", args.from.len()),
@@ -42,7 +43,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
             });
         }
     }
-    let of_containers = given.iter().take(4).find(|(_, times)| *times > 0);
+    let of_containers = given.iter().take(5).find(|(_, times)| *times > 0);
     let policy = args.policy.policy.first().map(|_| "--policy");
     let header = |index| args.header(index).cloned().map(Place::Path);
     let how = CompareOptions {
@@ -50,7 +51,7 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         formats: [format(args, 0)?, format(args, 1)?],
         policies: (&args.policy.policy[..]).into(),
         unlock: [unlock(args, 0)?, unlock(args, 1)?],
-        is_one_key: args.keys.key_file.len() + args.keys.key_fd.len() == 1,
+        is_one_key: given_keys(&args.keys) == 1,
         only_for_containers: of_containers.map(|(option, _)| *option).or(policy),
         bad_places: (&args.bad_places).into(),
         work: (&args.work).into(),
@@ -98,6 +99,11 @@ fn format(args: &CompareArgs, index: usize) -> Result<Option<Format>, Error> {
         Some(SourceFormat::Qcow2) => options::disk(from, &args.disk)?.map(Format::Qcow2),
         None => None,
     })
+}
+
+/// How many keys are named.
+fn given_keys(keys: &KeyPairArgs) -> usize {
+    keys.key_file.len() + keys.key_fd.len() + keys.secret.len()
 }
 
 /// How one of the two is unlocked.

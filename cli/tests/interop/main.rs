@@ -51,6 +51,8 @@ mod in_use;
 mod kernel;
 /// Linux's dm-crypt: LUKS containers both ways, one of each version beyond 2 TiB.
 mod kernel_luks;
+/// Secrets that are kept elsewhere: by OpenStack's key manager, by Vault, in records.
+mod key_managers;
 /// Keyslots added, changed and removed by us and by cryptsetup in turn, byte range by byte range.
 mod keys;
 /// What a job that ends early leaves on the disk, as strace lets us see it.

@@ -22,8 +22,10 @@ pub enum KeyEncoding {
 /// What becomes of the key before it is used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum KeyFormat {
-    /// It is used as it is.
+    /// What is usual where it comes from: it is used as it is, but for a secret that is kept elsewhere its type says.
     #[default]
+    Usual,
+    /// It is used as it is.
     AsIs,
     /// Its lower-case hexadecimal digits are used, as `OpenStack` does.
     Openstack,
@@ -63,7 +65,7 @@ pub(super) fn decode(
         }
     };
     Ok(match format {
-        KeyFormat::AsIs => key,
+        KeyFormat::Usual | KeyFormat::AsIs => key,
         KeyFormat::Openstack => digits(&key, false),
         KeyFormat::OpenstackMangled => digits(&key, true),
     })

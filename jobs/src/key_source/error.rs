@@ -4,6 +4,7 @@ use std::io;
 
 use crate::blame::Blame;
 use crate::error::SecretError;
+use crate::secret::stored::StoredError;
 
 /// Why there is no key where one should be.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,9 @@ pub enum KeyError {
         /// What is wrong with them.
         reason: String,
     },
+    /// A secret that is kept elsewhere is not to be had.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
     /// Standard input was to be image and key at once.
     #[error("standard input is the image, so no key can be read from it")]
     StdinIsData,
@@ -81,7 +85,10 @@ pub enum KeyError {
 impl KeyError {
     /// Whom it is to blame on.
     pub fn blame(&self) -> Blame {
-        Blame::Request
+        match self {
+            Self::Stored(error) => error.blame(),
+            _ => Blame::Request,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
+pub use processor::computing;
 pub(crate) use session::{Secured, Session};
 
 use self::validity::{Moment, validity};
@@ -108,7 +109,7 @@ impl TlsServer {
     ///
     /// The processor, or the part that cannot be used.
     pub fn new(material: TlsMaterial<'_>, now: SystemTime) -> Result<Self, TlsError> {
-        let provider = processor::provider()?;
+        let provider = computing()?;
         let chain: Vec<CertificateDer<'static>> =
             all_of(TlsPart::Certificate, material.certificate)?;
         if let Some(own) = chain.first() {

@@ -39,8 +39,8 @@ pub fn input_beside(
     }
     let source = KeySource {
         encoding: read.key_encoding.into(),
-        format: read.key_format.into(),
-        ..options::new_key(new)
+        format: read.key_format.map(Into::into).unwrap_or_default(),
+        ..options::new_key(new, read.insecure_secret)
     };
     Ok(KeyInput::new(source, false)?)
 }

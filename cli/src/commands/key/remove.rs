@@ -19,7 +19,7 @@ pub fn run(args: &KeyRemoveArgs) -> Result<(), Error> {
         .keys(&args.keys)
         .path("the volume key file", volume_key);
     let say = args.change.output;
-    let has_key = args.keys.key_file.is_some() || args.keys.key_fd.is_some();
+    let has_key = args.keys.is_given();
     let options = RemoveOptions {
         change: change::options(&args.image, &args.change, inputs),
         unlock: unlock::how_for(args.key_slot, &args.limits)?,

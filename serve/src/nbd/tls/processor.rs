@@ -6,10 +6,14 @@ use rustls::crypto::CryptoProvider;
 
 use super::TlsError;
 
-/// What computes, where the processor has all that it wants: it would panic otherwise.
-pub(super) fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
+/// What computes TLS, where the processor has all that it wants: it would panic otherwise.
+///
+/// # Errors
+///
+/// What the processor lacks.
+pub fn computing() -> Result<Arc<CryptoProvider>, TlsError> {
     check(&wanted())?;
-    computing()
+    provider()
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -17,12 +21,12 @@ pub(super) fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
     clippy::unnecessary_wraps,
     reason = "there is none on other processors"
 )]
-fn computing() -> Result<Arc<CryptoProvider>, TlsError> {
+fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
     Ok(Arc::new(rustls_graviola::default_provider()))
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn computing() -> Result<Arc<CryptoProvider>, TlsError> {
+fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
     Err(TlsError::Processor(
         "all that x86-64 and ARM64 have".to_owned(),
     ))
