@@ -5,7 +5,6 @@ mod report;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::workspace;
@@ -32,7 +31,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     bench.args(["--", "--json"]).args(&options.passed_on);
     let report = Report::new(&date()?, measured(&mut bench)?)?;
     print!("{}", report.markdown());
-    let page = target()?.join("bench.html");
+    let page = workspace::target()?.join("bench.html");
     fs::write(&page, page::html(&report))
         .map_err(|error| format!("{}: {error}", page.display()))?;
     println!("charts: {}", page.display());
@@ -66,14 +65,6 @@ fn measured(bench: &mut Command) -> Result<Vec<serde_json::Value>, String> {
 fn date() -> Result<String, String> {
     let date = workspace::output(Command::new("date").arg("+%Y-%m-%d"))?;
     Ok(date.trim().to_owned())
-}
-
-fn target() -> Result<PathBuf, String> {
-    let metadata = workspace::metadata()?;
-    let target = metadata["target_directory"].as_str();
-    target
-        .map(PathBuf::from)
-        .ok_or("cargo metadata names no target directory".to_owned())
 }
 
 #[derive(Debug, PartialEq)]

@@ -30,7 +30,8 @@ usage: cargo xtask TASK
                                          begin so); --check: compare the files with their index
   testkit [--check]                      make the cases of test-vectors/testkit/ and have luksmith, cryptsetup and
                                          qemu-img judge them; --check: compare the files with their generator
-  interop                                only the tests against other tools
+  interop [keys [COUNT [SEED]]]          only the tests against other tools; keys: secrets out of the real Barbican,
+                                         Keystone and OpenBao, by pip below target/
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
   bench [--quick] [--no-peers] [SUBJECT...]
                                          measure beside others: tables of ratios, and target/bench.html

@@ -45,6 +45,15 @@ pub fn metadata() -> Result<serde_json::Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
 }
 
+/// Where cargo puts what it builds.
+pub fn target() -> Result<PathBuf, String> {
+    let metadata = metadata()?;
+    let target = metadata["target_directory"].as_str();
+    target
+        .map(PathBuf::from)
+        .ok_or("cargo metadata names no target directory".to_owned())
+}
+
 /// Whether a program is in PATH, or where root's programs are on Debian.
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

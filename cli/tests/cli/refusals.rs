@@ -113,14 +113,15 @@ fn a_source_that_shrinks_while_it_is_read_is_4() {
 /// What is on the command line everybody on the machine can read.
 #[test]
 fn e3_no_option_takes_a_secret() {
-    const SOURCES: [&str; 12] = [
-        "--backing-key-file <FILE>",
+    const SOURCES: [&str; 14] = [
         "--key-file <FILE>",
         "--new-keyfile <FILE>",
         "--volume-key-file <FILE>",
         "--volume-key-file <OUT>",
         "--key-fd <N>",
         "--new-key-fd <N>",
+        "--secret <REF>",
+        "--new-secret <REF>",
         // How to read them, and what is no secret.
         "--keyfile-offset <SIZE>",
         "--keyfile-size <SIZE>",

@@ -1,4 +1,4 @@
-//! Secrets out of key managers: a double that answers as Barbican, Keystone and OpenBao did (`cargo xtask interop openstack`
+//! Secrets out of key managers: a double that answers as Barbican, Keystone and OpenBao did (`cargo xtask interop keys`
 //! asks the real ones), files, and answers that no server should give.
 
 use std::io::{BufRead as _, BufReader};

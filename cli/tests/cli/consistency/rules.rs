@@ -191,6 +191,20 @@ pub const RULES: &[Rule] = &[
         other: &[PAIR, BOTH],
     },
     Rule {
+        option: "secret",
+        short: None,
+        help: "Fetch the key from where it is kept: barbican:UUID, the URL of a secret, vault:PATH, json:FILE, fixed:FILE",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[PAIR, BOTH],
+    },
+    Rule {
+        option: "insecure-secret",
+        short: None,
+        help: "Ask a server that is not on this machine for a secret without TLS: everybody on the way can read it",
+        nothing: &[FACE, NO_IMAGE, NO_KEY],
+        other: &[],
+    },
+    Rule {
         option: "keyfile-offset",
         short: None,
         help: "Leave out so many bytes at the start of the key file",
@@ -214,7 +228,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         option: "key-format",
         short: None,
-        help: "What becomes of the key before it is used",
+        help: "What becomes of the key before it is used [default: as-is; for a secret, what its type says]",
         nothing: &[FACE, NO_IMAGE, NO_KEY],
         other: &[],
     },

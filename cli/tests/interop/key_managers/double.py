@@ -1,6 +1,6 @@
 """Answers as Barbican 23, Keystone 30 and OpenBao 2.7 gave them, and answers that they should not give.
 
-Usage: double.py LOG [CERTIFICATE KEY], a stand-in for the servers: `cargo xtask interop openstack` asks the real ones. Prints
+Usage: double.py LOG [CERTIFICATE KEY], a stand-in for the servers: `cargo xtask interop keys` asks the real ones. Prints
 its port. LOG has a line for each request: method, path, what it accepts.
 """
 import http.server, json, ssl, sys, threading
