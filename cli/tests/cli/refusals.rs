@@ -114,6 +114,7 @@ fn a_source_that_shrinks_while_it_is_read_is_4() {
 #[test]
 fn e3_no_option_takes_a_secret() {
     const SOURCES: [&str; 14] = [
+        "--backing-key-file <FILE>",
         "--key-file <FILE>",
         "--new-keyfile <FILE>",
         "--volume-key-file <FILE>",
