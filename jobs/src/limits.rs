@@ -360,8 +360,6 @@ mod tests {
         assert!(limits.memory_kib <= MEMORY_KIB);
         assert_eq!(kdf_limits(Duration::from_secs(1), Some(7)).memory_kib, 7);
         let little = little_kdf_limits(Duration::from_secs(60), Some(7));
-        assert!(little.argon2_kib < limits.argon2_kib, "{limits:?}");
-        assert!(little.pbkdf2_rounds < limits.pbkdf2_rounds, "{limits:?}");
         // A digest as cryptsetup makes it, and a keyslot of a test.
         assert_eq!(
             little.check(&pbkdf2(HashAlgorithm::Sha256, 100_000), 64),
