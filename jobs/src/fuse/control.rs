@@ -30,7 +30,7 @@ impl Control {
     pub fn listen(room: &Room, name: &std::ffi::OsStr) -> Result<(Self, PathBuf), Error> {
         let folder = room.folder(&new_name(name)?);
         let failed = |source| super::room::failed(folder.path(), source);
-        let listener = by_short_path(&folder, |path| UnixListener::bind(path)).map_err(failed)?;
+        let listener = by_short_path(&folder, UnixListener::bind).map_err(failed)?;
         Ok((Self(listener), folder.plain()))
     }
 
@@ -70,7 +70,7 @@ pub(super) fn ask(folder: &Folder, sectors: Option<u64>) -> Result<(), MappingEr
         name: folder.shown(),
         source,
     };
-    let mut stream = by_short_path(folder, |path| UnixStream::connect(path)).map_err(failed)?;
+    let mut stream = by_short_path(folder, UnixStream::connect).map_err(failed)?;
     let wanted = sectors.map_or_else(|| "all".to_owned(), |sectors| sectors.to_string());
     writeln!(stream, "resize {wanted}").map_err(failed)?;
     let mut said = String::new();
