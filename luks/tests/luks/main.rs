@@ -94,3 +94,5 @@ mod tampering;
 mod testkit;
 /// Tokens changed, cut off at every write; each mistake.
 mod tokens;
+/// Locks, salts and refusals that nothing else shows.
+mod watched;
