@@ -55,8 +55,8 @@ pub fn create(
         });
     }
     let image = options.image.as_ref();
-    if let Some(image) = image {
-        image.check_target(&places.data, header.is_some())?;
+    if image.is_some() {
+        new_image::check_target(&places.data, header.is_some())?;
         if matches!(options.size, Some(Given::Container(_))) {
             return Err(Error::Conflict {
                 one: new_image::WHOLE_SIZE,

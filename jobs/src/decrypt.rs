@@ -12,7 +12,7 @@ use crate::destination::{Destination, Overwrite, Target};
 use crate::error::{Error, ImageError, Meant, SourceError};
 use crate::inputs::Inputs;
 use crate::losses::{BadPlaces, Losses};
-use crate::new_image::ImageOptions;
+use crate::new_image::{self, ImageOptions};
 use crate::open;
 use crate::payload::{self, Ciphertext};
 use crate::place::Place;
@@ -339,8 +339,8 @@ fn check_target(
         (Some(image), Some(bytes)) => Some(image.measure(&target.name, bytes, None)?.empty),
         (_, bytes) => bytes,
     };
-    if let Some(image) = &options.image {
-        image.check_target(target, false)?;
+    if options.image.is_some() {
+        new_image::check_target(target, false)?;
     }
     Ok(needed.map_or(Ok(()), |needed| target.check_room(needed))?)
 }

@@ -199,8 +199,8 @@ impl Job<'_> {
         let (options, watch) = (self.options, self.watch);
         let name = places.data.name.clone();
         let image = options.image.as_ref();
-        if let Some(image) = image {
-            image.check_target(&places.data, places.header.is_some())?;
+        if image.is_some() {
+            new_image::check_target(&places.data, places.header.is_some())?;
         }
         // The payload decides on the sector size, and the sector size on what a whole payload is.
         let payload = payload::wanted_bytes(options.size_sectors).or(source.len()?);

@@ -20,7 +20,7 @@ const USUAL_KIB: u64 = defaults::ARGON2_CALIBRATED_MAX_KIB as u64;
 const LANES: u32 = 4;
 /// One unlock may take so many times what one keyslot may: ten minutes unless said.
 const SLOTS_TOTAL: u32 = 10;
-/// What a slow machine, an ARMv6 of one core, does in a millisecond: KiB of Argon2's memory passed over, and rounds of
+/// What a slow machine, an `ARMv6` of one core, does in a millisecond: KiB of Argon2's memory passed over, and rounds of
 /// PBKDF2 with SHA-256, each a good deal less than it does.
 const SLOW_ARGON2_KIB: u64 = 16;
 const SLOW_PBKDF2_ROUNDS: u64 = 5;

@@ -25,23 +25,23 @@ pub struct ImageOptions {
     pub cluster_bytes: Option<u64>,
 }
 
-impl ImageOptions {
-    /// Refuses what cannot be around a disk in `target`, with its header in another place or not.
-    pub(crate) fn check_target(&self, target: &Target, detached: bool) -> Result<(), Error> {
-        let conflict = |one| {
-            let other = QCOW2;
-            Err(Error::Conflict { one, other })
-        };
-        if detached {
-            return conflict(crate::new_container::Places::HEADER);
-        }
-        // The header is written last.
-        if target.is_stream() {
-            return conflict("a pipe");
-        }
-        Ok(())
+/// Refuses what cannot be around a disk in `target`, with its header in another place or not.
+pub(crate) fn check_target(target: &Target, detached: bool) -> Result<(), Error> {
+    let conflict = |one| {
+        let other = QCOW2;
+        Err(Error::Conflict { one, other })
+    };
+    if detached {
+        return conflict(crate::new_container::Places::HEADER);
     }
+    // The header is written last.
+    if target.is_stream() {
+        return conflict("a pipe");
+    }
+    Ok(())
+}
 
+impl ImageOptions {
     /// Refuses a container that QEMU would not open, and an image around it that it would not. Says how large the file
     /// of an image with `payload_bytes` bytes becomes.
     pub(crate) fn check_luks(

@@ -26,10 +26,9 @@ pub fn run(args: &CreateArgs) -> Result<(), Error> {
             });
         }
         Some(ContainerType::Luks1) => Version::Luks1,
-        Some(ContainerType::Luks2) => Version::Luks2,
         // QEMU knows no other one.
         None if image.is_some() => Version::Luks1,
-        None => Version::Luks2,
+        Some(ContainerType::Luks2) | None => Version::Luks2,
     };
     let say = args.result.output;
     let keys = KeyInput::new(&args.keys, false)?;

@@ -18,6 +18,7 @@ use crate::error::{ChangeError, CloneError, Error, TransferError};
 use crate::inputs::Inputs;
 use crate::losses::{BadPlaces, Losses, Lost, joined};
 use crate::new_container::{self, Sealed, Unfinished};
+use crate::new_image;
 use crate::payload;
 use crate::place::Place;
 use crate::report::Report;
@@ -49,14 +50,14 @@ impl Places {
         let Some(series) = &options.series else {
             let header = options.new_header.as_ref();
             let one = new_container::Places::check(destination, header, options.overwrite, inputs)?;
-            if let Some(image) = &options.image {
+            if options.image.is_some() {
                 if header.is_some() {
                     return Err(Error::Conflict {
                         one: super::NEW_HEADER,
-                        other: crate::new_image::QCOW2,
+                        other: new_image::QCOW2,
                     });
                 }
-                image.check_target(&one.data, false)?;
+                new_image::check_target(&one.data, false)?;
             }
             if one.data.is_stream() {
                 // What is written is read back.

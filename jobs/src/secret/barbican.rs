@@ -86,12 +86,9 @@ impl<'a> Asking<'a> {
         }
         let identity = Identity::of(access)?;
         let admitted = keystone::admit(&identity, access)?;
-        let place = match place.or(admitted.key_manager) {
-            Some(place) => place,
-            None => {
-                let what = "the catalogue of services has no key-manager: $BARBICAN_ENDPOINT can say where it is";
-                return Err(StoredError::Environment(what.to_owned()));
-            }
+        let Some(place) = place.or(admitted.key_manager) else {
+            let what = "the catalogue of services has no key-manager: $BARBICAN_ENDPOINT can say where it is";
+            return Err(StoredError::Environment(what.to_owned()));
         };
         Ok(Self {
             reference,

@@ -220,9 +220,10 @@ impl Case {
     pub fn payload_bytes(self) -> u64 {
         match self.job {
             // What is put aside, a zone, and a rest.
-            Job::EncryptShift | Job::DecryptShift => 2 * self.shift_bytes() + 8192,
+            Job::EncryptShift | Job::DecryptShift | Job::Luks1EncryptReduced => {
+                2 * self.shift_bytes() + 8192
+            }
             Job::Luks1Encrypt | Job::Luks1Decrypt => self.shift_bytes() + 8192,
-            Job::Luks1EncryptReduced => 2 * self.shift_bytes() + 8192,
             // The first zone lies where what is put aside would.
             Job::NewKeyShift => 3 * MOVED_BYTES - 4096,
             _ if self.sector_size == SectorSize::B512 => 3 * 4096,

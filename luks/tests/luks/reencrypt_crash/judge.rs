@@ -40,7 +40,7 @@ impl Judge {
         };
         match case.job {
             Job::Encrypt | Job::EncryptShift | Job::Luks1Encrypt | Job::Luks1EncryptReduced => {
-                forbid(&before.plaintext)
+                forbid(&before.plaintext);
             }
             // The payload stays.
             Job::Luks1Hash => forbid(&data[0x1000..0x1000 + 64_000]),
