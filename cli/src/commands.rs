@@ -6,7 +6,7 @@ pub mod close;
 pub mod compare;
 pub mod completions;
 pub mod create;
-pub(crate) mod daemon;
+mod daemon;
 pub mod decrypt;
 pub mod encrypt;
 pub mod header;

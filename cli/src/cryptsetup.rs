@@ -46,7 +46,7 @@ use open::not_built;
 use parse::{Given, Stop, Value};
 use session::Session;
 
-use crate::commands::daemon::background;
+use crate::background;
 use crate::descriptors;
 use crate::exit::Exit;
 use crate::output;

@@ -24,6 +24,7 @@
 
 pub mod advice;
 pub mod args;
+mod background;
 pub mod benchmark;
 pub mod change;
 pub mod commands;

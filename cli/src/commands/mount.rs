@@ -11,8 +11,9 @@ use serve::fuse::{MountOptions, Mounted, Target, check_device};
 
 use super::daemon::command;
 use super::daemon::opened::{self, Opened};
-use super::daemon::{Log, PidFile, detach, ended_as, threads};
+use super::daemon::{Log, PidFile, ended_as};
 use crate::args::MountArgs;
+use crate::background::{detach, threads};
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;
 use crate::human;

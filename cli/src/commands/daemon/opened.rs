@@ -8,9 +8,9 @@ use jobs::inputs::Inputs;
 use jobs::serve::{Served, open as open_served};
 use serve::{Export, ExportOptions, Stop};
 
-use super::background::{self, Begun, Given};
 use super::end_with_parent;
 use crate::args::{ServedArgs, StayArgs};
+use crate::background::{self, Begun, Given};
 use crate::commands::decrypt::container_of;
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;

@@ -16,7 +16,7 @@ use luks::{Header, Luks};
 use serve::fuse::check_device;
 
 use super::room;
-use crate::commands::daemon::background::{self, Begun};
+use crate::background::{self, Begun};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::mapping::asker::{Asker, Teller, source_of};

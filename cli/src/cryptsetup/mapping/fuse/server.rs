@@ -16,8 +16,7 @@ use serve::{Export, ExportOptions, Stop};
 
 use super::open::{allows_discards, image, options};
 use super::room;
-use crate::commands::daemon::background::Given;
-use crate::commands::daemon::{detach, threads};
+use crate::background::{Given, detach, threads};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::mapping::failure;

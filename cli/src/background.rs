@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -141,6 +142,12 @@ impl Secrets for Given {
         let key = self.key(1).filter(|_| attempt == 0);
         Ok(key.map(|key| VolumeKey::from_locked(LockedBytes::copy_of(key))))
     }
+}
+
+/// As many as there are processors: each has memory of its own. One of them may wait for the disk.
+pub(crate) fn threads() -> NonZeroUsize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(processors.clamp(2, 16)).expect("it is not 0")
 }
 
 /// From now on nobody is there: no terminal, no folder, no streams.
