@@ -56,7 +56,7 @@ pub fn create(
     }
     let image = options.image.as_ref();
     if image.is_some() {
-        new_image::check_target(&places.data, header.is_some())?;
+        new_image::check_target(&places.data, header.map(|_| Places::HEADER))?;
         if matches!(options.size, Some(Given::Container(_))) {
             return Err(Error::Conflict {
                 one: new_image::WHOLE_SIZE,

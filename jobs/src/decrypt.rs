@@ -340,7 +340,7 @@ fn check_target(
         (_, bytes) => bytes,
     };
     if options.image.is_some() {
-        new_image::check_target(target, false)?;
+        new_image::check_target(target, None)?;
     }
     Ok(needed.map_or(Ok(()), |needed| target.check_room(needed))?)
 }

@@ -200,7 +200,7 @@ impl Job<'_> {
         let name = places.data.name.clone();
         let image = options.image.as_ref();
         if image.is_some() {
-            new_image::check_target(&places.data, places.header.is_some())?;
+            new_image::check_target(&places.data, places.header.as_ref().map(|_| Places::HEADER))?;
         }
         // The payload decides on the sector size, and the sector size on what a whole payload is.
         let payload = payload::wanted_bytes(options.size_sectors).or(source.len()?);

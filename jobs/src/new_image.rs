@@ -25,14 +25,14 @@ pub struct ImageOptions {
     pub cluster_bytes: Option<u64>,
 }
 
-/// Refuses what cannot be around a disk in `target`, with its header in another place or not.
-pub(crate) fn check_target(target: &Target, detached: bool) -> Result<(), Error> {
+/// Refuses what cannot be around a disk in `target`, where `header` is what a message calls a header in another place, if there is one.
+pub(crate) fn check_target(target: &Target, header: Option<&'static str>) -> Result<(), Error> {
     let conflict = |one| {
         let other = QCOW2;
         Err(Error::Conflict { one, other })
     };
-    if detached {
-        return conflict(crate::new_container::Places::HEADER);
+    if let Some(header) = header {
+        return conflict(header);
     }
     // The header is written last.
     if target.is_stream() {

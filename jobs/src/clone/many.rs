@@ -57,7 +57,7 @@ impl Places {
                         other: new_image::QCOW2,
                     });
                 }
-                new_image::check_target(&one.data, false)?;
+                new_image::check_target(&one.data, None)?;
             }
             if one.data.is_stream() {
                 // What is written is read back.
