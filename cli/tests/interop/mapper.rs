@@ -64,6 +64,15 @@ fn script(name: &str, line: &str) -> String {
     )
 }
 
+/// Where the key of a kind comes from, if its line does not say.
+fn key_of(open: &str) -> &'static str {
+    if open.contains("key64") {
+        ""
+    } else {
+        "--key-file key"
+    }
+}
+
 #[test]
 fn file_systems_live_on_the_mapping_of_every_kind() {
     for (index, (kind, open, decrypt, sector)) in KINDS.into_iter().enumerate() {
@@ -71,11 +80,7 @@ fn file_systems_live_on_the_mapping_of_every_kind() {
         if !is_root(&place) {
             return;
         }
-        let key = if open.contains("key64") {
-            ""
-        } else {
-            "--key-file key"
-        };
+        let key = key_of(open);
         place.sh(&script(
             &name(&format!("kind{index}")),
             &format!(
@@ -299,11 +304,7 @@ fn it_grows_with_its_image_by_any_path_to_it() {
         if !is_root(&place) {
             return;
         }
-        let key = if open.contains("key64") {
-            ""
-        } else {
-            "--key-file key"
-        };
+        let key = key_of(open);
         place.sh(&script(
             &name(&format!("size{index}")),
             &format!(

@@ -15,6 +15,8 @@ import time
 
 import nbd
 
+from by_hand import exactly, is_over, option
+
 program, box, key, folder = sys.argv[1:5]
 path = os.path.join(folder, "s")
 uri = "nbd+unix:///?socket=" + path
@@ -45,29 +47,6 @@ def connected():
     stream.connect(path)
     stream.settimeout(120)
     return stream
-
-
-def exactly(stream, count):
-    data = b""
-    while len(data) < count:
-        more = stream.recv(count - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
-
-
-def is_over(stream):
-    try:
-        while stream.recv(4096):
-            pass
-        return True
-    except OSError as error:
-        return not isinstance(error, TimeoutError)
-
-
-def option(number, data=b""):
-    return b"IHAVEOPT" + struct.pack(">II", number, len(data)) + data
 
 
 def greeted():

@@ -8,34 +8,13 @@ import ssl
 import struct
 import sys
 
+from by_hand import exactly, is_over, option
+
 PORT, CA = int(sys.argv[1]), sys.argv[2]
 OPTION, REPLY = b"IHAVEOPT", 0x3E889045565A9
 EXPORT_NAME, ABORT, LIST, STARTTLS, INFO, GO, STRUCTURED = 1, 2, 3, 5, 6, 7, 8
 ACK, SERVER = 1, 2
 UNSUPPORTED, INVALID, TLS_REQUIRED = ((1 << 31) + n for n in (1, 3, 5))
-
-
-def exactly(stream, count):
-    data = b""
-    while len(data) < count:
-        more = stream.recv(count - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
-
-
-def is_over(stream):
-    try:
-        while stream.recv(4096):
-            pass
-        return True
-    except OSError as error:
-        return not isinstance(error, TimeoutError)
-
-
-def option(number, data=b""):
-    return OPTION + struct.pack(">II", number, len(data)) + data
 
 
 def ask(stream, number, data=b""):
