@@ -136,7 +136,7 @@ mod tests {
             (&b"\n"[..], "no bytes"),
             (b"0", "odd number"),
             (b"0g", "not hexadecimal"),
-            (b"0a 0b", "not hexadecimal"),
+            (b"0a  0b", "not hexadecimal"),
             (b"\xff\xff", "not hexadecimal"),
         ] {
             let error = fixed(text).err().unwrap();
