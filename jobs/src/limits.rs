@@ -120,7 +120,12 @@ pub fn calibrated_digest(hash: HashAlgorithm) -> u32 {
 
 /// Most memory that a new keyslot takes unless said: cryptsetup's, within half of what there is.
 pub fn calibration_memory_kib() -> u32 {
-    let half = u32::try_from(usable_memory_kib() / 2).unwrap_or(u32::MAX);
+    calibration_memory_of(usable_memory_kib())
+}
+
+/// The same on a machine that has so much.
+fn calibration_memory_of(usable_kib: u64) -> u32 {
+    let half = u32::try_from(usable_kib / 2).unwrap_or(u32::MAX);
     half.clamp(
         defaults::ARGON2_MIN_MEMORY_KIB,
         defaults::ARGON2_CALIBRATED_MAX_KIB,
@@ -349,6 +354,18 @@ fn field_of(meminfo: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_keyslot_takes_half_of_the_memory_at_most() {
+        for (usable_kib, wanted) in [
+            (0, defaults::ARGON2_MIN_MEMORY_KIB),
+            (1 << 20, 512 << 10),
+            (2 << 20, defaults::ARGON2_CALIBRATED_MAX_KIB),
+            (u64::MAX, defaults::ARGON2_CALIBRATED_MAX_KIB),
+        ] {
+            assert_eq!(calibration_memory_of(usable_kib), wanted, "{usable_kib}");
+        }
+    }
 
     #[test]
     fn the_probes_stay_within_ten_milliseconds_of_work() {

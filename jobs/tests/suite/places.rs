@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use jobs::decrypt::{DecryptOptions, decrypt};
 use jobs::destination::Overwrite;
-use jobs::encrypt::encrypt;
+use jobs::encrypt::{EncryptOptions, encrypt};
 use jobs::error::DestinationError;
 use jobs::secret::Passphrase;
 use jobs::unlock::Unlock;
 use jobs::{Blame, Error, Place, unlock};
 use luks::Version;
-use volume::{Storage, Window};
+use volume::{MemoryStorage, SimulatedDisks, Storage, Window};
 
 use crate::{all_of, bytes, memory, place, quick, secret};
 
@@ -29,6 +29,41 @@ fn what_is_in_memory_goes_in_and_out() {
         let opened = place("plain", Arc::clone(&plain));
         decrypt(&sealed, &opened, &DecryptOptions::default(), &secrets, &()).unwrap();
         assert!(all_of(&*plain) == raw);
+    }
+}
+
+/// The data are on their disk before a header on another one says so.
+#[test]
+fn a_header_that_survives_a_loss_of_power_has_its_data() {
+    let raw = bytes(64 << 10);
+    let key = secret("pw");
+    let secrets = Passphrase(&key);
+    for version in [Version::Luks1, Version::Luks2] {
+        let disks = SimulatedDisks::new();
+        let [data, header] = [(); 2].map(|()| Arc::new(disks.add(&MemoryStorage::new(0))));
+        let options = EncryptOptions {
+            header: Some(place("header", header)),
+            ..quick(version)
+        };
+        let source = place("raw", memory(raw.clone()));
+        encrypt(&source, &place("data", data), &options, &secrets, &()).unwrap();
+        let (mut opened, mut not_yet) = (0, 0);
+        for state in disks.crash_states(1) {
+            let [data, header] = [0, 1].map(|disk| Arc::clone(&state.disks[disk]));
+            let how = DecryptOptions {
+                header: Some(place("header", header)),
+                ..DecryptOptions::default()
+            };
+            let plain = memory(Vec::new());
+            let out = place("plain", Arc::clone(&plain));
+            if decrypt(&place("data", data), &out, &how, &secrets, &()).is_ok() {
+                assert!(all_of(&*plain) == raw, "{version:?}: {state}");
+                opened += 1;
+            } else {
+                not_yet += 1;
+            }
+        }
+        assert!(opened > 0 && not_yet > 0, "{opened} and {not_yet}");
     }
 }
 
@@ -87,7 +122,7 @@ fn what_is_read_is_not_written_and_what_holds_something_is_left() {
     let same = |name| place(name, Arc::clone(&storage));
     let key = secret("pw");
     let run = |source: &Place, destination: &Place, overwrite| {
-        let options = jobs::encrypt::EncryptOptions {
+        let options = EncryptOptions {
             overwrite,
             ..quick(Version::Luks1)
         };
