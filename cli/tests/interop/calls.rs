@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
@@ -233,4 +234,35 @@ fn a_system_call_that_fails_leaves_the_old_or_the_new_or_is_told() {
     let step = if all { 1 } else { 61 };
     let cases: Vec<_> = cases.into_iter().step_by(step).collect();
     check_all("system calls that fail", &cases, check);
+}
+
+/// A name is durable once its folder is: what comes last is a sync of that, in which the names were made.
+#[test]
+fn the_folder_of_a_new_name_is_synced_after_it() {
+    let place = place();
+    for line in [
+        "encrypt -q raw new --key-file a $K",
+        "encrypt -q raw new --header apart --force --key-file a $K",
+        "decrypt -q box plain --key-file a",
+        "create -q empty --payload-size 1M --key-file a $K",
+        "clone -q box copy --key-file a --new-keyfile b $K",
+        "header backup -q box --header-backup-file other",
+        "key export -q box --key-file a --volume-key-file key",
+    ] {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-y", "-qq", "-o", "trace"]);
+        command.args(["-e", "trace=fsync,linkat,renameat,renameat2"]);
+        command.arg(PROGRAM);
+        command.args(line.replace("$K", CHEAP).split_whitespace());
+        place.succeed(&mut command);
+        let trace = String::from_utf8(place.read("trace")).unwrap();
+        let folder = fs::canonicalize(place.path("")).unwrap();
+        let synced = format!("<{}>) = 0", folder.display());
+        let calls: Vec<&str> = trace.lines().filter(|call| !call.contains("+++")).collect();
+        let is_name = |call: &&str| call.contains("linkat(") || call.contains("renameat");
+        let named = calls.iter().rposition(is_name);
+        let named = named.unwrap_or_else(|| panic!("{line}: no name is made: {trace}"));
+        let is_synced = |call: &&str| call.contains("fsync(") && call.contains(&synced);
+        assert!(calls[named..].iter().any(is_synced), "{line}: {trace}");
+    }
 }

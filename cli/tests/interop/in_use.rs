@@ -281,3 +281,27 @@ fn what_somebody_uses_is_not_written() {
     assert_eq!(of(added, "verb").code, 0, "{:?}", of(added, "verb"));
     assert!(of(added, "verb").changed);
 }
+
+/// Somebody of whom the kernel tells nothing but that he has it for himself, as a program that makes a file system does.
+#[test]
+fn a_device_that_somebody_has_for_himself_is_not_written() {
+    let place = Place::new();
+    if place.sh("id -u") != b"0\n" {
+        println!("not tried: only root has loop devices");
+        return;
+    }
+    place.hole("disk", BYTES);
+    place.write("raw", vec![1; 64 << 10]);
+    place.write("key", "pw");
+    place.sh(&format!(
+        "L=$(losetup -f --show disk); trap 'losetup -d $L' EXIT
+         JOB=\"'{PROGRAM}' encrypt raw $L -q --overwrite-device --key-file key --pbkdf pbkdf2\"
+         JOB=\"$JOB --pbkdf-force-iterations 1000 --offset 2048 --luks2-keyslots-size 512K\"
+         c=0; python3 -c 'import os, subprocess, sys
+held = os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
+sys.exit(subprocess.call(sys.argv[2], shell=True))' $L \"$JOB\" >said 2>&1 || c=$?
+         test $c = 5 || {{ cat said; exit 1; }}
+         cmp -n {BYTES} disk /dev/zero
+         sh -c \"$JOB\""
+    ));
+}
