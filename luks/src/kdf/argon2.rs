@@ -386,3 +386,36 @@ fn long_hash(parts: &[&[u8]], out: &mut [u8]) {
         hash(&[&*last], &mut *v);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// What is given back looks at that: of a derivation that ended, and of one that was ended.
+    #[test]
+    fn its_memory_is_wiped() {
+        for threads in [1, 2] {
+            for is_cancelled in [false, true] {
+                let costs = Costs {
+                    variant: Argon2Variant::Id,
+                    time: 2,
+                    memory_kib: 16 << 10,
+                    lanes: 2,
+                };
+                let looks = AtomicU32::new(0);
+                let cancel = || {
+                    let look = looks.fetch_add(1, Ordering::Relaxed);
+                    is_cancelled && look > 4
+                };
+                let effort = Effort {
+                    threads,
+                    cancel: &cancel,
+                };
+                let outcome = argon2(costs, b"secret", &[1; 16], &mut [0; 32], effort);
+                assert_eq!(outcome.is_err(), is_cancelled);
+            }
+        }
+    }
+}

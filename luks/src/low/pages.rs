@@ -62,6 +62,12 @@ impl DerefMut for Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        // Whoever fills it wipes it, after a key as after what was cut off.
+        #[cfg(test)]
+        assert!(
+            std::thread::panicking() || self.iter().all(|block| block.0 == Block::ZERO.0),
+            "memory is given back that is not wiped"
+        );
         // SAFETY: the mapping is this value's own and of this length, and no slice of it is left.
         let unmapped = unsafe { mm::munmap(self.start.cast(), size_of_val(&**self)) };
         debug_assert!(unmapped.is_ok(), "a whole mapping can be given back");
@@ -82,6 +88,7 @@ mod tests {
         }
         assert_eq!(pages[0].0, [1; 128]);
         assert_eq!(pages[2999].0, [3000; 128]);
+        pages.fill(Block::ZERO);
     }
 
     #[test]
