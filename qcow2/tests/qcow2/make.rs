@@ -135,6 +135,11 @@ fn a_loss_of_power_leaves_no_image_or_a_whole_one() {
                 let disk_of = SimulatedStorage::from_vec(before.clone());
                 let storage = Arc::new(disk_of);
                 make(storage.clone(), &wanted(is_encrypted, compat)).expect("made");
+                // What is made is there to stay.
+                for state in storage.crash_states_now(7) {
+                    let found = read(Arc::new(state.storage), is_encrypted);
+                    assert_eq!(found.as_ref(), Some(&disk()));
+                }
                 for state in storage.crash_states(7) {
                     let now = state.storage.snapshot();
                     if !before.is_empty() && now.get(..512) == before.get(..512) {
