@@ -361,3 +361,68 @@ fn another_user_has_a_file() {
         name("user")
     ));
 }
+
+#[test]
+fn every_key_opens_and_what_is_missing_is_named() {
+    let place = place(8, KINDS[1].0);
+    if !is_root(&place) {
+        return;
+    }
+    place.sh(&script(
+        &name("keys"),
+        &format!(
+            "luksmith key export -q box --key-file key --volume-key-file vk
+             for how in '--volume-key-file vk' '--key-file key -S 0' '--key-file key --readonly'; do
+                 cryptsetup open $how box $N; test -b $M; cryptsetup close $N; test ! -e $M
+             done
+             test 0 != $(code cryptsetup open --key-file key -S 1 box $N)
+             gone() {{ test ! -e $M; test ! -e /run/luksmith/$N; ! grep luksmith/$N /proc/mounts; }}
+             gone
+             strace -f -qq -o trace -P /dev/loop-control -e inject=ioctl:error=ENOSPC \\
+                 '{PROGRAM}' cryptsetup open --key-file key box $N 2>said && exit 1
+             grep -c ENOSPC trace >tries; cat said; gone
+             mkdir dev; cp -a /dev/null /dev/zero /dev/random /dev/urandom dev
+             unshare -m sh -c \"mount --bind dev /dev; '{PROGRAM}' cryptsetup open --key-file key box $N\" 2>said && exit 1
+             grep -q /dev/fuse said; gone
+             unset LUKSMITH_MAPPER
+             unshare -m sh -c \"mount -t tmpfs none /dev/mapper; \\
+                 mknod /dev/mapper/control c 10 254; '{PROGRAM}' cryptsetup open --key-file key box $N\" 2>said && exit 1
+             grep -q LUKSMITH_MAPPER=fuse said; gone"
+        ),
+    ));
+}
+
+/// In a kernel that has device-mapper either kind is told of and closed, whatever the variable says then.
+#[test]
+fn both_kinds_are_known_where_there_are_both() {
+    let place = place(16, KINDS[1].0);
+    place.sh("cp box other");
+    let printed = place.kernel(
+        &format!(
+            "set -e; cd '{}'; export PATH=\"$PATH:/usr/sbin:/sbin\"
+             cryptsetup() {{ '{PROGRAM}' cryptsetup \"$@\"; }}
+             code() {{ c=0; \"$@\" >/run/out 2>/run/err || c=$?; echo $c; }}
+             cryptsetup open --key-file key box kernel
+             LUKSMITH_MAPPER=fuse cryptsetup open --key-file key other ours
+             for N in kernel ours; do
+                 cryptsetup status $N | head -n 1
+                 LUKSMITH_MAPPER=fuse cryptsetup status $N | head -n 1
+             done
+             cmp /dev/mapper/kernel /dev/mapper/ours && echo the same
+             cp other third
+             code cryptsetup open --key-file key third ours
+             LUKSMITH_MAPPER=fuse code cryptsetup open --key-file key third kernel
+             cryptsetup close ours; LUKSMITH_MAPPER=fuse cryptsetup close kernel
+             for N in kernel ours; do code cryptsetup status $N; test ! -e /dev/mapper/$N; done; losetup -nO NAME",
+            place.path("").display()
+        ),
+        &[],
+    );
+    let said: Vec<&str> = printed.lines().collect();
+    let active = |name: &str| format!("/dev/mapper/{name} is active.");
+    let (kernel, ours) = (active("kernel"), active("ours"));
+    let wanted = [
+        &*kernel, &*kernel, &*ours, &*ours, "the same", "5", "5", "4", "4",
+    ];
+    assert_eq!(said, wanted);
+}
