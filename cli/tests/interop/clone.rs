@@ -115,7 +115,7 @@ fn where_a_clone_is_there_is_its_recovery_key() {
     for number in 1..=4 {
         place.sh_code(&format!(
             "rm -f copy recovery; strace -f -qq -o trace -e trace=fsync -e inject=fsync:error=EIO:when={number} \
-             '{PROGRAM}' clone box copy --key-file key --recovery-key recovery 2>said"
+             env --default-signal=INT '{PROGRAM}' clone box copy --key-file key --recovery-key recovery 2>said"
         ));
         let is_there = ["copy", "recovery"].map(|name| place.path(name).exists());
         assert_eq!(is_there[0], is_there[1], "{number}");
@@ -138,7 +138,7 @@ fn a_signal_leaves_a_clone_with_its_recovery_key_or_neither() {
         for number in times {
             place.sh_code(&format!(
                 "rm -f copy recovery; strace -f -qq -o trace -e inject={call}:signal=INT:when={number} {held} \
-                 '{PROGRAM}' clone box copy --key-file key --recovery-key recovery 2>said"
+                 env --default-signal=INT '{PROGRAM}' clone box copy --key-file key --recovery-key recovery 2>said"
             ));
             let is_there = ["copy", "recovery"].map(|name| place.path(name).exists());
             assert_eq!(is_there[0], is_there[1], "{call} {number}");

@@ -5,6 +5,7 @@
 
 mod processor;
 mod session;
+mod signing;
 mod validity;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 pub use processor::computing;
@@ -123,16 +125,16 @@ impl TlsServer {
         let builder = match material.client_authorities {
             None => builder.with_no_client_auth(),
             Some(text) => {
-                let verifier = verifier(provider, text, material.revoked)?;
+                let verifier = verifier(Arc::clone(&provider), text, material.revoked)?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(|error| match error {
-                rustls::Error::InvalidCertificate(_) => unusable(TlsPart::Certificate, &error),
-                _ => unusable(TlsPart::Key, &error),
-            })?;
+        let shown = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(_) => unusable(TlsPart::Certificate, &error),
+            _ => unusable(TlsPart::Key, &error),
+        })?;
+        let shown = CertifiedKey::new(shown.cert, Arc::new(signing::Persistent(shown.key)));
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         // Nobody comes back often enough for what they would cost.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
