@@ -27,6 +27,27 @@ const JSON: &str = include_str!("../man/luksmith-json.txt");
 /// Every environment variable that anything here looks at, and what for.
 pub const ENVIRONMENT: &[(&str, &str)] = &[
     (
+        "BARBICAN_ENDPOINT, OS_AUTH_TOKEN",
+        "Where OpenStack's key manager is, and a token for it: what --secret barbican:UUID asks. Without the token one is \
+         asked for at $OS_AUTH_URL, by $OS_USERNAME (or $OS_USER_ID), $OS_PASSWORD and $OS_PROJECT_NAME (or \
+         $OS_PROJECT_ID) with their domains, or by $OS_APPLICATION_CREDENTIAL_ID (or its name) and \
+         $OS_APPLICATION_CREDENTIAL_SECRET; $OS_INTERFACE and $OS_REGION_NAME choose where the key manager is then.",
+    ),
+    (
+        "OS_CLOUD, OS_CLIENT_CONFIG_FILE",
+        "The cloud of clouds.yaml that has all of that, and the file itself, where it is not in the folder at hand, in \
+         $XDG_CONFIG_HOME/openstack, ~/.config/openstack or /etc/openstack.",
+    ),
+    (
+        "OS_CACERT, VAULT_CACERT",
+        "Certificates that sign those of the key managers; else those that this machine trusts.",
+    ),
+    (
+        "VAULT_ADDR, VAULT_TOKEN, VAULT_NAMESPACE",
+        "Where a server with Vault's API is, and who asks: what --secret vault:PATH needs. $VAULT_ROLE_ID and \
+         $VAULT_SECRET_ID, or ~/.vault-token, are taken in place of the token.",
+    ),
+    (
         "CREDENTIALS_DIRECTORY",
         "The folder of what --key-file credential:NAME names; systemd sets it.",
     ),
