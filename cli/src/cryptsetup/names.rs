@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::action::Action;
 use super::session::Session;
 
-/// Has the session work on the devices that are meant. What a new header goes to is always named by its path, and a
+/// Puts the devices that are meant in the place of such names. What a new header goes to is always named by its path, and a
 /// mapping by its own name.
 pub(super) fn resolve(action: Action, session: &mut Session) {
     let is_luks = session
