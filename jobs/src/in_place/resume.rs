@@ -484,7 +484,7 @@ pub(super) fn into_image(
     if Lowering::said(luks.header()).is_some() {
         clear_start(&luks, &*data).map_err(|error| site.left_by(error))?;
     } else {
-        put_header(&luks, &*data).map_err(|error| site.left_by(error))?;
+        put_header(&luks, &*data, &mut OsRandom).map_err(|error| site.left_by(error))?;
         if let Some(header) = site.header.take() {
             header_file::remove(&header)?;
         }
@@ -501,7 +501,7 @@ pub(super) fn into_image(
 fn put_final(site: &mut Site, luks: &Luks, watch: &dyn Watch) -> Result<(), Error> {
     watch.changes_in_place();
     let data = Arc::clone(&site.data.storage);
-    put_header(luks, &*data).map_err(|error| site.left_by(error))?;
+    put_header(luks, &*data, &mut OsRandom).map_err(|error| site.left_by(error))?;
     if let Some(header) = site.header.take() {
         header_file::remove(&header)?;
     }

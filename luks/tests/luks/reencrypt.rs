@@ -292,7 +292,7 @@ fn a_header_goes_into_an_image_and_out_again() {
                 put_aside(&luks, &with(&luks), &*data, &mut OsRandom).unwrap();
             }
             let luks = Luks::open(header.clone()).unwrap();
-            put_header(&luks, &*data).unwrap();
+            put_header(&luks, &*data, &mut OsRandom).unwrap();
             let steps = run_in_steps(&data, &data, &with, 65536, &numbers(bytes));
             assert_eq!(steps, (bytes as usize).div_ceil(1 << 20) - 1);
             assert_eq!(data.len().unwrap(), u64::from(bytes) + (1 << 20));

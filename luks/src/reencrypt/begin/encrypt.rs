@@ -17,6 +17,7 @@ use crate::reencrypt::metadata::{self, Begin, SegmentObject};
 use crate::reencrypt::plan::ZoneRun;
 use crate::reencrypt::zones::{Moved, Shape};
 use crate::reencrypt::{obstacle, protect, storage_bytes, sync_header};
+use crate::repair::{RepairOptions, repair};
 
 /// The requirement of a header file whose image has not yet had its first bytes put aside: nobody else goes on from there.
 pub const PUT_ASIDE: &str = "luksmith-put-aside";
@@ -239,7 +240,7 @@ pub fn put_aside(
 /// # Errors
 ///
 /// [`ReencryptionObstacle::Length`] where there is no room for it, [`Error::Io`].
-pub fn put_header(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
+pub fn put_header(luks: &Luks, data: &dyn Storage, random: &mut dyn Random) -> Result<(), Error> {
     let header = luks2_of(luks.header())?;
     let metadata = &header.metadata;
     let place = match &metadata.reencryption {
@@ -256,6 +257,13 @@ pub fn put_header(luks: &Luks, data: &dyn Storage) -> Result<(), Error> {
     }
     let copies = header.binary.header_bytes.saturating_mul(2);
     let from = &**luks.storage();
+    // A process that was killed may have left a second copy that tells of the step before: in the image it would count
+    // where the first one is torn, and have the header put aside in place of the data.
+    let whole = RepairOptions {
+        overwrite_foreign: false,
+    };
+    sync_header(from)?;
+    repair(from, whole, random)?;
     sync_header(from)?;
     let there_is = storage_bytes(from)?.min(need);
     for (range, what) in [

@@ -448,7 +448,7 @@ impl Case {
                     }
                     if self.job == Job::EncryptShift {
                         if Arc::ptr_eq(luks.storage(), &world.header) {
-                            put_header(&luks, &*world.data)?;
+                            put_header(&luks, &*world.data, random)?;
                         }
                         // The image has its header: the file is removed, when that is sure.
                         if world.header.len().map_err(io)? != 0 {
