@@ -308,6 +308,29 @@ fn what_a_killed_reencryption_did_not_sync_may_still_be_lost() {
     assert!(count > 70, "{count}");
 }
 
+/// A process that is killed between the two copies of a header in its file leaves the step before in the second one, which
+/// an image must not get: torn, it would have the header put aside in place of the data.
+#[test]
+fn an_image_gets_two_copies_of_one_step() {
+    let is_meant = |case: &Case| case.job == Job::EncryptShift && !case.is_another;
+    let mut killed = 0;
+    for case in Case::all().into_iter().filter(is_meant) {
+        let rig = Rig::new(case);
+        // From the sync of what is put aside to that of the header that says so.
+        let asked = rig.asked();
+        let is_of_data = |step: &Asked| matches!(step, Asked::Write(0, _));
+        let aside = asked.iter().position(is_of_data);
+        let aside = aside.expect("the data are put aside");
+        for at in aside + 2..aside + 6 {
+            rig.kill(at, 18, 40)
+                .unwrap_or_else(|problem| panic!("{}, killed at {at}: {problem}", case.name()));
+            killed += 1;
+        }
+    }
+    println!("cases: processes killed between two copies {killed} passed, 0 failed");
+    assert!(killed > 0);
+}
+
 /// It tells of the error and does nothing more, not even to another disk.
 #[test]
 fn a_failing_write_or_sync_ends_a_reencryption() {
