@@ -507,8 +507,8 @@ fn the_order_in_which_cryptsetup_writes_loses_data() {
 fn spare_syncs(case: Case) -> &'static [&'static str] {
     let keeps_copies = case.protection == Protection::Journal;
     match case.job {
-        // The next area is wiped and synced before anything depends on it.
-        Job::NewKey => &["area"],
+        // The next area is wiped and synced before anything depends on it; of the other one it is the name, as below.
+        Job::NewKey | Job::Luks1Hash => &["area"],
         // So is the old keyslot when the place is that the data has moved from.
         Job::NewKeyShift => &["data"],
         // Nobody has any use for checksums of what was.
@@ -531,9 +531,8 @@ fn spare_syncs(case: Case) -> &'static [&'static str] {
         Job::Decrypt => &["area", "area"],
         // The image has its own header until the copy of it is whole, and its data where the copy says until they are moved.
         Job::DecryptShift => &["area", "primary", "primary", "data", "area", "area"],
-        // The header file is synced once more before the magic is taken away.
-        Job::Luks1NewKey | Job::Luks1Decrypt => &["primary", "area", "area"],
-        Job::Luks1Hash => &["primary"],
+        // The header file's name, which lies behind its areas, is synced once more before the magic is taken away.
+        Job::Luks1NewKey | Job::Luks1Decrypt => &["area", "area", "area"],
         // What lies before the data is overwritten once more with the LUKS1 header.
         Job::Luks1EncryptReduced => &["length primary", "area", "primary secondary", "luks1"],
         Job::Luks1Encrypt => &[

@@ -8,7 +8,7 @@ use luks::reencrypt::{NewKey, mark_decrypt_in_place, start_reencrypt};
 use luks::{Error, FormatOptions, KdfParams, Luks, Version};
 use volume::Storage;
 
-use super::cases::{CHEAP, COPIES, Case, Job, NEW_KEY, SECRET, World, io, key, new_slot};
+use super::cases::{CHEAP, Case, Job, NEW_KEY, SECRET, World, io, key, new_slot};
 use super::seeded::Seeded;
 use super::standing::{Standing, described, luks2_metadata, or_plain, unlock};
 use crate::common::passphrase;
@@ -50,7 +50,10 @@ impl Case {
         }
     }
 
-    pub fn luks1_standing(world: &World) -> Result<Standing, Error> {
+    pub fn luks1_standing(self, world: &World) -> Result<Standing, Error> {
+        if !self.has_name(world)? {
+            return or_plain(described(&world.data));
+        }
         match described(&world.header) {
             // A copy of the header that says nothing may be half a copy.
             Ok(Some(Standing::Settled(luks)))
@@ -104,12 +107,32 @@ impl Case {
             _ => mark_decrypt_in_place(&in_memory, true, random)?,
         }
         let len = raised.len().map_err(io)?;
-        world.header.set_len(len).map_err(io)?;
-        // What the program writes under no name comes with one.
-        copy(&raised, world, COPIES, len).map_err(io)?;
-        copy(&raised, world, 0, COPIES).map_err(io)
+        world.header.set_len(len + NAME.len() as u64).map_err(io)?;
+        copy(&raised, world, 0, len).map_err(io)?;
+        // The program writes it under no name, and gives it one when all of it is on the disk.
+        world.header.write_at(len, &NAME).map_err(io)?;
+        world.header.sync().map_err(io)
+    }
+
+    /// Whether the header file has its name; one that is written as `encrypt` does says nothing before it is whole.
+    fn has_name(self, world: &World) -> Result<bool, Error> {
+        if !matches!(
+            self.job,
+            Job::Luks1NewKey | Job::Luks1Hash | Job::Luks1Decrypt
+        ) {
+            return Ok(true);
+        }
+        let end = world.header.len().map_err(io)?;
+        let mut first = [0];
+        if let Some(at) = end.checked_sub(NAME.len() as u64) {
+            world.header.read_at(at, &mut first).map_err(io)?;
+        }
+        Ok(first[0] == NAME[0])
     }
 }
+
+/// Stands behind a header file for its name, in a sector of its own.
+const NAME: [u8; 512] = [0x6e; 512];
 
 fn copy(from: &Arc<dyn Storage>, world: &World, start: u64, end: u64) -> std::io::Result<()> {
     let mut at = start;

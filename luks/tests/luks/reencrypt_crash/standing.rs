@@ -32,7 +32,7 @@ impl Case {
     /// What is wrong with a header that is there.
     pub fn standing(self, world: &World) -> Result<Standing, Error> {
         match self.job {
-            _ if self.is_luks1() => Self::luks1_standing(world),
+            _ if self.is_luks1() => self.luks1_standing(world),
             // While the image gets its header the one in a file counts.
             Job::EncryptShift => match described(&world.data) {
                 Ok(Some(found)) => Ok(found),
