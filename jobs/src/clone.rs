@@ -4,6 +4,7 @@
 //! Each clone is proven before it has a name: its header is read back, unlocked with each passphrase that it was given,
 //! and what lies behind it is held against the source.
 
+mod keys;
 mod like;
 mod manifest;
 mod many;
@@ -19,6 +20,7 @@ use luks::{Layout, Version};
 use recognise::SectorLimit;
 use serde::Serialize;
 
+use self::keys::Keys;
 use self::like::Likeness;
 use self::original::Opened;
 use crate::allow::Allow;
@@ -37,7 +39,7 @@ use crate::plain::Plain;
 use crate::policy::Policies;
 use crate::qcow::Qcow2;
 use crate::report::Report;
-use crate::secret::{Asked, Secrets};
+use crate::secret::Secrets;
 use crate::sizes::{Given, Sizes};
 use crate::transfer::Work;
 use crate::unlock::Unlock;
@@ -552,54 +554,5 @@ impl Format {
             tokens::add_to_new(&mut container, token, &mut OsRandom).map_err(failed)?;
         }
         Ok((container, ways))
-    }
-}
-
-/// The passphrases that all clones share.
-struct Keys {
-    kept: Option<Passphrase>,
-    new: Option<Passphrase>,
-}
-
-impl Keys {
-    fn ask(
-        options: &CloneOptions,
-        opened_by: Option<Passphrase>,
-        secrets: &dyn Secrets,
-        name: &str,
-    ) -> Result<Self, Error> {
-        let kept = if options.keys.keep_passphrase {
-            Some(opened_by.ok_or(Error::Conflict {
-                one: KEEP,
-                other: "a volume key in place of it",
-            })?)
-        } else {
-            None
-        };
-        let new = if options.keys.asks_for_new() {
-            Some(Passphrase::from_locked(
-                secrets.passphrase(&Asked::for_new(name))?,
-            ))
-        } else {
-            None
-        };
-        let mut all = kept.iter().chain(&new);
-        if !options.allow.empty_passphrase && all.any(Passphrase::is_empty) {
-            return Err(Error::EmptyPassphrase {
-                name: secrets.name(),
-            });
-        }
-        Ok(Self { kept, new })
-    }
-
-    /// Of one clone, in the order of its keyslots.
-    fn with<'a>(&'a self, recovery: Option<&'a Passphrase>) -> Vec<(OpenedBy, &'a Passphrase)> {
-        let kept = self
-            .kept
-            .as_ref()
-            .map(|key| (OpenedBy::SourcePassphrase, key));
-        let new = self.new.as_ref().map(|key| (OpenedBy::NewPassphrase, key));
-        let recovery = recovery.map(|key| (OpenedBy::RecoveryKey, key));
-        kept.into_iter().chain(new).chain(recovery).collect()
     }
 }

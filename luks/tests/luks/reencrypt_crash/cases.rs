@@ -12,14 +12,13 @@ use luks::reencrypt::{
     start_decrypt_shift, start_reencrypt,
 };
 use luks::{
-    Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, Random, UnlockOptions, format,
-    luks2,
+    Error, FormatOptions, Header, KdfParams, KeyslotOptions, Luks, UnlockOptions, format, luks2,
 };
 use volume::{CrashedDisks, MemoryStorage, SimulatedDisks, Storage};
 use zeroize::Zeroizing;
 
 use super::luks1::LUKS1_BYTES;
-use super::seeded::Seeded;
+use super::seeded::{Seeded, unlike_bytes};
 use super::standing::{Standing, luks2_metadata, unlock};
 use crate::common::passphrase;
 
@@ -596,12 +595,4 @@ pub fn io(source: std::io::Error) -> Error {
 
 pub fn key(byte: u8) -> VolumeKey {
     VolumeKey::from_bytes(Zeroizing::new(vec![byte; 16]))
-}
-
-/// No 16 of them, where 16 begin, are found twice.
-fn unlike_bytes(bytes: u64) -> Vec<u8> {
-    let mut random = Seeded(7);
-    let mut all = vec![0; usize::try_from(bytes).unwrap()];
-    random.fill(&mut all).unwrap();
-    all
 }

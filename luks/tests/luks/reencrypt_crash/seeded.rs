@@ -29,3 +29,11 @@ impl Random for Seeded {
         Ok(())
     }
 }
+
+/// No 16 of them, where 16 begin, are found twice.
+pub fn unlike_bytes(bytes: u64) -> Vec<u8> {
+    let mut random = Seeded(7);
+    let mut all = vec![0; usize::try_from(bytes).unwrap()];
+    random.fill(&mut all).unwrap();
+    all
+}
