@@ -506,6 +506,7 @@ mod tests {
         assert_eq!(at_once(&[&large, &large], 8, 1999), 1);
         assert_eq!(at_once(&[&large, &small], 2, 5000), 1);
     }
+
     #[test]
     fn the_machine_is_measured_for_what_may_be_too_much_alone() {
         struct Machine(AtomicUsize);

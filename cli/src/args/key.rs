@@ -62,10 +62,10 @@ pub struct NewKeyFileArgs {
     #[arg(long, value_name = "REF", value_parser = secret(), conflicts_with_all = ["new_keyfile", "new_key_fd"])]
     pub new_secret: Option<Reference>,
     /// Leave out so many bytes at the start of the new key file
-    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0", conflicts_with = "new_secret")]
     pub new_keyfile_offset: u64,
     /// Read exactly so many bytes of the new key
-    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_size)]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_size, conflicts_with = "new_secret")]
     pub new_keyfile_size: Option<u64>,
 }
 

@@ -112,10 +112,10 @@ impl OpenKeyArgs {
 #[derive(Args, Debug)]
 pub struct KeyReadArgs {
     /// Leave out so many bytes at the start of the key file
-    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0")]
+    #[arg(long, value_name = "SIZE", value_parser = number::keyfile_offset, default_value = "0", conflicts_with = "secret")]
     pub keyfile_offset: u64,
     /// Read exactly so many bytes of the key file
-    #[arg(long, short = 'l', value_name = "SIZE", value_parser = number::keyfile_size)]
+    #[arg(long, short = 'l', value_name = "SIZE", value_parser = number::keyfile_size, conflicts_with = "secret")]
     pub keyfile_size: Option<u64>,
     /// How the bytes that are read spell the key
     #[arg(long, value_enum, value_name = "ENCODING", default_value_t = KeyEncoding::Raw)]

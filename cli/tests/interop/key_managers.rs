@@ -224,6 +224,24 @@ fn what_is_no_secret_of_barbicans_is_refused() {
         assert!(told.contains(said), "{what}: {told}");
     }
     assert_eq!(test(&place, "hunter2", &barbican(1), &given("token")).0, 2);
+    // Every address of this machine, which is not told from another one's.
+    let any = format!("http://0.0.0.0:{}", double.port);
+    let any = [("BARBICAN_ENDPOINT", &*any), ("OS_AUTH_TOKEN", "token")];
+    let (code, told) = test(&place, "hex", &barbican(1), &any);
+    assert!(code == 1 && told.contains("in the clear"), "{told}");
+    let allowed = format!("{} --insecure-secret", barbican(1));
+    let (code, told) = test(&place, "hex", &allowed, &any);
+    assert_eq!(code, 0, "{told}");
+    // Of a secret there is no part.
+    for part in ["--keyfile-size 2", "--keyfile-offset 1"] {
+        let (code, told) = test(
+            &place,
+            "hex",
+            &format!("{} {part}", barbican(1)),
+            &given("token"),
+        );
+        assert_eq!(code, 1, "{told}");
+    }
 }
 
 #[test]
