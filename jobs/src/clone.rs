@@ -96,7 +96,7 @@ impl From<Container> for Original {
 pub struct NewKeys {
     /// The passphrase that opens the source, derived anew.
     pub keep_passphrase: bool,
-    /// A new passphrase, which is asked for ([`Asked::is_new`]).
+    /// A new passphrase, which is asked for ([`Asked::is_new`](crate::secret::Asked::is_new)).
     pub passphrase: bool,
     /// A key that is made.
     pub recovery: Recovery,

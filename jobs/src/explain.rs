@@ -1,6 +1,6 @@
 //! Why a passphrase does not fit: the ways in which one comes out wrong though somebody knows it.
 //!
-//! [`mistakes`] has a row for each, [`keyboards`] and [`code_pages`] have what theirs are made of, [`search`] tries what
+//! `mistakes` has a row for each, [`keyboards`] and [`code_pages`] have what theirs are made of, [`search`] tries what
 //! they give. [`Guesses`] is their order: the likelier first, each alone or two together. A guess is a secret as the
 //! passphrase is: on locked pages, wiped, and only one of them at a time.
 

@@ -22,7 +22,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  test [--install] [--conformance DIR]   every check and test; the last line is `N passed, N failed`
+  test [--install] [--checks] [--conformance DIR]
+                                         every check and test; the last line is `N passed, N failed`; --checks
+                                         stops before the tests
                                          --install: first install what they need (Debian, as root)
                                          --conformance: also run over images and vectors in DIR
   layers                                 who imports whom, C in the dependency graph, rooms for unsafe
