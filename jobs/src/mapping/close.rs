@@ -143,13 +143,10 @@ pub(super) fn remove_patiently(
         limit: PATIENCE,
         is_cancelled: &|| watch.is_cancelled(),
     };
-    let mut removed = control.remove(name, false);
-    wait.until(STEP, || match &removed {
-        Err(error) if error.is_busy() => {
-            removed = control.remove(name, false);
-            removed.is_ok()
-        }
-        _ => true,
+    let mut removed = None;
+    wait.until(STEP, || {
+        let tried = removed.insert(control.remove(name, false));
+        !matches!(tried, Err(error) if error.is_busy())
     });
-    removed
+    removed.expect("it is tried once at least")
 }

@@ -88,10 +88,21 @@ run 0 status t --json
 grep -q '"deferred":true' out || wrong "not deferred: $(cat out)"
 run 0 close t --cancel-deferred
 umount /run/m
+# Merely open: tried for five seconds, five times in each, and then no longer; or until it is let go.
+removals() { # WHEN THE KERNEL SAYS BUSY, OR NEVER
+	strace -f -o trying -P /dev/mapper/control -e trace=ioctl ${1:+-e inject=ioctl:error=EBUSY:when=$1} \
+		timeout -k 5 600 "$L" close t >out 2>err </dev/null 9<&-
+	code=$?
+	tries=$(grep -c DM_DEV_REMOVE trying)
+}
 exec 9</dev/mapper/t
-(sleep 1; exec 9<&-) &
+removals
+[ $code = 5 ] && [ $tries = 26 ] || wrong "close of what is open: exit $code after $tries tries: $(cat err)"
+says 't is still in use'
 exec 9<&-
-run 0 close t
+# What is asked first is whether it is there.
+removals 2..4
+[ $code = 0 ] && [ $tries = 4 ] || wrong "close of what was open: exit $code after $tries tries: $(cat err)"
 run 4 close t
 says 't is not active'
 run 4 status t
