@@ -56,7 +56,7 @@ const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
     ),
     (
         "mappings",
-        &["mapping::an_opening_is_whole_or_not_at_all"],
+        &["mapping::of_many_at_once_one_wins"],
         "LUKSMITH_MAPPINGS",
         "100",
     ),

@@ -56,41 +56,6 @@ for what in signal=KILL error=ENOMEM error=EBUSY; do
 done
 cmp -s -n $((4096 * 4096)) luks4096 pristine4096 || wrong 'what lies before the data is another one'
 
-# --- Many at once.
-section races
-at_once() { # NAMES AND IMAGES AS WORDS: image name ...
-	local pids= codes=
-	while [ $# -gt 0 ]; do
-		"$L" open "$1" "$2" $K >/dev/null 2>&1 </dev/null &
-		pids="$pids $!"
-		shift 2
-	done
-	for pid in $pids; do
-		wait $pid
-		codes="$codes $?"
-	done
-	codes=$(echo $codes | tr ' ' '\n' | sort | tr '\n' ' ')
-	[ "$codes" = '0 5 5 5 5 5 5 5 ' ] || wrong "eight at once end with $codes"
-	for name in $(dmsetup ls | cut -f1); do run 0 close "$name"; done
-	nothing_left "eight at once"
-}
-for round in $(seq $ROUNDS); do
-at_once luks512 t luks4096 t luks1 t luks512 t luks4096 t luks1 t luks512 t luks4096 t
-at_once luks512 a luks512 b luks512 c luks512 d luks512 e luks512 f luks512 g luks512 h
-losetup /dev/loop5 luks512
-pids= codes=
-for name in a b c d e f g h; do
-	"$L" open /dev/loop5 $name $K >/dev/null 2>&1 </dev/null &
-	pids="$pids $!"
-done
-for pid in $pids; do wait $pid; codes="$codes $?"; done
-codes=$(echo $codes | tr ' ' '\n' | sort | tr '\n' ' ')
-[ "$codes" = '0 5 5 5 5 5 5 5 ' ] || wrong "one device eight times ends with $codes"
-for name in $(dmsetup ls | cut -f1); do run 0 close "$name"; done
-losetup -d /dev/loop5
-nothing_left "one device eight times"
-done
-
 # --- A container's own /dev, as root and as nobody.
 section container
 cp "$L" luks4096 key /dev/shm && chmod 755 /dev/shm/* && mv /dev/shm/"${L##*/}" /dev/shm/luksmith 2>/dev/null
