@@ -10,7 +10,10 @@ use jobs::secret::stored::{Reference, StoredSecret};
 pub fn secret(reference: &Reference, in_the_clear: bool) -> StoredSecret {
     let mut access = Access::new(|name| env::var_os(name));
     access.in_the_clear = in_the_clear;
-    access.tls = || serve::nbd::computing().map_err(|error| error.to_string());
+    #[cfg(feature = "remote")]
+    {
+        access.tls = || serve::nbd::computing().map_err(|error| error.to_string());
+    }
     StoredSecret {
         reference: reference.clone(),
         access: Arc::new(access),

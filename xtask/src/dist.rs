@@ -47,6 +47,8 @@ struct Options {
     target: String,
     /// Cargo's profile.
     profile: String,
+    /// The features of the program, where it has not all: `--small` has none.
+    features: Option<String>,
     /// The licence of the C library, where it does not lie where Debian has it.
     libc_licence: Option<PathBuf>,
     /// Build it in two other folders and compare.
@@ -60,28 +62,49 @@ impl Options {
             out: PathBuf::new(),
             target: format!("{}-unknown-linux-gnu", env::consts::ARCH),
             profile: "dist".to_owned(),
+            features: None,
             libc_licence: None,
             twice: false,
         };
         let mut out = None;
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
-            if name == "--twice" {
-                options.twice = true;
-                continue;
+            match name.as_str() {
+                "--twice" => {
+                    options.twice = true;
+                    continue;
+                }
+                "--small" => {
+                    options.features.get_or_insert_default();
+                    continue;
+                }
+                _ => {}
             }
             let mut value = || rest.next().ok_or(format!("{name} needs a value"));
             match name.as_str() {
                 "--out" => out = Some(absolute(value()?)?),
                 "--target" => options.target.clone_from(value()?),
+                "--features" => options.features = Some(value()?.clone()),
                 "--profile" => options.profile.clone_from(value()?),
                 "--libc-licence" => options.libc_licence = Some(absolute(value()?)?),
                 other => return Err(format!("dist has no option {other}")),
             }
         }
-        options.out =
-            out.unwrap_or_else(|| options.source.join("target/dist").join(&options.target));
+        options.out = out.unwrap_or_else(|| {
+            let small = options.features.as_ref().map_or("", |_| "-small");
+            let folder = format!("{}{small}", options.target);
+            options.source.join("target/dist").join(folder)
+        });
         Ok(options)
+    }
+
+    /// What cargo is told of features.
+    fn feature_flags(&self) -> Vec<&str> {
+        match self.features.as_deref() {
+            None => Vec::new(),
+            Some("") => vec!["--no-default-features"],
+            Some(features) => vec!["--no-default-features", "--features", features],
+        }
     }
 }
 
@@ -110,6 +133,7 @@ fn build(options: &Options, site: &Site) -> Result<PathBuf, String> {
     );
     command
         .args(["--target", &options.target, "--profile", &options.profile])
+        .args(options.feature_flags())
         .arg("--target-dir")
         .arg(&site.target_folder)
         // By this variable flags may have blanks.
@@ -299,6 +323,22 @@ mod tests {
         let other = other.unwrap();
         assert_eq!(other.out, Path::new("/o"));
         assert!(other.twice && !default.twice);
+        assert!(default.feature_flags().is_empty());
+        for (words, flags) in [
+            (&["--small"][..], "--no-default-features"),
+            (
+                &["--features", "tls"],
+                "--no-default-features --features tls",
+            ),
+            (
+                &["--features", "tls", "--small"],
+                "--no-default-features --features tls",
+            ),
+        ] {
+            let few = parse(words).unwrap();
+            assert_eq!(few.feature_flags().join(" "), flags);
+            assert!(few.out.ends_with(format!("{}-small", few.target)));
+        }
         assert!(parse(&["--target"]).is_err());
         assert!(parse(&["--static"]).is_err());
     }

@@ -40,7 +40,8 @@ usage: cargo xtask TASK
                                          (sector-ciphers, ivs, kdfs, headers, volumes, images, clones, serve, mount)
   campaign NAME                          a test in full of which each run has a share: locks (16 processes, 200
                                          edits each), faults (every write and sync failed and killed),
-                                         races (10,000 for the names of new files); serve (32 clients, a
+                                         races (10,000 for the names of new files); mappings (100 races of eight
+                                         for one mapping); serve (32 clients, a
                                          million operations, a server killed 200 times); mount (a
                                          million operations); 32-bit: the tests of the
                                          libraries as 32-bit programs; coverage: lines of the parsers and
@@ -55,9 +56,11 @@ usage: cargo xtask TASK
                                          for an hour or more: a table of the steps that each tool passes
   crash [--count N] [--seed S]           what a loss of power may leave of reencryptions in place, 1000000 states
                                          unless said: each is read and a share gone on from, with a second crash
-  dist [--target TRIPLE] [--out DIR] [--profile NAME] [--libc-licence FILE] [--twice]
-                                         luksmith as one static file, its licences and SHA256SUMS
-                                         (target/dist/TRIPLE); --twice: built in two folders and compared
+  dist [--target TRIPLE] [--out DIR] [--profile NAME] [--features LIST | --small]
+       [--libc-licence FILE] [--twice]   luksmith as one static file, its licences and SHA256SUMS
+                                         (target/dist/TRIPLE); --features: with these of its features alone
+                                         (remote, tls; target/dist/TRIPLE-small), --small: with none;
+                                         --twice: built in two folders and compared
   fuzz [--seconds N] [--runs N] [--seed N] [--sanitizer NAME] [TARGET...]
                                          a fuzz campaign (60 seconds, every target); sanitizer: address where
                                          nightly is installed, else none

@@ -42,6 +42,21 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             "-Dwarnings",
         ]))
     });
+    check(
+        &mut counts,
+        "clippy of the program without its features",
+        || {
+            workspace::run(&mut workspace::cargo(&[
+                "clippy",
+                "--package",
+                "luksmith",
+                "--no-default-features",
+                "--locked",
+                "--",
+                "-Dwarnings",
+            ]))
+        },
+    );
     check(&mut counts, "lockfile of the fuzz targets", || {
         let folder = workspace::root().join("fuzz");
         let mut metadata =

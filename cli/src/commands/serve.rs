@@ -1,6 +1,9 @@
 //! `serve IMG`: the plaintext of a container over NBD.
 
+#[cfg(any(test, not(feature = "tls")))]
+mod no_tls;
 mod place;
+#[cfg(feature = "tls")]
 mod tls;
 
 use std::ffi::OsStr;
@@ -9,8 +12,9 @@ use std::path::Path;
 
 use jobs::serve::ServedReport;
 use serde_json::Value;
-use serve::nbd::ServeOptions;
 
+#[cfg(not(feature = "tls"))]
+use self::no_tls as tls;
 use self::place::{Listening, Place};
 use super::daemon::command;
 use super::daemon::opened::{self, Opened};
@@ -66,11 +70,7 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Error> {
             command::begin(command, &variables, &stop)
         })
         .transpose()?;
-    let options = ServeOptions {
-        threads: threads(),
-        tls,
-        ..ServeOptions::default()
-    };
+    let options = tls::options(tls, threads());
     let ended = serve::nbd::serve(&listening.listeners, &export, options, &stop, &|event| {
         log.line(&event.to_string());
     });

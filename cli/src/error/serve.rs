@@ -2,6 +2,7 @@
 
 use std::io;
 
+#[cfg(feature = "tls")]
 use serve::nbd::TlsError;
 
 use crate::exit::Exit;
@@ -49,10 +50,15 @@ pub enum ServeError {
         /// The address.
         address: String,
     },
+    /// It is a small program, which leaves that out.
+    #[error("this luksmith is built without TLS")]
+    NoTls,
     /// What TLS is computed with.
+    #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(TlsError),
     /// A file that TLS needs does not have what it should.
+    #[cfg(feature = "tls")]
     #[error("{file}: {source}")]
     TlsPart {
         /// The file.
@@ -61,6 +67,7 @@ pub enum ServeError {
         source: TlsError,
     },
     /// A file that TLS needs cannot be read.
+    #[cfg(feature = "tls")]
     #[error("cannot read {file}: {source}")]
     TlsFile {
         /// The file.

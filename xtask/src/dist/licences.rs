@@ -99,6 +99,7 @@ fn crates(options: &Options, text: &mut String) -> Result<(), String> {
             "normal",
         ],
     );
+    tree.args(options.feature_flags());
     tree.args(["--target", &options.target, "--prefix", "none"]);
     tree.args(["--format", "{p}\t{l}"]);
     let listed = workspace::output(&mut tree)?;

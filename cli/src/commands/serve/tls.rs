@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 use dmcrypt::LockedBytes;
 use jobs::secret_buffer::SecretBuffer;
 use rustix::fs::OFlags;
-use serve::nbd::{TlsError, TlsMaterial, TlsPart, TlsServer};
+use serve::nbd::{ServeOptions, TlsError, TlsMaterial, TlsPart, TlsServer};
 
 use super::ServeError;
 use crate::args::ServerArgs;
@@ -56,6 +57,15 @@ pub(super) fn server(args: &ServerArgs) -> Result<Option<TlsServer>, ServeError>
             None => ServeError::Tls(source),
         })?;
     Ok(Some(server))
+}
+
+/// How it is served.
+pub(super) fn options(tls: Option<TlsServer>, threads: NonZeroUsize) -> ServeOptions {
+    ServeOptions {
+        threads,
+        tls,
+        ..ServeOptions::default()
+    }
 }
 
 /// The file that is to blame.
