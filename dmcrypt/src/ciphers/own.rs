@@ -1,10 +1,16 @@
-//! What the ciphers that are written here share: they work block after block, and look like a crate's.
+//! What the ciphers that are written here share: a few blocks pass through the rounds side by side, and they look like a
+//! crate's.
 
 use ::cipher::{
     Array, Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt,
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
-    InvalidLength, Key, KeyInit, KeySizeUser, ParBlocksSizeUser, array::ArraySize, consts::U1,
+    InvalidLength, Key, KeyInit, KeySizeUser, ParBlocks, ParBlocksSizeUser, array::ArraySize,
+    consts::U4, typenum::Unsigned,
 };
+
+/// So many blocks are side by side: a table look-up takes as long as several are begun, and with more of them the words no
+/// longer have a register each.
+pub(super) const SIDE_BY_SIDE: usize = U4::USIZE;
 
 /// A block cipher, by its two functions on a block.
 pub(super) trait OneBlock: Send + Sized + Sync {
@@ -19,6 +25,14 @@ pub(super) trait OneBlock: Send + Sized + Sync {
     fn encrypt(&self, block: &mut Array<u8, Self::BlockSize>);
 
     fn decrypt(&self, block: &mut Array<u8, Self::BlockSize>);
+
+    fn encrypt_side_by_side(&self, blocks: &mut [Array<u8, Self::BlockSize>; SIDE_BY_SIDE]) {
+        blocks.iter_mut().for_each(|block| self.encrypt(block));
+    }
+
+    fn decrypt_side_by_side(&self, blocks: &mut [Array<u8, Self::BlockSize>; SIDE_BY_SIDE]) {
+        blocks.iter_mut().for_each(|block| self.decrypt(block));
+    }
 }
 
 /// The cipher with the traits of the cipher crate.
@@ -43,7 +57,7 @@ impl<C: OneBlock> BlockSizeUser for Own<C> {
 }
 
 impl<C: OneBlock> ParBlocksSizeUser for Own<C> {
-    type ParBlocksSize = U1;
+    type ParBlocksSize = U4;
 }
 
 impl<C: OneBlock> BlockCipherEncrypt for Own<C> {
@@ -58,6 +72,12 @@ impl<C: OneBlock> BlockCipherEncBackend for Own<C> {
         self.0.encrypt(&mut copy);
         *block.get_out() = copy;
     }
+
+    fn encrypt_par_blocks(&self, mut blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        let mut copies = blocks.clone_in();
+        self.0.encrypt_side_by_side(&mut copies.0);
+        *blocks.get_out() = copies;
+    }
 }
 
 impl<C: OneBlock> BlockCipherDecrypt for Own<C> {
@@ -71,6 +91,12 @@ impl<C: OneBlock> BlockCipherDecBackend for Own<C> {
         let mut copy = block.clone_in();
         self.0.decrypt(&mut copy);
         *block.get_out() = copy;
+    }
+
+    fn decrypt_par_blocks(&self, mut blocks: InOut<'_, '_, ParBlocks<Self>>) {
+        let mut copies = blocks.clone_in();
+        self.0.decrypt_side_by_side(&mut copies.0);
+        *blocks.get_out() = copies;
     }
 }
 
