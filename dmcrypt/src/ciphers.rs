@@ -22,7 +22,9 @@ mod xtea;
 
 use crate::{
     AesKernel,
-    expand::{expand, expand_by_size, expand_xts, expand_xts_by_size},
+    expand::{
+        expand, expand_by_size, expand_wide, expand_xts, expand_xts_by_size, expand_xts_wide,
+    },
     kernels::{block::BlockCipher, xts::XtsKernel},
 };
 

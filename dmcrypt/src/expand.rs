@@ -3,6 +3,7 @@
 use crate::{
     kernels::{
         block::BlockCipher,
+        lanes::{OfWords, Vectors, Wide},
         xts::{Batched, Direction, XtsKernel},
     },
     low::pages::Locked,
@@ -69,6 +70,65 @@ where
         24 => expand_xts::<C192>(data_key, tweak_key),
         32 => expand_xts::<C256>(data_key, tweak_key),
         bytes => panic!("there is no key of {bytes} bytes"),
+    }
+}
+
+/// [`Cipher::expand`](crate::ciphers::Cipher::expand) of a cipher that runs on the vectors that the processor has.
+///
+/// # Panics
+/// When it does not take a key of this size.
+pub(crate) fn expand_wide<C: OfWords + 'static>(key: &[u8]) -> Box<dyn BlockCipher> {
+    Box::new(Locked::new(Named {
+        name: Vectors::widest().name(),
+        inner: Wide::<C>::new_from_slice(key).expect("the length of the key was checked"),
+    }))
+}
+
+/// [`Cipher::expand_xts`](crate::ciphers::Cipher::expand_xts) of such a cipher.
+///
+/// # Panics
+/// When it does not take keys of these sizes.
+pub(crate) fn expand_xts_wide<C: OfWords + 'static>(
+    data_key: &[u8],
+    tweak_key: &[u8],
+) -> Box<dyn XtsKernel> {
+    Box::new(Locked::new(Named {
+        name: Vectors::widest().name(),
+        inner: Batched::<Wide<C>>::new(data_key, tweak_key),
+    }))
+}
+
+/// Code under its name.
+struct Named<K> {
+    name: &'static str,
+    inner: K,
+}
+
+impl<C: BlockCipher> BlockCipher for Named<C> {
+    fn encrypt_blocks(&self, blocks: &mut [u8]) {
+        self.inner.encrypt_blocks(blocks);
+    }
+
+    fn decrypt_blocks(&self, blocks: &mut [u8]) {
+        self.inner.decrypt_blocks(blocks);
+    }
+
+    fn encrypt_chains(&self, links: &mut [u8], chain_bytes: usize, data: &mut [u8]) {
+        self.inner.encrypt_chains(links, chain_bytes, data);
+    }
+
+    fn kernel(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<K: XtsKernel> XtsKernel for Named<K> {
+    fn apply(&self, direction: Direction, ivs: &mut [u8], unit_bytes: usize, data: &mut [u8]) {
+        self.inner.apply(direction, ivs, unit_bytes, data);
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
     }
 }
 

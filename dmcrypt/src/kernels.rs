@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod cbc;
+pub(crate) mod lanes;
 pub(crate) mod xts;
 
 use zeroize::optimization_barrier;

@@ -27,11 +27,15 @@ pub(super) trait OneBlock: Send + Sized + Sync {
     fn decrypt(&self, block: &mut Array<u8, Self::BlockSize>);
 
     fn encrypt_side_by_side(&self, blocks: &mut [Array<u8, Self::BlockSize>; SIDE_BY_SIDE]) {
-        blocks.iter_mut().for_each(|block| self.encrypt(block));
+        for block in blocks {
+            self.encrypt(block);
+        }
     }
 
     fn decrypt_side_by_side(&self, blocks: &mut [Array<u8, Self::BlockSize>; SIDE_BY_SIDE]) {
-        blocks.iter_mut().for_each(|block| self.decrypt(block));
+        for block in blocks {
+            self.decrypt(block);
+        }
     }
 }
 

@@ -44,10 +44,7 @@ impl Twofish {
         let t0 = self.g(r0);
         let t1 = self.g(r1.rotate_left(8));
         let sum = t0.wrapping_add(t1);
-        [
-            sum.wrapping_add(k0),
-            sum.wrapping_add(t1).wrapping_add(k1),
-        ]
+        [sum.wrapping_add(k0), sum.wrapping_add(t1).wrapping_add(k1)]
     }
 
     #[inline]

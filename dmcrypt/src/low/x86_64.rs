@@ -6,11 +6,13 @@
 //! | [`schedule`] | round keys |
 //! | `text` | the assembly, which is the same for every width |
 //! | [`width`] | the kernels, from that text |
+//! | [`lanes`] | words of many blocks, for ciphers that are made of operations on words |
 //! | [`sha`] | HMAC-SHA-256 |
 //! | [`aes`] | [`BlockCipher`](crate::kernels::block::BlockCipher) and [`XtsKernel`](crate::kernels::xts::XtsKernel), in safe code |
 
 pub(crate) mod aes;
 pub(crate) mod cpu;
+pub(crate) mod lanes;
 mod schedule;
 pub(crate) mod sha;
 mod text;

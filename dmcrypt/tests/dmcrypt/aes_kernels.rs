@@ -196,9 +196,9 @@ fn ciphers_name_their_kernel() {
         assert_eq!(name(None), AesKernel::best().name(), "{spec}");
     }
     assert_eq!(AesKernel::best().name(), here[here.len() - 1].name());
-    let serpent: CipherSpec = "serpent-xts-plain64".parse().expect("a specification");
-    let serpent = serpent
-        .sector_cipher_by(Some(AesKernel::best()), &[7; 32], options(512, false))
+    let cast5: CipherSpec = "cast5-cbc-plain64".parse().expect("a specification");
+    let cast5 = cast5
+        .sector_cipher_by(Some(AesKernel::best()), &[7; 16], options(512, false))
         .expect("it is built");
-    assert_eq!(serpent.kernel(), "portable");
+    assert_eq!(cast5.kernel(), "portable");
 }

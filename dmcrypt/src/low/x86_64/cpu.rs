@@ -12,6 +12,33 @@ pub(crate) struct Vaes(());
 #[derive(Clone, Copy)]
 pub(crate) struct Vaes512(());
 
+/// Words in vectors of 256 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// Words and bytes in vectors of 512 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx2 {
+    pub(crate) fn new() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2");
+        has.then_some(Self(()))
+    }
+}
+
+impl Avx512 {
+    pub(crate) fn new() -> Option<Self> {
+        Avx2::new()?;
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl");
+        has.then_some(Self(()))
+    }
+}
+
 /// The rounds and the message schedule of SHA-256.
 #[derive(Clone, Copy)]
 pub(crate) struct ShaNi(());
