@@ -11,6 +11,7 @@ mod modules;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -102,8 +103,9 @@ fn two_folders_make_one_file_and_a_guest_needs_nothing_else() {
 
     let mut kernel = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/uml-run"));
     kernel.env("UML_TIMEOUT", "600").arg("--initramfs");
+    let started = Instant::now();
     let console = succeed(kernel.arg(path("initramfs"))).replace('\r', "");
-    println!("{console}");
+    println!("{console}{:.1?} from power on to off", started.elapsed());
     let mut rest = console.as_str();
     for (step, expected) in STEPS {
         (_, rest) = rest
