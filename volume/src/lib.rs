@@ -95,6 +95,7 @@
 //! | [`cursor`] | [`StorageCursor`]: `Read`, `Write` and `Seek` for what wants those |
 //! | [`pipeline`] | [`copy`]: whole images, with several threads |
 //! | [`blocks`] | hashes of blocks, with several threads |
+//! | [`region`] | locks over parts of a storage |
 //! | [`salvage`] | what can be read of a storage with bad places |
 //! | [`lock`] | header locks, and the image locks that QEMU takes |
 //! | [`error`] | what can go wrong |
@@ -106,6 +107,7 @@ pub mod error;
 pub mod lock;
 pub mod mapping;
 pub mod pipeline;
+pub mod region;
 pub mod salvage;
 mod span;
 pub mod storage;
@@ -177,6 +179,7 @@ pub use error::{CopyError, Error, is_bad_place};
 pub use lock::{HeaderLock, ImageLock, ImageRole, LockMode};
 pub use mapping::{Mapping, Segment, SegmentKind};
 pub use pipeline::{Branch, Copied, CopyOptions, Sink, Source, copy};
+pub use region::RegionLocks;
 pub use salvage::{Unread, read_around};
 pub use storage::{
     Access, CrashState, CrashStates, CrashedDisks, DisksCrashStates, Fault, FaultOn, FileStorage,

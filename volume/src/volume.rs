@@ -2,12 +2,13 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher, SectorSize};
 
 use crate::lock::{HeaderLock, LockMode};
 use crate::mapping::{Mapping, Segment, SegmentKind};
+use crate::region::RegionLocks;
 use crate::salvage::{Salvage, Unread, sector_of};
 use crate::span::{Part, bytes_of, split};
 use crate::storage::{Storage, no_room, past_end};
@@ -35,7 +36,7 @@ impl Volume {
         Self {
             storage,
             mapping,
-            regions: RegionLocks::default(),
+            regions: RegionLocks::new(REGION_BYTES),
         }
     }
 
@@ -440,46 +441,5 @@ impl SectorBuffer {
 /// How much plaintext `write_at` copies before it encrypts it.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
-/// Locks over regions of the volume: region n is guarded by lock n modulo their number.
-///
-/// Whoever needs several takes them in the order of the locks, so that no two threads wait for each other.
-struct RegionLocks([RwLock<()>; STRIPES]);
-
-impl RegionLocks {
-    fn read(&self, range: Range<u64>) -> Vec<RwLockReadGuard<'_, ()>> {
-        self.of(range)
-            .map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner))
-            .collect()
-    }
-
-    fn write(&self, range: Range<u64>) -> Vec<RwLockWriteGuard<'_, ()>> {
-        self.of(range)
-            .map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner))
-            .collect()
-    }
-
-    fn of(&self, range: Range<u64>) -> impl Iterator<Item = &RwLock<()>> {
-        let first = range.start / REGION_BYTES;
-        let regions = if range.is_empty() {
-            0
-        } else {
-            (range.end - 1) / REGION_BYTES - first + 1
-        };
-        // How far a lock's first region lies behind the range's; all of them where the range is long.
-        let stripes = STRIPES as u64;
-        (0..stripes)
-            .zip(&self.0)
-            .filter(move |(stripe, _)| (stripe + stripes - first % stripes) % stripes < regions)
-            .map(|(_, lock)| lock)
-    }
-}
-
-impl Default for RegionLocks {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| RwLock::new(())))
-    }
-}
-
 /// Half a chunk of the pipeline, whose neighbours should not wait for each other.
 const REGION_BYTES: u64 = 256 * 1024;
-const STRIPES: usize = 64;
