@@ -53,6 +53,9 @@ pub enum Error {
         /// As the image names it.
         name: String,
     },
+    /// It can be read, and is not written.
+    #[error("it can only be read: {0}")]
+    ReadOnly(String),
     /// What an image may not refer to.
     #[error("{what} {name:?}: {reason}")]
     Name {

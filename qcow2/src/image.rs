@@ -8,6 +8,7 @@ use volume::{Storage, Window};
 
 use crate::error::{Error, field};
 use crate::header::{self, Crypt, Header};
+use crate::live::{Changes, Live};
 use crate::snapshot::{self, Snapshot};
 use crate::view::{Layer, Table, View};
 
@@ -158,6 +159,55 @@ impl Image {
     ///
     /// Something that the image refers to, or the cipher of an encrypted one, is missing in `layer`.
     pub fn view(&self, snapshot: Option<&Snapshot>, layer: Layer) -> Result<View, Error> {
+        self.changed_view(snapshot, layer, None)
+    }
+
+    /// The plaintext of the disk, to be written too. All tables are read first: those of an image that is written fit each
+    /// other, so that no byte of the disk can lie where something else does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::view`]; [`Error::ReadOnly`] for an image that is not written in its place.
+    pub fn live(&self, layer: Layer) -> Result<Live, Error> {
+        if let Some(reason) = self.read_only_because() {
+            return Err(Error::ReadOnly(reason.to_owned()));
+        }
+        let checked = self.check()?;
+        if let Some(what) = checked.left_out {
+            return Err(Error::ReadOnly(format!("not looked at: {what}")));
+        }
+        if let Some(problem) = checked.problems.first() {
+            return Err(Error::ReadOnly(problem.to_string()));
+        }
+        let changes = Arc::new(Changes::default());
+        let view = self.changed_view(None, layer, Some(Arc::clone(&changes)))?;
+        Ok(Live::new(view, Arc::clone(&self.storage), changes)?)
+    }
+
+    /// Why its header says that it is not written.
+    fn read_only_because(&self) -> Option<&'static str> {
+        let header = &self.header;
+        if header.is_dirty {
+            Some("it is marked dirty, and its refcounts may be wrong")
+        } else if header.is_corrupt {
+            Some("it is marked corrupt")
+        } else if header.data_file.is_some() {
+            Some("its clusters lie in a data file")
+        } else if header.autoclear & BITMAPS != 0 {
+            Some("it has bitmaps of what was written, which would be wrong afterwards")
+        } else if header.autoclear != 0 {
+            Some("it has an autoclear feature that is unknown")
+        } else {
+            None
+        }
+    }
+
+    fn changed_view(
+        &self,
+        snapshot: Option<&Snapshot>,
+        layer: Layer,
+        changes: Option<Arc<Changes>>,
+    ) -> Result<View, Error> {
         let header = &self.header;
         if header.crypt != Crypt::None && layer.cipher.is_none() {
             return field("encryption method", 2, "its LUKS header is not unlocked");
@@ -190,9 +240,13 @@ impl Image {
             header.clone(),
             table,
             layer,
+            changes,
         )?)
     }
 }
+
+/// The autoclear feature: its bitmaps are right.
+const BITMAPS: u64 = 1;
 
 /// Refuses the name of a backing or data file that leads anywhere but to a file beside the image or below or above it.
 ///

@@ -6,7 +6,14 @@ use crate::header::Header;
 pub(crate) const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 pub(crate) const COPIED: u64 = 1 << 63;
 const COMPRESSED: u64 = 1 << 62;
-const ZERO: u64 = 1;
+pub(crate) const ZERO: u64 = 1;
+
+/// What an L2 table says of a cluster; without subclusters their bitmap is 0.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) word: u64,
+    pub(crate) bitmap: u64,
+}
 
 /// Where a cluster, or a subcluster of it, is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

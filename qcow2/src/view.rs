@@ -1,20 +1,19 @@
 //! The plaintext of an image.
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher};
 use volume::{HeaderLock, LockMode, Storage};
 
+use crate::cache::{Cache, OfImage};
 use crate::header::Header;
 use crate::inflate::inflate;
-use crate::table::{self, Place};
+use crate::live::Changes;
+use crate::table::{self, Entry, Place};
 
-/// Tables are read by blocks of this size, and so many are kept.
-const BLOCK_BYTES: u64 = 4096;
-const BLOCKS: usize = 1024;
 /// How many L2 entries are looked at in one search for data.
 const EXTENT_ENTRIES: u64 = 1 << 16;
 /// As long as an extent is that is told at once.
@@ -29,6 +28,8 @@ pub struct Layer {
     pub data: Option<Arc<dyn Storage>>,
     /// The plaintext of what stands below it, where it refers to that; where it ends, zeros follow.
     pub backing: Option<Arc<dyn Storage>>,
+    /// What is kept of its tables. Images that lie on each other are given the same one.
+    pub cache: Cache,
 }
 
 /// Which L1 table is read.
@@ -37,18 +38,20 @@ pub(crate) struct Table {
     pub(crate) size: u64,
 }
 
-/// The plaintext of a disk, to be read at any byte by many threads at once. It cannot be written.
+/// The plaintext of a disk, to be read at any byte by many threads at once. It cannot be written;
+/// a [`Live`](crate::Live) one can.
 pub struct View {
     storage: Arc<dyn Storage>,
-    storage_len: u64,
+    /// It grows where it is written.
+    storage_len: AtomicU64,
     data: Arc<dyn Storage>,
-    data_len: u64,
+    data_len: AtomicU64,
     header: Header,
     table: Table,
     layer: Layer,
-    blocks: Mutex<HashMap<u64, Arc<[u8]>>>,
-    /// The compressed cluster that was read last, by its place.
-    inflated: Mutex<Option<(u64, Arc<[u8]>)>>,
+    kept: OfImage,
+    /// What its tables do not say yet, where it is written.
+    changes: Option<Arc<Changes>>,
 }
 
 impl View {
@@ -58,18 +61,46 @@ impl View {
         header: Header,
         table: Table,
         layer: Layer,
+        changes: Option<Arc<Changes>>,
     ) -> io::Result<Self> {
         Ok(Self {
-            storage_len: storage.len()?,
-            data_len: data.len()?,
+            storage_len: storage.len()?.into(),
+            data_len: data.len()?.into(),
             storage,
             data,
             header,
             table,
+            kept: layer.cache.of_image(),
             layer,
-            blocks: Mutex::default(),
-            inflated: Mutex::default(),
+            changes,
         })
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn cipher(&self) -> Option<&dyn SectorCipher> {
+        self.layer.cipher.as_deref()
+    }
+
+    pub(crate) fn has_backing(&self) -> bool {
+        self.layer.backing.is_some()
+    }
+
+    /// The file has at least so many bytes by now.
+    pub(crate) fn grow(&self, len: u64) {
+        self.storage_len.fetch_max(len, Ordering::SeqCst);
+        self.data_len.fetch_max(len, Ordering::SeqCst);
+    }
+
+    /// These bytes of tables were written.
+    pub(crate) fn forget(&self, bytes: Range<u64>) {
+        self.kept.forget(bytes);
+    }
+
+    fn storage_len(&self) -> u64 {
+        self.storage_len.load(Ordering::SeqCst)
     }
 
     /// Bytes that are in one place: a cluster, or its thirty-second part.
@@ -81,33 +112,50 @@ impl View {
     /// Where byte `offset` of the disk is.
     fn place(&self, offset: u64) -> io::Result<Place> {
         let header = &self.header;
-        let cluster = offset >> header.cluster_bits;
+        let (at, entry) = self.entry(offset >> header.cluster_bits)?;
+        let sub = offset % header.cluster_bytes() / self.unit();
+        table::place(header, entry.word, entry.bitmap, sub).map_err(|reason| {
+            let word = entry.word;
+            bad(format!("L2 entry {word:#x} at byte {at} {reason}"))
+        })
+    }
+
+    /// What is said of a cluster of the disk, and where.
+    pub(crate) fn entry(&self, cluster: u64) -> io::Result<(u64, Entry)> {
+        let changes = self.changes.as_ref();
+        if let Some(entry) = changes.and_then(|changes| changes.entry(cluster)) {
+            return Ok((0, entry));
+        }
+        let header = &self.header;
         let Some(l2) = self.l2(cluster)? else {
-            return Ok(Place::Unallocated);
+            return Ok((0, Entry::default()));
         };
         let at = l2 + cluster % header.l2_entries() * header.l2_entry_bytes();
-        let entry = self.word(at)?;
+        let word = self.word(at)?;
         let bitmap = if header.has_extended_l2 {
             self.word(at + 8)?
         } else {
             0
         };
-        let sub = offset % header.cluster_bytes() / self.unit();
-        table::place(header, entry, bitmap, sub)
-            .map_err(|reason| bad(format!("L2 entry {entry:#x} at byte {at} {reason}")))
+        Ok((at, Entry { word, bitmap }))
+    }
+
+    /// Where the L1 entry of a cluster lies, and what it says.
+    pub(crate) fn l1(&self, cluster: u64) -> io::Result<(u64, u64)> {
+        let at = self.table.offset + cluster / self.header.l2_entries() * 8;
+        Ok((at, self.word(at)?))
     }
 
     /// Where the L2 table of a cluster lies.
-    fn l2(&self, cluster: u64) -> io::Result<Option<u64>> {
+    pub(crate) fn l2(&self, cluster: u64) -> io::Result<Option<u64>> {
         let header = &self.header;
-        let at = self.table.offset + cluster / header.l2_entries() * 8;
-        let entry = self.word(at)?;
+        let (at, entry) = self.l1(cluster)?;
         let Some(l2) = table::l2_offset(entry) else {
             return Ok(None);
         };
         let end = l2 + header.cluster_bytes();
-        if !l2.is_multiple_of(header.cluster_bytes()) || end > self.storage_len {
-            let len = self.storage_len;
+        let len = self.storage_len();
+        if !l2.is_multiple_of(header.cluster_bytes()) || end > len {
             let reason = "leads to no L2 table of whole clusters before the end at byte";
             return Err(bad(format!(
                 "L1 entry {entry:#x} at byte {at} {reason} {len}"
@@ -118,26 +166,8 @@ impl View {
 
     /// Eight bytes of a table.
     fn word(&self, at: u64) -> io::Result<u64> {
-        let start = at - at % BLOCK_BYTES;
-        let known = lock(&self.blocks).get(&start).cloned();
-        let block = if let Some(block) = known {
-            block
-        } else {
-            let bytes = BLOCK_BYTES.min(self.storage_len.saturating_sub(start));
-            let mut block = vec![0; usize::try_from(bytes).unwrap_or(0)];
-            self.storage.read_at(start, &mut block)?;
-            let block: Arc<[u8]> = block.into();
-            let mut blocks = lock(&self.blocks);
-            if blocks.len() >= BLOCKS {
-                blocks.clear();
-            }
-            blocks.insert(start, Arc::clone(&block));
-            block
-        };
-        let within = usize::try_from(at - start).unwrap_or(usize::MAX);
-        let word = block.get(within..within.saturating_add(8));
-        let word = word.and_then(|word| word.try_into().ok());
-        word.map(u64::from_be_bytes).ok_or_else(|| {
+        let word = self.kept.word(&*self.storage, self.storage_len(), at)?;
+        word.ok_or_else(|| {
             bad(format!(
                 "table entry at byte {at} lies past the end of the file"
             ))
@@ -145,7 +175,7 @@ impl View {
     }
 
     /// Fills `buf` from byte `at` of the file that has the clusters.
-    fn read_data(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn read_data(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
         let Some(cipher) = &self.layer.cipher else {
             return self.read_host(at, buf);
         };
@@ -170,10 +200,10 @@ impl View {
     /// The same without decryption. The last cluster of a file may be there in part: zeros follow.
     fn read_host(&self, at: u64, buf: &mut [u8]) -> io::Result<()> {
         let cluster = self.header.cluster_bytes();
-        let there = self.data_len.saturating_sub(at).min(buf.len() as u64);
+        let len = self.data_len.load(Ordering::SeqCst);
+        let there = len.saturating_sub(at).min(buf.len() as u64);
         let end = at.saturating_add(buf.len() as u64);
-        if end > self.data_len.next_multiple_of(cluster) {
-            let len = self.data_len;
+        if end > len.next_multiple_of(cluster) {
             let message = format!(
                 "cluster at byte {} lies past the end at byte {len}",
                 (end - 1) / cluster * cluster
@@ -201,26 +231,24 @@ impl View {
     }
 
     fn inflated(&self, at: u64, bytes: usize) -> io::Result<Arc<[u8]>> {
-        if let Some((known, cluster)) = &*lock(&self.inflated)
-            && *known == at
-        {
-            return Ok(Arc::clone(cluster));
+        if let Some(cluster) = self.kept.inflated(at) {
+            return Ok(cluster);
         }
-        if at >= self.storage_len {
-            let len = self.storage_len;
+        let len = self.storage_len();
+        if at >= len {
             return Err(bad(format!(
                 "compressed cluster at byte {at} lies past the end at byte {len}"
             )));
         }
         // Its length is in sectors, of which the file's last need not be whole.
-        let there = (bytes as u64).min(self.storage_len - at);
+        let there = (bytes as u64).min(len - at);
         let mut data = vec![0; usize::try_from(there).unwrap_or(usize::MAX)];
         self.storage.read_at(at, &mut data)?;
         let mut cluster = vec![0; 1 << self.header.cluster_bits];
         inflate(self.header.compression, &data, &mut cluster)
             .map_err(|reason| bad(format!("compressed cluster at byte {at}: {reason}")))?;
         let cluster: Arc<[u8]> = cluster.into();
-        *lock(&self.inflated) = Some((at, Arc::clone(&cluster)));
+        self.kept.keep_inflated(at, &cluster);
         Ok(cluster)
     }
 
@@ -285,7 +313,7 @@ impl Storage for View {
     }
 
     fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        let message = "a qcow2 image cannot be written in place";
+        let message = "this view of a qcow2 image is for reading";
         Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, message))
     }
 
@@ -321,8 +349,12 @@ impl Storage for View {
             }
             // Where there is no table, all of its clusters are holes.
             let cluster = at >> self.header.cluster_bits;
-            let step = if self.l2(cluster)?.is_none() {
-                let covered = self.header.l2_entries() << self.header.cluster_bits;
+            let entries = self.header.l2_entries();
+            let table = cluster - cluster % entries..(cluster - cluster % entries) + entries;
+            let changes = self.changes.as_ref();
+            let is_changed = changes.is_some_and(|changes| changes.has_any(table));
+            let step = if !is_changed && self.l2(cluster)?.is_none() {
+                let covered = entries << self.header.cluster_bits;
                 covered - at % covered
             } else {
                 looked += 1;
@@ -338,10 +370,6 @@ impl Storage for View {
     }
 }
 
-fn bad(message: String) -> io::Error {
+pub(crate) fn bad(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use dmcrypt::{SECTOR_BYTES, SectorCipher};
 use volume::{HeaderLock, LockMode, Storage, Window};
@@ -10,6 +10,7 @@ use volume::{HeaderLock, LockMode, Storage, Window};
 use super::clusters::Clusters;
 use super::{Layout, NewImage, REFCOUNT_BYTES, Tail, bytes};
 use crate::error::Error;
+use crate::lock;
 
 /// The plaintext of a disk whose image is being made, to be written at any sector by many threads at once. Clusters lie in
 /// the file in the order in which they are written; zeros that nothing was written over take no room.
@@ -350,10 +351,6 @@ fn finished() -> io::Error {
 
 fn bytes_of(bytes: u64) -> usize {
     usize::try_from(bytes).expect("it is the length of something in memory")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How much of a table is written at a time.

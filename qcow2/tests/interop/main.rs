@@ -1,8 +1,8 @@
 //! Images that qemu-img makes, read here.
 
-mod make;
-
 mod defects;
+mod live;
+mod make;
 
 use std::fs;
 use std::path::Path;
