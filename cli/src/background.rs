@@ -21,8 +21,8 @@ use crate::exit::Exit;
 pub(crate) const OPTION: &str = "--in-background";
 /// No key is longer.
 const MAX_KEY_BYTES: usize = 4096;
-/// A reencryption has two.
-const MAX_KEYS: usize = 2;
+/// A reencryption has two; images that lie on each other have one each.
+const MAX_KEYS: usize = jobs::qcow::MOST_LAYERS;
 
 /// What became of the process in the background.
 pub(crate) enum Begun {
@@ -135,6 +135,11 @@ impl Secrets for Given {
 
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
         let key = self.key(0).map(|key| LockedBytes::copy_of(key));
+        Ok(key.map(VolumeKey::from_locked))
+    }
+
+    fn volume_key_below(&self, below: usize) -> Result<Option<VolumeKey>, SecretError> {
+        let key = self.key(below).map(|key| LockedBytes::copy_of(key));
         Ok(key.map(VolumeKey::from_locked))
     }
 

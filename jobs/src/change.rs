@@ -18,9 +18,10 @@ use crate::block::{self, Claim, Ground, InUse};
 use crate::confirm::{Confirm, Loss, Question};
 use crate::error::{ChangeError, Error, Unconfirmed};
 use crate::folder::Folder;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Origin};
 use crate::policy::Policies;
 use crate::secret::Secrets;
+use crate::source::Source;
 use crate::temporary::{Content, TemporaryFile, writing};
 use crate::text;
 use crate::unlock::{self, Unlock};
@@ -153,6 +154,16 @@ impl Target {
     pub fn is_device(&self) -> bool {
         let image = self.image.as_ref();
         image.is_some_and(|image| image.file.is_block_device())
+    }
+
+    /// The same as something that is read: this is what keeps others away.
+    pub(crate) fn source(&self) -> Source {
+        let ground = self.file().map(|file| Ground::of(file.file()));
+        let mut source = Source::of_storage(self.name.clone(), &self.storage);
+        if let Some(ground) = ground {
+            source.origin = ground.map(Origin::Ground);
+        }
+        source
     }
 
     /// The file or block device, where it is one.

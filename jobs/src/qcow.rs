@@ -12,8 +12,11 @@ use dmcrypt::{LockedBytes, Passphrase, SectorCipher, VolumeKey};
 use luks::{Header, Luks, Policy};
 use volume::{ImageLock, SegmentKind, Storage, Window};
 
+use crate::block::Claim;
+use crate::change::Target;
 use crate::error::{Error, QcowError, SecretError, SourceError};
 use crate::inputs::Inputs;
+use crate::open;
 use crate::place::Place;
 use crate::secret::{self, Asked, Secrets};
 use crate::source::Source;
@@ -41,6 +44,8 @@ pub struct Opened {
     /// The image itself first.
     layers: Vec<Layer>,
     snapshot: Option<qcow2::Snapshot>,
+    /// Its own file, where that may be written.
+    written: Option<Target>,
 }
 
 /// One of the files that lie on each other.
@@ -97,6 +102,10 @@ pub struct Disk {
     pub passphrase: Option<Passphrase>,
     /// Size of its volume key; 0 where it is not encrypted.
     pub key_bits: u64,
+    /// The volume keys: its own, which is empty where it is not encrypted, and those of what it stands on.
+    pub keys: Vec<LockedBytes>,
+    /// Whether it can be written.
+    pub is_written: bool,
 }
 
 impl Opened {
@@ -113,10 +122,43 @@ impl Opened {
         in_use: bool,
         watch: &dyn Watch,
     ) -> Result<Self, Error> {
-        let layers = chain::open(place, how.follow, policies, in_use, watch)?;
+        let source = open::source(place, in_use, watch)?;
+        Self::of(source, place, how, policies, in_use, watch)
+    }
+
+    /// The same of an image that is to be written, but for what it stands on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; somebody else uses it.
+    pub fn open_to_write(
+        place: &Place,
+        how: &Qcow2,
+        policies: &[Policy],
+        inputs: &Inputs,
+        watch: &dyn Watch,
+    ) -> Result<Self, Error> {
+        let target = open::changed(place, false, Claim::Whole, inputs)?;
+        let opened = Self::of(target.source(), place, how, policies, false, watch)?;
+        Ok(Self {
+            written: Some(target),
+            ..opened
+        })
+    }
+
+    fn of(
+        source: Source,
+        place: &Place,
+        how: &Qcow2,
+        policies: &[Policy],
+        in_use: bool,
+        watch: &dyn Watch,
+    ) -> Result<Self, Error> {
+        let layers = chain::open(source, place, how.follow, policies, in_use, watch)?;
         let opened = Self {
             layers,
             snapshot: None,
+            written: None,
         };
         let snapshot = how.snapshot.as_deref();
         let snapshot = snapshot.map(|name| opened.image().snapshot(name).cloned());
@@ -226,6 +268,7 @@ impl Opened {
         let mut keyslot = None;
         let mut passphrase = None;
         let mut key_bits = 0;
+        let mut keys = vec![LockedBytes::zeroed(0)];
         let mut unlocked = Vec::with_capacity(self.layers.len());
         let mut below = 0;
         for (index, layer) in self.layers.iter().enumerate() {
@@ -238,6 +281,7 @@ impl Opened {
                 let (opened, by) = unlock::unlock(luks, name, secrets, how, watch)?;
                 keyslot = opened.keyslot();
                 key_bits = opened.volume_key().len() as u64 * 8;
+                keys[0] = LockedBytes::copy_of(opened.volume_key().expose());
                 passphrase = by;
                 unlocked.push(Some(opened));
                 continue;
@@ -253,10 +297,15 @@ impl Opened {
                 },
                 ..how.clone()
             };
-            unlocked.push(Some(unlock::unlock(luks, name, &secrets, &how, watch)?.0));
+            let (opened, _) = unlock::unlock(luks, name, &secrets, &how, watch)?;
+            keys.push(LockedBytes::copy_of(opened.volume_key().expose()));
+            unlocked.push(Some(opened));
         }
 
         let mut storage: Option<Arc<dyn Storage>> = None;
+        let mut is_written = false;
+        // However many there are, what is kept of their tables is bounded.
+        let cache = qcow2::Cache::default();
         for (index, (layer, unlocked)) in self.layers.iter().zip(unlocked).enumerate().rev() {
             let name = &layer.source.name;
             let own = layer.source.seekable()?;
@@ -271,8 +320,17 @@ impl Opened {
                         cipher: cipher.transpose()?,
                         data: data.as_ref().map(Source::seekable).transpose()?,
                         backing: storage,
+                        cache: cache.clone(),
                     };
                     let snapshot = self.snapshot.as_ref().filter(|_| index == 0);
+                    if index == 0
+                        && self.written.is_some()
+                        && let Some(live) = self.live(image, layer.clone(), watch)?
+                    {
+                        is_written = true;
+                        storage = Some(live);
+                        continue;
+                    }
                     let view = image.view(snapshot, layer);
                     Arc::new(view.map_err(|error| image_error(name, error))?)
                 }
@@ -283,7 +341,32 @@ impl Opened {
             keyslot,
             passphrase,
             key_bits,
+            keys,
+            is_written,
         })
+    }
+
+    /// The disk to be written, unless it can only be read.
+    fn live(
+        &self,
+        image: &qcow2::Image,
+        layer: qcow2::Layer,
+        watch: &dyn Watch,
+    ) -> Result<Option<Arc<dyn Storage>>, Error> {
+        let reason = if self.snapshot.is_some() {
+            "it is a snapshot".to_owned()
+        } else {
+            match image.live(layer) {
+                Ok(live) => return Ok(Some(Arc::new(live))),
+                Err(qcow2::Error::ReadOnly(reason)) => reason,
+                Err(error) => return Err(image_error(self.name(), error)),
+            }
+        };
+        watch.warn(&format_args!(
+            "{}: it is served for reading only: {reason}",
+            self.name()
+        ));
+        Ok(None)
     }
 }
 
@@ -348,7 +431,7 @@ impl Secrets for OfLayer<'_> {
 
     /// The one that is given is that of the image itself.
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
-        Ok(None)
+        self.secrets.volume_key_below(self.below)
     }
 
     fn tries(&self) -> u32 {

@@ -39,6 +39,12 @@ pub trait Secrets {
         Ok(None)
     }
 
+    /// The same of the encrypted file that is the `below`th one below a qcow2 image.
+    fn volume_key_below(&self, below: usize) -> Result<Option<VolumeKey>, SecretError> {
+        let _ = below;
+        Ok(None)
+    }
+
     /// Another passphrase, where a reencryption is under way and what was given opens one of its two keys; none where there
     /// is no other one, or no further one.
     fn other_passphrase(&self, asked: &AskedOther<'_>) -> Result<Option<LockedBytes>, SecretError> {

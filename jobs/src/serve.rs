@@ -1,5 +1,7 @@
 //! A container that is opened and stays open: its plaintext as a storage, for whoever serves it.
 
+mod disk;
+
 use std::sync::Arc;
 
 use dmcrypt::{LockedBytes, SECTOR_BYTES};
@@ -19,6 +21,7 @@ use crate::payload;
 use crate::place::Place;
 use crate::plain::{Plain, PlainKey};
 use crate::policy::{self, Policies};
+use crate::qcow::{Opened, Qcow2};
 use crate::secret::Secrets;
 use crate::source::Source;
 use crate::text;
@@ -30,6 +33,8 @@ use crate::watch::Watch;
 pub struct ServeOptions {
     /// What it is.
     pub container: Container,
+    /// It is a qcow2 image, with LUKS inside or not encrypted.
+    pub disk: Option<Qcow2>,
     /// Its header lies here.
     pub header: Option<Place>,
     /// How much plaintext is served, in units of 512 bytes; all that there is unless said.
@@ -65,8 +70,22 @@ pub struct Served {
     _held: (Image, Option<Source>),
 }
 
-/// Makes the volume, as long as there are data for it at that moment.
-type Make = Box<dyn Fn() -> Result<Volume, Error> + Send + Sync>;
+/// Makes the plaintext, as long as there are data for it at that moment.
+type Make = Box<dyn Fn() -> Result<Plaintext, Error> + Send + Sync>;
+
+struct Plaintext {
+    storage: Arc<dyn Storage>,
+    is_read_only: bool,
+}
+
+impl From<Volume> for Plaintext {
+    fn from(volume: Volume) -> Self {
+        Self {
+            is_read_only: volume.mapping().is_read_only(),
+            storage: Arc::new(volume),
+        }
+    }
+}
 
 /// What is served.
 #[derive(Clone, Debug, Serialize)]
@@ -77,7 +96,7 @@ pub struct ServedReport {
     /// The file with the header, where that is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// `luks1`, `luks2` or `plain`.
+    /// `luks1`, `luks2`, `plain` or `qcow2`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Cipher specification.
@@ -105,32 +124,33 @@ impl Served {
     ///
     /// [`MappingError::Size`].
     pub fn resized(&self, size_sectors: Option<u64>) -> Result<Arc<dyn Storage>, Error> {
-        let volume = (self.make)()?;
+        let storage = (self.make)()?.storage;
         let refused = |sectors, problem: String| MappingError::Size {
             name: self.report.image.clone(),
             sectors,
             problem,
         };
         let Some(sectors) = size_sectors.filter(|sectors| *sectors != 0) else {
-            return Ok(Arc::new(volume));
+            return Ok(storage);
         };
         let bytes = sectors.saturating_mul(SECTOR_BYTES);
         if !bytes.is_multiple_of(self.report.sector_size) {
             let unit = self.report.sector_size;
             return Err(refused(sectors, format!("no multiple of {unit} bytes")).into());
         }
-        let own = volume.len();
-        view(volume, bytes)
+        let own = storage.len();
+        let own = own.map_err(|source| unreadable(&self.report.image, source))?;
+        view(storage, own, bytes)
             .ok_or_else(|| refused(sectors, format!("more than there is: {own} bytes")).into())
     }
 }
 
-/// So many bytes of a volume, where it has as many.
-fn view(volume: Volume, bytes: u64) -> Option<Arc<dyn Storage>> {
-    if bytes == volume.len() {
-        return Some(Arc::new(volume));
+/// So many bytes of a plaintext of `own` bytes, where it has as many.
+fn view(storage: Arc<dyn Storage>, own: u64, bytes: u64) -> Option<Arc<dyn Storage>> {
+    if bytes == own {
+        return Some(storage);
     }
-    let window = Window::new(Arc::new(volume) as Arc<dyn Storage>, 0..bytes);
+    let window = Window::new(storage, 0..bytes);
     Some(Arc::new(window.ok()?))
 }
 
@@ -145,6 +165,9 @@ pub fn open(
     secrets: &dyn Secrets,
     watch: &dyn Watch,
 ) -> Result<Served, Error> {
+    if let Some(how) = &options.disk {
+        return disk::open(image, how, options, secrets, watch);
+    }
     let header = options.header.as_ref();
     let header = header.map(|header| open::source(header, options.allow_in_use, watch));
     let header = header.transpose()?;
@@ -178,13 +201,15 @@ pub fn open(
 enum Image {
     Read(Source),
     Written(Target),
+    Disk(Box<Opened>),
 }
 
 impl Image {
-    fn name(&self) -> &String {
+    fn name(&self) -> &str {
         match self {
             Self::Read(source) => &source.name,
             Self::Written(target) => &target.name,
+            Self::Disk(opened) => opened.name(),
         }
     }
 
@@ -192,6 +217,7 @@ impl Image {
         match self {
             Self::Read(source) => Ok(source.seekable()?),
             Self::Written(target) => Ok(Arc::clone(&target.storage)),
+            Self::Disk(opened) => Ok(opened.source().seekable()?),
         }
     }
 }
@@ -210,7 +236,7 @@ impl Opener<'_> {
         let (options, watch) = (self.options, self.watch);
         let (name, header_storage) = match &self.header {
             Some(header) => (header.name.clone(), header.seekable()?),
-            None => (self.image.name().clone(), Arc::clone(&self.storage)),
+            None => (self.image.name().to_owned(), Arc::clone(&self.storage)),
         };
         let policies = options.policies.read()?;
         let luks = unlock::open(&name, header_storage, &policies, watch)?;
@@ -234,7 +260,8 @@ impl Opener<'_> {
         let storage = Arc::clone(&self.storage);
         let make = move || {
             let volume = unlocked.volume(Arc::clone(&storage));
-            volume.map_err(|error| Error::luks(&name, error))
+            let volume = volume.map_err(|error| Error::luks(&name, error))?;
+            Ok(volume.into())
         };
         let served = self.served(Box::new(make), report, keys, (offset, 0))?;
         Ok(Served { keyslot, ..served })
@@ -251,7 +278,7 @@ impl Opener<'_> {
         // Behind an offset is what somebody has looked for.
         if !options.allow_any_source && plain.options.offset_sectors == 0 {
             let storage = &self.storage;
-            let source = Source::of_storage(self.image.name().clone(), storage);
+            let source = Source::of_storage(self.image.name().to_owned(), storage);
             match source.check_raw(&**storage, Meant::Plain) {
                 // Bad places come to light where they are read.
                 Err(SourceError::Read { .. }) => {}
@@ -269,7 +296,7 @@ impl Opener<'_> {
         self.tell_leftover(tail_of(self.bytes()?, plain).1);
         let key = plain.volume_key(self.secrets, self.image.name(), false)?;
         let report = ServedReport {
-            image: self.image.name().clone(),
+            image: self.image.name().to_owned(),
             header: None,
             kind: "plain",
             cipher: plain.cipher().to_string(),
@@ -280,13 +307,13 @@ impl Opener<'_> {
         };
         let keys = vec![LockedBytes::copy_of(key.expose())];
         let first_iv_sector = plain.options.skip_sectors;
-        let (storage, name) = (Arc::clone(&self.storage), self.image.name().clone());
+        let (storage, name) = (Arc::clone(&self.storage), self.image.name().to_owned());
         let plain = plain.clone();
         let make = move || {
             let bytes = storage.len().map_err(|source| unreadable(&name, source))?;
             let (rest, tail) = tail_of(bytes, &plain);
             let mapping = plain.mapping(&key, Some(rest - tail))?;
-            Ok(Volume::new(Arc::clone(&storage), mapping))
+            Ok(Volume::new(Arc::clone(&storage), mapping).into())
         };
         self.served(Box::new(make), report, keys, (offset, first_iv_sector))
     }
@@ -300,19 +327,22 @@ impl Opener<'_> {
         (payload_offset, first_iv_sector): (u64, u64),
     ) -> Result<Served, Error> {
         let name = self.image.name();
-        let volume = make()?;
-        let (own, cannot_be_written) = (volume.len(), volume.mapping().is_read_only());
+        let made = make()?;
+        let own = made.storage.len();
+        let own = own.map_err(|source| unreadable(name, source))?;
+        let cannot_be_written = made.is_read_only;
         if cannot_be_written && !self.options.read_only {
             self.watch.warn(&format_args!(
                 "{name}: a reencryption is under way: it is served for reading only"
             ));
         }
         let payload_bytes = payload::wanted_bytes(self.options.size_sectors).unwrap_or(own);
-        let storage = view(volume, payload_bytes).ok_or_else(|| SourceError::TooSmall {
-            name: name.clone(),
-            bytes: own,
-            needed: payload_bytes,
-        })?;
+        let storage =
+            view(made.storage, own, payload_bytes).ok_or_else(|| SourceError::TooSmall {
+                name: name.to_owned(),
+                bytes: own,
+                needed: payload_bytes,
+            })?;
         Ok(Served {
             report: ServedReport {
                 payload_bytes,
@@ -332,7 +362,7 @@ impl Opener<'_> {
     fn report(&self, luks: &Luks) -> ServedReport {
         let facts = DataFacts::of(luks.header());
         ServedReport {
-            image: self.image.name().clone(),
+            image: self.image.name().to_owned(),
             header: self.header.as_ref().map(|header| header.name.clone()),
             kind: kind_of(luks.header()),
             cipher: text::escape(&facts.ciphers()),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::{
-    AnySourceArgs, BusyArgs, ContainerArgs, HeaderArgs, OpenKeyArgs, OutputArgs, Place, PlainArgs,
-    PolicyArgs, UnlockArgs, operand,
+    AnySourceArgs, BackingKeyArgs, BusyArgs, ContainerArgs, FromArgs, HeaderArgs, OpenKeyArgs,
+    OutputArgs, Place, PlainArgs, PolicyArgs, UnlockArgs, operand,
 };
 
 /// The long help of the verb.
@@ -38,6 +38,9 @@ pub struct ServedArgs {
     /// The container
     #[arg(value_name = "IMG", value_hint = ValueHint::FilePath, value_parser = operand())]
     pub image: Place,
+    /// What it is.
+    #[command(flatten)]
+    pub from: FromArgs,
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -50,6 +53,9 @@ pub struct ServedArgs {
     /// Where the key comes from.
     #[command(flatten)]
     pub keys: OpenKeyArgs,
+    /// Where the keys come from of what is below it.
+    #[command(flatten)]
+    pub below: BackingKeyArgs,
     /// How a LUKS container is unlocked.
     #[command(flatten)]
     pub unlock: UnlockArgs,

@@ -8,7 +8,7 @@ use luks::Version;
 
 use super::{check_stdout, in_place};
 use crate::args::{
-    ContainerArgs, ContainerType, DecryptArgs, DestinationFormat, HeaderArgs, PlainArgs,
+    ContainerArgs, ContainerType, DecryptArgs, DestinationFormat, FromArgs, HeaderArgs, PlainArgs,
     PolicyArgs, SourceFormat, UnlockArgs, only_in_place,
 };
 use crate::error::Error;
@@ -58,7 +58,11 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
             &args.header,
             &args.policy,
         )?,
-        disk: disk_of(args)?,
+        disk: disk_of(
+            &args.from,
+            &args.container,
+            "decrypt: nothing of a raw image is encrypted",
+        )?,
         header: args.header.header.clone().map(Place::Path),
         size_sectors: args.size,
         policies: (&args.policy.policy[..]).into(),
@@ -82,16 +86,18 @@ pub fn run(args: &DecryptArgs) -> Result<(), Error> {
     losses::of_report(&report)
 }
 
-/// How a source is read that is a qcow2 image.
-fn disk_of(args: &DecryptArgs) -> Result<Option<Qcow2>, Error> {
-    if args.from.from == Some(SourceFormat::Raw) {
-        return Err(Error::Conflict {
-            one: "--from raw",
-            other: "decrypt: nothing of a raw image is encrypted",
-        });
+/// How what is decrypted is read, where it is a qcow2 image. `other` is where a raw one is nothing.
+pub(super) fn disk_of(
+    from: &FromArgs,
+    container: &ContainerArgs,
+    other: &'static str,
+) -> Result<Option<Qcow2>, Error> {
+    if from.from == Some(SourceFormat::Raw) {
+        let one = "--from raw";
+        return Err(Error::Conflict { one, other });
     }
-    let disk = options::disk(args.from.from, &args.from.disk)?;
-    let kind = args.container.kind.map(|_| "--type");
+    let disk = options::disk(from.from, &from.disk)?;
+    let kind = container.kind.map(|_| "--type");
     if let Some(one) = kind.filter(|_| disk.is_some()) {
         return Err(Error::Conflict {
             one,

@@ -77,6 +77,8 @@ mod places;
 mod policy;
 /// qcow2 images that are made, with LUKS inside or not, read and changed by QEMU.
 mod qcow2_made;
+/// Disks in qcow2 images, written in their place.
+mod qcow2_served;
 /// QEMU's qcow2 images, with LUKS inside or not, and what they refer to.
 mod qcow2_sources;
 /// QEMU's LUKS driver, which knows LUKS1.

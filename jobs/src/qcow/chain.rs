@@ -6,7 +6,6 @@ use super::beside::{Beside, Refusal};
 use super::{Kind, Layer, MOST_LAYERS, escaped, image_error, marks, open_luks};
 use crate::error::{Error, QcowError};
 use crate::inputs::Origin;
-use crate::open;
 use crate::place::Place;
 use crate::policy;
 use crate::source::Source;
@@ -17,6 +16,7 @@ const BACKING: &str = "the backing file";
 const DATA: &str = "the data file";
 
 pub(super) fn open(
+    source: Source,
     place: &Place,
     follow: bool,
     policies: &[Policy],
@@ -30,7 +30,6 @@ pub(super) fn open(
         watch,
         layers: Vec::new(),
     };
-    let source = open::source(place, in_use, watch)?;
     let folder = Beside::of(place).map_err(|error| source.unreadable(error))?;
     chain.image(source, folder)?;
     Ok(chain.layers)

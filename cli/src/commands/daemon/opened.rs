@@ -11,7 +11,7 @@ use serve::{Export, ExportOptions, Stop};
 use super::end_with_parent;
 use crate::args::{ServedArgs, StayArgs};
 use crate::background::{self, Begun, Given};
-use crate::commands::decrypt::container_of;
+use crate::commands::decrypt::{container_of, disk_of};
 use crate::error::{Error, ServeError};
 use crate::exit::Exit;
 use crate::inputs::InputsOf as _;
@@ -67,7 +67,7 @@ pub(in crate::commands) fn open(
     let stays = stays || stay.foreground || stay.exit_with_parent;
     options::check_age(args.plain.compat)?;
     let keys = KeyInput::to_open(&args.keys, false)?;
-    let options = jobs::serve::ServeOptions {
+    let how = jobs::serve::ServeOptions {
         container: container_of(
             &args.container,
             &args.plain,
@@ -75,6 +75,11 @@ pub(in crate::commands) fn open(
             &args.unlock,
             &args.header,
             &args.policy,
+        )?,
+        disk: disk_of(
+            &args.from,
+            &args.container,
+            "one that is served: nothing of a raw image is encrypted",
         )?,
         header: args.header.header.clone().map(Image::Path),
         size_sectors: args.size,
@@ -85,15 +90,17 @@ pub(in crate::commands) fn open(
         allow_any_source: args.any.allow_any_source,
         inputs: Inputs::none()
             .open_keys(&args.keys, &args.unlock)?
+            .backing_keys(&args.below)
             .policies(&args.policy),
     };
     if stay.in_background {
         let given = Given::read()?;
-        let served = open_served(&args.image, &options.with_keys(), &given, &Warner)?;
+        let served = open_served(&args.image, &how.with_keys(), &given, &Warner)?;
         return Ok(Opened::Here(Box::new(served)));
     }
-    let secrets = Keys::to_unlock(&keys, &args.unlock);
-    let served = open_served(&args.image, &options, &secrets, &Warner)?;
+    let below = options::backing_keys(&args.below, &args.keys.read)?;
+    let secrets = Keys::to_unlock(&keys, &args.unlock).with_backing_keys(&below);
+    let served = open_served(&args.image, &how, &secrets, &Warner)?;
     if stays {
         return Ok(Opened::Here(Box::new(served)));
     }
