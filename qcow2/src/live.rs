@@ -19,7 +19,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use dmcrypt::SECTOR_BYTES;
+use dmcrypt::{SECTOR_BYTES, SectorSize};
 use volume::{HeaderLock, LockMode, RegionLocks, Storage};
 
 pub(crate) use self::changes::Changes;
@@ -156,7 +156,7 @@ impl Live {
                 cipher.encrypt(at / SECTOR_BYTES, now);
                 self.storage.write_at(at, now)?;
             } else {
-                let mut whole = [0; SECTOR_BYTES as usize];
+                let mut whole = [0; SectorSize::B512.bytes()];
                 self.view.read_data(sector, &mut whole)?;
                 whole[bytes_of(at - sector)..][..now.len()].copy_from_slice(now);
                 cipher.encrypt(sector / SECTOR_BYTES, &mut whole);

@@ -88,6 +88,7 @@ const COVERAGE: &str = "coverage";
 const MUTANTS: &str = "mutants";
 const OPENSTACK: &str = "openstack";
 const DIFFERENTIAL: &str = "differential";
+const QCOW2: &str = "qcow2";
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.split_first() {
@@ -97,6 +98,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             return cryptsetup_tests::run(options);
         }
         _ => {}
+    }
+    if let Some((name, options)) = arguments.split_first()
+        && name == QCOW2
+    {
+        return run_qcow2(options);
     }
     let [name] = arguments else {
         return Err(format!("campaign takes one name: {}", names()));
@@ -174,6 +180,32 @@ fn run_differential(options: &[String]) -> Result<(), String> {
     workspace::run(test.env("LUKSMITH_DIFFERENTIAL", value))
 }
 
+/// Images that qemu-io makes by chance, read and written here: so many, from a seed.
+fn run_qcow2(options: &[String]) -> Result<(), String> {
+    let (mut count, mut seed) = ("2000", "1");
+    for option in options.chunks(2) {
+        match option {
+            [name, value] if name == "--count" => count = value,
+            [name, value] if name == "--seed" => seed = value,
+            _ => return Err("qcow2 takes --count N and --seed S".to_owned()),
+        }
+    }
+    packages::check()?;
+    let mut test = workspace::cargo(&[
+        "test",
+        "--locked",
+        "-p",
+        "luksmith-qcow2",
+        "--test",
+        "interop",
+        "--",
+        "--exact",
+        "--nocapture",
+        "random::random_images_are_read_and_written_as_qemu_does",
+    ]);
+    workspace::run(test.env("LUKSMITH_QCOW2", format!("{count} {seed}")))
+}
+
 fn names() -> String {
     let names: Vec<_> = CAMPAIGNS
         .iter()
@@ -183,6 +215,7 @@ fn names() -> String {
             COVERAGE,
             MUTANTS,
             DIFFERENTIAL,
+            QCOW2,
             CRYPTSETUP_TESTS,
             OPENSTACK,
         ])

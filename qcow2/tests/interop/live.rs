@@ -105,10 +105,10 @@ impl Shape {
 }
 
 /// A seeded choice.
-struct Choices(u64);
+pub struct Choices(pub u64);
 
 impl Choices {
-    fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -116,13 +116,13 @@ impl Choices {
         (self.0 >> 33) % most
     }
 
-    fn data(&mut self, len: u64) -> Vec<u8> {
+    pub fn data(&mut self, len: u64) -> Vec<u8> {
         let byte = u8::try_from(self.below(255) + 1).expect("a byte");
         (0..len).map(|at| byte ^ at.to_le_bytes()[0] & 3).collect()
     }
 }
 
-fn read_all(storage: &dyn Storage) -> Vec<u8> {
+pub fn read_all(storage: &dyn Storage) -> Vec<u8> {
     let len = storage.len().expect("a length");
     let mut bytes = vec![0; usize::try_from(len).expect("small")];
     storage.read_at(0, &mut bytes).expect("reads");
@@ -130,7 +130,7 @@ fn read_all(storage: &dyn Storage) -> Vec<u8> {
 }
 
 /// One write, hole or discard; the model holds what must be read afterwards. What was touched.
-fn change(
+pub fn change(
     live: &Live,
     model: &mut [u8],
     choices: &mut Choices,
@@ -162,7 +162,7 @@ fn change(
     Ok(range)
 }
 
-fn live(storage: Arc<dyn Storage>, layer: Layer) -> Live {
+pub fn live(storage: Arc<dyn Storage>, layer: Layer) -> Live {
     let image = Image::open(storage).expect("an image");
     image.live(layer).expect("to be written")
 }

@@ -3,6 +3,7 @@
 mod defects;
 mod live;
 mod make;
+mod random;
 
 use std::fs;
 use std::path::Path;
