@@ -134,7 +134,7 @@ impl Random<'_> {
                 self.image(&["snapshot", "-d", &name, "made"]);
             }
             2 if !self.snapshots.is_empty() => {
-                self.image(&["snapshot", "-a", &self.snapshots[0], "made"])
+                self.image(&["snapshot", "-a", &self.snapshots[0], "made"]);
             }
             _ => {
                 let name = format!("s{}", self.choices.below(1 << 30));
