@@ -34,6 +34,13 @@ const SCRIPTS: [&str; 12] = [
     "luks2-reencryption-mangle-test",
 ];
 
+/// Those of which a part needs no device-mapper, and is done by whoever is not root.
+const HERE: [&str; 3] = [
+    "compat-args-test",
+    "compat-test",
+    "luks2-reencryption-mangle-test",
+];
+
 /// What the scripts start, beside what the tests need.
 const PROGRAMS: [(&str, &str); 5] = [
     ("expect", "expect"),
@@ -44,12 +51,15 @@ const PROGRAMS: [(&str, &str); 5] = [
 ];
 
 const USAGE: &str = "cryptsetup-tests takes --scripts DIR (cryptsetup's folder `tests`), --real PROGRAM (cryptsetup of the \
-    same version, unless the one in PATH is), --ours PROGRAM (instead of a build), --logs DIR and names of scripts";
+    same version, unless the one in PATH is), --ours PROGRAM (instead of a build), --logs DIR, --here (no guest: as nobody, only \
+    what needs no device-mapper; as root) and names of scripts";
 
 struct Options<'a> {
     scripts: PathBuf,
     real: PathBuf,
     ours: Option<PathBuf>,
+    /// No guest kernel.
+    here: bool,
     /// Logs that are there already are not made again.
     logs: PathBuf,
     names: Vec<&'a str>,
@@ -131,6 +141,7 @@ fn options(arguments: &[String]) -> Result<Options<'_>, String> {
         scripts: PathBuf::new(),
         real: "/usr/sbin/cryptsetup".into(),
         ours: None,
+        here: false,
         logs: root().join("target/cryptsetup-tests"),
         names: Vec::new(),
     };
@@ -143,6 +154,7 @@ fn options(arguments: &[String]) -> Result<Options<'_>, String> {
             "--scripts" => scripts = Some(value()?),
             "--real" => options.real = value()?,
             "--ours" => options.ours = Some(value()?),
+            "--here" => options.here = true,
             "--logs" => options.logs = value()?,
             name if SCRIPTS.contains(&name) => options.names.push(name),
             other => return Err(format!("no option and no script {other}: {USAGE}")),
@@ -150,7 +162,8 @@ fn options(arguments: &[String]) -> Result<Options<'_>, String> {
     }
     options.scripts = scripts.ok_or(USAGE)?;
     if options.names.is_empty() {
-        options.names = SCRIPTS.to_vec();
+        let all: &[_] = if options.here { &HERE } else { &SCRIPTS };
+        options.names = all.to_vec();
     }
     Ok(options)
 }
@@ -183,13 +196,16 @@ fn log_of(
     who: &str,
     tool: &Path,
 ) -> Result<Log, String> {
-    let path = options.logs.join(format!("{name}.{who}.log"));
+    let here = if options.here { ".here" } else { "" };
+    let path = options.logs.join(format!("{name}.{who}{here}.log"));
     if !path.exists() {
         let part = path.with_extension("part");
         fs::write(&part, "").map_err(|error| named(&part, &error))?;
         let mut script = String::from("exec 2>&1\n");
         let tests = options.scripts.as_path();
+        let here = Path::new(if options.here { "1" } else { "" });
         for (variable, value) in [
+            ("HERE", here),
             ("TESTS", tests),
             ("BUILT", built),
             ("SCRIPT", Path::new(name)),
@@ -200,16 +216,23 @@ fn log_of(
             let _ = writeln!(script, "export {variable}='{value}'");
         }
         script.push_str(GUEST);
-        let file = options.logs.join(format!("{name}.{who}.sh"));
+        let file = path.with_extension("sh");
         fs::write(&file, script).map_err(|error| named(&file, &error))?;
         eprintln!("{name} with {}", tool.display());
         // What it says on the way is of no use here: the log has the verdicts.
-        let output = Command::new(uml::runner())
+        let mut runner = if options.here {
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--mount", "--propagation", "private", "bash"]);
+            unshare
+        } else {
+            Command::new(uml::runner())
+        };
+        let output = runner
             .arg(&file)
             .env("UML_MEM", "1G")
             .env("UML_TIMEOUT", "14400")
             .output()
-            .map_err(|error| format!("xtask/uml-run: {error}"))?;
+            .map_err(|error| format!("{}: {error}", runner.get_program().display()))?;
         let said = path.with_extension("out");
         fs::write(&said, [output.stdout, output.stderr].concat())
             .map_err(|error| named(&said, &error))?;
