@@ -96,16 +96,20 @@ impl Control {
         Ok(Self { file })
     }
 
-    /// Whether the kernel has a target of this type, which it loads where it must.
+    /// The version of the kernel's target of this type, which it loads where it must; none where it has none.
     ///
     /// # Errors
     ///
     /// [`Error::Mapping`].
-    pub fn has_target(&self, kind: &str) -> Result<bool, Error> {
+    pub fn target_version(&self, kind: &str) -> Result<Option<[u32; 3]>, Error> {
         let mut request = Request::new(1 << 10).named(kind.as_bytes());
         match request.ask(&self.file, command::GET_TARGET_VERSION) {
-            Ok(()) => Ok(true),
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(false),
+            // Before it stands where the next one starts (`struct dm_target_versions`).
+            Ok(()) => {
+                let number = |index: usize| u32_at(request.answer(), 4 + 4 * index).unwrap_or(0);
+                Ok(Some([0, 1, 2].map(number)))
+            }
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(None),
             Err(error) => Err(failed("find the target", kind.to_owned(), error)),
         }
     }

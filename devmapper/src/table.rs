@@ -22,17 +22,23 @@ pub struct Flags {
     pub no_read_workqueue: bool,
     /// Encrypt at once, not in a queue.
     pub no_write_workqueue: bool,
+    /// Encrypt before others that wait for a processor: from [`HIGH_PRIORITY_SINCE`] on.
+    pub high_priority: bool,
 }
+
+/// The first version of dm-crypt that knows `high_priority`: Linux 6.10.
+pub const HIGH_PRIORITY_SINCE: [u32; 3] = [1, 26, 0];
 
 impl Flags {
     /// Each with the kernel's word for it, in the order in which cryptsetup gives them.
-    pub fn named(&self) -> [(&'static str, bool); 5] {
+    pub fn named(&self) -> [(&'static str, bool); 6] {
         [
             ("allow_discards", self.allow_discards),
             ("same_cpu_crypt", self.same_cpu_crypt),
             ("submit_from_crypt_cpus", self.submit_from_crypt_cpus),
             ("no_read_workqueue", self.no_read_workqueue),
             ("no_write_workqueue", self.no_write_workqueue),
+            ("high_priority", self.high_priority),
         ]
     }
 
@@ -45,6 +51,16 @@ impl Flags {
             submit_from_crypt_cpus: self.submit_from_crypt_cpus || other.submit_from_crypt_cpus,
             no_read_workqueue: self.no_read_workqueue || other.no_read_workqueue,
             no_write_workqueue: self.no_write_workqueue || other.no_write_workqueue,
+            high_priority: self.high_priority || other.high_priority,
+        }
+    }
+
+    /// What dm-crypt of this version takes of it.
+    #[must_use]
+    pub fn known_to(self, version: [u32; 3]) -> Self {
+        Self {
+            high_priority: self.high_priority && version >= HIGH_PRIORITY_SINCE,
+            ..self
         }
     }
 
@@ -55,6 +71,7 @@ impl Flags {
             "submit_from_crypt_cpus" => &mut self.submit_from_crypt_cpus,
             "no_read_workqueue" => &mut self.no_read_workqueue,
             "no_write_workqueue" => &mut self.no_write_workqueue,
+            "high_priority" => &mut self.high_priority,
             _ => return false,
         };
         *flag = true;
@@ -466,6 +483,7 @@ mod tests {
             submit_from_crypt_cpus: true,
             no_read_workqueue: true,
             no_write_workqueue: true,
+            high_priority: true,
         };
         let xts = mapped(SectorSize::B512, "aes-xts-plain64");
         assert_eq!(
@@ -478,9 +496,15 @@ mod tests {
         };
         assert_eq!(
             line(&mapped(SectorSize::B4096, "aes-xts-plain64"), &keyring, all),
-            "aes-xts-plain64 :64:logon:cryptsetup:0123-d0 8 7:12 32768 6 allow_discards same_cpu_crypt \
-             submit_from_crypt_cpus no_read_workqueue no_write_workqueue sector_size:4096"
+            "aes-xts-plain64 :64:logon:cryptsetup:0123-d0 8 7:12 32768 7 allow_discards same_cpu_crypt \
+             submit_from_crypt_cpus no_read_workqueue no_write_workqueue high_priority sector_size:4096"
         );
+        let without = Flags {
+            high_priority: false,
+            ..all
+        };
+        assert_eq!(all.known_to([1, 25, 9]), without);
+        assert_eq!(all.known_to([1, 26, 0]), all);
         let null = mapped(SectorSize::B512, "cipher_null-ecb");
         assert_eq!(
             line(&null, &Key::Bytes(&[1; 32]), none),

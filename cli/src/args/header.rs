@@ -260,6 +260,8 @@ pub enum PersistentFlag {
     NoReadWorkqueue,
     /// No queue for writes
     NoWriteWorkqueue,
+    /// Before others that wait for a processor
+    HighPriority,
 }
 
 impl PersistentFlag {
@@ -271,6 +273,7 @@ impl PersistentFlag {
             Self::SubmitFromCryptCpus => "submit-from-crypt-cpus",
             Self::NoReadWorkqueue => "no-read-workqueue",
             Self::NoWriteWorkqueue => "no-write-workqueue",
+            Self::HighPriority => "high_priority",
         }
     }
 }

@@ -133,6 +133,9 @@ pub struct TreatArgs {
     /// Encrypt at once, not in a queue
     #[arg(long = "perf-no_write_workqueue", id = "perf-no_write_workqueue")]
     pub no_write_workqueue: bool,
+    /// Encrypt before others that wait for a processor, where the kernel knows that (Linux 6.10)
+    #[arg(long = "perf-high_priority", id = "perf-high_priority")]
+    pub high_priority: bool,
     /// Have the header say so for whoever opens it next (LUKS2)
     #[arg(long)]
     pub persistent: bool,

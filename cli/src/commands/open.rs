@@ -52,6 +52,7 @@ pub(super) fn flags(args: TreatArgs) -> Flags {
         submit_from_crypt_cpus: args.submit_from_crypt_cpus,
         no_read_workqueue: args.no_read_workqueue,
         no_write_workqueue: args.no_write_workqueue,
+        high_priority: args.high_priority,
     }
 }
 

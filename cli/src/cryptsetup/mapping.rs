@@ -92,16 +92,12 @@ fn sectors_wanted(session: &Session) -> Option<u64> {
 /// What follows from the options of performance and discards.
 fn flags(session: &Session) -> Flags {
     let has = |option| session.given.has(option);
-    if has("perf-high_priority") {
-        output::aside(format_args!(
-            "WARNING: --perf-high_priority is not passed on: the mapping works at the usual priority."
-        ));
-    }
     Flags {
         allow_discards: has("allow-discards"),
         same_cpu_crypt: has("perf-same_cpu_crypt"),
         submit_from_crypt_cpus: has("perf-submit_from_crypt_cpus"),
         no_read_workqueue: has("perf-no_read_workqueue"),
         no_write_workqueue: has("perf-no_write_workqueue"),
+        high_priority: has("perf-high_priority"),
     }
 }

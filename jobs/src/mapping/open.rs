@@ -159,6 +159,8 @@ pub fn open(
 /// A mapping that can be made, as far as that is known without a key.
 struct Job<'a> {
     control: Control,
+    /// Of dm-crypt.
+    version: [u32; 3],
     name: &'a Name,
     image: &'a Image<'a>,
 }
@@ -167,14 +169,16 @@ impl<'a> Job<'a> {
     fn begin(name: &'a Name, image: &'a Image<'a>) -> Result<Self, Error> {
         let control = Control::open().map_err(MappingError::from)?;
         check_free(&control, name)?;
-        if !control.has_target("crypt").map_err(MappingError::from)? {
+        let version = control.target_version("crypt");
+        let Some(version) = version.map_err(MappingError::from)? else {
             return Err(MappingError::NoDmCrypt.into());
-        }
+        };
         if !image.options.shared {
             check_unused(&image.file, &image.name)?;
         }
         Ok(Self {
             control,
+            version,
             name,
             image,
         })
@@ -193,7 +197,7 @@ impl<'a> Job<'a> {
             identifier: Identifier::new(Kind::Plain, None, self.name),
             key: &key,
             description: None,
-            flags: self.image.options.flags,
+            flags: self.known(self.image.options.flags),
         })?;
         Ok(self.opened("plain", mapped, &key, made))
     }
@@ -213,6 +217,7 @@ impl<'a> Job<'a> {
                 (Kind::Luks2, true, options.flags.or(said))
             }
         };
+        let flags = self.known(flags);
         let uuid = luks.header().uuid();
         let digest = unlocked.keys().next().map_or(0, |(digest, _, _)| digest);
         let in_keyring = may_be_in_keyring && !options.no_keyring && !mapped.cipher.is_null();
@@ -232,6 +237,11 @@ impl<'a> Job<'a> {
             persistent,
             ..self.opened(kind_of(luks.header()), &mapped, key, made)
         })
+    }
+
+    /// What this kernel takes of flags.
+    fn known(&self, flags: Flags) -> Flags {
+        persistent::known(flags, self.version, self.image.watch)
     }
 
     fn map(&self, wanted: &Wanted<'_>) -> Result<Made, Error> {

@@ -13,6 +13,21 @@ use crate::open;
 use crate::place::Place;
 use crate::watch::Watch;
 
+/// The one word that is the kernel's letter by letter.
+const HIGH_PRIORITY: &str = "high_priority";
+
+/// What this kernel's dm-crypt takes of flags; what it leaves out is told.
+pub(super) fn known(flags: Flags, version: [u32; 3], watch: &dyn Watch) -> Flags {
+    let known = flags.known_to(version);
+    if known != flags {
+        let [major, minor, _] = version;
+        watch.warn(&format_args!(
+            "{HIGH_PRIORITY} is left out: dm-crypt {major}.{minor} of this kernel does not know it"
+        ));
+    }
+    known
+}
+
 /// Flags as LUKS2 calls them (specification 3.5, table 4): the kernel's words with hyphens.
 pub(super) fn flags_of(said: &[String]) -> Flags {
     let has = |word: &str| said.iter().any(|said| said == word);
@@ -22,6 +37,7 @@ pub(super) fn flags_of(said: &[String]) -> Flags {
         submit_from_crypt_cpus: has("submit-from-crypt-cpus"),
         no_read_workqueue: has("no-read-workqueue"),
         no_write_workqueue: has("no-write-workqueue"),
+        high_priority: has(HIGH_PRIORITY),
     }
 }
 
@@ -46,9 +62,10 @@ pub(super) fn keep(
 /// Writes them; words that are not known stay.
 fn write(place: &Place, luks: &Luks, flags: Flags) -> Result<(), Error> {
     let target = open::changed(place, false, Claim::Nothing, &Inputs::none())?;
-    let known = flags
-        .named()
-        .map(|(word, is_set)| (word.replace('_', "-"), is_set));
+    let known = flags.named().map(|(word, is_set)| match word {
+        HIGH_PRIORITY => (word.to_owned(), is_set),
+        _ => (word.replace('_', "-"), is_set),
+    });
     let mut words: Vec<String> = known
         .iter()
         .filter(|(_, is_set)| *is_set)

@@ -62,6 +62,8 @@ pub fn refresh(
         }
         .into());
     }
+    let version = active.control.target_version("crypt");
+    let version = version.map_err(MappingError::from)?.unwrap_or_default();
     let with = |flags| Line {
         flags,
         ..active.line()
@@ -69,8 +71,9 @@ pub fn refresh(
     let sectors = active.length_sectors();
     if active.check_luks().is_err() {
         watch.must_not_be_cut_off();
-        active.exchange(&Table::of_line(&with(options.flags), sectors))?;
-        return Ok(refreshed(&active, options.flags, None, None));
+        let flags = persistent::known(options.flags, version, watch);
+        active.exchange(&Table::of_line(&with(flags), sectors))?;
+        return Ok(refreshed(&active, flags, None, None));
     }
     let (luks, unlocked) = active.unlock(&options.header, secrets, watch)?;
     let flags = match luks.header() {
@@ -82,7 +85,8 @@ pub fn refresh(
     };
     watch.must_not_be_cut_off();
     let key = active.place_key(&luks, &unlocked, options.no_keyring, watch)?;
-    let line = with(flags);
+    let known = persistent::known(flags, version, watch);
+    let line = with(known);
     let table = Table::of_line_with(&line, &key.in_terms_of_tables(), sectors);
     active.exchange(&table.map_err(MappingError::from)?)?;
     drop(key);
@@ -91,10 +95,10 @@ pub fn refresh(
         let device = active.line().device_number().map(block::path_of);
         let place = place.or(device.map(Place::Path));
         place.is_some_and(|place| {
-            persistent::keep(&place, &luks, flags, &shown(&active.name), watch)
+            persistent::keep(&place, &luks, known, &shown(&active.name), watch)
         })
     });
-    Ok(refreshed(&active, flags, unlocked.keyslot(), is_kept))
+    Ok(refreshed(&active, known, unlocked.keyslot(), is_kept))
 }
 
 fn refreshed(

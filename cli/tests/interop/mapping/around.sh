@@ -92,6 +92,29 @@ grep -q '^/dev/loop-control: 1 .*loop' lacking || wrong "$(cat lacking)"
 grep -q '^/dev/mapper/control: 0' lacking || wrong "$(cat lacking)"
 rm -f /dev/shm/*
 
+# --- What not every kernel knows is left out, and told.
+section priority
+version=$(dmsetup targets | sed -n 's/^crypt *v//p')
+is_known() { [ "$(printf '1.26.0\n%s\n' "$version" | sort -V | head -n 1)" = 1.26.0 ]; }
+cp luks512 flagged
+for by in "$L" "$L cryptsetup"; do
+	$by open flagged t --perf-high_priority --perf-no_read_workqueue --persistent $K >out 2>err </dev/null || wrong "$by: $(cat err)"
+	if is_known; then
+		dmsetup table t | grep -q high_priority || wrong 'no high_priority in the table'
+	else
+		says 'high_priority is left out'
+	fi
+	dmsetup table t | grep -q no_read_workqueue || wrong 'high_priority: no other flag'
+	real luksDump flagged
+	grep '^Flags:' out | grep -q no-read-workqueue || wrong "flags: $(cat out)"
+	is_known || ! grep -q high_priority out || wrong "a flag is kept that was left out: $(cat out)"
+	run 0 mapping refresh t --perf-high_priority --perf-same_cpu_crypt $K
+	is_known || says 'high_priority is left out'
+	dmsetup table t | grep -q same_cpu_crypt || wrong 'high_priority: refreshed without another flag'
+	run 0 close t
+done
+rm -f flagged
+
 # --- Sealed headers.
 section seal
 cp luks512 sealed
