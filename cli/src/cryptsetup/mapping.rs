@@ -82,6 +82,12 @@ pub(super) fn shown_by_status(name: &Path) -> String {
     }
 }
 
+/// A length as `status` tells it since version 2.8: 4096-byte sectors are none of its units.
+fn in_units(sectors: u64) -> String {
+    let bytes = u128::from(sectors) * u128::from(SECTOR_BYTES);
+    format!("{sectors} [512-byte units] ({bytes} [bytes])")
+}
+
 /// How long a mapping is to be, in units of 512 bytes, where that is said.
 fn sectors_wanted(session: &Session) -> Option<u64> {
     let of_bytes = session.given.number("device-size");

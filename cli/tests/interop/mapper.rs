@@ -88,7 +88,7 @@ fn file_systems_live_on_the_mapping_of_every_kind() {
                  test $(blockdev --getss $M) = {sector}
                  test $(losetup -nO DIO $(readlink -f $M)) = 1
                  cryptsetup status $N >said; grep -q '^/dev/mapper/'$N' is active.$' said
-                 grep -q '^  sector size:  {sector}$' said; grep -q '^  mode:    read/write$' said
+                 grep -q '^  sector size:  {sector} .bytes.$' said; grep -q '^  mode:    read/write$' said
                  test $(sed -n 's/^  size:    //p' said | cut -d' ' -f1) = $(blockdev --getsz $M)
                  mkfs.ext4 -q -b 4096 $M; mount $M d; cp file d/file; sync; cmp file d/file
                  cryptsetup status $M >said; grep -q 'is active and is in use' said

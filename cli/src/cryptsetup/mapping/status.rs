@@ -3,7 +3,7 @@
 use dmcrypt::{CipherSpec, SECTOR_BYTES};
 use jobs::mapping::status::{Crypt, Status, status};
 
-use super::{check_active, failure, fuse, shown_by_status};
+use super::{check_active, failure, fuse, in_units, shown_by_status};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
 use crate::cryptsetup::session::{Session, say};
@@ -61,7 +61,7 @@ fn usual(cipher: &str) -> String {
 
 fn say_crypt(status: &Status, crypt: &Crypt) -> Result<(), Failure> {
     say(format!("  cipher:  {}", usual(&crypt.cipher)))?;
-    say(format!("  keysize: {} bits", crypt.key_bits))?;
+    say(format!("  keysize: {} [bits]", crypt.key_bits))?;
     let location = match crypt.key_location {
         "keyring" => "keyring",
         _ => "dm-crypt",
@@ -71,14 +71,20 @@ fn say_crypt(status: &Status, crypt: &Crypt) -> Result<(), Failure> {
     if let Some(file) = &crypt.loop_file {
         say(format!("  loop:    {file}"))?;
     }
-    say(format!("  sector size:  {}", crypt.sector_size))?;
+    say(format!("  sector size:  {} [bytes]", crypt.sector_size))?;
     say(format!(
-        "  offset:  {} sectors",
-        crypt.offset / SECTOR_BYTES
+        "  offset:  {}",
+        in_units(crypt.offset / SECTOR_BYTES)
     ))?;
-    say(format!("  size:    {} sectors", crypt.bytes / SECTOR_BYTES))?;
+    say(format!(
+        "  size:    {}",
+        in_units(crypt.bytes / SECTOR_BYTES)
+    ))?;
     if crypt.skip_sectors != 0 {
-        say(format!("  skipped: {} sectors", crypt.skip_sectors))?;
+        say(format!(
+            "  skipped: {} [512-byte units]",
+            crypt.skip_sectors
+        ))?;
     }
     let mode = if status.read_only {
         "readonly"
@@ -93,16 +99,18 @@ fn say_crypt(status: &Status, crypt: &Crypt) -> Result<(), Failure> {
     if crypt.flags.is_empty() {
         return Ok(());
     }
-    // Each has a blank behind it but the last one of the list.
+    // Each has a blank behind it but the last two of the list.
     let mut flags = String::new();
     for flag in &crypt.flags {
         flags.push_str(match flag.as_str() {
             "allow_discards" => "discards",
             flag => flag,
         });
-        if flag != "no_write_workqueue" {
-            flags.push(' ');
-        }
+        flags.push(' ');
+    }
+    let last = crypt.flags.last().map(String::as_str);
+    if matches!(last, Some("no_write_workqueue" | "high_priority")) {
+        flags.pop();
     }
     say(format!("  flags:   {flags}"))
 }

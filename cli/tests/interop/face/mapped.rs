@@ -333,14 +333,14 @@ fn each_scene_ends_as_with_cryptsetup_and_crosswise() {
     });
     check_all("mappings", &scenes, |Numbered(number, scene)| {
         let runs: Vec<Vec<Ending>> = (0..MODES.len())
-            .map(|mode| endings(scene, &folder(&bench, *number, mode)))
+            .map(|mode| endings(scene, &folder(&bench, *number, mode), MODES[mode]))
             .collect();
         judge(scene, &runs);
     });
 }
 
 /// How each step of a run ended.
-fn endings(scene: &Scene, folder: &Path) -> Vec<Ending> {
+fn endings(scene: &Scene, folder: &Path, (_, first, rest): (&str, Who, Who)) -> Vec<Ending> {
     let read = |index: usize, name: &str| {
         let path = folder.join(format!(".{index}.{name}"));
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -351,10 +351,39 @@ fn endings(scene: &Scene, folder: &Path) -> Vec<Ending> {
             // The programs call themselves by the path that they were started by.
             return text.lines().next().unwrap_or_default().to_owned();
         }
-        text
+        let who = if index == scene.first() { first } else { rest };
+        match who {
+            Who::Theirs if name == "stdout" => in_units(&text),
+            _ => text,
+        }
     };
     let of_step = |index| FILES.map(|name| (name, read(index, name))).into();
     (0..scene.steps.len()).map(of_step).collect()
+}
+
+/// What `status` of version 2.6 says, as it is said since version 2.8: every number with its unit.
+fn in_units(text: &str) -> String {
+    let line = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let (number, unit) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+        let number: u64 = number.parse().ok()?;
+        let said = match (name, unit) {
+            ("  keysize", "bits") => format!("{number} [bits]"),
+            ("  sector size", "") => format!("{number} [bytes]"),
+            ("  offset" | "  size", "sectors") => {
+                format!("{number} [512-byte units] ({} [bytes])", number * 512)
+            }
+            ("  skipped", "sectors") => format!("{number} [512-byte units]"),
+            _ => return None,
+        };
+        let blanks = value.len() - value.trim_start().len();
+        Some(format!("{name}:{:blanks$}{said}", ""))
+    };
+    let lines = text.split_inclusive('\n').map(|whole| {
+        let bare = whole.strip_suffix('\n').unwrap_or(whole);
+        line(bare).map_or_else(|| whole.to_owned(), |said| format!("{said}\n"))
+    });
+    lines.collect()
 }
 
 fn judge(scene: &Scene, runs: &[Vec<Ending>]) {

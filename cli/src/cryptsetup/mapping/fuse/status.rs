@@ -7,7 +7,7 @@ use jobs::fuse::status::{Found, Status, status as look};
 
 use super::known_room;
 use crate::cryptsetup::failure::Failure;
-use crate::cryptsetup::mapping::shown_by_status;
+use crate::cryptsetup::mapping::{in_units, shown_by_status};
 use crate::cryptsetup::session::say;
 use crate::output;
 
@@ -39,23 +39,26 @@ fn say_all(name: &Path, status: &Status) -> Result<(), Failure> {
     say(format!("{} is active{used}.", shown_by_status(name)))?;
     say(format!("  type:    {}", state.kind.to_uppercase()))?;
     say(format!("  cipher:  {}", output::escape(&state.cipher)))?;
-    say(format!("  keysize: {} bits", state.key_bits))?;
+    say(format!("  keysize: {} [bits]", state.key_bits))?;
     say("  key location: luksmith")?;
     say(format!("  device:  {}", output::escape(&state.device)))?;
     if let Some(file) = &status.loop_file {
         say(format!("  loop:    {}", output::path(file)))?;
     }
-    say(format!("  sector size:  {}", state.sector_size))?;
+    say(format!("  sector size:  {} [bytes]", state.sector_size))?;
     say(format!(
-        "  offset:  {} sectors",
-        state.offset / SECTOR_BYTES
+        "  offset:  {}",
+        in_units(state.offset / SECTOR_BYTES)
     ))?;
     say(format!(
-        "  size:    {} sectors",
-        status.bytes / SECTOR_BYTES
+        "  size:    {}",
+        in_units(status.bytes / SECTOR_BYTES)
     ))?;
     if state.skip_sectors != 0 {
-        say(format!("  skipped: {} sectors", state.skip_sectors))?;
+        say(format!(
+            "  skipped: {} [512-byte units]",
+            state.skip_sectors
+        ))?;
     }
     let mode = if state.read_only {
         "readonly"
