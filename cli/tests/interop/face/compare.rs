@@ -375,8 +375,10 @@ fn luks1(row: &Row, before: &[u8], content: &[u8]) -> Shown {
         let bytes = field(at..at + 4).try_into().unwrap_or_default();
         u32::from_be_bytes(bytes)
     };
-    let iterations = |at: usize| {
-        if row.is_measured() && field(at..at + 4) != old(at..at + 4) {
+    // A busy machine measures the least that there is, which may be what was there before: the salt is another one then.
+    let iterations = |at: usize, salt: Range<usize>| {
+        let is_new = |range: Range<usize>| field(range.clone()) != old(range);
+        if row.is_measured() && (is_new(at..at + 4) || is_new(salt)) {
             "measured".to_owned()
         } else {
             number(at).to_string()
@@ -387,7 +389,7 @@ fn luks1(row: &Row, before: &[u8], content: &[u8]) -> Shown {
         format!("cipher, hash, payload, key: {}", exact(0..112)),
         format!("digest: {}", random(112..132)),
         format!("salt: {}", random(132..164)),
-        format!("iterations: {}", iterations(164)),
+        format!("iterations: {}", iterations(164, 132..164)),
         format!(
             "uuid: {}",
             if row.has("--uuid") {
@@ -402,7 +404,7 @@ fn luks1(row: &Row, before: &[u8], content: &[u8]) -> Shown {
         fields.push(format!(
             "keyslot {slot}: active {:x}, iterations {}, salt {}, offset {}, stripes {}",
             number(at),
-            iterations(at + 4),
+            iterations(at + 4, at + 8..at + 40),
             random(at + 8..at + 40),
             number(at + 40),
             number(at + 44),

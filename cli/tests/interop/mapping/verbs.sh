@@ -44,3 +44,37 @@ for version in 1 2; do
 	nothing_left "luks$version"
 	rm null
 done
+
+# --- Key files that are block devices, of which nothing can be read before the key.
+section keyfiles
+printf 'xsecond key of some length' >second
+printf 'first key, and what follows it' >first
+cat first second >keys
+truncate -s 64K keys
+loop=$(losetup -f --show keys)
+dmsetup create far <<EOS
+0 10000000 error
+10000000 128 linear $loop 0
+EOS
+dmsetup mknodes far
+far=/dev/mapper/far
+cheap='--pbkdf pbkdf2 --pbkdf-force-iterations 1000'
+for type in luks1 luks2; do
+	rm -f made
+	truncate -s 20M made
+	run 0 cryptsetup luksFormat -q --type $type $cheap made $far -l 9 --keyfile-offset 5120000000
+	real open --test-passphrase made --key-file first --keyfile-size 9
+	real open --test-passphrase made --key-file $far --keyfile-offset 5120000000 -l 9
+	run 1 cryptsetup open made t --key-file $far --keyfile-offset 5119999999 -l 9
+	run 0 cryptsetup open made t --key-file $far --keyfile-offset 5120000000 -l 9
+	run 0 cryptsetup close t
+	run 0 cryptsetup luksChangeKey made $cheap -d $far --keyfile-offset 5120000000 -l 9 $far --new-keyfile-offset 5120000031 --new-keyfile-size 10
+	real open --test-passphrase made --key-file second --keyfile-offset 1 --keyfile-size 10
+	run 0 open made t --key-file $far --keyfile-offset 5120000031 --keyfile-size 10
+	run 0 close t
+	run 0 key add made $cheap --key-file $far --keyfile-offset 5120000031 --keyfile-size 10 --new-keyfile $far --new-keyfile-offset 5120000001 --new-keyfile-size 8
+	real open --test-passphrase made --key-file first --keyfile-offset 1 --keyfile-size 8
+done
+dmsetup remove --retry far
+losetup -d "$loop"
+rm -f made keys first second
