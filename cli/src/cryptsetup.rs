@@ -256,7 +256,7 @@ fn warn_of_two_keys(action: Action, given: &Given, operands: &[OsString]) {
 }
 
 fn act(action: Action, session: &Session) -> Result<(), Failure> {
-    if let Some(what) = check::not_there(action, &session.given) {
+    if let Some(what) = check::not_there(&session.given) {
         return Err(not_built(what));
     }
     match action {

@@ -56,6 +56,14 @@ fn pbkdf2(hash: &str, bits: u32) -> Result<(), Failure> {
 
 fn argon2(session: &Session, variant: Argon2Variant, bits: u32) -> Result<(), Failure> {
     let option = |name| session.given.small(name).filter(|number| *number != 0);
+    if option("pbkdf-parallel").is_some_and(|lanes| lanes > defaults::ARGON2_MAX_LANES) {
+        let name = match variant {
+            Argon2Variant::I => "argon2i",
+            Argon2Variant::Id => "argon2id",
+        };
+        say(format!("{name:<10} N/A"))?;
+        return Err(Failure::silent(crate::Exit::Wrong));
+    }
     let costs = Argon2Costs::measure(
         variant,
         bits,
@@ -63,9 +71,7 @@ fn argon2(session: &Session, variant: Argon2Variant, bits: u32) -> Result<(), Fa
         option("pbkdf-memory").map_or_else(limits::calibration_memory_kib, |kib| {
             kib.min(defaults::ARGON2_MAX_MEMORY_KIB)
         }),
-        option("pbkdf-parallel").map_or_else(limits::calibration_lanes, |lanes| {
-            lanes.min(defaults::ARGON2_MAX_LANES)
-        }),
+        option("pbkdf-parallel").unwrap_or_else(limits::calibration_lanes),
     );
     say(argon2_line(&costs))
 }

@@ -21,7 +21,7 @@ pub(super) fn check(
             ));
         }
     }
-    values(given)?;
+    values(kind, given)?;
     match action {
         Action::Open => open(kind.unwrap_or("luks"), given),
         Action::Close => rule(
@@ -32,7 +32,7 @@ pub(super) fn check(
         Action::Resize => one_size(given),
         Action::Reencrypt => reencrypt(given),
         Action::AddKey => rule(
-            given.has("unbound") && !given.has("key-size") && !given.has("volume-key-file"),
+            given.has("unbound") && given.small("key-size").unwrap_or(0) == 0,
             "Key size is required with --unbound option.",
         ),
         Action::KillSlot => rule(number_of(&operands[1]).is_none(), "Key slot is invalid."),
@@ -52,7 +52,6 @@ pub(super) fn check(
     }
 }
 
-const KEYRING: &str = "keys of the kernel's keyring";
 const OPAL: &str = "OPAL drives";
 pub(super) const INTEGRITY: &str = "authenticated encryption";
 
@@ -68,16 +67,7 @@ const NOT_BUILT: [(&str, &str); 6] = [
 ];
 
 /// What luksmith does not have and one of the options asks for.
-pub(super) fn not_there(action: Action, given: &Given) -> Option<&'static str> {
-    // Where another key would be taken, or shown. Who needs none is not held up by it.
-    let needs_volume_key = match action {
-        Action::Format | Action::Reencrypt => true,
-        Action::Dump => given.has("dump-volume-key"),
-        _ => false,
-    };
-    if given.has("volume-key-keyring") && needs_volume_key {
-        return Some(KEYRING);
-    }
+pub(super) fn not_there(given: &Given) -> Option<&'static str> {
     NOT_BUILT
         .iter()
         .find(|(option, _)| given.has(option))
@@ -109,9 +99,9 @@ fn rule(broken: bool, message: &str) -> Result<(), String> {
 }
 
 /// What holds for values, whatever the action is.
-fn values(given: &Given) -> Result<(), String> {
+fn values(kind: Option<&str>, given: &Given) -> Result<(), String> {
     rule(
-        given.count("key-file") > 1,
+        given.count("key-file") > 1 && kind != Some("tcrypt"),
         "Only one --key-file argument is allowed.",
     )?;
     rule(
@@ -159,6 +149,10 @@ fn reencrypt(given: &Given) -> Result<(), String> {
     rule(
         given.has("reduce-device-size") && given.has("device-size"),
         "Options --reduce-device-size and --data-size cannot be combined.",
+    )?;
+    rule(
+        given.has("new-volume-key-file") && given.has("keep-key"),
+        "Options --new-volume-key-file and --keep-key cannot be combined.",
     )?;
     rule(
         given.has("active-name") && given.has("force-offline-reencrypt"),

@@ -48,6 +48,11 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
     }
     let sector_size = sector_size(session, version, &*data.storage)?;
     check_sizes(session)?;
+    if given.has("volume-key-keyring") {
+        output::aside(format_args!(
+            "WARNING: luksFormat heeds no --volume-key-keyring: the volume key is a random one."
+        ));
+    }
 
     tell_content(session, &place.name, &*place.storage)?;
     if made.is_none() {

@@ -291,8 +291,18 @@ impl Session {
                 "Requested maximum PBKDF memory cost is too high (maximum is {high} kilobytes)."
             ));
         }
-        let lanes =
-            of_argon2("pbkdf-parallel").map(|lanes| lanes.min(jobs::limits::calibration_lanes()));
+        let most = luks::defaults::ARGON2_MAX_LANES;
+        let lanes = of_argon2("pbkdf-parallel");
+        if lanes.is_some_and(|lanes| lanes > most) {
+            return refused(format!(
+                "Requested maximum PBKDF parallel cost is too high (maximum is {most})."
+            ));
+        }
+        // What is measured uses no more than there are.
+        let lanes = lanes.map(|lanes| match forced {
+            Some(_) => lanes,
+            None => lanes.min(jobs::limits::calibration_lanes()),
+        });
         let iter_time = self.given.number("iter-time").filter(|ms| *ms != 0);
         Ok(Cost {
             kdf: Some(pbkdf),

@@ -18,6 +18,7 @@ use super::key::{read_key_of_header, read_volume_key, unlocking, unlocking_with}
 use super::mapping;
 use super::session::{Session, say};
 use crate::exit::Exit;
+use crate::output;
 
 const ANY: &str = "Enter any existing passphrase: ";
 const NEW: &str = "Enter new passphrase for key slot: ";
@@ -43,12 +44,13 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
     if given.has("unbound") {
         return add_unbound(session, &luks, &target);
     }
-    let unlocked = if let Some(key) = read_key_of_header(session, luks.header())? {
+    let (unlocked, by) = if let Some(key) = read_key_of_header(session, luks.header())? {
         let bytes = key.len();
         let unlocked = luks.unlock_with_volume_key(key, &unlocking_with(bytes)?);
-        unlocked.map_err(failed)?
+        (unlocked.map_err(failed)?, By::VolumeKey)
     } else if is_by_token(session) {
-        mapping::unlock_by_token_only(session, &luks)?
+        let (unlocked, token) = mapping::unlock_by_token_only(session, &luks, from)?;
+        (unlocked, By::Token(token))
     } else {
         let place = session.key(None)?;
         let passphrase = session.ask(&place, ANY)?;
@@ -65,12 +67,21 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
         if place.is_asked || of_kernel.iter().any(|option| given.has(option)) {
             session.tell_unlocked(&unlocked)?;
         }
-        unlocked
+        (unlocked, By::Passphrase(passphrase))
     };
-    let token = new_token(session)?;
-    let passphrase = match token {
-        Some(token) => mapping::passphrase_of_token(session, &luks, token)?,
-        None => session.ask_new(&new_place, NEW)?,
+    let (passphrase, token) = match (NewSecret::of(session)?, by) {
+        (NewSecret::Asked, _) => (session.ask_new(&new_place, NEW)?, None),
+        (NewSecret::Token(token), _) | (NewSecret::Same, By::Token(token)) => {
+            let passphrase = mapping::passphrase_of_token(session, &luks, token)?;
+            (passphrase, Some(token))
+        }
+        (NewSecret::Same, By::Passphrase(passphrase)) => {
+            output::aside(format_args!(
+                "WARNING: with --new-token-id -1 the new keyslot has the passphrase that was given."
+            ));
+            (passphrase, None)
+        }
+        (NewSecret::Same, By::VolumeKey) => return Err(Failure::silent(Exit::Wrong)),
     };
     let options = session.keyslot_options(luks.header(), to)?;
     let keyslot =
@@ -89,14 +100,31 @@ pub(super) fn add(session: &Session) -> Result<(), Failure> {
         .map_err(failed)
 }
 
-/// The token of `--new-token-id`, which gives the passphrase of the new keyslot and is assigned to it.
-fn new_token(session: &Session) -> Result<Option<u32>, Failure> {
-    const NUMBERS: std::ops::RangeInclusive<i32> = 0..=31;
-    match session.given.signed("new-token-id") {
-        // A negative one is any, and none.
-        None | Some(..0) => Ok(None),
-        Some(id) if NUMBERS.contains(&id) => Ok(Some(id.unsigned_abs())),
-        Some(_) => Err(Failure::silent(Exit::Wrong)),
+/// What has unlocked the header that a keyslot is added to.
+enum By {
+    VolumeKey,
+    Token(u32),
+    Passphrase(Passphrase),
+}
+
+/// Where the passphrase of a new keyslot comes from.
+enum NewSecret {
+    Asked,
+    /// The token of `--new-token-id`, which is assigned to the keyslot.
+    Token(u32),
+    /// Of any token: there that is what has unlocked, be it a token or not.
+    Same,
+}
+
+impl NewSecret {
+    fn of(session: &Session) -> Result<Self, Failure> {
+        const NUMBERS: std::ops::RangeInclusive<i32> = 0..=31;
+        match session.given.signed("new-token-id") {
+            None => Ok(Self::Asked),
+            Some(-1) => Ok(Self::Same),
+            Some(id) if NUMBERS.contains(&id) => Ok(Self::Token(id.unsigned_abs())),
+            Some(_) => Err(Failure::silent(Exit::Wrong)),
+        }
     }
 }
 

@@ -122,9 +122,21 @@ fn check_built(session: &Session) -> Result<(), Failure> {
     if given.string("integrity").is_some_and(|kind| kind != "none") {
         return Err(not_built(INTEGRITY));
     }
-    let is_old_key = given.has("volume-key-file") && given.has("new-volume-key-file");
-    if given.has("force-no-keyslots") || is_old_key {
+    let is_new = given.has("new-volume-key-file") || given.has("new-volume-key-keyring");
+    let is_old = given.has("volume-key-file") && is_new;
+    let is_forced = given.has("force-no-keyslots");
+    if (is_old || given.has("volume-key-keyring")) && !is_forced {
+        return Err(Failure::wrong(
+            "Use --force-no-keyslots to reencrypt device with active keyslots by passing volume keys directly.",
+        ));
+    }
+    if is_forced {
         return Err(not_built("a reencryption by given volume keys"));
+    }
+    if given.has("new-volume-key-file") && !given.has("new-key-size") {
+        return Err(Failure::wrong(
+            "Option --new-volume-key-file must be paired with --new-key-size",
+        ));
     }
     Ok(())
 }

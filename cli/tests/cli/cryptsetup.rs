@@ -102,6 +102,54 @@ fn plain_defaults_are_warned_of() {
     }
 }
 
+/// What versions since 2.7 refuse that Debian's does not, or does not know.
+#[test]
+fn what_later_versions_refuse_is_refused() {
+    let place = cheap_luks_place(4096);
+    let box_ = "create box --payload-size 4K -q --key-file pw --pbkdf pbkdf2 --pbkdf-force-iterations 1000";
+    place.run(box_).expect(0);
+    let before = place.read("box");
+    for (line, said) in [
+        (
+            "luksAddKey -q --unbound --volume-key-file pw box -d pw",
+            "Key size is required with --unbound option.",
+        ),
+        (
+            "reencrypt -q box -d pw --keep-key --new-volume-key-file pw --new-key-size 512",
+            "Options --new-volume-key-file and --keep-key cannot be combined.",
+        ),
+        (
+            "reencrypt -q box -d pw --force-offline-reencrypt --new-volume-key-file pw",
+            "Option --new-volume-key-file must be paired with --new-key-size",
+        ),
+        (
+            "reencrypt -q box -d pw --force-offline-reencrypt --volume-key-file pw --new-volume-key-file pw --new-key-size 512",
+            "Use --force-no-keyslots to reencrypt device with active keyslots by passing volume keys directly.",
+        ),
+        (
+            "reencrypt -q box -d pw --force-offline-reencrypt --volume-key-keyring x",
+            "Use --force-no-keyslots to reencrypt device with active keyslots by passing volume keys directly.",
+        ),
+        (
+            "luksAddKey -q box -d pw pw --pbkdf argon2id --pbkdf-memory 64 --pbkdf-force-iterations 4 --pbkdf-parallel 5",
+            "Requested maximum PBKDF parallel cost is too high (maximum is 4).",
+        ),
+    ] {
+        let run = place.run(&format!("cryptsetup {line}")).expect(1);
+        assert!(run.stderr.contains(said), "{line}: {}", run.stderr);
+        assert!(place.read("box") == before, "{line}");
+    }
+    let line = "cryptsetup benchmark --pbkdf argon2i --pbkdf-parallel 5";
+    let run = place.run(line).expect(1);
+    assert!(run.text().ends_with("\nargon2i    N/A\n"), "{}", run.text());
+    // As many as are allowed, be there processors for them or not.
+    place
+        .run("cryptsetup luksAddKey -q box -d pw pw --pbkdf argon2id --pbkdf-memory 64 --pbkdf-force-iterations 4 --pbkdf-parallel 4")
+        .expect(0);
+    let dump = place.run("cryptsetup luksDump box").expect(0);
+    assert!(dump.text().contains("\tThreads:    4\n"), "{}", dump.text());
+}
+
 /// What an option about keys takes is a file, a number, a name or a kind: never the key itself.
 #[test]
 fn e3_no_option_of_cryptsetup_takes_a_secret() {

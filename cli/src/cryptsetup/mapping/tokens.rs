@@ -16,39 +16,45 @@ const KEYRING: &str = "luks2-keyring";
 
 const NO_TOKEN: &str = "No usable token is available.";
 
-/// Unlocks a header by what its tokens give, each for the keyslots that it is of, whatever `--key-slot` says. Where none
-/// does, that is told, and it is an error where nothing else may.
+/// Unlocks a header by what its tokens give, each for the keyslots that it is of, or for the one of `--key-slot`. Where
+/// none does, that is told, and it is an error where nothing else may.
 pub(in crate::cryptsetup) fn unlock_by_token(
     session: &Session,
     luks: &Luks,
 ) -> Result<Option<Unlocked>, Failure> {
-    match try_tokens(session, luks)? {
+    match try_tokens(session, luks, session.keyslot())? {
         Err(failure) if session.given.has("token-only") => Err(failure),
-        tried => Ok(tried.ok()),
+        tried => Ok(tried.ok().map(|(unlocked, _)| unlocked)),
     }
 }
 
-/// The same where nothing else may: tokens are asked for.
+/// The same where nothing else may: tokens are asked for, for any keyslot or for that one. Which of them it was is told.
 pub(in crate::cryptsetup) fn unlock_by_token_only(
     session: &Session,
     luks: &Luks,
-) -> Result<Unlocked, Failure> {
-    try_tokens(session, luks)?
+    keyslot: Option<u32>,
+) -> Result<(Unlocked, u32), Failure> {
+    try_tokens(session, luks, keyslot)?
 }
 
 /// What they give, or what it is where they give nothing, which is told.
-fn try_tokens(session: &Session, luks: &Luks) -> Result<Result<Unlocked, Failure>, Failure> {
+fn try_tokens(
+    session: &Session,
+    luks: &Luks,
+    keyslot: Option<u32>,
+) -> Result<Result<(Unlocked, u32), Failure>, Failure> {
     let Header::Luks2(header) = luks.header() else {
         return Ok(Err(Failure::silent(Exit::Wrong)));
     };
-    let usable = usable(session, &header.metadata);
+    let usable = usable(session, &header.metadata, keyslot);
+    let is_meant = |number: &&u32| keyslot.is_none_or(|keyslot| **number == keyslot);
     for token in &usable {
         let Some(passphrase) = passphrase(&header.metadata, token.id) else {
             continue;
         };
-        for keyslot in &token.keyslots {
+        for keyslot in token.keyslots.iter().filter(is_meant) {
             if let Ok(unlocked) = luks.unlock(&passphrase, &unlocking(Some(*keyslot))?) {
-                return Ok(Ok(unlocked));
+                return Ok(Ok((unlocked, token.id)));
             }
         }
     }
@@ -63,12 +69,13 @@ fn try_tokens(session: &Session, luks: &Luks) -> Result<Result<Unlocked, Failure
 }
 
 /// Those that are meant and that a passphrase is had of.
-fn usable<'a>(session: &Session, metadata: &'a Metadata) -> Vec<&'a Token> {
+fn usable<'a>(session: &Session, metadata: &'a Metadata, keyslot: Option<u32>) -> Vec<&'a Token> {
     let id = id(session);
     let kind = session.given.string("token-type");
     let is_meant = |token: &&Token| {
         let is_it = id.is_none_or(|id| token.id == id);
-        is_it && kind.as_ref().is_none_or(|kind| token.kind == *kind)
+        let is_of_keyslot = keyslot.is_none_or(|keyslot| token.keyslots.contains(&keyslot));
+        is_it && is_of_keyslot && kind.as_ref().is_none_or(|kind| token.kind == *kind)
     };
     let all = metadata.tokens.iter().filter(|token| token.kind == KEYRING);
     all.filter(is_meant).collect()

@@ -31,6 +31,16 @@ says 'This operation is supported only for LUKS2 device.'
 face 1 open --test-passphrase luks512 $D --link-vk-to-keyring %:nobody::x
 says 'Could not find keyring described by "%:nobody".'
 face 0 close t
+# Whoever resumes has it, too.
+face 0 open luks512 t $D
+face 0 luksSuspend t
+face 2 luksResume t --key-file raw --keyfile-size 8 --link-vk-to-keyring %:hook::resumed
+[ -z "$(keyctl rlist "$ring")" ] || wrong 'a key of what was not resumed is left'
+face 0 luksResume t $D --link-vk-to-keyring %:hook::resumed
+awake t
+keyctl pipe "$(keyctl search @s user resumed)" | cmp -s - volume || wrong 'luksResume linked another key'
+keyctl clear "$ring"
+face 0 close t
 
 # A volume key out of a keyring opens, resumes and adds keyslots.
 keyctl padd user vk @s <volume >/dev/null
@@ -70,7 +80,31 @@ cp luks512 tokened
 keyctl padd user pass @s <key >/dev/null
 face 0 token add tokened --key-description pass
 "$L" cryptsetup open --test-passphrase --token-only tokened <&- 2>err || wrong "standard input is closed: $(cat err)"
-rm -f tokened volume
+
+# A token opens the keyslot that is named, if it is one of its own.
+cheap='--pbkdf pbkdf2 --pbkdf-force-iterations 1000'
+printf first >first
+face 0 luksAddKey tokened first $D $cheap
+face 1 open -v --test-passphrase --token-only -S 1 tokened
+grep -q 'No usable token is available.' out || wrong "no token is of keyslot 1: $(cat out err)"
+face 0 open --test-passphrase -S 1 tokened --key-file first
+face 0 open --test-passphrase --token-only -S 0 tokened
+face 1 open --test-passphrase --token-only -S 7 tokened
+"$L" cryptsetup open -v --test-passphrase -S 1 tokened <first >out 2>err || wrong "no passphrase behind a token: $(cat err)"
+grep -q 'Key slot 1 unlocked' out || wrong "another keyslot than the one that is named: $(cat out)"
+
+# Any token for a new keyslot is what has opened: a token, or the passphrase that was given.
+keyslots() { "$L" cryptsetup luksDump --dump-json-metadata tokened </dev/null | tr -d ' \n' | grep -o '"tokens":{"0":{[^}]*}'; }
+face 0 luksAddKey tokened --token-id 0 --new-token-id -1 --new-key-slot 2 $cheap
+real open --test-passphrase -S 2 tokened $D
+keyslots | grep -q '"keyslots":\["0","2"\]' || wrong "the token is not of the new keyslot: $(keyslots)"
+face 0 luksAddKey tokened --key-file first --new-token-id -1 --new-key-slot 3 $cheap
+says 'the new keyslot has the passphrase that was given'
+real open --test-passphrase -S 3 tokened --key-file first
+keyslots | grep -q '"keyslots":\["0","2"\]' || wrong "the token is of a keyslot that it does not open: $(keyslots)"
+face 1 luksAddKey tokened --volume-key-file volume --new-token-id -1 $cheap
+face 1 luksAddKey tokened --token-id 0 --new-token-id -2 $cheap
+rm -f tokened volume first
 
 # Devices by their UUID, as udev links them.
 mkdir -p /dev/disk/by-uuid
