@@ -1,0 +1,45 @@
+"""LUKS1, LUKS2 and dm-crypt in userspace: no root, no device-mapper.
+
+A *source* is a path, a file descriptor, or any seekable binary file object, which is only read. A *passphrase* is bytes, a
+str (its bytes in UTF-8) or a function without arguments that gives one; it is called once it is known that the job can run.
+Passphrases and keys are wiped here when they are done with; the objects that they were handed over in are Python's.
+
+Derivations and transfers run without the interpreter's lock. Ctrl-C ends them. Nothing here is asynchronous: in asyncio,
+``await asyncio.to_thread(luksmith.open, ...)`` does what is wanted.
+"""
+
+from __future__ import annotations
+
+from luksmith._file import File, open
+from luksmith._header import info, is_luks
+from luksmith.errors import (
+    BusyError,
+    CancelledError,
+    CorruptError,
+    InvalidOptionError,
+    LuksmithError,
+    LuksmithWarning,
+    NoKeyFitsError,
+    NotLuksError,
+    PolicyError,
+    TooCostlyError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "BusyError",
+    "CancelledError",
+    "CorruptError",
+    "File",
+    "InvalidOptionError",
+    "LuksmithError",
+    "LuksmithWarning",
+    "NoKeyFitsError",
+    "NotLuksError",
+    "PolicyError",
+    "TooCostlyError",
+    "UnsupportedError",
+    "info",
+    "is_luks",
+    "open",
+]
