@@ -1,21 +1,23 @@
 //! `cargo xtask layers`: the rules of ARCHITECTURE.md that a compiler does not check.
 //!
 //! 1. Crates and, inside `luks`, modules import only what lies below them; no modules of a crate use each other in a circle.
-//! 2. Nothing builds or links C but one feature of the benches, which nobody ships.
+//! 2. Nothing builds or links C but one feature of the benches, which nobody ships; the Python package links Python.
 //! 3. `unsafe` stays in its rooms.
 //! 4. The libraries' errors may grow (CONTRIBUTING.md).
 
 mod cycles;
 mod promises;
+mod python;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::workspace;
+use crate::{python as package, workspace};
 
 /// Which packages of the workspace each one may import, for every kind of dependency. Siblings are not in each other's list.
 const CRATES: &[(&str, &[&str])] = &[
@@ -139,6 +141,9 @@ pub fn check() -> Result<(), String> {
     problems.extend(promises::problems(&sources));
     problems.extend(peers_problems(&metadata));
     problems.extend(c_problems(&product()?, &metadata));
+    let mut tree = package::cargo(&["tree", "--all-features"])?;
+    let product = packages(&mut tree)?;
+    problems.extend(python::problems(&product, &package::metadata()?));
     problems.extend(unsafe_problems(&sources));
     if problems.is_empty() {
         Ok(())
@@ -188,28 +193,40 @@ fn crate_problems(metadata: &Value) -> Vec<String> {
 /// features. Normal and build dependencies; those of tests are not the product's.
 fn product() -> Result<Product, String> {
     let (benches, _) = PEERS;
-    let mut packages = Product::new();
+    let mut all = Product::new();
     for selection in [
         vec!["--workspace", "--exclude", benches, "--all-features"],
         vec!["--package", benches],
     ] {
-        let mut tree = workspace::cargo(&["tree", "--locked", "--edges=normal,build"]);
-        let tree = tree
-            .args(["--prefix=none", "--format={p}|{f}"])
-            .args(selection);
-        for line in workspace::output(tree)?.lines() {
-            let (package, features) = line.split_once('|').unwrap_or((line, ""));
-            let Some(name) = package.split_whitespace().next() else {
-                continue;
-            };
-            // What was named before stands in the tree again, with a mark.
-            let features = features.split_whitespace().next().unwrap_or_default();
-            let features = features.split(',').map(str::to_owned);
-            packages
-                .entry(name.to_owned())
-                .or_default()
-                .extend(features);
+        let mut tree = workspace::cargo(&["tree"]);
+        for (name, features) in packages(tree.args(selection))? {
+            all.entry(name).or_default().extend(features);
         }
+    }
+    Ok(all)
+}
+
+/// What a `cargo tree` has: normal and build dependencies.
+fn packages(tree: &mut Command) -> Result<Product, String> {
+    let mut packages = Product::new();
+    let tree = tree.args([
+        "--locked",
+        "--edges=normal,build",
+        "--prefix=none",
+        "--format={p}|{f}",
+    ]);
+    for line in workspace::output(tree)?.lines() {
+        let (package, features) = line.split_once('|').unwrap_or((line, ""));
+        let Some(name) = package.split_whitespace().next() else {
+            continue;
+        };
+        // What was named before stands in the tree again, with a mark.
+        let features = features.split_whitespace().next().unwrap_or_default();
+        let features = features.split(',').map(str::to_owned);
+        packages
+            .entry(name.to_owned())
+            .or_default()
+            .extend(features);
     }
     Ok(packages)
 }

