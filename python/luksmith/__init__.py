@@ -12,6 +12,10 @@ from __future__ import annotations
 
 from luksmith._file import File, open
 from luksmith._header import info, is_luks
+from luksmith._images import clone, decrypt, encrypt, format, measure
+from luksmith._keys import add_key, change_key, remove_key, test_key, verify
+from luksmith._options import NewContainer, NewKeyslot, Unlocking
+from luksmith._secrets import passphrase_from_secret
 from luksmith.errors import (
     BusyError,
     CancelledError,
@@ -34,12 +38,26 @@ __all__ = [
     "InvalidOptionError",
     "LuksmithError",
     "LuksmithWarning",
+    "NewContainer",
+    "NewKeyslot",
     "NoKeyFitsError",
     "NotLuksError",
     "PolicyError",
     "TooCostlyError",
+    "Unlocking",
     "UnsupportedError",
+    "add_key",
+    "change_key",
+    "clone",
+    "decrypt",
+    "encrypt",
+    "format",
     "info",
     "is_luks",
+    "measure",
     "open",
+    "passphrase_from_secret",
+    "remove_key",
+    "test_key",
+    "verify",
 ]

@@ -3,7 +3,7 @@ from typing import Any, final
 
 from typing_extensions import Buffer
 
-from luksmith._types import Passphrase, Policy, Secret, Source
+from luksmith._types import Passphrase, Path, Policy, Progress, Secret, Source
 
 @final
 class Volume:
@@ -43,3 +43,55 @@ def open(
     max_memory_kib: int | None,
     allow_in_use: bool,
 ) -> Volume: ...
+def format(
+    destination: Path, passphrase: Passphrase, volume_key: Secret | None, options: dict[str, Any]
+) -> dict[str, Any]: ...
+def encrypt(
+    source: Source,
+    destination: Path,
+    passphrase: Passphrase,
+    volume_key: Secret | None,
+    options: dict[str, Any],
+    progress: Progress | None,
+) -> dict[str, Any]: ...
+def decrypt(
+    source: Source,
+    destination: Path,
+    passphrase: Passphrase | None,
+    volume_key: Secret | None,
+    options: dict[str, Any],
+    progress: Progress | None,
+) -> dict[str, Any]: ...
+def clone(
+    source: Source,
+    destination: Path,
+    passphrase: Passphrase | None,
+    new_passphrase: Passphrase | None,
+    volume_key: Secret | None,
+    options: dict[str, Any],
+    progress: Progress | None,
+) -> dict[str, Any]: ...
+def measure(source: Source | None, options: dict[str, Any]) -> dict[str, Any]: ...
+def add_key(
+    image: Path | int,
+    passphrase: Passphrase | None,
+    new_passphrase: Passphrase,
+    volume_key: Secret | None,
+    options: dict[str, Any],
+) -> dict[str, Any]: ...
+def change_key(
+    image: Path | int,
+    passphrase: Passphrase | None,
+    new_passphrase: Passphrase,
+    volume_key: Secret | None,
+    options: dict[str, Any],
+) -> dict[str, Any]: ...
+def remove_key(
+    image: Path | int, passphrase: Passphrase | None, volume_key: Secret | None, options: dict[str, Any]
+) -> dict[str, Any]: ...
+def test_key(
+    source: Source, passphrase: Passphrase | None, volume_key: Secret | None, options: dict[str, Any]
+) -> dict[str, Any]: ...
+def verify(
+    source: Source, passphrase: Passphrase | None, volume_key: Secret | None, options: dict[str, Any]
+) -> dict[str, Any]: ...

@@ -63,6 +63,12 @@ pub(crate) fn policies(given: Option<&Bound<'_, PyAny>>) -> PyResult<Policies> {
     Ok(Policies::from(&files[..]))
 }
 
+/// Those of a dict of options.
+pub(crate) fn policies_of(options: &Bound<'_, PyAny>) -> PyResult<Policies> {
+    let given = options.get_item("policy")?;
+    policies((!given.is_none()).then_some(&given))
+}
+
 fn descriptor(given: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {
     if !given.is_instance_of::<PyInt>() || given.is_instance_of::<PyBool>() {
         return Ok(None);

@@ -44,6 +44,7 @@ pub(crate) fn of_job(py: Python<'_>, error: &Error) -> PyErr {
         | Error::RiskyCipher { .. }
         | Error::EmptyPassphrase { .. }
         | Error::SectorTooLarge { .. }
+        | Error::Unconfirmed(_)
         | Error::Clone(
             CloneError::SmallerKey { .. }
             | CloneError::WeakerCipher { .. }

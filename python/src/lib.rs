@@ -10,7 +10,10 @@ mod descriptor;
 mod error;
 mod file_object;
 mod header;
+mod images;
 mod job;
+mod keys;
+mod options;
 mod secret;
 mod volume;
 
@@ -19,6 +22,10 @@ mod volume;
 mod _luksmith {
     #[pymodule_export]
     use crate::header::{info, is_luks};
+    #[pymodule_export]
+    use crate::images::{clone, decrypt, encrypt, format, measure};
+    #[pymodule_export]
+    use crate::keys::{add_key, change_key, remove_key, test_key, verify};
     #[pymodule_export]
     use crate::volume::{Volume, open};
 }

@@ -44,17 +44,46 @@ pub(crate) fn bytes_of(given: &Bound<'_, PyAny>) -> PyResult<LockedBytes> {
     Ok(bytes)
 }
 
-/// Who has the secrets of a job.
+/// The secrets that were handed over for a job.
 pub(crate) struct Given {
-    pub(crate) passphrase: Option<Passphrase>,
-    pub(crate) volume_key: Option<LockedBytes>,
-    /// Where a function is called.
-    pub(crate) asker: Asker,
+    passphrase: Option<Passphrase>,
+    /// That of what is made, where it is another one.
+    new: Option<Passphrase>,
+    volume_key: Option<LockedBytes>,
 }
 
-impl Secrets for Given {
-    fn passphrase(&self, _asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
-        match &self.passphrase {
+impl Given {
+    pub(crate) fn parse(
+        passphrase: Option<&Bound<'_, PyAny>>,
+        volume_key: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            passphrase: passphrase.map(Passphrase::of).transpose()?,
+            new: None,
+            volume_key: volume_key.map(bytes_of).transpose()?,
+        })
+    }
+
+    pub(crate) fn and_new(self, new: Option<Passphrase>) -> Self {
+        Self { new, ..self }
+    }
+
+    /// The same, with who calls functions.
+    pub(crate) fn with(&self, asker: Asker) -> Known<'_> {
+        Known { given: self, asker }
+    }
+}
+
+/// Who has the secrets of a job.
+pub(crate) struct Known<'a> {
+    given: &'a Given,
+    asker: Asker,
+}
+
+impl Secrets for Known<'_> {
+    fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
+        let new = self.given.new.as_ref().filter(|_| asked.is_new);
+        match new.or(self.given.passphrase.as_ref()) {
             Some(Passphrase::Bytes(bytes)) => Ok(LockedBytes::copy_of(bytes)),
             Some(Passphrase::Function(function)) => self
                 .asker
@@ -68,7 +97,7 @@ impl Secrets for Given {
     }
 
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
-        let key = self.volume_key.as_ref();
+        let key = self.given.volume_key.as_ref();
         Ok(key.map(|key| VolumeKey::from_locked(LockedBytes::copy_of(key))))
     }
 

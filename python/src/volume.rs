@@ -16,7 +16,7 @@ use crate::argument;
 use crate::buffer::{CHUNK_BYTES, Emptied, Filled};
 use crate::error;
 use crate::job;
-use crate::secret::{self, Given, Passphrase};
+use crate::secret::Given;
 
 /// A plaintext that stays open, for any number of threads. `luksmith.File` is the file object over it.
 #[pyclass(frozen, module = "luksmith._luksmith")]
@@ -70,15 +70,9 @@ pub(crate) fn open(
         allow_in_use,
         ..ServeOptions::default()
     };
-    let passphrase = passphrase.map(Passphrase::of).transpose()?;
-    let volume_key = volume_key.map(secret::bytes_of).transpose()?;
+    let secrets = Given::parse(passphrase, volume_key)?;
     let served = job::run(py, None, |watch, asker| {
-        let secrets = Given {
-            passphrase,
-            volume_key,
-            asker,
-        };
-        serve::open(&place, &options, &secrets, watch)
+        serve::open(&place, &options, &secrets.with(asker), watch)
     })?;
     Ok(Volume {
         report: served.report.clone(),
