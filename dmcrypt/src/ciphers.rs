@@ -1,6 +1,7 @@
 //! The table of block ciphers. A new cipher is a row here and a file in `ciphers/`.
 
 mod aes;
+mod affine;
 mod anubis;
 mod aria;
 mod blowfish;
@@ -15,6 +16,7 @@ mod kuznyechik;
 mod own;
 mod seed;
 mod serpent;
+mod sliced;
 mod sm4;
 mod tea;
 mod twofish;
@@ -23,7 +25,7 @@ mod xtea;
 use crate::{
     AesKernel,
     expand::{
-        expand, expand_by_size, expand_wide, expand_xts, expand_xts_by_size, expand_xts_wide,
+        expand, expand_by_size, expand_named, expand_xts, expand_xts_by_size, expand_xts_named,
     },
     kernels::{block::BlockCipher, xts::XtsKernel},
 };

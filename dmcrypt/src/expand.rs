@@ -3,7 +3,6 @@
 use crate::{
     kernels::{
         block::BlockCipher,
-        lanes::{OfWords, Vectors, Wide},
         xts::{Batched, Direction, XtsKernel},
     },
     low::pages::Locked,
@@ -73,14 +72,20 @@ where
     }
 }
 
-/// [`Cipher::expand`](crate::ciphers::Cipher::expand) of a cipher that runs on the vectors that the processor has.
+/// A cipher that runs on the vectors that the processor has.
+pub(crate) trait NamedCode: BlockCipher + KeyInit {
+    /// The name of that code.
+    fn code() -> &'static str;
+}
+
+/// [`Cipher::expand`](crate::ciphers::Cipher::expand) of such a cipher.
 ///
 /// # Panics
 /// When it does not take a key of this size.
-pub(crate) fn expand_wide<C: OfWords + 'static>(key: &[u8]) -> Box<dyn BlockCipher> {
+pub(crate) fn expand_named<C: NamedCode + 'static>(key: &[u8]) -> Box<dyn BlockCipher> {
     Box::new(Locked::new(Named {
-        name: Vectors::widest().name(),
-        inner: Wide::<C>::new_from_slice(key).expect("the length of the key was checked"),
+        name: C::code(),
+        inner: C::new_from_slice(key).expect("the length of the key was checked"),
     }))
 }
 
@@ -88,13 +93,16 @@ pub(crate) fn expand_wide<C: OfWords + 'static>(key: &[u8]) -> Box<dyn BlockCiph
 ///
 /// # Panics
 /// When it does not take keys of these sizes.
-pub(crate) fn expand_xts_wide<C: OfWords + 'static>(
+pub(crate) fn expand_xts_named<C: NamedCode + 'static>(
     data_key: &[u8],
     tweak_key: &[u8],
-) -> Box<dyn XtsKernel> {
+) -> Box<dyn XtsKernel>
+where
+    Batched<C>: XtsKernel,
+{
     Box::new(Locked::new(Named {
-        name: Vectors::widest().name(),
-        inner: Batched::<Wide<C>>::new(data_key, tweak_key),
+        name: C::code(),
+        inner: Batched::<C>::new(data_key, tweak_key),
     }))
 }
 

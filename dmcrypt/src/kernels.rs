@@ -1,6 +1,7 @@
 //! What runs inside a cipher's own function, over many blocks at once, and knows no sectors: the inner loops of the modes.
 
 pub(crate) mod block;
+pub(crate) mod bytes;
 pub(crate) mod cbc;
 pub(crate) mod lanes;
 pub(crate) mod xts;

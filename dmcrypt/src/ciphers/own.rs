@@ -40,7 +40,7 @@ pub(super) trait OneBlock: Send + Sized + Sync {
 }
 
 /// The cipher with the traits of the cipher crate.
-pub(super) struct Own<C>(C);
+pub(super) struct Own<C>(pub(super) C);
 
 impl<C: OneBlock> KeySizeUser for Own<C> {
     type KeySize = C::KeySize;

@@ -7,8 +7,8 @@
 
 mod sboxes;
 
-use super::{Cipher, expand_wide, expand_xts_wide, sizes};
-use crate::kernels::lanes::{Lanes, OfWords};
+use super::{Cipher, expand_named, expand_xts_named, sizes};
+use crate::kernels::lanes::{Lanes, OfWords, Wide};
 use ::cipher::consts::U32;
 use zeroize::Zeroizing;
 
@@ -16,8 +16,8 @@ pub(super) const SERPENT: Cipher = Cipher {
     name: "serpent",
     block_bytes: 16,
     key_bytes: &sizes::<17>(16, 1),
-    expand: expand_wide::<Serpent>,
-    expand_xts: Some(expand_xts_wide::<Serpent>),
+    expand: expand_named::<Wide<Serpent>>,
+    expand_xts: Some(expand_xts_named::<Wide<Serpent>>),
 };
 
 /// The words of the round keys.

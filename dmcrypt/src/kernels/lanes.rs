@@ -2,6 +2,7 @@
 //! on as many blocks at once as a vector has words.
 
 use super::PORTABLE;
+use crate::expand::NamedCode;
 use cipher::{
     Array, Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt,
     BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
@@ -140,7 +141,7 @@ impl Vectors {
         here.collect()
     }
 
-    pub(crate) fn widest() -> Self {
+    fn widest() -> Self {
         let here = Self::here();
         here[here.len() - 1]
     }
@@ -183,6 +184,12 @@ impl<C: OfWords> Wide<C> {
     /// By these vectors; `None` when the cipher takes no key of this length.
     pub(crate) fn by(vectors: Vectors, key: &[u8]) -> Option<Self> {
         C::expand(key).map(|cipher| Self { cipher, vectors })
+    }
+}
+
+impl<C: OfWords> NamedCode for Wide<C> {
+    fn code() -> &'static str {
+        Vectors::widest().name()
     }
 }
 

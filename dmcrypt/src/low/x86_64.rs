@@ -6,13 +6,15 @@
 //! | [`schedule`] | round keys |
 //! | `text` | the assembly, which is the same for every width |
 //! | [`width`] | the kernels, from that text |
-//! | [`lanes`] | words of many blocks, for ciphers that are made of operations on words |
+//! | `bytes` | bytes of many blocks, for ciphers that substitute bytes |
+//! | `lanes` | words of many blocks, for ciphers that are made of operations on words |
 //! | [`sha`] | HMAC-SHA-256 |
 //! | [`aes`] | [`BlockCipher`](crate::kernels::block::BlockCipher) and [`XtsKernel`](crate::kernels::xts::XtsKernel), in safe code |
 
 pub(crate) mod aes;
+mod bytes;
 pub(crate) mod cpu;
-pub(crate) mod lanes;
+mod lanes;
 mod schedule;
 pub(crate) mod sha;
 mod text;

@@ -39,6 +39,17 @@ impl Avx512 {
     }
 }
 
+/// Arithmetic of GF(2^8) in vectors of 512 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Gfni512(());
+
+impl Gfni512 {
+    pub(crate) fn new() -> Option<Self> {
+        Avx512::new()?;
+        is_x86_feature_detected!("gfni").then_some(Self(()))
+    }
+}
+
 /// The rounds and the message schedule of SHA-256.
 #[derive(Clone, Copy)]
 pub(crate) struct ShaNi(());

@@ -1,0 +1,67 @@
+//! Bytes of many blocks in vectors: a cipher of byte substitutions is written once over [`Bytes`], where each value holds
+//! the same byte of 64 blocks.
+
+use super::PORTABLE;
+use cipher::{
+    Array,
+    consts::{U16, U64},
+};
+
+#[cfg(target_arch = "x86_64")]
+use crate::low::x86_64::cpu::Gfni512;
+
+/// A byte of each of 64 blocks.
+pub(crate) trait Bytes: Copy {
+    /// What proves that the processor has such vectors, and the arithmetic of GF(2^8) on them.
+    type Token: Copy;
+
+    /// The sixteen bytes of each block.
+    fn load(token: Self::Token, blocks: &Array<Array<u8, U16>, U64>) -> [Self; 16];
+
+    fn store(bytes: [Self; 16], blocks: &mut Array<Array<u8, U16>, U64>);
+
+    fn xor(self, other: Self) -> Self;
+    fn xor_each(self, byte: u8) -> Self;
+    fn and_each(self, byte: u8) -> Self;
+    fn or_each(self, byte: u8) -> Self;
+
+    /// The [matrix](crate::ciphers::affine) times each byte, plus `CONSTANT`.
+    fn affine<const CONSTANT: i32>(self, matrix: u64) -> Self;
+
+    /// The matrix times the inverse of each byte modulo x^8 + x^4 + x^3 + x + 1, plus `CONSTANT`; of 0 that is 0.
+    fn inverse_affine<const CONSTANT: i32>(self, matrix: u64) -> Self;
+}
+
+/// What is done with bytes of many blocks.
+pub(crate) trait BytesWork {
+    /// Must be `inline(always)`, with all that it calls: it is compiled for the vectors by being part of a function that is.
+    fn run<B: Bytes>(self, token: B::Token);
+}
+
+/// Vectors of bytes that this processor has.
+#[derive(Clone, Copy)]
+pub(crate) enum ByteVectors {
+    /// None that would do: the portable code, which is the model of the others.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Gfni512(Gfni512),
+}
+
+impl ByteVectors {
+    /// The widest.
+    pub(crate) fn widest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Gfni512::new() {
+            return Self::Gfni512(token);
+        }
+        Self::Portable
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Portable => PORTABLE,
+            #[cfg(target_arch = "x86_64")]
+            Self::Gfni512(_) => "gfni-avx512",
+        }
+    }
+}
