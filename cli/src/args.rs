@@ -52,7 +52,7 @@ pub use in_place::{
 };
 pub use key::{
     KeyAddArgs, KeyChangeArgs, KeyExportArgs, KeyListArgs, KeyPriority, KeyRemoveArgs, KeyTestArgs,
-    KeyVerb, NewKeyArgs, NewKeyFileArgs,
+    KeyUnmangleArgs, KeyVerb, NewKeyArgs, NewKeyFileArgs,
 };
 pub use keys::{KeyArgs, KeyEncoding, KeyFormat, KeyReadArgs, OpenKeyArgs};
 pub use luks::{

@@ -384,6 +384,7 @@ impl From<KeyFormat> for key_source::KeyFormat {
             KeyFormat::AsIs => Self::AsIs,
             KeyFormat::Openstack => Self::Openstack,
             KeyFormat::OpenstackMangled => Self::OpenstackMangled,
+            KeyFormat::Auto => Self::Auto,
         }
     }
 }

@@ -43,6 +43,17 @@ pub fn warn(message: impl std::fmt::Display) {
     );
 }
 
+/// Says something that is to be known and is nothing wrong, on standard error; to programs with `members` beside the text.
+pub fn note(message: impl std::fmt::Display, mut members: Value) {
+    let message = message.to_string();
+    if speaks_json() {
+        members["message"] = message.into();
+        json_said("note", members);
+        return;
+    }
+    done(format_args!("luksmith: {}", escape(&message)));
+}
+
 /// Says so where keys were not kept out of swap.
 pub fn warn_of_swap() {
     if dmcrypt::is_lock_refused() {

@@ -11,6 +11,8 @@ use dmcrypt::LockedBytes;
 use jobs::Asked;
 use jobs::key_source::{KeyError, KeyFrom, KeySource};
 
+use crate::secrets;
+
 /// Where a key comes from: a [`KeySource`], or in place of standard input the terminal.
 pub struct KeyInput {
     source: KeySource,
@@ -95,7 +97,8 @@ impl KeyInput {
     ) -> Result<Option<LockedBytes>, PassphraseError> {
         if !self.others.is_empty() {
             let other = self.others.get(attempt as usize);
-            return Ok(other.map(|other| other.read(None)).transpose()?);
+            let read = other.map(|other| other.read_telling(None, &secrets::tell_overridden));
+            return Ok(read.transpose()?);
         }
         let is_line = self.source.from == KeyFrom::FirstLine;
         let times = if self.is_typed() { tries } else { 1 };
@@ -123,7 +126,8 @@ impl KeyInput {
         Ok(if self.is_typed() {
             self.source.decoded(self.ask(prompt)?)?
         } else {
-            self.source.read(exactly)?
+            self.source
+                .read_telling(exactly, &secrets::tell_overridden)?
         })
     }
 

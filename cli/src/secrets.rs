@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use dmcrypt::{LockedBytes, VolumeKey};
-use jobs::key_source::{KeyEncoding, KeySource, read_volume_key};
+use jobs::key_source::{KeyEncoding, KeyFormat, KeySource, Overridden, read_volume_key};
+use jobs::secret::Form;
 use jobs::{Asked, AskedOther, Blame, SecretError, Secrets};
+use serde_json::json;
 
 use crate::args::{FormatArgs, OutputArgs, UnlockArgs};
 use crate::error::{self, Error};
@@ -87,7 +89,12 @@ impl Secrets for Keys<'_> {
         let input = input.unwrap_or(self.input);
         let source = input.source();
         let twice = asked.is_new && self.is_asked_twice;
-        let read = input.read_for(asked, twice);
+        let read = if asked.is_new {
+            source.check_new().map_err(PassphraseError::from)
+        } else {
+            Ok(())
+        };
+        let read = read.and_then(|()| input.read_for(asked, twice));
         let secret = read.map_err(|error| {
             if self.is_other {
                 SecretError::new(Blame::Request, Error::NewKey(error))
@@ -128,6 +135,21 @@ impl Secrets for Keys<'_> {
         Ok(file.map(|file| read_volume_key(file)).transpose()?)
     }
 
+    fn forms(&self, given: &LockedBytes) -> Vec<Form> {
+        self.input.source().forms(given)
+    }
+
+    fn fitted(&self, image: &str, format: KeyFormat) {
+        let option = option(format);
+        output::note(
+            format_args!(
+                "{image} is opened by the key {} (--key-format {option})",
+                used(format)
+            ),
+            json!({"image": image, "key_format": option}),
+        );
+    }
+
     fn tries(&self) -> u32 {
         if self.input.is_typed() { self.tries } else { 1 }
     }
@@ -138,6 +160,40 @@ impl Secrets for Keys<'_> {
 
     fn did_not_fit(&self, error: &jobs::Error) {
         error::tell(error);
+    }
+}
+
+/// Says that a secret is not used as its type has it.
+pub fn tell_overridden(secret: Overridden<'_>) {
+    let kind = match secret.usual {
+        KeyFormat::AsIs => "a passphrase",
+        _ => "a key",
+    };
+    output::warn(format_args!(
+        "{} is {kind}, which OpenStack uses {}: it is used {}, as --key-format {} says",
+        secret.name,
+        used(secret.usual),
+        used(secret.said),
+        option(secret.said)
+    ));
+}
+
+/// How a key is used.
+pub fn used(format: KeyFormat) -> &'static str {
+    match format {
+        KeyFormat::Openstack => "by its hexadecimal digits",
+        KeyFormat::OpenstackMangled => "by its hexadecimal digits without the zeros before others",
+        KeyFormat::Usual | KeyFormat::AsIs | KeyFormat::Auto => "as it is",
+    }
+}
+
+/// What `--key-format` calls it.
+pub fn option(format: KeyFormat) -> &'static str {
+    match format {
+        KeyFormat::Usual | KeyFormat::AsIs => "as-is",
+        KeyFormat::Openstack => "openstack",
+        KeyFormat::OpenstackMangled => "openstack-mangled",
+        KeyFormat::Auto => "auto",
     }
 }
 

@@ -6,6 +6,7 @@ pub mod export;
 pub mod list;
 pub mod remove;
 pub mod test;
+pub mod unmangle;
 
 use dmcrypt::Passphrase;
 

@@ -47,11 +47,11 @@ use standard::WhatIsThere;
 
 use crate::error::SecretError;
 use crate::secret::stored::{Stored, StoredSecret};
-use crate::secret::{Asked, AskedOther, Secrets};
+use crate::secret::{Asked, AskedOther, Form, Secrets};
 use crate::secret_buffer::SecretBuffer;
 use crate::text;
 
-pub use encoding::{KeyEncoding, KeyFormat};
+pub use encoding::{KeyEncoding, KeyFormat, formatted};
 pub use error::KeyError;
 pub use standard::StandardInput;
 
@@ -93,6 +93,17 @@ pub enum KeyFrom {
     Descriptor(u32),
     /// A secret that is kept elsewhere.
     Secret(StoredSecret),
+}
+
+/// A secret that is used in another way than its type says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Overridden<'a> {
+    /// The secret.
+    pub name: &'a str,
+    /// What its type says.
+    pub usual: KeyFormat,
+    /// What was said.
+    pub said: KeyFormat,
 }
 
 impl KeyFrom {
@@ -138,8 +149,17 @@ impl KeySource {
     /// Reads the key. `exactly`: so many bytes of a file or of all of standard input, whatever the size says: a plain
     /// container's key itself.
     pub fn read(&self, exactly: Option<usize>) -> Result<LockedBytes, KeyError> {
+        self.read_telling(exactly, &|_| ())
+    }
+
+    /// The same; `tell` is called where a format was said that is not the one of a secret's type.
+    pub fn read_telling(
+        &self,
+        exactly: Option<usize>,
+        tell: &dyn Fn(Overridden<'_>),
+    ) -> Result<LockedBytes, KeyError> {
         if let KeyFrom::Secret(secret) = &self.from {
-            return self.of_secret(&secret.fetch()?, exactly);
+            return self.of_secret(&secret.fetch()?, exactly, tell);
         }
         let Some(path) = self.from.path() else {
             if !self.jump(io::stdin().as_fd())? {
@@ -191,11 +211,26 @@ impl KeySource {
     }
 
     /// The key that a secret is kept for.
-    fn of_secret(&self, secret: &Stored, exactly: Option<usize>) -> Result<LockedBytes, KeyError> {
+    fn of_secret(
+        &self,
+        secret: &Stored,
+        exactly: Option<usize>,
+        tell: &dyn Fn(Overridden<'_>),
+    ) -> Result<LockedBytes, KeyError> {
+        let usual = match secret.is_passphrase {
+            true => KeyFormat::AsIs,
+            false => KeyFormat::Openstack,
+        };
         let format = match self.format {
-            KeyFormat::Usual if secret.is_passphrase => KeyFormat::AsIs,
-            KeyFormat::Usual => KeyFormat::Openstack,
-            said => said,
+            KeyFormat::Usual => usual,
+            KeyFormat::Auto => KeyFormat::Auto,
+            said => {
+                if said != usual {
+                    let name = &self.name();
+                    tell(Overridden { name, usual, said });
+                }
+                said
+            }
         };
         let is_text = secret.is_passphrase && format == KeyFormat::AsIs;
         if is_text && self.encoding == KeyEncoding::Raw && str::from_utf8(&secret.bytes).is_err() {
@@ -214,6 +249,28 @@ impl KeySource {
             Some(wanted) if key.len() < wanted => Err(self.short(key.len() as u64, wanted as u64)),
             Some(wanted) => Ok(LockedBytes::copy_of(&key[..wanted])),
             None => Ok(key),
+        }
+    }
+
+    /// What `read` may be, where it is not said which; those that are the same stand there once.
+    pub fn forms(&self, read: &LockedBytes) -> Vec<Form> {
+        let mut forms: Vec<Form> = Vec::new();
+        if self.format == KeyFormat::Auto {
+            for format in KeyFormat::TRIED {
+                let passphrase = formatted(read, format);
+                if !forms.iter().any(|form| form.passphrase.ct_eq(&passphrase)) {
+                    forms.push(Form { passphrase, format });
+                }
+            }
+        }
+        forms
+    }
+
+    /// Refuses to make something new of a key of which it is not said what becomes of it.
+    pub fn check_new(&self) -> Result<(), KeyError> {
+        match self.format {
+            KeyFormat::Auto => Err(KeyError::OpenFormat { name: self.name() }),
+            _ => Ok(()),
         }
     }
 
@@ -236,7 +293,10 @@ impl KeySource {
     /// All that there is, where `read` is only a part of it: the whole file, or what is there behind the first line of
     /// standard input, which is read now. Nothing where it cannot be had, or is no more.
     pub fn whole(&self, read: &[u8]) -> Option<LockedBytes> {
-        let is_as_it_is = matches!(self.format, KeyFormat::Usual | KeyFormat::AsIs);
+        let is_as_it_is = matches!(
+            self.format,
+            KeyFormat::Usual | KeyFormat::AsIs | KeyFormat::Auto
+        );
         if self.encoding != KeyEncoding::Raw || !is_as_it_is {
             return None;
         }
@@ -405,7 +465,14 @@ impl Secrets for KeyFiles {
     }
 
     fn passphrase(&self, asked: &Asked<'_>) -> Result<LockedBytes, SecretError> {
+        if asked.is_new {
+            self.key.check_new()?;
+        }
         Ok(self.key.read(asked.exactly)?)
+    }
+
+    fn forms(&self, given: &LockedBytes) -> Vec<Form> {
+        self.key.forms(given)
     }
 
     fn name(&self) -> String {

@@ -16,9 +16,10 @@ use crate::block::Claim;
 use crate::change::Target;
 use crate::error::{Error, QcowError, SecretError, SourceError};
 use crate::inputs::Inputs;
+use crate::key_source::KeyFormat;
 use crate::open;
 use crate::place::Place;
-use crate::secret::{self, Asked, Secrets};
+use crate::secret::{self, Asked, Form, Secrets};
 use crate::source::Source;
 use crate::text;
 use crate::transfer::{Work, bypass_page_cache};
@@ -432,6 +433,14 @@ impl Secrets for OfLayer<'_> {
     /// The one that is given is that of the image itself.
     fn volume_key(&self) -> Result<Option<VolumeKey>, SecretError> {
         self.secrets.volume_key_below(self.below)
+    }
+
+    fn forms(&self, given: &LockedBytes) -> Vec<Form> {
+        self.secrets.forms(given)
+    }
+
+    fn fitted(&self, image: &str, format: KeyFormat) {
+        self.secrets.fitted(image, format);
     }
 
     fn tries(&self) -> u32 {

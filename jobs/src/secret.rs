@@ -21,6 +21,7 @@ use dmcrypt::{LockedBytes, VolumeKey};
 
 use crate::blame::Blame;
 use crate::error::{Error, SecretError};
+use crate::key_source::KeyFormat;
 
 /// Who has the secrets of a job: a prompt, a file, a function of another language, a key manager. Nothing is asked before
 /// it is known that the job can run.
@@ -69,6 +70,18 @@ pub trait Secrets {
         None
     }
 
+    /// What may be meant by `given`, a passphrase that is to open something, in the order in which it is tried: all within
+    /// the limits of one unlock. Nothing where it is known: then it is `given`.
+    fn forms(&self, given: &LockedBytes) -> Vec<Form> {
+        let _ = given;
+        Vec::new()
+    }
+
+    /// This form of a passphrase opens the container that messages call so.
+    fn fitted(&self, image: &str, format: KeyFormat) {
+        let _ = (image, format);
+    }
+
     /// How often [`Self::passphrase`] may be asked for until one fits.
     fn tries(&self) -> u32 {
         1
@@ -91,6 +104,14 @@ pub trait Secrets {
     fn did_not_fit(&self, error: &Error) {
         let _ = error;
     }
+}
+
+/// What may be meant by what was given.
+pub struct Form {
+    /// The passphrase that it is then.
+    pub passphrase: LockedBytes,
+    /// How that is called.
+    pub format: KeyFormat,
 }
 
 /// What a passphrase is asked for.

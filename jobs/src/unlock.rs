@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dmcrypt::Passphrase;
+use dmcrypt::{LockedBytes, Passphrase};
 use luks::seal::{FileSeal, SealWanted};
-use luks::{Header, KdfLimits, Luks, Measure, Policy, UnlockOptions, Unlocked, UnusableKeyslot};
+use luks::{
+    Header, KdfLimits, Luks, Measure, Policy, Spent, UnlockOptions, Unlocked, UnusableKeyslot,
+};
 use volume::Storage;
 
 use crate::error::Error;
@@ -103,6 +105,7 @@ impl Unlock {
             measure: None,
             null_cipher: self.allow_unencrypted,
             unencrypted_data: false,
+            spent: None,
             volume_key_bytes: self.volume_key_bytes,
             faulty_whirlpool: false,
             seal: SealWanted::default(),
@@ -273,12 +276,15 @@ impl Other<'_> {
             let Some(secret) = secret else {
                 break;
             };
-            let passphrase = Passphrase::from_locked(secret);
-            match self
-                .luks
-                .unlock_missing(&unlocked, &passphrase, &self.options)
-            {
-                Ok(found) => unlocked = self.joined(unlocked, found)?,
+            let found = try_forms(self.name, self.secrets, secret, |passphrase, spent| {
+                let options = UnlockOptions {
+                    spent: Some(spent),
+                    ..self.options
+                };
+                self.luks.unlock_missing(&unlocked, passphrase, &options)
+            });
+            match found {
+                Ok((found, _)) => unlocked = self.joined(unlocked, found)?,
                 Err(error @ luks::Error::NoKeyFits { .. }) => {
                     if attempt.saturating_add(1) < self.secrets.tries() {
                         self.secrets.did_not_fit(&Error::luks(self.name, error));
@@ -327,8 +333,8 @@ fn unlock_with_one(
         let unlocked = luks.unlock_with_volume_key(key, &options);
         return Ok((unlocked.map_err(|error| Error::luks(name, error))?, None));
     }
-    with_passphrase(name, secrets, |passphrase| {
-        luks.unlock(passphrase, &options)
+    with_passphrase(name, secrets, |passphrase, spent| {
+        luks.unlock(passphrase, &after(&options, spent))
     })
     .map(|(unlocked, passphrase)| (unlocked, Some(passphrase)))
 }
@@ -345,12 +351,20 @@ pub fn telling_once(watch: &dyn Watch) -> impl Fn(&UnusableKeyslot) + Sync {
     }
 }
 
+/// The same options, where so much is spent already.
+pub fn after<'a>(options: &UnlockOptions<'a>, spent: &'a Spent) -> UnlockOptions<'a> {
+    UnlockOptions {
+        spent: Some(spent),
+        ..*options
+    }
+}
+
 /// Asks for a passphrase that there is and does `attempt` with it, until it fits or `secrets` has no other one. What came
-/// of it, and the passphrase.
+/// of it, and the passphrase. What an attempt has spent counts for the other forms of the same passphrase ([`after`]).
 pub fn with_passphrase<T>(
     name: &str,
     secrets: &dyn Secrets,
-    attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
+    attempt: impl FnMut(&Passphrase, &Spent) -> Result<T, luks::Error>,
 ) -> Result<(T, Passphrase), Error> {
     with_asked(&Asked::of(name), secrets, attempt)
 }
@@ -359,19 +373,50 @@ pub fn with_passphrase<T>(
 pub fn with_asked<T>(
     asked: &Asked<'_>,
     secrets: &dyn Secrets,
-    mut attempt: impl FnMut(&Passphrase) -> Result<T, luks::Error>,
+    mut attempt: impl FnMut(&Passphrase, &Spent) -> Result<T, luks::Error>,
 ) -> Result<(T, Passphrase), Error> {
     let name = asked.image;
     let mut left = secrets.tries();
     loop {
-        let passphrase = Passphrase::from_locked(secrets.passphrase(asked)?);
+        let secret = secrets.passphrase(asked)?;
         left = left.saturating_sub(1);
-        match attempt(&passphrase) {
-            Ok(done) => return Ok((done, passphrase)),
+        match try_forms(name, secrets, secret, &mut attempt) {
+            Ok(done) => return Ok(done),
             Err(error @ luks::Error::NoKeyFits { .. }) if left > 0 => {
                 secrets.did_not_fit(&Error::luks(name, error));
             }
             Err(error) => return Err(Error::luks(name, error)),
         }
     }
+}
+
+/// Does `attempt` with a passphrase, or where it is not known which form of it is meant with one after another.
+pub(crate) fn try_forms<T>(
+    name: &str,
+    secrets: &dyn Secrets,
+    given: LockedBytes,
+    mut attempt: impl FnMut(&Passphrase, &Spent) -> Result<T, luks::Error>,
+) -> Result<(T, Passphrase), luks::Error> {
+    let spent = Spent::default();
+    let mut failed: Option<luks::Error> = None;
+    for form in secrets.forms(&given) {
+        let passphrase = Passphrase::from_locked(form.passphrase);
+        match attempt(&passphrase, &spent) {
+            Ok(done) => {
+                secrets.fitted(name, form.format);
+                return Ok((done, passphrase));
+            }
+            // One that was left out for its cost may fit; that none does is said of what was tried.
+            Err(error @ luks::Error::TooCostly { .. }) => failed = Some(error),
+            Err(error @ luks::Error::NoKeyFits { .. }) => {
+                failed.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let passphrase = Passphrase::from_locked(given);
+    Ok((attempt(&passphrase, &spent)?, passphrase))
 }

@@ -213,7 +213,7 @@ pub use random::{OsRandom, Random, RandomError, random_volume_key};
 pub use repair::{Repair, RepairOptions};
 pub use store::{Copies, Fault};
 pub use text::ImageText;
-pub use unlock::{Measure, UnlockOptions, UnusableKeyslot};
+pub use unlock::{Measure, Spent, UnlockOptions, UnusableKeyslot};
 
 /// The example of the README.
 #[cfg(doctest)]

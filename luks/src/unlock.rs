@@ -1,6 +1,7 @@
 //! From a passphrase to the volume key: keyslots in their order, within the limits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::{fmt, io};
 
 use dmcrypt::{CipherSpec, DerivedKey, HashAlgorithm, Passphrase, VolumeKey};
@@ -15,6 +16,7 @@ use crate::seal::SealWanted;
 use crate::{af, area};
 
 /// How an unlock goes about its work.
+#[derive(Clone, Copy)]
 pub struct UnlockOptions<'a> {
     /// The one keyslot to try, which may then be unbound or of priority "ignore"; all usable ones unless said.
     pub keyslot: Option<u32>,
@@ -29,6 +31,8 @@ pub struct UnlockOptions<'a> {
     /// Unlock where the data has a null cipher or none, for who changes keyslots and reads no data. A keyslot under a
     /// null cipher, which any passphrase opens, stays refused.
     pub unencrypted_data: bool,
+    /// What other passphrases of the same unlock have cost: this one gets what is left of the limits, and its cost is added.
+    pub spent: Option<&'a Spent>,
     /// Bytes of a volume key that is given where no keyslot tells them.
     pub volume_key_bytes: Option<usize>,
     /// Where Whirlpool spread a key over its stripes, try it also as libgcrypt computed it before 1.6.0
@@ -44,6 +48,42 @@ pub struct UnlockOptions<'a> {
     /// Told of each keyslot that could not be tried because its area cannot be read, where that does not end the unlock:
     /// another one fits, or does not.
     pub unusable: &'a (dyn Fn(&UnusableKeyslot) + Sync),
+}
+
+/// The derivations of one unlock that tries several passphrases.
+#[derive(Debug, Default)]
+pub struct Spent {
+    derivations: Mutex<Vec<(KdfParams, usize)>>,
+}
+
+impl Spent {
+    /// A budget that has paid for them.
+    fn budget(&self, limits: KdfLimits) -> Budget {
+        let mut budget = Budget::new(limits);
+        let derivations = self
+            .derivations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (params, bytes) in &*derivations {
+            // Where these limits are the smaller ones nothing is left of them, and the larger ones are asked for.
+            if budget.charge(&[(params, *bytes)]).is_err() {
+                budget.exhaust();
+            }
+        }
+        budget
+    }
+
+    fn add(&self, candidates: &[Candidate]) {
+        let mut derivations = self
+            .derivations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for candidate in candidates {
+            let digest = &candidate.digest;
+            derivations.push((candidate.kdf.clone(), candidate.area_key_bytes));
+            derivations.push((digest.cost(), digest.digest.len()));
+        }
+    }
 }
 
 /// Finds out what a header may ask for on this machine, which takes a while.
@@ -80,6 +120,7 @@ impl Default for UnlockOptions<'_> {
             measure: None,
             null_cipher: false,
             unencrypted_data: false,
+            spent: None,
             volume_key_bytes: None,
             faulty_whirlpool: false,
             seal: SealWanted::default(),
@@ -96,6 +137,14 @@ impl UnlockOptions<'_> {
         match self.measure {
             Some(measure) if are_exceeded(self.limits) => measure.limits(),
             _ => self.limits,
+        }
+    }
+
+    /// What is left within `limits`.
+    fn budget(&self, limits: KdfLimits) -> Budget {
+        match self.spent {
+            Some(spent) => spent.budget(limits),
+            None => Budget::new(limits),
         }
     }
 
@@ -232,8 +281,8 @@ struct Plan {
 
 impl Plan {
     fn new(candidates: Vec<Result<Candidate, Unsupported>>, options: &UnlockOptions<'_>) -> Self {
-        let mut budget = Budget::new(options.limits_for(|limits| {
-            let mut budget = Budget::new(limits);
+        let mut budget = options.budget(options.limits_for(|limits| {
+            let mut budget = options.budget(limits);
             let mut known = candidates.iter().flatten();
             known.any(|candidate| charge(&mut budget, candidate).is_err())
         }));
@@ -264,6 +313,9 @@ impl Plan {
                 Ok(()) => plan.candidates.push(candidate),
                 Err(excess) => plan.refused.push(excess),
             }
+        }
+        if let Some(spent) = options.spent {
+            spent.add(&plan.candidates);
         }
         plan
     }

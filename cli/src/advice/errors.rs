@@ -81,11 +81,13 @@ fn of_key(error: &KeyError) -> Option<&'static str> {
     match error {
         KeyError::TooLong { .. } => Some("--keyfile-size N reads the first N bytes"),
         KeyError::StdinIsData => Some(GIVE_KEY),
+        KeyError::OpenFormat { .. } => Some(SAY_FORMAT),
         KeyError::Nothing { .. } => Some("an empty passphrase is an empty line"),
         _ => None,
     }
 }
 
+const SAY_FORMAT: &str = "say it with --key-format";
 const GIVE_KEY: &str = "give the key with --key-file FILE or --key-fd N";
 
 fn of_job(error: &jobs::Error) -> Option<String> {
@@ -96,6 +98,7 @@ fn of_job(error: &jobs::Error) -> Option<String> {
         jobs::Error::Change(error) => return change(error),
         jobs::Error::Transfer(error) => return transfer(error),
         jobs::Error::Policy(error) => return policy(error),
+        jobs::Error::Plain(PlainError::OpenFormat) => SAY_FORMAT,
         jobs::Error::Plain(PlainError::Missing { what }) => {
             let option = match *what {
                 PlainError::CIPHER => "--cipher",

@@ -36,6 +36,14 @@ pub enum KeyVerb {
         what is written; and a backup of the header keeps the passphrase."
     )]
     Remove(KeyRemoveArgs),
+    /// Replace the passphrase that older OpenStack made of a key by the right one
+    #[command(
+        long_about = "Replace the passphrase that older OpenStack made of a key, whose digits lack zeros, by the right one.\n\n\
+        The key is what is given, as a secret or as its bytes; both passphrases are made of it. The mangled one is proven, \
+        the right one added and proven, and then the mangled one removed: at every moment one of the two opens the \
+        container, and what was cut off is ended by doing it again."
+    )]
+    Unmangle(Box<KeyUnmangleArgs>),
     /// Tell whether a key opens a keyslot
     Test(KeyTestArgs),
     /// List the keyslots in use
@@ -214,6 +222,26 @@ pub struct KeyRemoveArgs {
     /// What the header may ask for.
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `key unmangle IMG`.
+#[derive(Args, Debug)]
+pub struct KeyUnmangleArgs {
+    /// The container.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Where the key comes from.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What the header may ask for.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// What the right passphrase costs to guess.
+    #[command(flatten)]
+    pub cost: CostArgs,
     /// What every change takes.
     #[command(flatten)]
     pub change: ChangeArgs,

@@ -54,6 +54,8 @@ pub enum KeyFormat {
     Openstack,
     /// The same, but a byte below 16 gives one digit, as older OpenStack did
     OpenstackMangled,
+    /// The first of these three that opens a LUKS container, within the limits of one unlock, which one is said
+    Auto,
 }
 
 /// The key that opens a container, or is to open a new one.

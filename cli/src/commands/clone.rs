@@ -10,7 +10,9 @@ use jobs::clone::{
     CloneOptions, Cloned, NewKeys, Original, Outcome, Pattern, Recovery, Series, Weaker, clone,
 };
 use jobs::inputs::Inputs;
+use jobs::key_source::KeyFormat;
 use jobs::new_luks::{Cost, LuksOptions};
+use jobs::secret::Form;
 use jobs::{Asked, AskedOther, Blame, Place, SecretError, Secrets};
 use luks::Version;
 
@@ -240,6 +242,14 @@ impl Secrets for CloneKeys<'_> {
 
     fn other_volume_key(&self, attempt: u32) -> Result<Option<VolumeKey>, SecretError> {
         self.source.other_volume_key(attempt)
+    }
+
+    fn forms(&self, given: &LockedBytes) -> Vec<Form> {
+        self.source.forms(given)
+    }
+
+    fn fitted(&self, image: &str, format: KeyFormat) {
+        self.source.fitted(image, format);
     }
 
     fn tries(&self) -> u32 {

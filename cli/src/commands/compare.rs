@@ -7,7 +7,7 @@ use jobs::Place;
 use jobs::compare::{CompareOptions, Comparison, Format, compare};
 use jobs::unlock::Unlock;
 
-use crate::args::{CompareArgs, KeyPairArgs, SourceFormat, for_one, others};
+use crate::args::{CompareArgs, KeyFormat, KeyPairArgs, SourceFormat, for_one, others};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::losses;
@@ -51,7 +51,9 @@ pub fn run(args: &CompareArgs) -> Result<Exit, Error> {
         formats: [format(args, 0)?, format(args, 1)?],
         policies: (&args.policy.policy[..]).into(),
         unlock: [unlock(args, 0)?, unlock(args, 1)?],
-        is_one_key: given_keys(&args.keys) == 1,
+        // It may be used in another form for each.
+        is_one_key: given_keys(&args.keys) == 1
+            && args.keys.read.key_format != Some(KeyFormat::Auto),
         only_for_containers: of_containers.map(|(option, _)| *option).or(policy),
         bad_places: (&args.bad_places).into(),
         work: (&args.work).into(),

@@ -6,6 +6,7 @@ pub mod export;
 pub mod list;
 pub mod remove;
 pub mod test;
+pub mod unmangle;
 
 pub(crate) mod new;
 
@@ -18,6 +19,7 @@ pub fn run(verb: &KeyVerb) -> Result<(), Error> {
         KeyVerb::Add(args) => add::run(args),
         KeyVerb::Change(args) => change::run(args),
         KeyVerb::Remove(args) => remove::run(args),
+        KeyVerb::Unmangle(args) => unmangle::run(args),
         KeyVerb::Test(args) => test::run(args),
         KeyVerb::List(args) => list::run(args),
         KeyVerb::Export(args) => export::run(args),

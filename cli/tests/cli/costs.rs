@@ -13,7 +13,7 @@ const MEMORY_KIB: u32 = 64 * 1024;
 const SOON: Duration = Duration::from_secs(1);
 
 /// Everything that would derive a key.
-const UNLOCK: [&str; 8] = [
+const UNLOCK: [&str; 9] = [
     "key test box --key-file pw",
     "decrypt box back --key-file pw",
     "verify box --key-file pw",
@@ -22,6 +22,7 @@ const UNLOCK: [&str; 8] = [
     "key add box --key-file pw --new-keyfile new -q",
     "key change box --key-file pw --new-keyfile new -q",
     "key remove box --key-file pw -q",
+    "key unmangle box --key-file pw -q",
 ];
 
 /// A header, and what is said about it.

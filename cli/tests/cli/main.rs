@@ -22,6 +22,7 @@ mod in_place;
 mod in_place_luks1;
 mod in_place_plans;
 mod inspect;
+mod key_formats;
 mod key_tails;
 mod keys;
 mod keyslots;

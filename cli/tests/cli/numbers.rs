@@ -61,6 +61,7 @@ const LINES: &[(&str, &str)] = &[
     ("key add", "work -q --key-file pw --new-keyfile pw2 KDF"),
     ("key change", "work -q --key-file pw --new-keyfile pw2 KDF"),
     ("key remove", "work -q --key-file pw"),
+    ("key unmangle", "work -q --key-file pw KDF"),
     ("key test", "box --key-file pw"),
     ("key export", "box -q --key-file pw --volume-key-file new"),
     (

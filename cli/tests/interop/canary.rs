@@ -100,6 +100,8 @@ fn lines() -> Vec<String> {
         "key change box --key-file a --new-keyfile b $K",
         "key change box1 --key-slot 0 --volume-key-file vk --new-keyfile b $K",
         "key remove box -q --key-file a",
+        "key test box1 --key-format auto --key-file a",
+        "key unmangle box -q --key-file a $K",
         "key test box <a",
         "key test box --key-file a",
         "key test box --key-file b",

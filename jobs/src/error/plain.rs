@@ -10,6 +10,9 @@ pub enum PlainError {
         /// What: [`Self::CIPHER`], [`Self::KEY_SIZE`] or [`Self::HASH`].
         what: &'static str,
     },
+    /// It is not said in which form the key is used.
+    #[error("nothing tells in which form a key fits a plain container")]
+    OpenFormat,
     /// A key is whole bytes.
     #[error("a key of {bits} bits is not a whole number of bytes")]
     KeyBits {

@@ -39,8 +39,8 @@ pub(super) fn of_each(
             keyslot: (keyslots.len() > 1).then_some(*keyslot),
             ..Asked::of(name)
         };
-        let (unlocked, passphrase) = unlock::with_asked(&asked, secrets, |passphrase| {
-            luks.unlock(passphrase, &options)
+        let (unlocked, passphrase) = unlock::with_asked(&asked, secrets, |passphrase, spent| {
+            luks.unlock(passphrase, &unlock::after(&options, spent))
         })?;
         first.get_or_insert(unlocked);
         passphrases.push(passphrase);
@@ -71,12 +71,13 @@ fn of_any(
     watch: &dyn Watch,
 ) -> Result<Unlocked, Error> {
     let (cancel, unusable) = (|| watch.is_cancelled(), unlock::telling_once(watch));
-    let (unlocked, _) = unlock::with_passphrase(name, secrets, |passphrase| {
+    let (unlocked, _) = unlock::with_passphrase(name, secrets, |passphrase, spent| {
         let mut outcome = Err(luks::Error::NoUsableKeyslot("none is left"));
         for keyslot in keyslots {
             let options = UnlockOptions {
                 keyslot: Some(*keyslot),
                 unencrypted_data: true,
+                spent: Some(spent),
                 ..how.options(&cancel, &unusable)
             };
             outcome = luks.unlock(passphrase, &options);

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::open;
 use crate::place::Place;
 use crate::secret::Secrets;
-use crate::unlock::{self, Unlock};
+use crate::unlock::{self, Unlock, after};
 use crate::watch::Watch;
 
 /// How a keyslot is removed.
@@ -83,8 +83,9 @@ fn opened_or_named(
     };
     let any = any.options(&cancel, &unusable);
     let Some(keyslot) = options.unlock.keyslot else {
-        let (unlocked, _) =
-            unlock::with_passphrase(name, secrets, |secret| luks.unlock(secret, &any))?;
+        let (unlocked, _) = unlock::with_passphrase(name, secrets, |secret, spent| {
+            luks.unlock(secret, &after(&any, spent))
+        })?;
         let opened = unlocked.keyslot();
         return Ok(opened.expect("a passphrase opened it, so a keyslot did"));
     };
@@ -93,8 +94,8 @@ fn opened_or_named(
         luks.unlock_with_volume_key(key, &any)
             .map_err(|error| Error::luks(name, error))?;
     } else if !options.unasked && !keyslots::is_last(luks.header(), keyslot) {
-        unlock::with_passphrase(name, secrets, |left| {
-            keyslots::unlock_other(luks, keyslot, left, &any)
+        unlock::with_passphrase(name, secrets, |left, spent| {
+            keyslots::unlock_other(luks, keyslot, left, &after(&any, spent))
         })?;
     }
     Ok(keyslot)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dmcrypt::{LockedBytes, Passphrase};
+use dmcrypt::LockedBytes;
 use luks::{Luks, Unfinished, Unlocked};
 use serde::Serialize;
 
@@ -99,10 +99,13 @@ fn explained(
     let secret = secrets.passphrase(&Asked::of(&image))?;
     let (cancel, unusable) = (|| watch.is_cancelled(), unlock::telling_once(watch));
     let how = options.unlock.options(&cancel, &unusable);
-    let passphrase = Passphrase::from_locked(LockedBytes::copy_of(&secret));
+    let given = LockedBytes::copy_of(&secret);
     let clock = Stopwatch::start();
-    let (tried, error) = match luks.unlock(&passphrase, &how) {
-        Ok(unlocked) => {
+    let found = unlock::try_forms(&image, secrets, given, |passphrase, spent| {
+        luks.unlock(passphrase, &unlock::after(&how, spent))
+    });
+    let (tried, error) = match found {
+        Ok((unlocked, _)) => {
             check(&unlocked, &image)?;
             return Ok(Tested::opened(image, &unlocked));
         }

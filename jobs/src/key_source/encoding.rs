@@ -31,6 +31,22 @@ pub enum KeyFormat {
     Openstack,
     /// The same, but a byte below 16 gives one digit, as older `OpenStack` did.
     OpenstackMangled,
+    /// Nobody knows: what it opens tells, of the other three, in their order.
+    Auto,
+}
+
+impl KeyFormat {
+    /// The formats that [`Self::Auto`] tries, in their order.
+    pub const TRIED: [Self; 3] = [Self::AsIs, Self::Openstack, Self::OpenstackMangled];
+}
+
+/// A key in one of the formats. [`KeyFormat::Usual`] and [`KeyFormat::Auto`] leave it as it is.
+pub fn formatted(key: &[u8], format: KeyFormat) -> LockedBytes {
+    match format {
+        KeyFormat::Usual | KeyFormat::AsIs | KeyFormat::Auto => LockedBytes::copy_of(key),
+        KeyFormat::Openstack => digits(key, false),
+        KeyFormat::OpenstackMangled => digits(key, true),
+    }
 }
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -65,9 +81,8 @@ pub(super) fn decode(
         }
     };
     Ok(match format {
-        KeyFormat::Usual | KeyFormat::AsIs => key,
-        KeyFormat::Openstack => digits(&key, false),
-        KeyFormat::OpenstackMangled => digits(&key, true),
+        KeyFormat::Usual | KeyFormat::AsIs | KeyFormat::Auto => key,
+        KeyFormat::Openstack | KeyFormat::OpenstackMangled => formatted(&key, format),
     })
 }
 

@@ -74,6 +74,12 @@ pub enum KeyError {
         /// What is wrong with them.
         reason: String,
     },
+    /// What becomes of the key of something new is left open.
+    #[error("{name}: nothing tells in which form a new key is to be used")]
+    OpenFormat {
+        /// The input.
+        name: String,
+    },
     /// A secret that is kept elsewhere is not to be had.
     #[error(transparent)]
     Stored(#[from] StoredError),

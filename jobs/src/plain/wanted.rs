@@ -5,7 +5,7 @@ use dmcrypt_plain::{PassphraseHash, PlainOptions};
 
 use super::{Plain, PlainKey};
 use crate::error::PlainError;
-use crate::key_source::{KeyFrom, KeySource};
+use crate::key_source::{KeyFormat, KeyFrom, KeySource};
 
 /// What is said of a plain container, be it there or new.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -59,6 +59,9 @@ impl PlainWanted {
     /// Checks that everything is there and fits together. A passphrase needs a hash, a key file is the key itself.
     pub fn understood(&self, key: &KeySource) -> Result<Plain, PlainError> {
         let missing = |what| PlainError::Missing { what };
+        if key.format == KeyFormat::Auto {
+            return Err(PlainError::OpenFormat);
+        }
         let cipher = self.cipher.as_deref();
         let cipher: CipherSpec = cipher
             .or(self.defaults.map(Age::cipher))

@@ -5,6 +5,7 @@ mod clones;
 mod keys;
 mod places;
 mod qcow2_images;
+mod unmangle;
 mod watching;
 
 use std::sync::Arc;

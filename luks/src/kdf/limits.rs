@@ -132,6 +132,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Leaves nothing of it.
+    pub(crate) fn exhaust(&mut self) {
+        self.spent = u128::MAX;
+    }
+
     /// What each derivation is held to.
     pub fn limits(&self) -> &KdfLimits {
         &self.limits

@@ -1,6 +1,6 @@
 use luks::error::Costly;
 use luks::kdf::Excess;
-use luks::{Error, KdfLimits, Luks, UnlockOptions};
+use luks::{Error, KdfLimits, Luks, Spent, UnlockOptions};
 
 use crate::common::{open, passphrase, test_vectors, unxz};
 use crate::patches::json_patched;
@@ -62,6 +62,55 @@ fn keyslots_are_tried_until_the_sum_is_reached_and_the_rest_is_named() {
         .to_string();
     for named in ["keyslot 3", "keyslot 7", "the sum"] {
         assert!(message.contains(named), "{message}");
+    }
+}
+
+/// Several passphrases of one unlock share its limits; also where the larger limits are asked for meanwhile.
+#[test]
+fn passphrases_of_one_unlock_have_one_budget() {
+    struct Larger(KdfLimits);
+    impl luks::Measure for Larger {
+        fn limits(&self) -> KdfLimits {
+            self.0
+        }
+    }
+    let luks = three_keyslots();
+    let with = |pbkdf2_rounds, slots_total| KdfLimits {
+        pbkdf2_rounds,
+        slots_total,
+        ..KdfLimits::default()
+    };
+    // 3.617 keyslots for each passphrase.
+    for (slots_total, left) in [(8, &[][..]), (7, &[7]), (6, &[3, 7]), (4, &[0, 3, 7])] {
+        let larger = Larger(with(2000, slots_total));
+        for (limits, measure) in [
+            (larger.0, None),
+            (with(1000, 1), Some(&larger as &dyn luks::Measure)),
+        ] {
+            let spent = Spent::default();
+            let options = UnlockOptions {
+                limits,
+                measure,
+                spent: Some(&spent),
+                ..UnlockOptions::default()
+            };
+            let first = luks.unlock(&passphrase(b"wrong"), &options).err().unwrap();
+            assert!(matches!(first, Error::NoKeyFits { .. }), "{first}");
+            let refused: Vec<_> = match luks.unlock(&passphrase(b"wronger"), &options).err() {
+                Some(Error::TooCostly { refused }) => refused,
+                Some(Error::NoKeyFits { .. }) => Vec::new(),
+                other => panic!("{other:?}"),
+            };
+            let slots: Vec<_> = refused
+                .iter()
+                .map(|(what, why)| {
+                    assert_eq!(*why, Excess::Total { slots: slots_total });
+                    what.clone()
+                })
+                .collect();
+            let wanted: Vec<_> = left.iter().map(|slot| Costly::Keyslot(*slot)).collect();
+            assert_eq!(slots, wanted, "{slots_total}");
+        }
     }
 }
 

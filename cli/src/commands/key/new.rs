@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use jobs::key_source::KeySource;
 use jobs::new_keyslot::NewKeyslot;
 
-use crate::args::{KeyArgs, KeyReadArgs, NewKeyArgs, NewKeyFileArgs};
+use crate::args::{KeyArgs, KeyFormat, KeyReadArgs, NewKeyArgs, NewKeyFileArgs};
 use crate::error::Error;
 use crate::options;
 use crate::passphrase::KeyInput;
@@ -37,9 +37,11 @@ pub fn input_beside(
             other: "--new-key-fd of the same number",
         });
     }
+    // What is tried to open a container is nothing to make a key of.
+    let format = read.key_format.filter(|format| *format != KeyFormat::Auto);
     let source = KeySource {
         encoding: read.key_encoding.into(),
-        format: read.key_format.map(Into::into).unwrap_or_default(),
+        format: format.map(Into::into).unwrap_or_default(),
         ..options::new_key(new, read.insecure_secret)
     };
     Ok(KeyInput::new(source, false)?)
