@@ -182,6 +182,7 @@ fn what_is_no_secret_of_barbicans_is_refused() {
         ),
         ("no PEM", 10, given("token"), "not PEM"),
         ("too long", 9, given("token"), "more than 65536 bytes"),
+        ("10 MB long", 11, given("token"), "more than 65536 bytes"),
         ("not JSON", 0x101, given("token"), "no metadata of a secret"),
         (
             "another server's",
@@ -244,9 +245,81 @@ fn what_is_no_secret_of_barbicans_is_refused() {
     }
 }
 
+/// Whatever is wrong with a secret, nothing is made and nothing is changed.
+#[test]
+fn nothing_is_written_without_the_secret() {
+    let place = place();
+    place.write("key", "hunter2");
+    place.write("raw", [1; 4096]);
+    let before = place.read("hunter2");
+    let double = Double::start(&place, &["log"]);
+    let here = format!("http://127.0.0.1:{}", double.port);
+    for number in [99, 7, 6, 11, 0x101, 0x106] {
+        let id = format!("barbican:00000000-0000-4000-8000-{number:012x}");
+        for line in [
+            format!("create new --payload-size 1M -q --secret {id}"),
+            format!("encrypt raw new -q --secret {id}"),
+            format!("decrypt hunter2 new -q --secret {id}"),
+            format!("clone hunter2 new -q --key-file key --new-secret {id}"),
+            format!("key add hunter2 -q --key-file key --new-secret {id}"),
+            format!("key change hunter2 -q --key-file key --new-secret {id}"),
+            format!("key unmangle hunter2 -q --secret {id}"),
+            format!("probe raw --secret {id}"),
+        ] {
+            // A key that is no text is one for digits.
+            if number == 6 && (line.contains("unmangle") || line.contains("probe")) {
+                continue;
+            }
+            let mut command = Command::new(PROGRAM);
+            command
+                .args(line.split_whitespace())
+                .env_clear()
+                .env("BARBICAN_ENDPOINT", &here)
+                .env("OS_AUTH_TOKEN", "token");
+            let output = place.run(&mut command);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+            assert!(!said.contains("S3CRET"), "{line}: {said}");
+            assert!(!place.path("new").exists(), "{line}");
+            assert!(before == place.read("hunter2"), "{line}");
+        }
+    }
+}
+
+/// One that answers a byte at a time is given up on, however long it goes on.
+#[test]
+fn a_server_that_trickles_is_given_up() {
+    let place = place();
+    let double = Double::start(&place, &["log"]);
+    let here = format!("http://127.0.0.1:{}", double.port);
+    let environment = [("BARBICAN_ENDPOINT", &*here), ("OS_AUTH_TOKEN", "token")];
+    let (code, said) = test(&place, "hex", &barbican(0x108), &environment);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("timeout"), "{said}");
+}
+
 #[test]
 fn keystone_gives_a_token_and_says_where_the_keys_are() {
     let place = place();
+    // A second token that has expired is not followed by a third one.
+    {
+        let double = Double::start(&place, &["always"]);
+        let url = format!("http://localhost:{}/v3/", double.port);
+        let environment = [
+            ("OS_AUTH_URL", &*url),
+            ("OS_APPLICATION_CREDENTIAL_ID", "abc"),
+            ("OS_APPLICATION_CREDENTIAL_SECRET", "S3CRET"),
+        ];
+        let (code, said) = test(&place, "hex", &barbican(1), &environment);
+        assert_eq!(code, 1, "{said}");
+        assert!(
+            said.contains("the token is wrong, or has expired"),
+            "{said}"
+        );
+        let log = String::from_utf8(place.read("always")).unwrap();
+        let tokens = log.lines().filter(|line| line.starts_with("POST"));
+        assert_eq!(tokens.count(), 2, "{log}");
+    }
     for log in ["log", "stale"] {
         let double = Double::start(&place, &[log]);
         let url = format!("http://localhost:{}/v3/", double.port);

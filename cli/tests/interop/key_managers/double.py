@@ -3,7 +3,7 @@
 Usage: double.py LOG [CERTIFICATE KEY], a stand-in for the servers: `cargo xtask interop keys` asks the real ones. Prints
 its port. LOG has a line for each request: method, path, what it accepts.
 """
-import http.server, json, ssl, sys, threading
+import http.server, json, ssl, sys, threading, time
 
 KEY = bytes([0x07, 0x25, 0x23, 0x0B])
 DEFAULTS = {"created": "2026-11-29T09:53:08.996276", "updated": "2026-11-29T09:53:09.020332", "status": "ACTIVE",
@@ -26,6 +26,7 @@ SECRETS = {  # number: type, content type, payload
     8: ("opaque", "application/octet-stream", b"x" * (64 << 10)),
     9: ("opaque", "application/octet-stream", b"x" * (64 << 10) + b"y"),
     10: ("certificate", "application/octet-stream", b"no PEM"),
+    11: ("opaque", "application/octet-stream", bytes(10 << 20)),
 }
 VAULT = {"type": "symmetric", "value": KEY.hex(), "algorithm": "AES", "bit_length": 32, "name": None, "created": 1764410000}
 TOKENS = {"token": "demo", "fresh": "demo", "other": "other"}
@@ -97,6 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             0x104: lambda: self.answer(302, b"", Location=self.path),
             0x105: lambda: self.answer(500, b"S3CRET"),
             0x106: self.half,
+            0x108: self.slow,
             0x107: lambda: self.answer(302, b"", Location="http://127.0.0.1:1" + self.path),
         }
         if number in odd:
@@ -109,6 +111,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"secret_type": "opaq')
         self.close_connection = True
+
+    def slow(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        for _ in range(1000):
+            self.wfile.write(b" ")
+            self.wfile.flush()
+            time.sleep(1)
 
     def do_POST(self):
         self.note()
@@ -131,8 +142,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         endpoints = [{"interface": "internal", "region": "one", "url": "http://elsewhere.example"},
                      {"interface": "public", "region": "one", "url": place}]
         catalog = [{"type": "identity", "endpoints": []}, {"type": "key-manager", "endpoints": endpoints}]
-        # The first token has expired when it is used, if the log's name says so.
-        token = "stale" if "stale" in sys.argv[1] and not issued else "fresh"
+        # The first token, or each, has expired when it is used, if the log's name says so.
+        is_stale = "always" in sys.argv[1] or ("stale" in sys.argv[1] and not issued)
+        token = "stale" if is_stale else "fresh"
         issued.append(token)
         self.answer(201, {"token": {"catalog": catalog, "expires_at": "2026-11-29T10:53:08.000000Z"}}, X_Subject_Token=token)
 
