@@ -44,7 +44,7 @@ def barbican(folder, port, identity):
         f"[simple_crypto_plugin]\nkek = {base64.b64encode(b'k' * 32).decode()}\n"
         f"[keystone_authtoken]\nauth_type = password\nauth_url = {identity}\nwww_authenticate_uri = {identity}\n"
         f"username = admin\npassword = {PASSWORD}\nproject_name = admin\nuser_domain_id = default\n"
-        "project_domain_id = default\nmemcached_servers =\ntoken_cache_time = -1\n")
+        "project_domain_id = default\nmemcached_servers =\ntoken_cache_time = 300\n")
     (folder / "paste.ini").write_text(
         "[composite:main]\nuse = egg:Paste#urlmap\n/: version\n/v1: api\n"
         "[pipeline:version]\npipeline = request_id microversion versionapp\n"
