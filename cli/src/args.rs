@@ -19,6 +19,7 @@ pub mod luks;
 pub mod mapping;
 pub mod mount;
 pub mod number;
+pub mod openstack;
 pub mod seal;
 pub mod serve;
 pub mod size;
@@ -65,6 +66,7 @@ pub use mapping::{
     UdevArgs,
 };
 pub use mount::{MountArgs, MountedArgs, UmountArgs};
+pub use openstack::{Backend, CinderArgs, GlancePropsArgs, ProbeArgs};
 pub use seal::{SealArgs, SealKeyArgs};
 pub use serve::{ServeArgs, ServedArgs, ServerArgs, StayArgs};
 pub use to::{DestinationFormat, ToArgs};
@@ -127,6 +129,17 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Tell how large a container becomes
     Measure(MeasureArgs),
+    /// Find out how a plain volume of an old cloud was made
+    #[command(long_about = openstack::PROBE)]
+    Probe(Box<ProbeArgs>),
+    /// Print the properties by which Glance knows an encrypted image
+    #[command(
+        name = "glance-props",
+        long_about = "Print the properties by which Glance knows an encrypted image, as JSON.\n\n\
+        Encrypted images of OpenStack are LUKS1, or qcow2 with LUKS1 inside (--from qcow2). Nothing is unlocked: that the \
+        secret opens the image is for `key test --secret` to tell."
+    )]
+    GlanceProps(Box<GlancePropsArgs>),
     /// Have the kernel map a container as a block device
     #[command(long_about = mapping::OPEN)]
     Open(Box<OpenArgs>),
@@ -191,6 +204,9 @@ pub struct EncryptArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// The same as a volume type of Cinder's has it.
+    #[command(flatten)]
+    pub cinder: CinderArgs,
     /// What is made.
     #[command(flatten)]
     pub to: ToArgs,
@@ -305,6 +321,9 @@ pub struct CreateArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// The same as a volume type of Cinder's has it.
+    #[command(flatten)]
+    pub cinder: CinderArgs,
     /// What is made.
     #[command(flatten)]
     pub to: ToArgs,
@@ -344,6 +363,9 @@ pub struct MeasureArgs {
     /// How the container is encrypted.
     #[command(flatten)]
     pub container: ContainerArgs,
+    /// The same as a volume type of Cinder's has it.
+    #[command(flatten)]
+    pub cinder: CinderArgs,
     /// What is made.
     #[command(flatten)]
     pub to: ToArgs,

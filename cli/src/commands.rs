@@ -9,6 +9,7 @@ pub mod create;
 mod daemon;
 pub mod decrypt;
 pub mod encrypt;
+pub mod glance_props;
 pub mod header;
 pub(crate) mod in_place;
 pub mod inspect;
@@ -18,6 +19,7 @@ pub mod mapping;
 pub mod measure;
 pub mod mount;
 pub mod open;
+pub mod probe;
 pub mod reencrypt;
 pub mod resume;
 pub mod serve;
@@ -39,15 +41,17 @@ pub fn run(verb: Verb) -> Result<Exit, Error> {
         Verb::Compare(args) => return compare::run(&args),
         Verb::Serve(args) => return serve::run(&args),
         Verb::Mount(args) => return mount::run(&args),
-        Verb::Encrypt(args) => encrypt::run(&args),
+        Verb::Encrypt(args) => encrypt::run(args),
         Verb::Decrypt(args) => decrypt::run(&args),
         Verb::Clone(args) => clone::run(&args),
         Verb::Reencrypt(args) => reencrypt::run(&args),
         Verb::Resume(args) => resume::run(&args),
-        Verb::Create(args) => create::run(&args),
+        Verb::Create(args) => create::run(args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Measure(args) => measure::run(&args),
+        Verb::Measure(args) => measure::run(args),
+        Verb::Probe(args) => probe::run(&args),
+        Verb::GlanceProps(args) => glance_props::run(&args),
         Verb::Umount(args) => umount::run(&args),
         Verb::Open(args) => open::run(&args),
         Verb::Close(args) => close::run(&args),

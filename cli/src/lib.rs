@@ -27,6 +27,7 @@ pub mod args;
 mod background;
 pub mod benchmark;
 pub mod change;
+pub mod cinder;
 pub mod commands;
 pub mod cryptsetup;
 pub mod descriptors;

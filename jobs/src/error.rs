@@ -8,6 +8,7 @@ mod destination;
 mod image;
 mod in_place;
 mod mapping;
+mod openstack;
 mod plain;
 mod policy;
 mod qcow;
@@ -30,6 +31,7 @@ pub use destination::DestinationError;
 pub use image::ImageError;
 pub use in_place::InPlaceError;
 pub use mapping::MappingError;
+pub use openstack::OpenstackError;
 pub use plain::PlainError;
 pub use policy::PolicyError;
 pub use qcow::QcowError;
@@ -120,6 +122,9 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// What `OpenStack` does not do.
+    #[error(transparent)]
+    Openstack(#[from] OpenstackError),
     /// The header is of another type than the one asked for.
     #[error("{name} is {found}, which is not the type asked for")]
     OtherType {
@@ -268,6 +273,7 @@ impl Error {
             Self::Clone(error) => error.blame(),
             Self::InPlace(error) => error.blame(),
             Self::Mapping(error) => error.blame(),
+            Self::Openstack(error) => error.blame(),
             Self::Transfer(error) => error.blame(),
             Self::Secret(error) => error.blame(),
             Self::Luks { error, .. } => blame_of_luks(error),

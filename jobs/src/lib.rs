@@ -75,6 +75,7 @@
 //! | [`new_container`], [`new_image`], [`allow`] | the order in which a new one is written; a qcow2 image around it; what is refused unless it is allowed |
 //! | [`payload`], [`transfer`], [`losses`] | one copy of a payload, and what of it is lost |
 //! | [`instead`], [`data_facts`], [`stream_header`] | what there is in place of a container; what a header says of its data; a header that comes in a stream |
+//! | [`openstack`] | the cipher of a volume type of Cinder's, the properties of an image in Glance |
 //! | [`policy`] | what a header must look like, as text and file |
 //! | [`limits`], [`benchmark`] | what this machine can do; how fast its ciphers and key derivations are |
 //! | [`key_source`], [`secret_buffer`] | keys out of files and pipes; where secret bytes are put |
@@ -113,6 +114,7 @@ pub mod new_image;
 pub mod new_keyslot;
 pub mod new_luks;
 pub mod open;
+pub mod openstack;
 pub mod payload;
 pub mod place;
 pub mod plain;

@@ -6,6 +6,7 @@ use jobs::{Allow, Place};
 use luks::Version;
 
 use crate::args::{ContainerType, CreateArgs, WorkArgs};
+use crate::cinder;
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::options;
@@ -15,9 +16,10 @@ use crate::secrets::Keys;
 use crate::watch::Teller;
 
 /// Creates.
-pub fn run(args: &CreateArgs) -> Result<(), Error> {
+pub fn run(mut args: CreateArgs) -> Result<(), Error> {
     options::check_compat(args.compat.compat)?;
     let image = options::encrypted_image(&args.to, Some(&args.destination), args.compat.compat)?;
+    cinder::take(&args.cinder, &mut args.container, image.is_some())?;
     let version = match args.container.kind {
         Some(ContainerType::Plain) => {
             return Err(Error::Conflict {

@@ -8,6 +8,7 @@ use luks::Version;
 
 use super::{check_stdout, in_place};
 use crate::args::{ContainerType, EncryptArgs, Holes, SourceFormat, only_in_place};
+use crate::cinder;
 use crate::error::Error;
 use crate::inputs::InputsOf as _;
 use crate::losses;
@@ -18,7 +19,13 @@ use crate::secrets::Keys;
 use crate::watch::Teller;
 
 /// Encrypts.
-pub fn run(args: &EncryptArgs) -> Result<(), Error> {
+pub fn run(mut args: EncryptArgs) -> Result<(), Error> {
+    let in_image = match &args.destination {
+        Some(place) => options::image(&args.to, Some(place), args.plain.compat)?.is_some(),
+        None => false,
+    };
+    cinder::take(&args.cinder, &mut args.container, in_image)?;
+    let args = &args;
     let Some(destination) = &args.destination else {
         if let Some(one) = args.to.given() {
             return Err(Error::Conflict {

@@ -6,6 +6,7 @@ use jobs::measure::{Measure, Measured, measure};
 use luks::Version;
 
 use crate::args::{ContainerType, MeasureArgs, SourceFormat};
+use crate::cinder;
 use crate::error::Error;
 use crate::human;
 use crate::options;
@@ -13,9 +14,10 @@ use crate::output;
 use crate::watch::Warner;
 
 /// Works the sizes out. Nothing is written.
-pub fn run(args: &MeasureArgs) -> Result<(), Error> {
+pub fn run(mut args: MeasureArgs) -> Result<(), Error> {
     options::check_compat(args.compat.compat)?;
     let image = options::encrypted_image(&args.to, None, args.compat.compat)?;
+    cinder::take(&args.cinder, &mut args.container, image.is_some())?;
     let luks = |version| Measure::Luks {
         image,
         wanted: Box::new(options::luks(version, &args.container, &args.format)),

@@ -150,7 +150,10 @@ fn collect(schema: &str, prefix: &str, value: &Value, members: &mut Members) {
     };
     for (name, value) in object {
         // That of a result is the same for all and stands above them.
-        if prefix.is_empty() && name == "schema" && !["errors", "warnings"].contains(&schema) {
+        if prefix.is_empty()
+            && name == "schema"
+            && !["errors", "warnings", "notes"].contains(&schema)
+        {
             continue;
         }
         let path = format!("{prefix}{name}");
@@ -255,6 +258,14 @@ fn lines() -> Vec<String> {
         "compare raw other",
         "key test box --key-file key",
         "key test box --volume-key-file vk",
+        "key test box --key-file key --key-format auto",
+        "create mangled --type luks1 --payload-size 4K --key-file key --key-format openstack-mangled CHEAP",
+        "glance-props mangled --key-id 00000000-0000-4000-8000-000000000001",
+        "key unmangle mangled --key-file key CHEAP --dry-run",
+        "key unmangle mangled --key-file key CHEAP",
+        "encrypt swap volume PLAIN",
+        "probe volume --key-file key --key-size 512",
+        "measure --payload-size 1M --cinder-type aes-xts-plain64,256 --backend qemu",
         "key list box",
         "key list new",
         "key list stopped",
@@ -301,6 +312,10 @@ fn every_member_is_in_the_page_and_the_reverse() {
         place.write(name, crate::support::pattern(8192));
     }
     place.write("disk", crate::support::qcow2(None));
+    let mut swap = vec![0; 64 << 10];
+    swap[1024..1032].copy_from_slice(&[1, 0, 0, 0, 15, 0, 0, 0]);
+    swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
+    place.write("swap", swap);
     place.write("over", crate::support::qcow2(Some("disk")));
     place.write(
         "stopped",
@@ -345,6 +360,7 @@ fn every_member_is_in_the_page_and_the_reverse() {
             let section = match document["schema"].as_str() {
                 Some("luksmith.error/1") => "errors",
                 Some("luksmith.warning/1") => "warnings",
+                Some("luksmith.note/1") => "notes",
                 None => "progress",
                 Some(other) => panic!("{line}: {other}"),
             };

@@ -22,10 +22,11 @@ fn place(kind: &str) -> Place {
 }
 
 /// What else opens a container, without its policy.
-const CHANGE: [&str; 17] = [
+const CHANGE: [&str; 18] = [
     "key add box --key-file pw --new-keyfile new -q",
     "key change box --key-file pw --new-keyfile new -q",
     "key remove box --key-file pw -q",
+    "key unmangle box --key-file pw -q",
     "header config box --uuid 11111111-2222-3333-4444-555555555555",
     "header convert box --type luks1 -q",
     "header convert box --type luks2 -q",
@@ -41,10 +42,11 @@ const CHANGE: [&str; 17] = [
     "decrypt --in-place box --key-file pw -q",
     "resume box --key-file pw -q",
 ];
-const OTHER: [&str; 9] = [
+const OTHER: [&str; 10] = [
     "compare box box --key-file pw",
     "clone box back2 --key-file pw --keep-passphrase",
     "key export box --key-file pw --volume-key-file vk -q",
+    "glance-props box --key-id 00000000-0000-4000-8000-000000000001",
     "token export box --token-id 0",
     "token import box --json-file exact",
     "token unassign box --token-id 0 --key-slot 0",
@@ -296,6 +298,7 @@ fn every_verb_that_opens_a_container_is_in_the_tables() {
         "encrypt",
         "create",
         "measure",
+        "probe",
         "benchmark",
         "cryptsetup",
         "completions",

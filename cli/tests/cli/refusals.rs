@@ -130,7 +130,9 @@ fn e3_no_option_takes_a_secret() {
         "--new-keyfile-size <SIZE>",
         "--key-encoding <ENCODING>",
     ];
-    const NO_SECRETS: [&str; 12] = [
+    const NO_SECRETS: [&str; 13] = [
+        // The name of one.
+        "--key-id <UUID>",
         "--key-slot <N>",
         "--new-key-slot <N>",
         "--key-size <BITS>",

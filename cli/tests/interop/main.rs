@@ -69,6 +69,10 @@ mod mount;
 mod nbdkit;
 /// How images are opened, as strace sees it.
 mod opens;
+/// What OpenStack makes by qemu-img and cryptsetup of its own words.
+mod openstack;
+/// Plain volumes of old clouds, found out.
+mod openstack_probe;
 /// Every way to hand over a passphrase, beside cryptsetup.
 mod passphrases;
 /// Where jobs write: names at every cut, and what devices stand on.

@@ -40,6 +40,7 @@ const KERNEL: (&[&str], &str) = (
 const NO_KEY: (&[&str], &str) = (
     &[
         "inspect",
+        "glance-props",
         "key list",
         "header backup",
         "header restore",
@@ -56,9 +57,12 @@ const NEW: (&[&str], &str) = (
     &["encrypt", "create"],
     "the container is new: nothing is unlocked, and the other options say what its header is",
 );
+const NO_HEADER: (&[&str], &str) = (&["probe"], "a plain container has no header");
 const READS: (&[&str], &str) = (
     &[
         "inspect",
+        "glance-props",
+        "probe",
         "verify",
         "compare",
         "measure",
@@ -76,6 +80,7 @@ const CHANGES: (&[&str], &str) = (
         "key add",
         "key change",
         "key remove",
+        "key unmangle",
         "header erase",
         "header convert",
         "header config",
@@ -144,14 +149,14 @@ pub const RULES: &[Rule] = &[
         short: None,
         help: "What the header must look like, or it is refused: a TOML file as `inspect --policy-template` writes it, or \
                builtin:confidential-vm; given more than once, each of them holds",
-        nothing: &[FACE, NO_IMAGE, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NEW],
         other: &[],
     },
     Rule {
         option: "header",
         short: None,
         help: "The header lies in this file, and the container holds data only",
-        nothing: &[FACE, NO_IMAGE],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE],
         other: &[PAIR],
     },
     Rule {
@@ -237,28 +242,28 @@ pub const RULES: &[Rule] = &[
         short: None,
         help: "Time that one keyslot may take, in milliseconds; all together may take ten times that [default: \
                `LUKSMITH_MAX_KDF_TIME`, or 60000]",
-        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
     Rule {
         option: "tries",
         short: Some('T'),
         help: "How often a passphrase may be typed that does not fit",
-        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
     Rule {
         option: "max-kdf-memory",
         short: None,
         help: "",
-        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
     Rule {
         option: "allow-unencrypted",
         short: None,
         help: "Read what nothing encrypted: under a null cipher, or in a linear segment of LUKS2",
-        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
     Rule {
@@ -266,14 +271,14 @@ pub const RULES: &[Rule] = &[
         short: None,
         help: "Refuse a header that is not sealed, or whose seal is not right: by --seal where that is given, else by its own \
                token",
-        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
     Rule {
         option: "min-epoch",
         short: None,
         help: "Refuse a header that was changed less often than that (LUKS2): an older one that somebody brought back",
-        nothing: &[FACE, NO_IMAGE, NO_KEY, NEW],
+        nothing: &[NO_HEADER, FACE, NO_IMAGE, NO_KEY, NEW],
         other: &[],
     },
     Rule {
@@ -281,6 +286,7 @@ pub const RULES: &[Rule] = &[
         short: None,
         help: "The volume key itself instead of a passphrase",
         nothing: &[
+            NO_HEADER,
             FACE,
             (
                 &[
@@ -296,6 +302,7 @@ pub const RULES: &[Rule] = &[
             ),
             NO_KEY,
             (&["reencrypt"], "each keyslot's passphrase is needed"),
+            (&["key unmangle"], "two passphrases are made of the key"),
         ],
         other: &[
             PAIR,
@@ -336,6 +343,7 @@ pub const RULES: &[Rule] = &[
         short: Some('S'),
         help: "Try this keyslot only, even one that is not tried unasked",
         nothing: &[
+            NO_HEADER,
             FACE,
             (
                 &[
@@ -352,6 +360,8 @@ pub const RULES: &[Rule] = &[
             (
                 &[
                     "inspect",
+                    "glance-props",
+                    "key unmangle",
                     "key list",
                     "header backup",
                     "header restore",
