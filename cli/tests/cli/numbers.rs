@@ -52,6 +52,11 @@ const LINES: &[(&str, &str)] = &[
     ),
     ("measure", "--payload-size 4096"),
     ("measure", "--payload-size 4096 --type plain"),
+    ("probe", "raw --key-file key"),
+    (
+        "measure",
+        "--payload-size 4096 --cinder-type aes-xts-plain64,256 --backend qemu",
+    ),
     ("verify", "box --key-file pw"),
     ("compare", "box raw --key-file pw"),
     ("serve", "work -q --key-file pw --run true"),

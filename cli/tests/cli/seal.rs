@@ -89,6 +89,8 @@ const VERBS: &[&str] = &[
     "mount IMG pw --key-file pw",
 ];
 const ELSEWHERE: &[&str] = &[
+    // That of a key in its mangled form: among the forms of keys.
+    "key unmangle",
     "reencrypt",
     "resume",
     "open",

@@ -30,14 +30,10 @@ fn a_type_through_qemu_is_what_qemu_makes_of_it() {
     let mut refused = 0;
     for kind in [
         "aes-xts-plain64,256",
-        "aes-xts-plain64,128",
         "aes-xts-plain64,512",
-        "aes-xts-plain,192",
         "aes-cbc-essiv,256",
         "aes-cbc-essiv:sha256,256",
-        "aes-cbc-plain64,128",
         "serpent-xts-plain64,256",
-        "twofish-cbc-plain64,256",
         // It aborts there.
         "aes-cbc-plain64,192",
         "cast5-cbc-plain64,128",

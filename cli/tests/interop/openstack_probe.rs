@@ -256,7 +256,7 @@ fn what_does_not_fit_is_said() {
         ("luks --key-file key", 4, "luks holds a LUKS header"),
         ("volume --key-file none", 1, "cannot read key file none"),
         ("none --key-file key", 4, "cannot open none"),
-        ("key --key-file key --offset 1000", 1, "beyond"),
+        ("key --key-file key --offset 1000", 1, "leaves no sector"),
         ("volume --key-file key --cipher nonsense", 1, "nonsense"),
     ] {
         let found = place.sh_code(&format!("'{PROGRAM}' probe {line} >out 2>said"));
