@@ -36,6 +36,7 @@ pub mod exit;
 pub mod human;
 pub mod inputs;
 pub mod inspect;
+pub mod key_forms;
 pub mod key_managers;
 pub mod losses;
 pub mod manual;

@@ -11,7 +11,7 @@ use dmcrypt::LockedBytes;
 use jobs::Asked;
 use jobs::key_source::{KeyError, KeyFrom, KeySource};
 
-use crate::secrets;
+use crate::key_forms;
 
 /// Where a key comes from: a [`KeySource`], or in place of standard input the terminal.
 pub struct KeyInput {
@@ -97,7 +97,7 @@ impl KeyInput {
     ) -> Result<Option<LockedBytes>, PassphraseError> {
         if !self.others.is_empty() {
             let other = self.others.get(attempt as usize);
-            let read = other.map(|other| other.read_telling(None, &secrets::tell_overridden));
+            let read = other.map(|other| other.read_telling(None, &key_forms::tell_overridden));
             return Ok(read.transpose()?);
         }
         let is_line = self.source.from == KeyFrom::FirstLine;
@@ -127,7 +127,7 @@ impl KeyInput {
             self.source.decoded(self.ask(prompt)?)?
         } else {
             self.source
-                .read_telling(exactly, &secrets::tell_overridden)?
+                .read_telling(exactly, &key_forms::tell_overridden)?
         })
     }
 

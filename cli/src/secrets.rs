@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use dmcrypt::{LockedBytes, VolumeKey};
-use jobs::key_source::{KeyEncoding, KeyFormat, KeySource, Overridden, read_volume_key};
+use jobs::key_source::{KeyEncoding, KeyFormat, KeySource, read_volume_key};
 use jobs::secret::Form;
 use jobs::{Asked, AskedOther, Blame, SecretError, Secrets};
 use serde_json::json;
 
 use crate::args::{FormatArgs, OutputArgs, UnlockArgs};
 use crate::error::{self, Error};
+use crate::key_forms::{option, used};
 use crate::output;
 use crate::passphrase::{KeyInput, PassphraseError};
 
@@ -160,40 +161,6 @@ impl Secrets for Keys<'_> {
 
     fn did_not_fit(&self, error: &jobs::Error) {
         error::tell(error);
-    }
-}
-
-/// Says that a secret is not used as its type has it.
-pub fn tell_overridden(secret: Overridden<'_>) {
-    let kind = match secret.usual {
-        KeyFormat::AsIs => "a passphrase",
-        _ => "a key",
-    };
-    output::warn(format_args!(
-        "{} is {kind}, which OpenStack uses {}: it is used {}, as --key-format {} says",
-        secret.name,
-        used(secret.usual),
-        used(secret.said),
-        option(secret.said)
-    ));
-}
-
-/// How a key is used.
-pub fn used(format: KeyFormat) -> &'static str {
-    match format {
-        KeyFormat::Openstack => "by its hexadecimal digits",
-        KeyFormat::OpenstackMangled => "by its hexadecimal digits without the zeros before others",
-        KeyFormat::Usual | KeyFormat::AsIs | KeyFormat::Auto => "as it is",
-    }
-}
-
-/// What `--key-format` calls it.
-pub fn option(format: KeyFormat) -> &'static str {
-    match format {
-        KeyFormat::Usual | KeyFormat::AsIs => "as-is",
-        KeyFormat::Openstack => "openstack",
-        KeyFormat::OpenstackMangled => "openstack-mangled",
-        KeyFormat::Auto => "auto",
     }
 }
 

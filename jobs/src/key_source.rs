@@ -51,7 +51,8 @@ use crate::secret::{Asked, AskedOther, Form, Secrets};
 use crate::secret_buffer::SecretBuffer;
 use crate::text;
 
-pub use encoding::{KeyEncoding, KeyFormat, formatted};
+pub use crate::key_format::{KeyFormat, formatted};
+pub use encoding::KeyEncoding;
 pub use error::KeyError;
 pub use standard::StandardInput;
 
@@ -217,9 +218,10 @@ impl KeySource {
         exactly: Option<usize>,
         tell: &dyn Fn(Overridden<'_>),
     ) -> Result<LockedBytes, KeyError> {
-        let usual = match secret.is_passphrase {
-            true => KeyFormat::AsIs,
-            false => KeyFormat::Openstack,
+        let usual = if secret.is_passphrase {
+            KeyFormat::AsIs
+        } else {
+            KeyFormat::Openstack
         };
         let format = match self.format {
             KeyFormat::Usual => usual,

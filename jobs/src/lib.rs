@@ -78,7 +78,7 @@
 //! | [`openstack`] | the cipher of a volume type of Cinder's, the properties of an image in Glance |
 //! | [`policy`] | what a header must look like, as text and file |
 //! | [`limits`], [`benchmark`] | what this machine can do; how fast its ciphers and key derivations are |
-//! | [`key_source`], [`secret_buffer`] | keys out of files and pipes; where secret bytes are put |
+//! | [`key_source`], [`key_format`], [`secret_buffer`] | keys out of files and pipes; what becomes of them; where secret bytes are put |
 //! | [`secret`], [`confirm`], [`watch`], [`report`], [`error`], [`blame`], [`text`] | what goes in and out |
 
 pub mod allow;
@@ -104,6 +104,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod instead;
 pub mod key;
+pub mod key_format;
 pub mod key_source;
 pub mod limits;
 pub mod losses;

@@ -21,7 +21,7 @@ use dmcrypt::{LockedBytes, VolumeKey};
 
 use crate::blame::Blame;
 use crate::error::{Error, SecretError};
-use crate::key_source::KeyFormat;
+use crate::key_format::KeyFormat;
 
 /// Who has the secrets of a job: a prompt, a file, a function of another language, a key manager. Nothing is asked before
 /// it is known that the job can run.

@@ -138,9 +138,10 @@ pub const PROBE: &str = "Find out how a plain volume of an old cloud was made.\n
 /// The UUID of a secret, however it is written.
 fn key_id(typed: &str) -> Result<String, String> {
     let is_reference = typed.contains(':');
-    let reference = match is_reference {
-        true => Reference::parse(OsStr::new(typed))?,
-        false => Reference::parse(OsStr::new(&format!("barbican:{typed}")))?,
+    let reference = if is_reference {
+        Reference::parse(OsStr::new(typed))?
+    } else {
+        Reference::parse(OsStr::new(&format!("barbican:{typed}")))?
     };
     match reference {
         Reference::Barbican(id) => Ok(id),

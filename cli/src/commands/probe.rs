@@ -11,9 +11,10 @@ use serde_json::json;
 
 use crate::args::ProbeArgs;
 use crate::error::Error;
+use crate::key_forms;
 use crate::output;
 use crate::passphrase::KeyInput;
-use crate::secrets::{self, Keys};
+use crate::secrets::Keys;
 use crate::watch::Warner;
 
 /// Makes all guesses. Nothing is written.
@@ -65,11 +66,12 @@ pub fn run(args: &ProbeArgs) -> Result<(), Error> {
             fit.content,
             fit.cipher,
             fit.key_bits,
-            match fit.hash.starts_with("plain") {
-                true => "no hash".to_owned(),
-                false => format!("hashed by {}", fit.hash),
+            if fit.hash.starts_with("plain") {
+                "no hash".to_owned()
+            } else {
+                format!("hashed by {}", fit.hash)
             },
-            secrets::used(fit.key_format)
+            key_forms::used(fit.key_format)
         );
         let _ = writeln!(text, "  {}", command(fit));
     }
@@ -87,7 +89,7 @@ fn command(args: &ProbeArgs, keys: &KeyInput, fit: &Fit) -> String {
         fit.cipher,
         fit.key_bits,
         fit.hash,
-        secrets::option(fit.key_format)
+        key_forms::option(fit.key_format)
     );
     for (option, number) in [
         ("--sector-size", args.sector_size.map(u64::from)),

@@ -166,9 +166,10 @@ fn glance_is_told_of_what_it_knows() {
         ] {
             let line = format!("glance-props {image} --key-id {id} {options}");
             let printed = json(&place.luksmith(&line));
-            let policy = match options.contains("on_image") {
-                true => "on_image_deletion",
-                false => "do_not_delete",
+            let policy = if options.contains("on_image") {
+                "on_image_deletion"
+            } else {
+                "do_not_delete"
             };
             assert_eq!(
                 printed,

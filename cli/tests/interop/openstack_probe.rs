@@ -142,9 +142,10 @@ fn place() -> Place {
 fn hex(key: &[u8], is_mangled: bool) -> String {
     let mut digits = String::new();
     for byte in key {
-        let _ = match is_mangled {
-            true => write!(digits, "{byte:x}"),
-            false => write!(digits, "{byte:02x}"),
+        let _ = if is_mangled {
+            write!(digits, "{byte:x}")
+        } else {
+            write!(digits, "{byte:02x}")
         };
     }
     digits

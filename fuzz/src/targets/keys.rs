@@ -181,7 +181,7 @@ fn decoded(source: &KeySource, bytes: Vec<u8>) -> Option<Vec<u8>> {
         KeyEncoding::Base64 => base64(&text.collect::<Vec<u8>>())?,
     };
     let digits: fn(&u8) -> String = match source.format {
-        KeyFormat::Usual | KeyFormat::AsIs => return Some(key),
+        KeyFormat::Usual | KeyFormat::AsIs | KeyFormat::Auto => return Some(key),
         KeyFormat::Openstack => |byte| format!("{byte:02x}"),
         KeyFormat::OpenstackMangled => |byte| format!("{byte:x}"),
     };

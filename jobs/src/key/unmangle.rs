@@ -68,9 +68,10 @@ pub fn unmangle(
         watch,
     };
     let spent = Spent::default();
-    let by_mangled = match mangled.expose() == right.expose() {
-        true => None,
-        false => if_it_fits(work.unlock(&luks, None, &mangled, &spent))?,
+    let by_mangled = if mangled.expose() == right.expose() {
+        None
+    } else {
+        if_it_fits(work.unlock(&luks, None, &mangled, &spent))?
     };
     let by_right = work.unlock(&luks, None, &right, &spent);
     let (keyslot, added, removed) = match by_mangled {

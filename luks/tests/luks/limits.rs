@@ -105,7 +105,7 @@ fn passphrases_of_one_unlock_have_one_budget() {
                 .iter()
                 .map(|(what, why)| {
                     assert_eq!(*why, Excess::Total { slots: slots_total });
-                    what.clone()
+                    *what
                 })
                 .collect();
             let wanted: Vec<_> = left.iter().map(|slot| Costly::Keyslot(*slot)).collect();
