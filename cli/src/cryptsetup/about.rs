@@ -4,7 +4,7 @@ use jobs::block::Claim;
 use luks::{ConfigChanges, Luks, OsRandom, config};
 
 use super::failure::Failure;
-use super::session::{Session, open_for_reading, say};
+use super::session::{Session, check_unambiguous, container_in, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
 
@@ -17,7 +17,7 @@ pub(super) fn is_luks(session: &Session) -> Result<(), Failure> {
         ));
     }
     let storage = open_for_reading(&session.header_path())?;
-    match Luks::open(storage) {
+    match container_in("", &storage) {
         Ok(luks) if session.allows(luks.header()) => Ok(()),
         _ => Err(Failure::silent(Exit::Wrong)),
     }
@@ -27,14 +27,20 @@ pub(super) fn is_luks(session: &Session) -> Result<(), Failure> {
 pub(super) fn uuid(session: &Session) -> Result<(), Failure> {
     let Some(uuid) = session.given.string("uuid") else {
         let storage = open_for_reading(&session.header_path())?;
-        return match Luks::open(storage) {
-            Ok(luks) if session.allows(luks.header()) => say(output::escape(luks.header().uuid())),
+        return match Luks::open(storage.clone()) {
+            Ok(luks) if session.allows(luks.header()) => {
+                check_unambiguous(&luks, &*storage)?;
+                say(output::escape(luks.header().uuid()))
+            }
             _ => Err(Failure::silent(Exit::Wrong)),
         };
     };
     let target = session.target(Claim::Nothing)?;
     let luks = match Luks::open(target.storage.clone()) {
-        Ok(luks) if session.allows(luks.header()) => luks,
+        Ok(luks) if session.allows(luks.header()) => {
+            check_unambiguous(&luks, &*target.storage)?;
+            luks
+        }
         _ => return Err(Failure::silent(Exit::Wrong)),
     };
     session.confirm("Do you really want to change UUID of device?", || {

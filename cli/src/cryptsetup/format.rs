@@ -10,7 +10,7 @@ use jobs::Place;
 use jobs::block::Claim;
 use jobs::change::{Target, write_for_now};
 use jobs::error::ChangeError;
-use jobs::new_luks::{LuksOptions, NewLuks};
+use jobs::new_luks::{Cost, Kdf, LuksOptions, NewLuks};
 use jobs::open;
 use jobs::temporary::{Content, TemporaryFile};
 use luks::{FormatOptions, Layout, OsRandom, Version, defaults, format as making};
@@ -150,7 +150,7 @@ pub(super) fn luks_options(session: &Session, version: Version) -> Result<LuksOp
         sector_bytes: None,
         offset_sectors: offset(session),
         align_sectors: given.number("align-payload"),
-        cost: session.costs(version == Version::Luks1)?,
+        cost: costs(session, version)?,
         keyslot: session.keyslot(),
         uuid: given.string("uuid"),
         label: label(session, version, "label"),
@@ -172,6 +172,25 @@ pub(super) fn luks_options(session: &Session, version: Version) -> Result<LuksOp
         ));
     }
     Ok(wanted)
+}
+
+/// What its keyslot costs to guess. Of Argon2 LUKS1 has nothing: that is told, and all that was said of costs is left out.
+fn costs(session: &Session, version: Version) -> Result<Cost, Failure> {
+    let costs = session.costs(version == Version::Luks1);
+    let argon2 = session
+        .given
+        .string("pbkdf")
+        .is_some_and(|kind| kind != "pbkdf2");
+    match costs {
+        Err(failure) if version == Version::Luks1 && argon2 => {
+            failure.print();
+            Ok(Cost {
+                kdf: Some(Kdf::Pbkdf2),
+                ..Cost::default()
+            })
+        }
+        costs => costs,
+    }
 }
 
 fn version(session: &Session) -> Result<Version, Failure> {

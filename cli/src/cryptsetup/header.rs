@@ -24,7 +24,7 @@ use luks::{
 use super::failure::Failure;
 use super::key::unlocking;
 use super::reencrypt::{of_keys, prove, recover};
-use super::session::Session;
+use super::session::{Session, container_in};
 use crate::exit::Exit;
 use crate::losses;
 use crate::output;
@@ -172,8 +172,7 @@ pub(super) fn convert(session: &Session) -> Result<(), Failure> {
         }
     };
     let target = session.target(Claim::Nothing)?;
-    let luks = Luks::open(target.storage.clone())
-        .map_err(|error| Failure::of_image(&target.name, error, &*target.storage))?;
+    let luks = container_in(&target.name, &target.storage)?;
     let name = match to {
         Version::Luks1 => "LUKS1",
         Version::Luks2 => "LUKS2",

@@ -29,7 +29,7 @@ use super::check::INTEGRITY;
 use super::failure::Failure;
 use super::mapping;
 use super::open::not_built;
-use super::session::{Session, open_for_reading, say};
+use super::session::{Session, check_unambiguous, open_for_reading, say};
 use crate::exit::Exit;
 use crate::output;
 use crate::unlock;
@@ -158,7 +158,10 @@ fn wrong(failure: Failure) -> Failure {
 fn look(path: &Path) -> Result<Option<Luks>, Failure> {
     let storage = open_for_reading(path).map_err(wrong)?;
     match Luks::open(storage.clone()) {
-        Ok(luks) => Ok(Some(luks)),
+        Ok(luks) => {
+            check_unambiguous(&luks, &*storage)?;
+            Ok(Some(luks))
+        }
         Err(luks::Error::NotLuks) => Ok(None),
         Err(error) => Err(wrong(Failure::of_image(
             &output::path(path),

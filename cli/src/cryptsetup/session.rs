@@ -13,6 +13,7 @@ use jobs::key_source::{KeySource, StandardInput};
 use jobs::open;
 use jobs::secret_buffer::SecretBuffer;
 use luks::{Header, Luks, Unlocked, Warning};
+use recognise::{Found, look};
 use volume::{Access, FileStorage, Storage};
 
 use super::failure::Failure;
@@ -98,9 +99,8 @@ impl Session {
     /// Reads the header, to be looked at only.
     pub(super) fn read(&self) -> Result<Luks, Failure> {
         let name = output::path(&self.header_path());
-        let luks = open_for_reading(&self.header_path()).and_then(|storage| {
-            Luks::open(storage.clone()).map_err(|error| Failure::of_image(&name, error, &*storage))
-        })?;
+        let luks = open_for_reading(&self.header_path())
+            .and_then(|storage| container_in(&name, &storage))?;
         self.checked(luks)
     }
 
@@ -148,15 +148,17 @@ impl Session {
 
     /// Reads the header, to be changed.
     pub(super) fn read_for_change(&self, target: &Target) -> Result<Luks, Failure> {
-        let luks = Luks::open(target.storage.clone())
-            .map_err(|error| Failure::of_image(&target.name, error, &*target.storage))?;
+        let luks = container_in(&target.name, &target.storage)?;
         self.changeable(luks, target)
     }
 
     /// The same where only LUKS2 will do.
     pub(super) fn read_luks2_for_change(&self, target: &Target) -> Result<Luks, Failure> {
         match Luks::open(target.storage.clone()) {
-            Ok(luks) if matches!(luks.header(), Header::Luks2(_)) => self.changeable(luks, target),
+            Ok(luks) if matches!(luks.header(), Header::Luks2(_)) => {
+                check_unambiguous(&luks, &*target.storage)?;
+                self.changeable(luks, target)
+            }
             Ok(_) => Err(Failure::not_luks2(&target.name)),
             Err(luks::Error::NotLuks) => {
                 Err(Failure::not_luks2(&target.name).and_instead(&target.name, &*target.storage))
@@ -211,6 +213,30 @@ impl Session {
             Err(declined())
         }
     }
+}
+
+/// The container in `storage`.
+pub(super) fn container_in(name: &str, storage: &Arc<dyn Storage>) -> Result<Luks, Failure> {
+    let luks = Luks::open(Arc::clone(storage))
+        .map_err(|error| Failure::of_image(name, error, &**storage))?;
+    check_unambiguous(&luks, &**storage)?;
+    Ok(luks)
+}
+
+/// Refuses a second header where something else stands in place of the first one: it may be all that is left of a
+/// container, and what is there now is somebody else's.
+pub(super) fn check_unambiguous(luks: &Luks, storage: &dyn Storage) -> Result<(), Failure> {
+    let is_lost = |warning: &Warning| matches!(warning, Warning::Primary(_));
+    let is_other = |found: &Found| found.content.type_name() != "crypto_LUKS";
+    if luks.warnings().iter().any(is_lost)
+        && look(storage).is_ok_and(|found| found.iter().any(is_other))
+    {
+        return Err(Failure::wrong(
+            "Device contains ambiguous signatures, cannot auto-recover LUKS2.",
+        )
+        .and("Action repair says what stands there."));
+    }
+    Ok(())
 }
 
 /// Prints a line of the result.

@@ -19,7 +19,7 @@ use super::open::{NOT_PERSISTENT, ONLY_LUKS2, Way, unlocking};
 use super::{check_active, failure, flags, fuse, sectors_wanted};
 use crate::cryptsetup::action::Action;
 use crate::cryptsetup::failure::Failure;
-use crate::cryptsetup::session::{Session, open_for_reading};
+use crate::cryptsetup::session::{Session, container_in, open_for_reading};
 use crate::exit::Exit;
 use crate::output;
 
@@ -217,8 +217,7 @@ impl AtHeader {
         let path = path.map_or_else(|| PathBuf::from(&crypt.device), PathBuf::from);
         let name = output::path(&path);
         let storage = open_for_reading(&path)?;
-        let luks = Luks::open(storage.clone())
-            .map_err(|error| Failure::of_image(&name, error, &*storage))?;
+        let luks = container_in(&name, &storage)?;
         Ok(Self { path, luks })
     }
 

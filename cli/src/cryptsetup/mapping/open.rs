@@ -26,7 +26,7 @@ use crate::cryptsetup::key::{
 };
 use crate::cryptsetup::link::Link;
 use crate::cryptsetup::open::unlock_by_passphrase;
-use crate::cryptsetup::session::{Session, open_for_reading};
+use crate::cryptsetup::session::{Session, container_in, open_for_reading};
 use crate::exit::Exit;
 use crate::output;
 use crate::unlock;
@@ -86,8 +86,7 @@ pub(super) fn look(session: &Session) -> Result<Luks, Failure> {
     let path = session.header_path();
     let name = output::path(&path);
     let storage = open_for_reading(&path)?;
-    let luks =
-        Luks::open(storage.clone()).map_err(|error| Failure::of_image(&name, error, &*storage))?;
+    let luks = container_in(&name, &storage)?;
     if !session.allows(luks.header()) {
         return Err(Failure::not_luks(&name));
     }
