@@ -77,6 +77,13 @@ pub fn close(name: &OsStr, options: &CloseOptions, watch: &dyn Watch) -> Result<
     };
     if options.cancel_deferred {
         control.cancel_deferred(&name).map_err(MappingError::from)?;
+        // Where no udev runs it has lost its name.
+        let named = with_wait(options.udev_timeout, watch, |wait| {
+            nodes.appear(&name, state.device, wait)
+        });
+        if let Err(error) = named {
+            watch.warn(&error);
+        }
         return Ok(closed("kept"));
     }
     if !options.deferred {

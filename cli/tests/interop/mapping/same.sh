@@ -86,7 +86,9 @@ says 'still in use: mounted at /run/m'
 run 0 close t --deferred
 run 0 status t --json
 grep -q '"deferred":true' out || wrong "not deferred: $(cat out)"
+[ ! -e /dev/mapper/t ] || wrong "a name is left of what is to go"
 run 0 close t --cancel-deferred
+[ -b /dev/mapper/t ] || wrong "what is kept after all has no name: $(ls /dev/mapper)"
 umount /run/m
 # Merely open: tried for five seconds, five times in each, and then no longer; or until it is let go.
 removals() { # WHEN THE KERNEL SAYS BUSY, OR NEVER
@@ -95,7 +97,7 @@ removals() { # WHEN THE KERNEL SAYS BUSY, OR NEVER
 	code=$?
 	tries=$(grep -c DM_DEV_REMOVE trying)
 }
-exec 9</dev/mapper/t
+exec 9</dev/mapper/t || wrong "t cannot be opened"
 removals
 [ $code = 5 ] && [ $tries = 26 ] || wrong "close of what is open: exit $code after $tries tries: $(cat err)"
 says 't is still in use'
