@@ -12,18 +12,24 @@ const FOLDERS: [&str; 2] = ["a", "some where else/zwölf"];
 
 pub(super) fn run(options: &Options) -> Result<(), String> {
     let place = tempfile::tempdir().map_err(|error| format!("a folder for two copies: {error}"))?;
-    let mut built = Vec::new();
-    for name in FOLDERS {
+    let epoch = commit_time(&options.source)?;
+    let sites = FOLDERS.map(|name| {
         let folder = place.path().join(name);
-        let site = Site {
+        Site {
             source: folder.join("luksmith"),
             target_folder: folder.join("target"),
-            epoch: commit_time(&options.source)?,
-        };
-        for part in parts(&options.source)? {
+            epoch: epoch.clone(),
+        }
+    });
+    // Both before either is built, which takes minutes: somebody may go on changing the source.
+    for part in parts(&options.source)? {
+        for site in &sites {
             copy(&options.source.join(&part), &site.source.join(&part))
                 .map_err(|error| format!("{}: {error}", part.display()))?;
         }
+    }
+    let mut built = Vec::new();
+    for site in sites {
         let file = build(options, &site)?;
         let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         built.push((file, bytes));
