@@ -16,6 +16,7 @@ from luksmith._images import clone, decrypt, encrypt, format, measure
 from luksmith._keys import add_key, change_key, remove_key, test_key, verify
 from luksmith._options import NewContainer, NewKeyslot, Unlocking
 from luksmith._secrets import passphrase_from_secret
+from luksmith._serve import Mount, Server, mount, serve
 from luksmith.errors import (
     BusyError,
     CancelledError,
@@ -38,11 +39,13 @@ __all__ = [
     "InvalidOptionError",
     "LuksmithError",
     "LuksmithWarning",
+    "Mount",
     "NewContainer",
     "NewKeyslot",
     "NoKeyFitsError",
     "NotLuksError",
     "PolicyError",
+    "Server",
     "TooCostlyError",
     "Unlocking",
     "UnsupportedError",
@@ -55,9 +58,11 @@ __all__ = [
     "info",
     "is_luks",
     "measure",
+    "mount",
     "open",
     "passphrase_from_secret",
     "remove_key",
+    "serve",
     "test_key",
     "verify",
 ]

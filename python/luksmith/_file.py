@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import threading
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from luksmith import _luksmith
+from luksmith._options import Unlocking, check_key, complete
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from typing_extensions import Buffer
 
-    from luksmith._types import Passphrase, Policy, Secret, Source
+    from luksmith._types import Passphrase, Secret, Source
 
 _FILE_END = 2**63 - 1
 
@@ -22,47 +24,28 @@ def open(
     passphrase: Passphrase | None = None,
     *,
     volume_key: Secret | None = None,
-    key_slot: int | None = None,
     header: Source | None = None,
     readonly: bool = True,
-    policy: Policy | None = None,
-    max_time: float | None = None,
-    max_memory_kib: int | None = None,
     allow_in_use: bool = False,
+    **unlocking: Unpack[Unlocking],
 ) -> File:
     """Open a container.
 
     :param source: Where it is. Only a path or a file descriptor can be written.
     :param passphrase: What opens a keyslot: bytes, str (its bytes in UTF-8), or a function that is asked.
     :param volume_key: The volume key itself, in place of a passphrase.
-    :param key_slot: The only keyslot to try.
     :param header: Where the header is, if it is detached.
     :param readonly: Nothing is written, and others may read too. Otherwise nobody else may use the image.
-    :param policy: What the header must look like: a policy's file, ``builtin:`` and the name of one, or several.
-    :param max_time: Seconds that the key derivation of one keyslot may take, 60 unless said.
-    :param max_memory_kib: Memory that it may take; what suits this machine unless said.
     :param allow_in_use: Read it even while somebody else may be writing it.
+    :param unlocking: :class:`Unlocking`.
 
     >>> with luksmith.open("disk.img", passphrase="correct horse") as disk:
     ...     disk.size, disk.read(5)
     (4194304, b'hello')
     """
-    if passphrase is None and volume_key is None:
-        raise TypeError("a passphrase or a volume key is needed")
-    return File(
-        _luksmith.open(
-            source,
-            passphrase,
-            volume_key,
-            key_slot=key_slot,
-            header=header,
-            readonly=readonly,
-            policy=policy,
-            max_time=None if max_time is None else timedelta(seconds=max_time),
-            max_memory_kib=max_memory_kib,
-            allow_in_use=allow_in_use,
-        )
-    )
+    check_key(passphrase, volume_key)
+    options = complete("open", Unlocking, unlocking, header=header, readonly=readonly, allow_in_use=allow_in_use)
+    return File(_luksmith.open(source, passphrase, volume_key, options))
 
 
 class File(io.RawIOBase):

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from luksmith import _luksmith
-from luksmith._options import NewContainer, Unlocking, UnlockingAndContainer, complete
+from luksmith._options import NewContainer, Unlocking, UnlockingAndContainer, check_key, complete
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -166,7 +166,7 @@ def decrypt(
     >>> luksmith.decrypt("disk.img", "disk.raw", "correct horse")["payload_bytes"]
     4194304
     """
-    _check_key(passphrase, volume_key)
+    check_key(passphrase, volume_key)
     options = complete(
         "decrypt",
         Unlocking,
@@ -230,7 +230,7 @@ def clone(
     [{'keyslot': 0, 'opened_by': 'new-passphrase'}]
     """
     if not raw:
-        _check_key(passphrase, volume_key)
+        check_key(passphrase, volume_key)
     every = complete(
         "clone",
         UnlockingAndContainer,
@@ -272,8 +272,3 @@ def measure(
     """
     options = complete("measure", NewContainer, new, size=size, container_size=container_size, detached=detached)
     return _luksmith.measure(source, options)
-
-
-def _check_key(passphrase: Passphrase | None, volume_key: Secret | None) -> None:
-    if passphrase is None and volume_key is None:
-        raise TypeError("a passphrase or a volume key is needed")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from luksmith import _luksmith
-from luksmith._images import _check_key
-from luksmith._options import Unlocking, UnlockingAndKeyslot, complete
+from luksmith._options import Unlocking, UnlockingAndKeyslot, check_key, complete
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -40,7 +39,7 @@ def add_key(
     >>> luksmith.add_key("disk.img", "correct horse", "battery staple", pbkdf="pbkdf2", pbkdf_iterations=1000)["keyslot"]
     1
     """
-    _check_key(passphrase, volume_key)
+    check_key(passphrase, volume_key)
     every = complete(
         "add_key", UnlockingAndKeyslot, options, new_key_slot=new_key_slot, backup=backup, dry_run=dry_run
     )
@@ -76,7 +75,7 @@ def change_key(
     >>> luksmith.test_key("disk.img", "battery staple")["opens"]
     True
     """
-    _check_key(passphrase, volume_key)
+    check_key(passphrase, volume_key)
     every = complete("change_key", UnlockingAndKeyslot, options, backup=backup, dry_run=dry_run)
     return _luksmith.change_key(image, passphrase, new_passphrase, volume_key, every)
 
@@ -133,7 +132,7 @@ def test_key(
     >>> luksmith.test_key("disk.img", "correct horse")["keyslot"]
     0
     """
-    _check_key(passphrase, volume_key)
+    check_key(passphrase, volume_key)
     options = complete("test_key", Unlocking, unlocking, allow_in_use=allow_in_use)
     return _luksmith.test_key(source, passphrase, volume_key, options)
 

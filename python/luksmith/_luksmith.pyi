@@ -1,9 +1,29 @@
-from datetime import timedelta
+import pathlib
 from typing import Any, final
 
 from typing_extensions import Buffer
 
 from luksmith._types import Passphrase, Path, Policy, Progress, Secret, Source
+
+__all__ = [
+    "Server",
+    "Volume",
+    "add_key",
+    "change_key",
+    "clone",
+    "decrypt",
+    "encrypt",
+    "format",
+    "info",
+    "is_luks",
+    "measure",
+    "mount",
+    "open",
+    "remove_key",
+    "serve",
+    "test_key",
+    "verify",
+]
 
 @final
 class Volume:
@@ -28,20 +48,21 @@ class Volume:
     def sync(self) -> None: ...
     def close(self) -> None: ...
 
+@final
+class Server:
+    @property
+    def place(self) -> pathlib.Path: ...
+    @property
+    def is_running(self) -> bool: ...
+    @property
+    def is_foreign(self) -> bool: ...
+    def report(self) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+
 def is_luks(source: Source) -> bool: ...
 def info(source: Source, *, data: Source | None, policy: Policy | None, allow_in_use: bool) -> dict[str, Any]: ...
 def open(
-    source: Source,
-    passphrase: Passphrase | None,
-    volume_key: Secret | None,
-    *,
-    key_slot: int | None,
-    header: Source | None,
-    readonly: bool,
-    policy: Policy | None,
-    max_time: timedelta | None,
-    max_memory_kib: int | None,
-    allow_in_use: bool,
+    source: Source, passphrase: Passphrase | None, volume_key: Secret | None, options: dict[str, Any]
 ) -> Volume: ...
 def format(
     destination: Path, passphrase: Passphrase, volume_key: Secret | None, options: dict[str, Any]
@@ -95,3 +116,14 @@ def test_key(
 def verify(
     source: Source, passphrase: Passphrase | None, volume_key: Secret | None, options: dict[str, Any]
 ) -> dict[str, Any]: ...
+def serve(
+    source: Source, passphrase: Passphrase | None, volume_key: Secret | None, options: dict[str, Any], socket: Path
+) -> Server: ...
+def mount(
+    source: Source,
+    target: Path,
+    passphrase: Passphrase | None,
+    volume_key: Secret | None,
+    options: dict[str, Any],
+    allow_other: bool,
+) -> Server: ...

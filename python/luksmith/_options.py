@@ -94,7 +94,14 @@ def complete(function: str, kind: type, said: Mapping[str, Any], **others: Any) 
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
     options = {name: said.get(name) for name in names}
     for name in _SECONDS:
-        if options.get(name) is not None:
-            options[name] = timedelta(seconds=options[name])
+        seconds = options.get(name)
+        if seconds is not None:
+            options[name] = timedelta(seconds=seconds)
     options.update(others)
     return options
+
+
+def check_key(passphrase: object, volume_key: object) -> None:
+    """Refuse to open what nothing is there to open with."""
+    if passphrase is None and volume_key is None:
+        raise TypeError("a passphrase or a volume key is needed")

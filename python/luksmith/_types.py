@@ -1,17 +1,11 @@
 """What functions of this package take."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
-
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Union
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-else:
-    Buffer = object
 
 
 class BinaryFile(Protocol):
@@ -22,9 +16,9 @@ class BinaryFile(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
-Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
-Source: TypeAlias = "Path | int | BinaryFile"
-Secret: TypeAlias = "str | Buffer"
-Passphrase: TypeAlias = "Secret | Callable[[], Secret]"
-Policy: TypeAlias = "Path | Sequence[Path]"
-Progress: TypeAlias = "Callable[[int, int | None], object]"
+Path = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+Source = Union[str, bytes, os.PathLike[str], os.PathLike[bytes], int, BinaryFile]
+Secret = Union[str, "Buffer"]
+Passphrase = Union[str, "Buffer", Callable[[], Union[str, "Buffer"]]]
+Policy = Union[Path, Sequence[Path]]
+Progress = Callable[[int, Union[int, None]], object]

@@ -8,6 +8,7 @@ use jobs::error::{ChangeError, CloneError, DestinationError, Error, PolicyError,
 use luks::kdf::Excess;
 use pyo3::exceptions::{PyMemoryError, PyOSError};
 use pyo3::prelude::*;
+use serve::fuse::MountError;
 
 /// Python's own classes: `luksmith/errors.py`.
 mod class {
@@ -67,6 +68,20 @@ pub(crate) fn of_job(py: Python<'_>, error: &Error) -> PyErr {
 /// What Python raises for an error of a read, a write or a sync.
 pub(crate) fn of_storage(py: Python<'_>, error: &io::Error) -> PyErr {
     of_python(py, error).unwrap_or_else(|| of_io(error, &error.to_string()))
+}
+
+/// What Python raises where nothing can be mounted.
+pub(crate) fn of_mount(error: &MountError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        MountError::Busy { .. } | MountError::Mounted { .. } | MountError::Dead { .. } => {
+            class::BusyError::new_err(text)
+        }
+        error => match io_error(error) {
+            Some(cause) => of_io(cause, &text),
+            None => class::InvalidOptionError::new_err(text),
+        },
+    }
 }
 
 fn of_blame(blame: Blame, text: String) -> PyErr {

@@ -24,6 +24,7 @@ type Any<'a, 'py> = &'a Bound<'py, PyAny>;
 /// What is common to whatever writes an image.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish by itself")]
 struct Written<'py> {
     header: Option<Bound<'py, PyAny>>,
     force: bool,
@@ -194,7 +195,6 @@ pub(crate) fn decrypt<'py>(
 
 /// Copies a container, or a raw image, under a volume key of its own.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "each is one of Python's")]
 pub(crate) fn clone<'py>(
     source: Any<'_, 'py>,
     destination: Any<'_, 'py>,

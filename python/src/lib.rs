@@ -15,6 +15,7 @@ mod job;
 mod keys;
 mod options;
 mod secret;
+mod served;
 mod volume;
 
 /// What Python loads.
@@ -26,6 +27,8 @@ mod _luksmith {
     use crate::images::{clone, decrypt, encrypt, format, measure};
     #[pymodule_export]
     use crate::keys::{add_key, change_key, remove_key, test_key, verify};
+    #[pymodule_export]
+    use crate::served::{Server, mount, serve};
     #[pymodule_export]
     use crate::volume::{Volume, open};
 }

@@ -3,11 +3,9 @@
 use std::mem;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use ::volume::Storage;
 use jobs::serve::{self, ServeOptions, Served, ServedReport};
-use jobs::unlock::Unlock;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -16,6 +14,7 @@ use crate::argument;
 use crate::buffer::{CHUNK_BYTES, Emptied, Filled};
 use crate::error;
 use crate::job;
+use crate::options::Unlocking;
 use crate::secret::Given;
 
 /// A plaintext that stays open, for any number of threads. `luksmith.File` is the file object over it.
@@ -37,43 +36,13 @@ struct Opened {
 
 /// Opens a container.
 #[pyfunction]
-#[pyo3(signature = (source, passphrase, volume_key, *, key_slot, header, readonly, policy, max_time, max_memory_kib, allow_in_use))]
-#[expect(clippy::too_many_arguments, reason = "each is an option by its name")]
 pub(crate) fn open(
     source: &Bound<'_, PyAny>,
     passphrase: Option<&Bound<'_, PyAny>>,
     volume_key: Option<&Bound<'_, PyAny>>,
-    key_slot: Option<u32>,
-    header: Option<&Bound<'_, PyAny>>,
-    readonly: bool,
-    policy: Option<&Bound<'_, PyAny>>,
-    max_time: Option<Duration>,
-    max_memory_kib: Option<u64>,
-    allow_in_use: bool,
+    options: &Bound<'_, PyAny>,
 ) -> PyResult<Volume> {
-    let py = source.py();
-    let place = if readonly {
-        argument::source(source)?
-    } else {
-        argument::changed(source)?
-    };
-    let options = ServeOptions {
-        header: header.map(argument::source).transpose()?,
-        policies: argument::policies(policy)?,
-        unlock: Unlock {
-            keyslot: key_slot,
-            max_time,
-            max_memory_kib,
-            ..Unlock::default()
-        },
-        read_only: readonly,
-        allow_in_use,
-        ..ServeOptions::default()
-    };
-    let secrets = Given::parse(passphrase, volume_key)?;
-    let served = job::run(py, None, |watch, asker| {
-        serve::open(&place, &options, &secrets.with(asker), watch)
-    })?;
+    let served = served(source, passphrase, volume_key, options)?;
     Ok(Volume {
         report: served.report.clone(),
         keyslot: served.keyslot,
@@ -82,6 +51,34 @@ pub(crate) fn open(
             storage: Arc::clone(&served.storage),
             _held: Mutex::new(served),
         }))),
+    })
+}
+
+/// Opens what is to stay open.
+pub(crate) fn served(
+    source: &Bound<'_, PyAny>,
+    passphrase: Option<&Bound<'_, PyAny>>,
+    volume_key: Option<&Bound<'_, PyAny>>,
+    options: &Bound<'_, PyAny>,
+) -> PyResult<Served> {
+    let read_only: bool = options.get_item("readonly")?.extract()?;
+    let place = if read_only {
+        argument::source(source)?
+    } else {
+        argument::changed(source)?
+    };
+    let header: Option<Bound<'_, PyAny>> = options.get_item("header")?.extract()?;
+    let options = ServeOptions {
+        header: header.as_ref().map(argument::source).transpose()?,
+        policies: argument::policies_of(options)?,
+        unlock: options.extract::<Unlocking>()?.into(),
+        read_only,
+        allow_in_use: options.get_item("allow_in_use")?.extract()?,
+        ..ServeOptions::default()
+    };
+    let secrets = Given::parse(passphrase, volume_key)?;
+    job::run(source.py(), None, |watch, asker| {
+        serve::open(&place, &options, &secrets.with(asker), watch)
     })
 }
 

@@ -3,6 +3,7 @@
 import doctest
 import io
 import os
+import tempfile
 
 import luksmith
 import luksmith._file
@@ -10,7 +11,11 @@ import luksmith._header
 import luksmith._images
 import luksmith._keys
 import luksmith._secrets
+import luksmith._serve
 from real import MIB, PASSPHRASE, Images
+
+
+GLOBALS = {"luksmith": luksmith, "io": io, "os": os, "tempfile": tempfile}
 
 
 class Documentation(Images):
@@ -25,8 +30,9 @@ class Documentation(Images):
             luksmith._images,
             luksmith._keys,
             luksmith._secrets,
+            luksmith._serve,
         ]:
-            for test in doctest.DocTestFinder().find(module, globs={"luksmith": luksmith, "io": io}):
+            for test in doctest.DocTestFinder().find(module, globs=GLOBALS):
                 if not test.examples:
                     continue
                 for name in os.listdir(self.folder):

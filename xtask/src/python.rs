@@ -12,8 +12,8 @@ use crate::workspace;
 /// Its folder.
 pub const FOLDER: &str = "python";
 
-/// What makes a wheel: the version of `python/pyproject.toml`.
-const MATURIN: &str = "maturin==1.16.0";
+/// What makes a wheel, in the version of `python/pyproject.toml`, and what checks types.
+const TOOLS: [&str; 2] = ["maturin==1.16.0", "mypy==2.4.1"];
 
 /// A cargo command for it, that builds what both workspaces have in common once.
 pub fn cargo(arguments: &[&str]) -> Result<Command, String> {
@@ -79,7 +79,7 @@ fn installed(place: &Path) -> Result<PathBuf, String> {
         pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check"]);
         pip
     };
-    workspace::run(pip().args(["install", MATURIN]))?;
+    workspace::run(pip().arg("install").args(TOOLS))?;
     let wheels = place.join("wheels");
     // Wheels of other versions must not be found.
     let _ = std::fs::remove_dir_all(&wheels);
