@@ -109,3 +109,25 @@ impl OfImage {
         *lock(&self.cache.0.inflated) = Some(((self.image, at), Arc::clone(cluster)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use volume::MemoryStorage;
+
+    use super::*;
+
+    #[test]
+    fn images_that_lie_on_each_other_share_one_budget() {
+        let cache = Cache::default();
+        let len = 400 * BLOCK_BYTES;
+        let storage = MemoryStorage::new(len);
+        for _ in 0..16 {
+            let image = cache.of_image();
+            for block in 0..400 {
+                let word = image.word(&storage, len, block * BLOCK_BYTES);
+                assert_eq!(word.expect("memory is read"), Some(0));
+            }
+            assert!(lock(&cache.0.tables).blocks.len() <= BLOCKS);
+        }
+    }
+}

@@ -33,6 +33,8 @@ replayed! {
     nbd_options
     nbd_session
     plain_volume
+    qcow2_image
+    qcow2_writes
     reencrypt_resume
     sector_kernels
     table_line

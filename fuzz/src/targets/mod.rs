@@ -7,6 +7,7 @@ mod edits;
 mod headers;
 mod keys;
 mod nbd;
+mod qcow2;
 mod resume;
 mod support;
 mod tables;
@@ -17,6 +18,7 @@ pub use self::edits::header_edits;
 pub use self::headers::{image, keyslot, luks1_header, luks2_header, luks2_json};
 pub use self::keys::key_files;
 pub use self::nbd::{nbd_options, nbd_session};
+pub use self::qcow2::{qcow2_image, qcow2_writes};
 pub use self::resume::reencrypt_resume;
 pub use self::tables::table_line;
 
