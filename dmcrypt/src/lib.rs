@@ -59,7 +59,8 @@
 //! | | hctr2 | the vectors of its authors |
 //! | IVs | null, plain, plain64, plain64be, essiv, benbi, eboiv, elephant, lmk, tcw | a Linux kernel's sectors |
 //!
-//! Ciphers that look tables up are not constant-time; their files say so. AES, Serpent, TEA and XTEA are.
+//! Ciphers that look tables up are not constant-time; their files say so. AES, Serpent, TEA and XTEA are, and where the
+//! processor has GFNI and AVX-512 also Camellia and SM4.
 //!
 //! Inside, lowest first: `kernels` are the inner loops, `low` has those of a processor, `expand` makes ciphers of keys, `ciphers` and `modes` hold one table each: a new cipher is one row and one file, and nothing else in the
 //! project knows a cipher by name.
