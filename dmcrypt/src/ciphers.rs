@@ -20,6 +20,7 @@ mod sliced;
 mod sm4;
 mod tea;
 mod twofish;
+mod wide;
 mod xtea;
 
 use crate::{

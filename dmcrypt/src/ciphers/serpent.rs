@@ -7,8 +7,8 @@
 
 mod sboxes;
 
-use super::{Cipher, expand_named, expand_xts_named, sizes};
-use crate::kernels::lanes::{Lanes, OfWords, Wide};
+use super::{Cipher, expand_named, expand_xts_named, sizes, wide::Wide};
+use crate::kernels::lanes::{Lanes, OfWords};
 use ::cipher::consts::U32;
 use zeroize::Zeroizing;
 
@@ -154,7 +154,7 @@ fn gather<L: Lanes>([x0, x1, x2, x3]: [L; 4]) -> [L; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::lanes::tests::each_width_is_the_portable_one;
+    use crate::ciphers::wide::tests::each_width_is_the_portable_one;
 
     #[test]
     fn each_width() {

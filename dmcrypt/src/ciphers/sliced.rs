@@ -3,7 +3,10 @@
 use super::own::{OneBlock, Own};
 use crate::{
     expand::NamedCode,
-    kernels::bytes::{ByteVectors, Bytes, BytesWork},
+    kernels::{
+        PORTABLE,
+        bytes::{Bytes, BytesWork},
+    },
 };
 use ::cipher::{
     Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend,
@@ -13,6 +16,37 @@ use ::cipher::{
     inout::InOutBuf,
 };
 use core::marker::PhantomData;
+
+#[cfg(target_arch = "x86_64")]
+use crate::low::x86_64::cpu::Gfni512;
+
+/// Vectors of bytes that this processor has.
+#[derive(Clone, Copy)]
+enum ByteVectors {
+    /// None that would do: the portable code, which is the model of the others.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Gfni512(Gfni512),
+}
+
+impl ByteVectors {
+    /// The widest.
+    fn widest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = Gfni512::new() {
+            return Self::Gfni512(token);
+        }
+        Self::Portable
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Portable => PORTABLE,
+            #[cfg(target_arch = "x86_64")]
+            Self::Gfni512(_) => "gfni-avx512",
+        }
+    }
+}
 
 /// A cipher that also works on the bytes of many blocks.
 pub(super) trait OfBytes: OneBlock<BlockSize = U16> {

@@ -1,14 +1,10 @@
 //! Bytes of many blocks in vectors: a cipher of byte substitutions is written once over [`Bytes`], where each value holds
 //! the same byte of 64 blocks.
 
-use super::PORTABLE;
 use cipher::{
     Array,
     consts::{U16, U64},
 };
-
-#[cfg(target_arch = "x86_64")]
-use crate::low::x86_64::cpu::Gfni512;
 
 /// A byte of each of 64 blocks.
 pub(crate) trait Bytes: Copy {
@@ -36,32 +32,4 @@ pub(crate) trait Bytes: Copy {
 pub(crate) trait BytesWork {
     /// Must be `inline(always)`, with all that it calls: it is compiled for the vectors by being part of a function that is.
     fn run<B: Bytes>(self, token: B::Token);
-}
-
-/// Vectors of bytes that this processor has.
-#[derive(Clone, Copy)]
-pub(crate) enum ByteVectors {
-    /// None that would do: the portable code, which is the model of the others.
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Gfni512(Gfni512),
-}
-
-impl ByteVectors {
-    /// The widest.
-    pub(crate) fn widest() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(token) = Gfni512::new() {
-            return Self::Gfni512(token);
-        }
-        Self::Portable
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Portable => PORTABLE,
-            #[cfg(target_arch = "x86_64")]
-            Self::Gfni512(_) => "gfni-avx512",
-        }
-    }
 }
