@@ -469,6 +469,16 @@ mod tests {
     }
 
     #[test]
+    fn what_either_has_both_have() {
+        let none = Flags::default();
+        for (word, _) in none.named() {
+            let mut one = none;
+            assert!(one.set(word), "{word}");
+            assert_eq!((one.or(none), none.or(one)), (one, one), "{word}");
+        }
+    }
+
+    #[test]
     fn a_line_is_what_dm_crypt_takes() {
         let device = rustix::fs::makedev(7, 12);
         let line = |mapped: &Mapped, key: &Key<'_>, flags| {
