@@ -84,6 +84,10 @@ _NAMES = {
     UnlockingAndContainer: (*_UNLOCKING, *_CONTAINER),
 }
 _SECONDS = ("max_time", "pbkdf_time")
+_NUMBERS = {
+    **dict.fromkeys(("key_slot", "key_size", "sector_size", "pbkdf_memory_kib", "pbkdf_lanes", "pbkdf_iterations"), 32),
+    **dict.fromkeys(("max_memory_kib", "metadata_size", "keyslots_size", "threads"), 64),
+}
 
 
 def complete(function: str, kind: type, said: Mapping[str, Any], **others: Any) -> dict[str, Any]:
@@ -96,8 +100,16 @@ def complete(function: str, kind: type, said: Mapping[str, Any], **others: Any) 
     for name in _SECONDS:
         seconds = options.get(name)
         if seconds is not None:
+            if seconds < 0:
+                raise ValueError(f"{name} {seconds} is negative")
             options[name] = timedelta(seconds=seconds)
     options.update(others)
+    for name, bits in _NUMBERS.items():
+        number = options.get(name)
+        if isinstance(number, int) and not 0 <= number < 1 << bits:
+            raise OverflowError(f"{name} {number} is no number of {bits} bits")
+    if options.get("threads") == 0:
+        raise ValueError("threads is 0")
     return options
 
 

@@ -1,5 +1,6 @@
 """Images that real tools make, and what real tools read in ours."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ def run(*command, stdin=b""):
     return done.stdout
 
 
+@functools.cache
 def content(size, seed=1):
     """Bytes that tell their place."""
     words = (seed * 0x9E3779B97F4A7C15 + offset & (1 << 64) - 1 for offset in range(0, size, 8))

@@ -1,5 +1,6 @@
 """Runs all tests, and says of them what `cargo test` would."""
 
+import signal
 import sys
 import time
 import unittest
@@ -47,6 +48,8 @@ class Result(unittest.TestResult):
 
 def main():
     folder = sys.path[0]
+    # Whoever starts programs in the background has them ignore it, and they hand that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     suite = unittest.defaultTestLoader.discover(folder, pattern=(sys.argv[1:] or ["test_*.py"])[0])
     result = Result()
     start = time.monotonic()
