@@ -21,7 +21,7 @@ pub(crate) trait Bytes: Copy {
     fn and_each(self, byte: u8) -> Self;
     fn or_each(self, byte: u8) -> Self;
 
-    /// The [matrix](crate::ciphers::affine) times each byte, plus `CONSTANT`.
+    /// The matrix times each byte, plus `CONSTANT`. Its highest byte is the row of bit 0 of the image.
     fn affine<const CONSTANT: i32>(self, matrix: u64) -> Self;
 
     /// The matrix times the inverse of each byte modulo x^8 + x^4 + x^3 + x + 1, plus `CONSTANT`; of 0 that is 0.
