@@ -6,15 +6,15 @@ use clap::{ArgMatches, Args as _, Command, Subcommand};
 
 use super::{
     BenchmarkArgs, CloneArgs, CloseArgs, CompareArgs, CompletionsArgs, CreateArgs, CryptsetupArgs,
-    DecryptArgs, EncryptArgs, HeaderVerb, InspectArgs, KeyVerb, ManArgs, MappingVerb, MeasureArgs,
-    MountArgs, OpenArgs, ReencryptArgs, ResumeArgs, ServeArgs, StatusArgs, TokenVerb, UmountArgs,
-    VerifyArgs,
+    DecryptArgs, EncryptArgs, GlancePropsArgs, HeaderVerb, InspectArgs, KeyVerb, ManArgs,
+    MappingVerb, MeasureArgs, MountArgs, OpenArgs, ProbeArgs, ReencryptArgs, ResumeArgs, ServeArgs,
+    StatusArgs, TokenVerb, UmountArgs, VerifyArgs,
 };
 
 type Define = fn(Command) -> Command;
 
 /// Each verb as [`super::Verb`] has it.
-const VERBS: [(&str, Define); 24] = [
+const VERBS: [(&str, Define); 26] = [
     ("encrypt", EncryptArgs::augment_args),
     ("decrypt", DecryptArgs::augment_args),
     ("clone", CloneArgs::augment_args),
@@ -28,6 +28,8 @@ const VERBS: [(&str, Define); 24] = [
     ("verify", VerifyArgs::augment_args),
     ("compare", CompareArgs::augment_args),
     ("measure", MeasureArgs::augment_args),
+    ("probe", ProbeArgs::augment_args),
+    ("glance-props", GlancePropsArgs::augment_args),
     ("open", OpenArgs::augment_args),
     ("close", CloseArgs::augment_args),
     ("status", StatusArgs::augment_args),
