@@ -9,6 +9,8 @@ import unittest
 
 PASSPHRASE = "correct horse"
 MIB = 1 << 20
+# How often what is done many times is done.
+SCALE = 1
 MADE = {}
 
 

@@ -1,9 +1,11 @@
-"""Runs all tests, and says of them what `cargo test` would."""
+"""Runs all tests, or those in files like a pattern, and says of them what `cargo test` would. `--long`: 1000 times as many."""
 
 import signal
 import sys
 import time
 import unittest
+
+import real
 
 
 class Result(unittest.TestResult):
@@ -47,10 +49,12 @@ class Result(unittest.TestResult):
 
 
 def main():
-    folder = sys.path[0]
     # Whoever starts programs in the background has them ignore it, and they hand that on.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    suite = unittest.defaultTestLoader.discover(folder, pattern=(sys.argv[1:] or ["test_*.py"])[0])
+    patterns = [argument for argument in sys.argv[1:] if argument != "--long"]
+    if "--long" in sys.argv:
+        real.SCALE = 1000
+    suite = unittest.defaultTestLoader.discover(sys.path[0], pattern=(patterns or ["test_*.py"])[0])
     result = Result()
     start = time.monotonic()
     suite.run(result)

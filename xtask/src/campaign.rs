@@ -7,7 +7,7 @@ mod mutants;
 mod openstack;
 mod parsers;
 
-use crate::{packages, workspace};
+use crate::{packages, python, workspace};
 
 /// Name, its tests, and the variable that makes them long.
 const CAMPAIGNS: &[(&str, &[&str], &str, &str)] = &[
@@ -89,6 +89,7 @@ const MUTANTS: &str = "mutants";
 const OPENSTACK: &str = "openstack";
 const DIFFERENTIAL: &str = "differential";
 const QCOW2: &str = "qcow2";
+const PYTHON: &str = "python";
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
     match arguments.split_first() {
@@ -115,6 +116,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
     if name == OPENSTACK {
         return openstack::run();
+    }
+    if name == PYTHON {
+        return python::campaign();
     }
     let (_, tests, variable, value) = CAMPAIGNS
         .iter()
@@ -218,6 +222,7 @@ fn names() -> String {
             QCOW2,
             CRYPTSETUP_TESTS,
             OPENSTACK,
+            PYTHON,
         ])
         .collect();
     names.join(", ")

@@ -48,6 +48,8 @@ usage: cargo xtask TASK
                                          million operations); 32-bit: the tests of the
                                          libraries as 32-bit programs; coverage: lines of the parsers and
                                          validators that tests and fuzz inputs do not reach;
+                                         python: 100,000 opens, a million reads and writes of
+                                         threads, and speed;
                                          openstack: os-brick's encryptors (by pip) with
                                          luksmith as their cryptsetup, as root;
                                          mutants [FILE...]: their mutants against the tests, for hours;

@@ -49,6 +49,17 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
 }
 
+/// `cargo xtask campaign python`: what is done many times is done 1000 times as often, and its speed is told.
+pub fn campaign() -> Result<(), String> {
+    let python = installed(&workspace::target()?.join("python"))?;
+    let tests = folder().join("tests");
+    let mut long = Command::new(&python);
+    long.arg(tests.join("run.py"))
+        .args(["--long", "test_many.py"]);
+    workspace::run(&mut long)?;
+    workspace::run(Command::new(&python).arg(tests.join("speed.py")))
+}
+
 /// Builds the package and runs its tests: all, or those in files of a pattern.
 pub fn test(counts: &mut Counts, pattern: Option<&str>) -> Result<(), String> {
     let python = installed(&workspace::target()?.join("python"))?;
