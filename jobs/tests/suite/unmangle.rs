@@ -112,7 +112,7 @@ fn one_of_the_two_opens_it_wherever_the_power_goes() {
         let mut known: HashMap<u64, (bool, bool)> = HashMap::new();
         let mut seen = [0_usize; 3];
         // Of all of them a share: what adds and what removes a keyslot is held to each of its own.
-        for state in disk.crash_states(1).step_by(8) {
+        for state in disk.crash_states(1).step_by(4) {
             let image = state.storage.snapshot();
             let mut hasher = DefaultHasher::new();
             image.hash(&mut hasher);

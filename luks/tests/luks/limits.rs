@@ -81,7 +81,7 @@ fn passphrases_of_one_unlock_have_one_budget() {
         ..KdfLimits::default()
     };
     // 3.617 keyslots for each passphrase.
-    for (slots_total, left) in [(8, &[][..]), (7, &[7]), (6, &[3, 7]), (4, &[0, 3, 7])] {
+    for (slots_total, left) in [(8, &[][..]), (7, &[7]), (5, &[3, 7]), (4, &[0, 3, 7])] {
         let larger = Larger(with(2000, slots_total));
         for (limits, measure) in [
             (larger.0, None),
