@@ -21,7 +21,12 @@ pub(super) fn check(
             ));
         }
     }
-    values(kind, given)?;
+    let tcrypt = kind == Some("tcrypt") || action == Action::TcryptDump;
+    rule(
+        given.count("key-file") > 1 && !tcrypt,
+        "Only one --key-file argument is allowed.",
+    )?;
+    values(given)?;
     match action {
         Action::Open => open(kind.unwrap_or("luks"), given),
         Action::Close => rule(
@@ -99,11 +104,7 @@ fn rule(broken: bool, message: &str) -> Result<(), String> {
 }
 
 /// What holds for values, whatever the action is.
-fn values(kind: Option<&str>, given: &Given) -> Result<(), String> {
-    rule(
-        given.count("key-file") > 1 && kind != Some("tcrypt"),
-        "Only one --key-file argument is allowed.",
-    )?;
+fn values(given: &Given) -> Result<(), String> {
     rule(
         given.signed("key-slot").is_some_and(i32::is_negative),
         "Key slot is invalid.",
